@@ -1,0 +1,52 @@
+# shellcheck shell=sh
+# To be sourced, with $root set to the clone. Gives `ensure`, and $python: the Python of the clone's own .venv.
+# What is in .venv/impasto-* is described in setup_environment.py.
+
+python=$root/.venv/bin/python
+
+# A clone that was moved or copied still works: its own src comes first, and nothing in .venv/bin but python is run.
+PYTHONPATH=$root/src${PYTHONPATH:+:$PYTHONPATH}
+export PYTHONPATH
+
+say() {
+    printf 'impasto: %s\n' "$*" >&2
+}
+
+# is_ready EXTRA: .venv works, and holds what this pyproject.toml asks for. A few milliseconds: no pip, no Python code.
+is_ready() {
+    version=$("$python" -V 2>/dev/null) || return 1
+    { echo "${version%.*}" && cat "$root/pyproject.toml"; } | cmp -s - "$root/.venv/impasto-ready-$1"
+}
+
+# find_python: sets $base to the first Python that can make the environment. Each is run, as a pyenv shim may only fail.
+find_python() {
+    without_venv=
+    for base in ${IMPASTO_PYTHON:+"$IMPASTO_PYTHON"} python3.13 python3.12 python3.11 python3.14 python3 python; do
+        if "$base" -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' </dev/null >/dev/null 2>&1; then
+            if "$base" -I -c 'import ensurepip, venv' </dev/null >/dev/null 2>&1; then
+                return 0
+            fi
+            without_venv=${without_venv:-$base}
+        fi
+        if [ "$base" = "${IMPASTO_PYTHON-}" ]; then
+            break
+        fi
+    done
+    if [ -n "$without_venv" ]; then
+        say "$without_venv has no venv module: install it (Debian and Ubuntu: apt install python3-venv) and run this again."
+    elif [ -n "${IMPASTO_PYTHON-}" ]; then
+        say "IMPASTO_PYTHON=$IMPASTO_PYTHON is no Python 3.11 or newer that runs: correct it, or unset it."
+    else
+        say "no Python 3.11 or newer found: install one, or name it, as in IMPASTO_PYTHON=/path/to/python3."
+    fi
+    return 1
+}
+
+# ensure EXTRA RETRY: .venv is ready for use (EXTRA is use) or for development (dev), or the shell ends with one line.
+ensure() {
+    if is_ready "$1" || { [ "$1" = use ] && is_ready dev; }; then
+        return 0
+    fi
+    find_python || exit 1
+    "$base" -I "$root/scripts/setup_environment.py" "$1" "$2" </dev/null >&2 || exit $?
+}

@@ -1,0 +1,1 @@
+"""What scripts/draw_samples draws with and what it draws."""

@@ -1,0 +1,83 @@
+"""What a VGG is made of: its convolutions, its layers by the paper's names, and what each layer sees.
+
+`conv4_2` is the second convolution of the fourth block before its ReLU, `relu4_2` after it. The paper's "conv" features
+are rectified, so recipes say `relu`.
+"""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from impasto.errors import RecipeError, nearest
+
+
+class Convolution(NamedTuple):
+    """One 3 x 3 convolution of a VGG."""
+
+    name: str
+    in_channels: int
+    out_channels: int
+
+    @property
+    def block(self) -> int:
+        """Number of the block, 1 to 5; a pooling separates two blocks."""
+        return int(self.name[len("conv")])
+
+    @property
+    def rectified(self) -> str:
+        """Name of the layer after the ReLU."""
+        return self.name.replace("conv", "relu")
+
+
+class LayerInfo(NamedTuple):
+    """Where a layer stands in the network."""
+
+    name: str
+    channels: int
+    stride: int  # input pixels from one position to the next
+    receptive_field: int  # input pixels, in each direction, that one position sees
+
+
+def _convolutions(depths: tuple[int, ...]) -> tuple[Convolution, ...]:
+    # Simonyan and Zisserman 2015, table 1: channels double with each block, up to 512.
+    layers = []
+    channels = 3
+    for block, depth in enumerate(depths, start=1):
+        width = min(64 * 2 ** (block - 1), 512)
+        for index in range(1, depth + 1):
+            layers.append(Convolution(f"conv{block}_{index}", channels, width))
+            channels = width
+    return tuple(layers)
+
+
+NETWORKS: Final = {
+    # Simonyan and Zisserman 2015, table 1, configuration D.
+    "vgg16": _convolutions((2, 2, 3, 3, 3)),
+}
+
+
+def layers(convolutions: Iterable[Convolution]) -> dict[str, LayerInfo]:
+    """Return every `conv` and `relu` layer by name, in the order of evaluation."""
+    result = {}
+    stride, field, block = 1, 1, 1
+    for convolution in convolutions:
+        if convolution.block != block:
+            block = convolution.block
+            field += stride  # a 2 x 2 pooling sees one position more
+            stride *= 2
+        field += 2 * stride
+        for name in (convolution.name, convolution.rectified):
+            result[name] = LayerInfo(name, convolution.out_channels, stride, field)
+    return result
+
+
+def check_layers(names: Iterable[str], convolutions: Iterable[Convolution]) -> None:
+    """Refuse names of layers that a VGG of these convolutions does not have.
+
+    Raises:
+        RecipeError: naming the nearest layer there is.
+
+    """
+    known = layers(convolutions)
+    for name in names:
+        if name not in known:
+            raise RecipeError(f"there is no layer {name!r} in this network; {nearest(name, known)}")

@@ -1,0 +1,39 @@
+"""Which device a run uses."""
+
+import torch
+
+from impasto.errors import DeviceError
+
+
+def device(name: str = "auto") -> torch.device:
+    """Return the device called `name`.
+
+    Args:
+        name: `auto` (CUDA, then MPS, then the CPU), `cpu`, `cuda`, `cuda:N` or `mps`.
+
+    Raises:
+        DeviceError: no such device, or it is not there.
+
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", 0)
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdecimal())):
+        raise DeviceError(f"device {name!r} is unknown; choose auto, cpu, cuda, cuda:N or mps")
+    if kind == "cuda":
+        return _cuda(name, int(index or 0))
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("device 'mps' is not there: it needs a Mac with Metal; choose cpu")
+    return torch.device(kind)
+
+
+def _cuda(name: str, index: int) -> torch.device:
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count == 0:
+        built = "" if torch.version.cuda else " (this PyTorch is a build without CUDA)"
+        raise DeviceError(f"device {name!r} is not there: no CUDA device was found{built}; choose cpu")
+    if index >= count:
+        raise DeviceError(f"device {name!r} is not there: the last one is cuda:{count - 1}")
+    return torch.device("cuda", index)

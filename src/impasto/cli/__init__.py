@@ -1,0 +1,62 @@
+"""The `impasto` command. Nothing here imports torch before there is work for it."""
+
+import sys
+import traceback
+from typing import NoReturn
+
+import click
+
+from impasto import __version__
+from impasto.cli.completion import completion
+from impasto.cli.doctor import doctor
+from impasto.cli.recipes import recipe
+from impasto.cli.stylize import stylize
+from impasto.errors import ImpastoError
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with: impasto stylize photo.jpg painting.jpg -o out.png",
+)
+@click.version_option(__version__, "--version", message="impasto %(version)s")
+def command() -> None:
+    """Paint a photograph in the style of a picture."""
+
+
+for _subcommand in (stylize, recipe, doctor, completion):
+    command.add_command(_subcommand)
+
+
+def main() -> NoReturn:
+    """Run the command and exit: 0 for success, 2 for a wrong request, 1 for a failure, 128 + N after signal N."""
+    try:
+        code = command.main(prog_name="impasto", standalone_mode=False)
+    except click.ClickException as error:
+        _say(_one_line(error))
+        code = error.exit_code
+    except ImpastoError as error:
+        _explain(error)
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted; nothing was written")
+        code = 130
+    except BrokenPipeError:
+        # Whoever read our output has left; there is nobody to tell.
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _one_line(error: click.ClickException) -> str:
+    message = " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    return f"{message} See '{context.command_path} --help'." if context else message
+
+
+def _explain(error: ImpastoError) -> None:
+    if "-v" in sys.argv or "--verbose" in sys.argv:
+        traceback.print_exception(error)
+    _say(str(error))
+
+
+def _say(message: str) -> None:
+    click.echo(f"impasto: {message}", err=True)

@@ -1,0 +1,49 @@
+"""What a run says on its way. Plain numbers only: the picture is asked of the run by whoever wants it."""
+
+from dataclasses import dataclass
+
+from impasto.schedule import Scale
+
+
+@dataclass(frozen=True)
+class Started:
+    """The run is about to begin."""
+
+    scales: tuple[Scale, ...]
+    device: str
+    recipe: str  # digest
+
+
+@dataclass(frozen=True)
+class ScaleStarted:
+    """A scale is about to begin."""
+
+    scale: int  # 0 is the coarsest
+    height: int
+    width: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """The objective was evaluated: `loss` is that of the picture the run holds now."""
+
+    scale: int
+    step: int  # 1 is the first of the scale
+    steps: int  # in this scale
+    loss: float
+    terms: dict[str, float]  # weighted, by the term's label; they sum to `loss`
+    seconds: float  # since the run started
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The run is over; `loss` is that of its result."""
+
+    loss: float
+    terms: dict[str, float]
+    steps: int
+    seconds: float
+
+
+Event = Started | ScaleStarted | Stepped | Finished

@@ -1,0 +1,195 @@
+"""Fields that know their range and help text, and what follows from that: checking, and tables for TOML and JSON.
+
+A default, a choice, a range or a help text is written once, where its field is. The command line, the documentation
+and the error messages read it from there.
+"""
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Literal, TypeVar
+
+from impasto.errors import RecipeError, nearest
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What is known of a field beyond its name, type and default."""
+
+    help: str
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None  # an exclusive minimum
+    metavar: str | None = None
+
+    @property
+    def range(self) -> str:
+        """The range in words, empty where every value is allowed."""
+        if self.above is not None:
+            low = f"above {self.above:g}"
+        elif self.minimum is not None:
+            low = f"at least {self.minimum:g}"
+        else:
+            low = ""
+        high = f"at most {self.maximum:g}" if self.maximum is not None else ""
+        return " and ".join(part for part in (low, high) if part)
+
+    def allows(self, number: float) -> bool:
+        """Whether `number` lies in the range."""
+        return (
+            math.isfinite(number)
+            and (self.minimum is None or number >= self.minimum)
+            and (self.maximum is None or number <= self.maximum)
+            and (self.above is None or number > self.above)
+        )
+
+
+def setting(
+    default: Any = dataclasses.MISSING,
+    *,
+    help: str,  # noqa: A002 - the word every command line uses
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    metavar: str | None = None,
+) -> Any:
+    """Declare a dataclass field with its help text and its range."""
+    about = Setting(help, minimum, maximum, above, metavar)
+    return dataclasses.field(default=default, metadata={"setting": about})
+
+
+def setting_of(field: dataclasses.Field[Any]) -> Setting:
+    """Return what `setting` declared for `field`."""
+    about: Setting = field.metadata.get("setting", Setting(""))
+    return about
+
+
+@cache
+def field_types(cls: type) -> dict[str, Any]:
+    """Return the resolved type of every field of the dataclass `cls`."""
+    hints = typing.get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def check(instance: Any) -> None:
+    """Check every field of a frozen dataclass against its type and range; whole numbers become floats where due.
+
+    Raises:
+        RecipeError: naming the field, what it holds and what it should hold.
+
+    """
+    for field in dataclasses.fields(instance):
+        value = getattr(instance, field.name)
+        checked = checked_value(value, field_types(type(instance))[field.name], setting_of(field), field.name)
+        object.__setattr__(instance, field.name, checked)
+
+
+def checked_value(value: Any, kind: Any, about: Setting, name: str) -> Any:
+    """Return `value` as `kind`, or refuse it.
+
+    Raises:
+        RecipeError: it is of another type or outside the range of `about`.
+
+    """
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        return _choice(value, arguments, name)
+    if origin in (typing.Union, types.UnionType):
+        return _alternative(value, arguments, about, name)
+    if origin is tuple and isinstance(value, tuple | list):
+        if arguments[-1] is Ellipsis:
+            return tuple(checked_value(item, arguments[0], about, name) for item in value)
+        if len(value) == len(arguments):
+            return tuple(checked_value(v, k, about, name) for v, k in zip(value, arguments, strict=True))
+    elif kind in (int, float):
+        return _number(value, kind, about, name)
+    elif origin is None and isinstance(kind, type) and isinstance(value, kind):
+        return value
+    raise RecipeError(f"{name} is {value!r}; expected {describe(kind)}")
+
+
+def _choice(value: Any, choices: tuple[Any, ...], name: str) -> Any:
+    if value not in choices:
+        raise RecipeError(f"{name} is {value!r}; {nearest(str(value), map(str, choices))}")
+    return value
+
+
+def _alternative(value: Any, kinds: tuple[Any, ...], about: Setting, name: str) -> Any:
+    for kind in kinds:
+        if kind is type(None) and value is None:
+            return None
+    last: RecipeError | None = None
+    for kind in kinds:
+        if kind is type(None):
+            continue
+        try:
+            return checked_value(value, kind, about, name)
+        except RecipeError as error:
+            # A number in the wrong range says more than "not one of the choices".
+            last = error if last is None or isinstance(value, int | float) == (kind in (int, float)) else last
+    assert last is not None
+    raise last
+
+
+def _number(value: Any, kind: type, about: Setting, name: str) -> Any:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole and not (kind is float and isinstance(value, float)):
+        raise RecipeError(f"{name} is {value!r}; expected {describe(kind)}")
+    if not about.allows(value):
+        raise RecipeError(f"{name} is {value}; expected {describe(kind)} {about.range}".rstrip())
+    return kind(value)
+
+
+def describe(kind: Any) -> str:
+    """Return the type in words, for messages and help."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        return " or ".join(map(str, arguments))
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(describe(part) for part in arguments if part is not type(None))
+    if origin is tuple:
+        return f"a list of {describe(arguments[0])}"
+    return {int: "a whole number", float: "a number", str: "a text"}.get(kind, getattr(kind, "__name__", str(kind)))
+
+
+def to_table(instance: Any) -> dict[str, Any]:
+    """Return a dataclass as a table of plain values, nested ones as tables, None left out."""
+    table = {}
+    for field in dataclasses.fields(instance):
+        value = getattr(instance, field.name)
+        if value is not None:
+            table[field.name] = _plain(value)
+    return table
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return to_table(value)
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
+    """Make a `cls` of a table of plain values.
+
+    Args:
+        cls: a dataclass whose fields hold plain values and tuples of them.
+        table: values by field name; fields with defaults may be missing.
+        where: what the table is called in messages.
+
+    Raises:
+        RecipeError: an unknown or missing key, or a value out of type or range.
+
+    """
+    known = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in table:
+        if key not in known:
+            raise RecipeError(f"{where} has no field {key!r}; {nearest(key, known)}")
+    missing = [name for name, field in known.items() if field.default is dataclasses.MISSING and name not in table]
+    if missing:
+        raise RecipeError(f"{where} lacks {', '.join(missing)}")
+    return cls(**table)

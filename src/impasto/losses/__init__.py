@@ -1,0 +1,42 @@
+"""The arithmetic of the losses that `impasto.terms` names. One loss a file."""
+
+from typing import Any
+
+from impasto import terms
+from impasto.losses.base import ImageLoss, MomentLoss, PositionLoss
+from impasto.losses.content import Content
+from impasto.losses.gram import Gram
+from impasto.losses.mean_covariance import MeanCovariance
+from impasto.losses.smoothness import Smoothness
+from impasto.losses.wasserstein import Wasserstein
+
+AnyLoss = PositionLoss[Any] | MomentLoss[Any] | ImageLoss
+
+__all__ = [
+    "AnyLoss",
+    "Content",
+    "Gram",
+    "ImageLoss",
+    "MeanCovariance",
+    "MomentLoss",
+    "PositionLoss",
+    "Smoothness",
+    "Wasserstein",
+    "build",
+]
+
+
+def build(spec: terms.Loss) -> AnyLoss:
+    """Return the loss that `spec` names."""
+    match spec:
+        case terms.Content():
+            return Content(spec)
+        case terms.Gram():
+            return Gram(spec)
+        case terms.MeanCovariance():
+            return MeanCovariance(spec)
+        case terms.Wasserstein():
+            return Wasserstein(spec)
+        case terms.Smoothness():
+            return Smoothness(spec)
+    raise TypeError(f"no arithmetic for {spec!r}")

@@ -1,0 +1,45 @@
+"""The three kinds of losses, by what they ask of an image.
+
+A loss is a statistic and a distance. What the statistic is decides how the loss behaves under tiling: a sum over
+positions adds up tile by tile; a distance of moments needs the moments of all tiles first and is then exact too.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Generic, TypeVar
+
+from impasto.moments import Moments
+from impasto.types import Features, Image, Scalar
+
+Target = TypeVar("Target")
+
+
+class PositionLoss(ABC, Generic[Target]):
+    """Compares features position by position."""
+
+    @abstractmethod
+    def target(self, features: Features) -> Target:
+        """Return what the loss needs to know of the features to be matched."""
+
+    @abstractmethod
+    def value(self, features: Features, target: Target) -> Scalar:
+        """Return the loss of `features` at one layer."""
+
+
+class MomentLoss(ABC, Generic[Target]):
+    """Compares the moments of features, wherever in the picture they are."""
+
+    @abstractmethod
+    def target(self, moments: Moments) -> Target:
+        """Return what the loss needs to know of the moments to be matched."""
+
+    @abstractmethod
+    def value(self, moments: Moments, target: Target) -> Scalar:
+        """Return the loss of `moments` at one layer."""
+
+
+class ImageLoss(ABC):
+    """Judges the image itself."""
+
+    @abstractmethod
+    def value(self, image: Image) -> Scalar:
+        """Return the loss of `image`."""

@@ -1,0 +1,43 @@
+"""Style as Gram matrices. Gatys et al. 2016, equations 3 and 4."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from impasto import terms
+from impasto.losses.base import MomentLoss
+from impasto.moments import Moments
+from impasto.types import Matrix, Scalar
+
+
+class GramTarget(NamedTuple):
+    """The style's Gram matrix per position, and what its distance is multiplied by."""
+
+    gram: Matrix
+    scale: Tensor | float
+
+
+class Gram(MomentLoss[GramTarget]):
+    """See `impasto.terms.Gram`."""
+
+    def __init__(self, spec: terms.Gram) -> None:
+        self.form = spec.form
+
+    def target(self, moments: Moments) -> GramTarget:
+        """Return the style's Gram matrix and the scale of the chosen form."""
+        gram = moments.gram
+        channels = gram.shape[-1]
+        if self.form == "literal":
+            # E_l = sum (G - A)^2 / (4 N^2 M^2) = sum (G/M - A/M)^2 / (4 N^2), where G and A have the same M.
+            return GramTarget(gram, 1 / (4 * channels**2))
+        if self.form == "mean":
+            return GramTarget(gram, 1 / channels**2)
+        return GramTarget(gram, 1 / gram.square().sum().clamp(min=_TINY))
+
+    def value(self, moments: Moments, target: GramTarget) -> Scalar:
+        """Return the scaled sum of squared differences between the Gram matrices per position."""
+        return (moments.gram - target.gram).square().sum() * target.scale
+
+
+# Keeps a style whose features are all zero from dividing by zero.
+_TINY = 1e-12

@@ -1,0 +1,72 @@
+"""Style as Gaussians, compared by the Wasserstein-2 distance.
+
+Source of the idea: crowsonkb/style-transfer-pytorch; of the distance between Gaussians: Dowson and Landau 1982.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from impasto import terms
+from impasto.losses.base import MomentLoss
+from impasto.moments import Moments
+from impasto.types import Matrix, Scalar, Vector
+
+
+class WassersteinTarget(NamedTuple):
+    """The style's mean, covariance (with the ridge), its root, and what the distance is divided by."""
+
+    mean: Vector
+    trace: Tensor  # (B,) of the covariance
+    root: Matrix
+    ridge: Tensor  # (B,) added to the diagonal of both covariances
+    scale: Tensor  # (B,)
+
+
+class Wasserstein(MomentLoss[WassersteinTarget]):
+    """See `impasto.terms.Wasserstein`."""
+
+    def __init__(self, spec: terms.Wasserstein) -> None:
+        self.form = spec.form
+
+    def target(self, moments: Moments) -> WassersteinTarget:
+        """Return the style's statistics; the root of its covariance is taken once, in float64 where there is any."""
+        mean, covariance = moments.mean, moments.covariance
+        spread = _trace(covariance)
+        energy = mean.square().sum(1) + spread
+        # crowsonkb: 1e-4 on the diagonal at features whose mean square is about 1; relative here, for any scale. It keeps
+        # the root's slope finite where a covariance is singular.
+        ridge = (_RIDGE * energy / mean.shape[1]).clamp(min=_TINY)
+        covariance = _with_ridge(covariance, ridge)
+        scale = mean.shape[1] * torch.ones_like(energy) if self.form == "mean" else energy.clamp(min=_TINY)
+        return WassersteinTarget(mean, _trace(covariance), _root(covariance), ridge, scale)
+
+    def value(self, moments: Moments, target: WassersteinTarget) -> Scalar:
+        """Return the scaled distance, summed over the batch."""
+        covariance = _with_ridge(moments.covariance, target.ridge)
+        product = target.root @ covariance @ target.root
+        # The derivative of eigenvalues needs no gaps between them, unlike that of eigenvectors: it is never infinite.
+        eigenvalues = torch.linalg.eigvalsh((product + product.mT) / 2)
+        floor = (target.ridge**2)[:, None]
+        overlap = torch.maximum(eigenvalues, floor).sqrt().sum(1)
+        shift = (moments.mean - target.mean).square().sum(1)
+        distance = shift + _trace(covariance) + target.trace - 2 * overlap
+        return (distance / target.scale).sum()
+
+
+_RIDGE = 1e-4
+_TINY = 1e-12
+
+
+def _trace(matrix: Matrix) -> Tensor:
+    return matrix.diagonal(dim1=1, dim2=2).sum(1)
+
+
+def _with_ridge(matrix: Matrix, ridge: Tensor) -> Matrix:
+    return matrix + ridge[:, None, None] * torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+
+
+def _root(matrix: Matrix) -> Matrix:
+    eigenvalues, vectors = torch.linalg.eigh(matrix)
+    return (vectors * eigenvalues.clamp(min=0).sqrt()[:, None, :]) @ vectors.mT

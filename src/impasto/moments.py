@@ -1,0 +1,84 @@
+"""Sums over the positions of a feature map, from which every style statistic follows.
+
+Sums add up exactly: the moments of a picture are those of its tiles added, and those of a blend of styles are weighted
+sums of theirs. A loss that speaks of moments only gets tiles, masks and blends for nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from impasto.types import Count, Features, Matrix, Vector
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Number of positions, sum of the features and sum of their outer products.
+
+    Attributes:
+        count: (B,) number of positions, M in the paper.
+        total: (B, C) sum of the feature vectors.
+        outer: (B, C, C) sum of their outer products: the paper's raw Gram matrix F F^T.
+
+    """
+
+    count: Count
+    total: Vector
+    outer: Matrix
+
+    def __add__(self, other: "Moments") -> "Moments":
+        """Return the moments of both sets of positions together."""
+        return Moments(self.count + other.count, self.total + other.total, self.outer + other.outer)
+
+    def scaled(self, factor: float) -> "Moments":
+        """Return the moments with every position counted `factor` times."""
+        return Moments(self.count * factor, self.total * factor, self.outer * factor)
+
+    def detach(self) -> "Moments":
+        """Return the same numbers without their history."""
+        return Moments(self.count.detach(), self.total.detach(), self.outer.detach())
+
+    @property
+    def mean(self) -> Vector:
+        """(B, C) mean feature vector."""
+        return self.total / self.count[:, None]
+
+    @property
+    def gram(self) -> Matrix:
+        """(B, C, C) Gram matrix per position, G / M: the second moment, its mean not removed."""
+        return self.outer / self.count[:, None, None]
+
+    @property
+    def covariance(self) -> Matrix:
+        """(B, C, C) covariance matrix, normalised by the number of positions."""
+        return self.gram - self.mean[:, :, None] * self.mean[:, None, :]
+
+
+def moments(features: Features) -> Moments:
+    """Return the moments of `features` over all positions, in float32 or better.
+
+    Half precision never reaches a Gram matrix: its sums of thousands of products overflow float16 and lose every digit
+    in bfloat16.
+    """
+    features = features.to(torch.promote_types(features.dtype, torch.float32))
+    flat = features.flatten(2)  # (B, C, M)
+    count = flat.new_full((flat.shape[0],), flat.shape[2])
+    return Moments(count, flat.sum(2), flat @ flat.mT)
+
+
+def blend(parts: Iterable[tuple[Moments, float]]) -> Moments:
+    """Return the moments of a mixture: each part weighs what it is given, however many positions it has.
+
+    Args:
+        parts: moments of one picture each (B = 1) and their weights, which need not sum to 1.
+
+    Returns:
+        Moments whose `count` is the sum of the weights.
+
+    """
+    shares = [part.scaled(weight / float(part.count.item())) for part, weight in parts]
+    result = shares[0]
+    for share in shares[1:]:
+        result = result + share
+    return result

@@ -1,0 +1,25 @@
+"""Pictures, and the way from files to pictures and back. numpy only: no torch.
+
+Reading goes `read` -> `decode` (and `png`, `pnm`, `tiff` for what Pillow cannot hold) -> `samples` -> `Picture`;
+writing goes `write` -> `encode` -> `atomic`. The package never prints and never warns: what a person should know is in
+`Picture.notes` or in what `write_picture` returns.
+"""
+
+from impasto.picture.limits import DEFAULT_LIMITS, Limits
+from impasto.picture.output import ENDINGS, check_output, format_of
+from impasto.picture.picture import Picture
+from impasto.picture.read import PictureSource, as_picture, read_picture
+from impasto.picture.write import write_picture
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "ENDINGS",
+    "Limits",
+    "Picture",
+    "PictureSource",
+    "as_picture",
+    "check_output",
+    "format_of",
+    "read_picture",
+    "write_picture",
+]

@@ -1,0 +1,75 @@
+"""A file is written whole or not at all."""
+
+import contextlib
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from impasto.errors import PictureError
+from impasto.picture.messages import reason, shown
+
+
+def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
+    """Put `data` at `path` in one step: another process sees the old file or the new one, never a part.
+
+    The bytes go to a temporary file in the same folder, onto the disk, and then take the name. A symbolic link keeps
+    pointing where it did and its target is replaced. An existing file's mode and owner are kept; a new one gets what
+    the umask allows.
+
+    Raises:
+        PictureError: Writing failed. What was there before is untouched, and the temporary file is gone.
+    """
+    try:
+        target = Path(os.path.realpath(path))
+        before = _existing(target)
+        temporary = target.with_name(f".impasto-{secrets.token_hex(8)}.tmp")
+        try:
+            _write_through(temporary, data, before)
+            temporary.replace(target)
+        except BaseException:
+            # Also on Ctrl-C: nothing half-written stays behind.
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        _flush_folder(target.parent)
+    except (OSError, ValueError) as error:
+        raise PictureError(
+            f"{shown(os.fspath(path))}: could not be written ({reason(error)}); "
+            "free some space or choose another place; what was there before is untouched"
+        ) from error
+
+
+def _existing(target: Path) -> os.stat_result | None:
+    try:
+        info = target.stat()
+    except FileNotFoundError:
+        return None
+    # Replacing would destroy a device or a pipe instead of writing to it.
+    if not stat.S_ISREG(info.st_mode):
+        raise OSError("it is not a regular file")
+    return info
+
+
+def _write_through(temporary: Path, data: bytes, before: os.stat_result | None) -> None:
+    # O_EXCL: never through a link that somebody else put there. 0o666: the system takes the umask off.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
+        if before is not None and hasattr(os, "fchmod"):
+            # Another owner can be given by root only; the mode comes after, for it is cleared in part by the owner.
+            with contextlib.suppress(OSError):
+                os.fchown(file.fileno(), before.st_uid, before.st_gid)
+            os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    # The file is in place. Some file systems cannot sync a folder, and Windows cannot open one.
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,88 @@
+"""Bytes from a path or an open file."""
+
+import os
+import stat
+from pathlib import Path
+from typing import Protocol
+
+from impasto.errors import PictureError
+from impasto.picture.limits import Limits
+from impasto.picture.messages import reason, shown
+
+
+class BinaryReader(Protocol):
+    """Anything with a `read` that returns bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes."""
+        ...
+
+
+def path_name(path: str | os.PathLike[str]) -> str:
+    """Return a path as text; undecodable bytes in it survive, as elsewhere in Python."""
+    return os.fsdecode(os.fspath(path))
+
+
+def stream_name(stream: object) -> str:
+    """Return what a `Picture` calls an open file: its path, "stdin" or "memory"."""
+    name = getattr(stream, "name", None)
+    if name in ("<stdin>", 0):
+        return "stdin"
+    return name if isinstance(name, str) and name else "memory"
+
+
+def read_path(path: str | os.PathLike[str], limits: Limits) -> bytes:
+    """Return the bytes of a regular file.
+
+    Raises:
+        PictureError: It is missing, a folder, a pipe or a device, unreadable, empty or over the limit.
+    """
+    name = path_name(path)
+    try:
+        info = Path(name).stat()
+        # Opening a pipe would wait for a writer for ever, so the kind is looked at first.
+        if stat.S_ISDIR(info.st_mode):
+            raise PictureError(f"{shown(name)}: is a folder, not a picture; name a file in it")
+        if not stat.S_ISREG(info.st_mode):
+            raise PictureError(f"{shown(name)}: is a pipe or a device, not a file; pass an open binary file instead")
+        limits.check_bytes(info.st_size, name)
+        with Path(name).open("rb") as file:
+            return _read(file, name, limits)
+    except FileNotFoundError as error:
+        raise PictureError(f"{shown(name)}: no such file; check the path") from error
+    except PermissionError as error:
+        raise PictureError(f"{shown(name)}: may not be read; check its permissions") from error
+    except (OSError, ValueError) as error:
+        raise PictureError(f"{shown(name)}: cannot be read ({reason(error)}); check the path") from error
+
+
+def read_stream(stream: BinaryReader, limits: Limits) -> bytes:
+    """Return what is left in an open binary file.
+
+    Raises:
+        PictureError: It fails, gives text or nothing, or gives more than the limit.
+    """
+    name = stream_name(stream)
+    try:
+        return _read(stream, name, limits)
+    except (OSError, ValueError) as error:
+        raise PictureError(f"{shown(name)}: cannot be read ({reason(error)}); is it open, in binary mode?") from error
+
+
+def _read(stream: BinaryReader, name: str, limits: Limits) -> bytes:
+    # A pipe or socket may return less than asked for, so one read is not enough.
+    pieces: list[bytes] = []
+    left = limits.max_file_bytes + 1
+    while left > 0:
+        piece = stream.read(min(left, 1 << 24))
+        if not isinstance(piece, bytes | bytearray | memoryview):
+            raise PictureError(f"{shown(name)}: gives {type(piece).__name__}, not bytes; open it in binary mode")
+        if not piece:
+            break
+        pieces.append(bytes(piece))
+        left -= len(piece)
+    data = b"".join(pieces)
+    limits.check_bytes(len(data), name)
+    if not data:
+        raise PictureError(f"{shown(name)}: is empty; there is no picture in it")
+    return data

@@ -1,0 +1,44 @@
+"""Integers of the full range, and floats in [0, 1]."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from impasto.errors import PictureError
+from impasto.picture.messages import shown
+
+Floats = NDArray[np.float32]
+
+
+def unit(values: NDArray[Any]) -> Floats:
+    """Return uint8 or uint16 of the full range as float32 in [0, 1]; float32 as it is."""
+    if values.dtype.kind == "f":
+        floats: Floats = values.astype(np.float32, copy=False)
+    else:
+        floats = np.divide(values, np.float32(np.iinfo(values.dtype).max), dtype=np.float32)
+    return floats
+
+
+def quantised(values: Floats, dtype: type[np.uint8] | type[np.uint16]) -> NDArray[Any]:
+    """Return values in [0, 1] as integers of the full range, rounded to the nearest."""
+    top = np.float32(np.iinfo(dtype).max)
+    integers: NDArray[Any] = np.floor(values * top + np.float32(0.5)).astype(dtype)
+    return integers
+
+
+def unit_floats(values: NDArray[Any], name: str) -> tuple[Floats, list[str]]:
+    """Return a float picture from a file as float32 in [0, 1], and a note if some of it was clipped.
+
+    Raises:
+        PictureError: NaN or infinity, or more than half of it outside [0, 1]: then the scale is another one.
+    """
+    if not np.isfinite(values).all():
+        raise PictureError(f"{shown(name)}: its floats hold NaN or infinity; every value must be in [0, 1]")
+    low, high = float(values.min()), float(values.max())
+    if low >= 0 and high <= 1:
+        return values.astype(np.float32), []
+    if np.count_nonzero((values < 0) | (values > 1)) > values.size / 2:
+        raise PictureError(f"{shown(name)}: its floats run from {low:g} to {high:g}; expected [0, 1]: scale them first")
+    note = f"The floats run from {low:g} to {high:g}; what is outside [0, 1] was clipped."
+    return np.clip(values, 0, 1).astype(np.float32), [note]

@@ -1,0 +1,94 @@
+"""Pictures from files, and from whatever else a caller holds."""
+
+import os
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from impasto.errors import PictureError
+from impasto.picture.arrays import TensorLike, array_samples, tensor_samples
+from impasto.picture.decode import decode, decoding
+from impasto.picture.files import BinaryReader, path_name, read_path, read_stream, stream_name
+from impasto.picture.limits import DEFAULT_LIMITS, Limits
+from impasto.picture.messages import shown
+from impasto.picture.picture import Picture
+from impasto.picture.pillow import pillow_samples
+from impasto.picture.samples import Samples, develop
+
+PictureSource: TypeAlias = (
+    Picture | str | os.PathLike[str] | bytes | BinaryReader | Image.Image | NDArray[Any] | TensorLike
+)
+
+
+def read_picture(source: str | os.PathLike[str] | BinaryReader, *, limits: Limits = DEFAULT_LIMITS) -> Picture:
+    """Read a PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF or PNM file as an upright sRGB picture.
+
+    The format is told by the content, never by the name. EXIF orientation is applied. Colours are converted to sRGB by
+    the embedded profile (relative colorimetric, black point compensation). 16-bit and float files keep their levels.
+    Alpha is kept aside, not premultiplied; what is stored under fully transparent pixels is replaced by the mean
+    colour of the visible ones. Of an animation or a multi-page TIFF the first picture is taken.
+
+    Args:
+        source: A path, or an open binary file, of which the rest is read.
+        limits: The largest picture to read.
+
+    Returns:
+        The picture; `Picture.notes` says in plain sentences what was lost or assumed.
+
+    Raises:
+        PictureError: Missing, unreadable, damaged, of another format or over the limits. One line that names the file.
+    """
+    if isinstance(source, str | os.PathLike):
+        name = path_name(source)
+        return _read(read_path(source, limits), name, limits)
+    return _read(read_stream(source, limits), stream_name(source), limits)
+
+
+def as_picture(source: PictureSource, *, limits: Limits = DEFAULT_LIMITS) -> Picture:
+    """Return a `Picture` of nearly anything that holds one.
+
+    Args:
+        source: One of
+            a `Picture`, returned as it is;
+            a path, an open binary file, or the bytes of an encoded picture: see `read_picture`;
+            a Pillow image of any mode, its orientation and profile applied;
+            an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4): uint8, uint16, or float in [0, 1], sRGB;
+            a torch tensor (3, H, W) or (4, H, W), alone or as a batch of one: uint8, or float in [0, 1], sRGB.
+        limits: The largest file to read; for files and bytes only.
+
+    Raises:
+        PictureError: Another type, shape, dtype or range; or as for `read_picture`.
+    """
+    if isinstance(source, Picture):
+        return source
+    if isinstance(source, bytes | bytearray | memoryview):
+        if not source:
+            raise PictureError("memory: is empty; there is no picture in it")
+        limits.check_bytes(len(source), "memory")
+        return _read(bytes(source), "memory", limits)
+    if isinstance(source, Image.Image):
+        name = str(getattr(source, "filename", "") or "memory")
+        with decoding(name):
+            samples = pillow_samples(source, name)
+        return _develop(samples, name)
+    if isinstance(source, np.ndarray):
+        return _develop(array_samples(source), "memory")
+    if isinstance(source, TensorLike):
+        return _develop(tensor_samples(source), "memory")
+    if isinstance(source, str | os.PathLike) or hasattr(source, "read"):
+        return read_picture(source, limits=limits)
+    kind = shown(type(source).__name__)
+    raise PictureError(f"{kind}: is no picture; pass a path, a binary file, a Pillow image, an array or a tensor")
+
+
+def _read(data: bytes, name: str, limits: Limits) -> Picture:
+    return _develop(decode(data, name, limits), name)
+
+
+def _develop(samples: Samples, name: str) -> Picture:
+    try:
+        return develop(samples, name)
+    except MemoryError as error:
+        raise PictureError(f"{shown(name)}: does not fit into memory; make it smaller") from error

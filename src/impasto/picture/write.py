@@ -1,0 +1,69 @@
+"""Pictures to files."""
+
+import os
+from collections.abc import Mapping
+from typing import BinaryIO
+
+from impasto.errors import OutputError, PictureError
+from impasto.picture.atomic import write_whole
+from impasto.picture.encode import encode
+from impasto.picture.files import path_name, stream_name
+from impasto.picture.messages import reason, shown
+from impasto.picture.output import check_options, format_of
+from impasto.picture.picture import Picture
+
+
+def write_picture(
+    picture: Picture,
+    destination: str | os.PathLike[str] | BinaryIO,
+    *,
+    format: str | None = None,
+    bits: int = 8,
+    quality: int | None = None,
+    text: Mapping[str, str] | None = None,
+) -> tuple[str, ...]:
+    """Write a picture as PNG, JPEG, WebP, TIFF or AVIF, whole or not at all, replacing an existing file.
+
+    Values are rounded to the nearest level, an sRGB profile is embedded, alpha and dpi are kept. JPEG has no alpha:
+    the picture is laid on white, and a note says so. Nothing of the source's own metadata is written.
+
+    Args:
+        picture: What to write.
+        destination: A path (its ending names the format), or an open binary file (then name the format).
+        format: "png", "jpeg", "webp", "tiff" or "avif"; None to go by the ending.
+        bits: 8, or 16 for PNG and TIFF.
+        quality: 1 to 100 for JPEG, WebP (100: lossless) and AVIF; None for the format's default.
+        text: Names (1 to 79 Latin-1 characters) and values to keep with the picture: PNG text, one by one; elsewhere
+            together, as JSON in the EXIF or TIFF field ImageDescription.
+
+    Returns:
+        What a person should know about the file, in plain sentences; mostly nothing.
+
+    Raises:
+        OutputError: An unknown ending or format, or an option that the format lacks.
+        PictureError: The picture is too large for the format, or writing failed; an existing file is then untouched.
+    """
+    if isinstance(destination, str | os.PathLike):
+        format = format or format_of(destination)
+        data, notes = _encoded(picture, format, bits, quality, text, path_name(destination))
+        write_whole(destination, data)
+        return notes
+    if format is None:
+        raise OutputError("an open file has no ending to tell the format by; pass format='png' or another")
+    name = stream_name(destination)
+    data, notes = _encoded(picture, format, bits, quality, text, name)
+    try:
+        destination.write(data)
+        destination.flush()
+    except (OSError, ValueError, TypeError) as error:
+        raise PictureError(
+            f"{shown(name)}: could not be written ({reason(error)}); is it open for writing, in binary mode?"
+        ) from error
+    return notes
+
+
+def _encoded(
+    picture: Picture, kind: str, bits: int, quality: int | None, text: Mapping[str, str] | None, name: str
+) -> tuple[bytes, tuple[str, ...]]:
+    check_options(kind, bits, quality)
+    return encode(picture, kind, bits=bits, quality=quality, text=text or {}, name=name)

@@ -1,0 +1,196 @@
+"""The recipe: everything that decides how a picture is painted, except the pictures themselves."""
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Literal
+
+import tomli_w
+
+from impasto import architecture, fields
+from impasto.errors import RecipeError, nearest
+from impasto.fields import setting
+from impasto.terms import Content, LayeredLoss, MeanCovariance, Role, Smoothness, Term, Terms
+
+
+@dataclass(frozen=True)
+class LBFGS:
+    """L-BFGS projected onto [0, 1] with a bounded step and no line search.
+
+    Two-loop recursion after Nocedal and Wright 2006, algorithm 7.4. It needs about half of Adam's steps.
+    """
+
+    kind: ClassVar[str] = "lbfgs"
+
+    history: int = setting(8, help="pairs of steps and gradient changes remembered", minimum=1, maximum=200)
+    max_step: float = setting(0.08, help="largest root-mean-square change of a pixel in one step", above=0, maximum=1)
+    first_step: float = setting(
+        0.02, help="root-mean-square change of a pixel in the first step of a scale", above=0, maximum=1
+    )
+
+    def __post_init__(self) -> None:
+        fields.check(self)
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam, Kingma and Ba 2015, with the image clamped to [0, 1] after each step."""
+
+    kind: ClassVar[str] = "adam"
+
+    learning_rate: float = setting(0.02, help="size of a step, in units of the image's range", above=0, maximum=1)
+    beta1: float = setting(0.9, help="decay of the gradient's running mean", minimum=0, maximum=0.9999)
+    beta2: float = setting(0.99, help="decay of the squared gradient's running mean", minimum=0, maximum=0.99999)
+    average: float = setting(
+        0.9, help="decay of the running mean of the images, which is the result; 0 takes the last", minimum=0, maximum=0.9999
+    )
+
+    def __post_init__(self) -> None:
+        fields.check(self)
+
+
+OPTIMIZERS: Final[dict[str, type[LBFGS] | type[Adam]]] = {"lbfgs": LBFGS, "adam": Adam}
+
+_TERMS: Final = Content() + MeanCovariance() + Smoothness()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides how a picture is painted, except the pictures themselves.
+
+    The objective is `content_weight` x the content terms + `style_weight` x the style terms + `smoothness` x the
+    smoothness terms: alpha, beta and a regulariser, each term with a weight of its own besides.
+
+    Raises:
+        RecipeError: a field is out of type or range, or a term names a layer that the network does not have.
+
+    """
+
+    name: str = dataclasses.field(default="custom", compare=False)
+    description: str = dataclasses.field(default="", compare=False)
+    size: int | Literal["original"] = setting(
+        512, help="long side of the result in pixels, or 'original' for the photo's own", minimum=16, maximum=65536
+    )
+    content_weight: float = setting(1.0, help="how much the photo's content counts (alpha)", minimum=0)
+    style_weight: float = setting(1.0, help="how much the painting's style counts (beta)", minimum=0)
+    smoothness: float = setting(1.0, help="how much neighbouring pixels are kept alike (total variation)", minimum=0)
+    style_scale: float = setting(
+        1.0, help="size of the style pictures relative to the result: larger means larger strokes", above=0, maximum=16
+    )
+    init: Literal["content", "noise", "style"] = setting(
+        "content", help="what the image starts as: the photo, white noise, or noise with the style's mean and covariance"
+    )
+    seed: int = setting(0, help="seed of everything random", minimum=0, maximum=2**63 - 1)
+    steps: tuple[int, ...] = setting(
+        (35, 20, 15), help="steps at each scale, coarsest first; the last number holds for all further scales", minimum=1
+    )
+    start_size: int = setting(128, help="long side of the coarsest scale in pixels", minimum=16, maximum=65536)
+    scale_factor: float = setting(2.0, help="largest ratio between the sizes of two scales", minimum=1.05, maximum=16)
+    margin: float = setting(
+        0.0, help="border painted around the picture and cut off at the end, as a part of its long side", minimum=0, maximum=0.5
+    )
+    network: Literal["vgg16"] = setting("vgg16", help="whose features are compared")
+    pooling: Literal["max", "average", "l2"] = setting("max", help="pooling between the network's blocks")
+    padding: Literal["zeros", "replicate", "reflect"] = setting("reflect", help="what the network sees outside the picture")
+    terms: Terms = dataclasses.field(default=_TERMS)
+    optimizer: LBFGS | Adam = LBFGS()
+
+    def __post_init__(self) -> None:
+        terms = Terms(self.terms)
+        fields.check(self)
+        object.__setattr__(self, "terms", terms)
+        if not self.steps:
+            raise RecipeError("steps is empty; expected a whole number for each scale")
+        if not any(self.weight_of(term) > 0 for term in terms):
+            raise RecipeError("every term's weight is 0: there is nothing to optimise; raise a weight")
+        convolutions = architecture.NETWORKS[self.network]
+        for term in terms:
+            if isinstance(term.loss, LayeredLoss):
+                architecture.check_layers((name for name, _ in term.loss.layers), convolutions)
+
+    def weight_of(self, term: Term) -> float:
+        """Return the weight of one of the recipe's terms in the objective."""
+        by_role: dict[Role, float] = {
+            "content": self.content_weight,
+            "style": self.style_weight,
+            "smoothness": self.smoothness,
+        }
+        return by_role[term.loss.role] * term.weight
+
+    def replace(self, **changes: Any) -> "Recipe":
+        """Return a recipe with other values in the fields named.
+
+        Raises:
+            RecipeError: a field that does not exist, or a value out of type or range.
+
+        """
+        known = [field.name for field in dataclasses.fields(self)]
+        for name in changes:
+            if name not in known:
+                raise RecipeError(f"a recipe has no field {name!r}; {nearest(name, known)}")
+        return dataclasses.replace(self, **changes)
+
+    def to_table(self) -> dict[str, Any]:
+        """Return the recipe as a table of plain values, as TOML and JSON hold it."""
+        table = fields.to_table(self)
+        table["terms"] = [term.to_table() for term in self.terms]
+        table["optimizer"] = {"name": self.optimizer.kind, **table["optimizer"]}
+        # TOML wants tables last.
+        for name in ("optimizer", "terms"):
+            table[name] = table.pop(name)
+        return table
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> "Recipe":
+        """Make a recipe of a table of plain values; fields left out take their defaults.
+
+        Raises:
+            RecipeError: an unknown field, or a value out of type or range.
+
+        """
+        rest = dict(table)
+        if "terms" in rest:
+            if not isinstance(rest["terms"], list) or not all(isinstance(term, Mapping) for term in rest["terms"]):
+                raise RecipeError("terms is not a list of tables; write each one under [[terms]]")
+            rest["terms"] = Terms(Term.from_table(term) for term in rest["terms"])
+        if "optimizer" in rest:
+            rest["optimizer"] = _optimizer(rest["optimizer"])
+        return fields.from_table(cls, rest, "a recipe")
+
+    def to_toml(self) -> str:
+        """Return the recipe as TOML; `from_toml` gives an equal recipe."""
+        return tomli_w.dumps(self.to_table())
+
+    @classmethod
+    def from_toml(cls, text: str) -> "Recipe":
+        """Make a recipe of TOML text.
+
+        Raises:
+            RecipeError: the text is not TOML, or not a recipe.
+
+        """
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise RecipeError(f"not TOML: {error}") from error
+        return cls.from_table(table)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what the recipe says, in hexadecimal; its name and description do not count."""
+        table = self.to_table()
+        del table["name"], table["description"]
+        return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
+
+
+def _optimizer(table: Any) -> LBFGS | Adam:
+    if not isinstance(table, Mapping):
+        raise RecipeError(f"optimizer is {table!r}; expected a table with a name and its settings")
+    rest = dict(table)
+    kind = rest.pop("name", None)
+    if kind not in OPTIMIZERS:
+        raise RecipeError(f"optimizer's name is {kind!r}; {nearest(str(kind), OPTIMIZERS)}")
+    return fields.from_table(OPTIMIZERS[kind], rest, f"the {kind} optimizer")

@@ -1,0 +1,193 @@
+"""What an objective says: losses by name, weighted and added. Words only; `impasto.losses` does the arithmetic.
+
+    0.1 * Content("relu4_2") + MeanCovariance({"relu1_1": 0.6, "relu2_1": 0.4}) + 0.2 * Smoothness()
+
+Terms are data: they print, compare, go into a recipe file and report their value one by one.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Literal
+
+from impasto import fields
+from impasto.errors import RecipeError, nearest
+from impasto.fields import setting
+
+Role = Literal["content", "style", "smoothness"]
+
+# Gatys et al. 2016, section 3: style at conv1_1 .. conv5_1 (rectified).
+STYLE_LAYERS: Final = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+LayerWeights = tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Base of all losses: it can be weighted and added. Each subclass is final."""
+
+    role: ClassVar[Role]
+    kind: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        fields.check(self)
+
+    def __rmul__(self, weight: float) -> "Terms":
+        return Terms((Term(self, weight),))
+
+    def __add__(self, other: "Loss | Terms") -> "Terms":
+        return 1.0 * self + other
+
+
+def weighted_layers(layers: str | Iterable[str] | Mapping[str, float] | LayerWeights) -> LayerWeights:
+    """Return layers with their weights w_l.
+
+    Args:
+        layers: one name, names (equal weights that sum to 1: the paper's w_l = 1/5), a mapping of names to weights or
+            pairs of both, whose weights are taken as they are.
+
+    Raises:
+        RecipeError: no layer, or a layer named twice.
+
+    """
+    if isinstance(layers, str):
+        layers = (layers,)
+    entries = list(layers.items() if isinstance(layers, Mapping) else layers)
+    names = [entry if isinstance(entry, str) else entry[0] for entry in entries]
+    if not names or len(set(names)) < len(names):
+        raise RecipeError(f"layers are {names}; expected at least one, and none twice")
+    return tuple((entry, 1 / len(entries)) if isinstance(entry, str) else (entry[0], entry[1]) for entry in entries)
+
+
+@dataclass(frozen=True)
+class LayeredLoss(Loss):
+    """Base of the losses that compare features. Each subclass is final."""
+
+    layers: LayerWeights = setting(STYLE_LAYERS, help="layers, or layers with their weights", minimum=0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", weighted_layers(self.layers))
+        fields.check(self)
+
+
+@dataclass(frozen=True)
+class Content(LayeredLoss):
+    """Squared distance between the features F of the image and P of the photo, N channels x M positions.
+
+    `literal`: 1/2 sum (F - P)^2, Gatys et al. 2016, equation 1. `mean`: sum (F - P)^2 / (N M). `relative`: sum (F - P)^2
+    / sum P^2, which has no unit and so means the same at every layer and in every network.
+    """
+
+    role: ClassVar[Role] = "content"
+    kind: ClassVar[str] = "content"
+
+    # Gatys et al. 2016, section 3: content at conv4_2 (rectified).
+    layers: LayerWeights = setting(("relu4_2",), help="layers, or layers with their weights", minimum=0)
+    form: Literal["literal", "mean", "relative"] = setting("relative", help="how the distance is scaled")
+
+
+@dataclass(frozen=True)
+class Gram(LayeredLoss):
+    """Squared distance between Gram matrices per position, G / M and A / M.
+
+    `literal`: sum (G/M - A/M)^2 / (4 N^2), Gatys et al. 2016, equation 4; for pictures of one size it is the paper's E_l
+    to the letter, for others each Gram matrix is divided by its own M. `mean`: sum (G/M - A/M)^2 / N^2. `relative`:
+    ||G/M - A/M||^2 / ||A/M||^2.
+    """
+
+    role: ClassVar[Role] = "style"
+    kind: ClassVar[str] = "gram"
+
+    form: Literal["literal", "mean", "relative"] = setting("relative", help="how the distance is scaled")
+
+
+@dataclass(frozen=True)
+class MeanCovariance(LayeredLoss):
+    """Squared distances between the features' means and between their covariances, each relative to the style's own.
+
+    ||mu - mu_s||^2 / ||mu_s||^2 + ||C - C_s||_F^2 / ||C_s||_F^2. Ours: the mean and the covariance hold what the Gram
+    matrix C + mu mu^T mixes, and the relative scale lets every layer speak as loudly as its weight says.
+    """
+
+    role: ClassVar[Role] = "style"
+    kind: ClassVar[str] = "mean-covariance"
+
+
+@dataclass(frozen=True)
+class Wasserstein(LayeredLoss):
+    """Squared Wasserstein-2 distance between Gaussians fitted to the features of the image and of the style.
+
+    ||mu - mu_s||^2 + tr(C + C_s - 2 (C_s^1/2 C C_s^1/2)^1/2). `mean` divides it by the number of channels, as
+    crowsonkb's style-transfer-pytorch does; `relative` by ||mu_s||^2 + tr C_s.
+    """
+
+    role: ClassVar[Role] = "style"
+    kind: ClassVar[str] = "wasserstein"
+
+    form: Literal["mean", "relative"] = setting("relative", help="how the distance is scaled")
+
+
+@dataclass(frozen=True)
+class Smoothness(Loss):
+    """Total variation: the differences between neighbouring pixels, sRGB in [0, 1].
+
+    `squared`: mean squared horizontal difference plus mean squared vertical difference. `absolute`: the same with
+    absolute differences, Rudin, Osher and Fatemi 1992 in the anisotropic form.
+    """
+
+    role: ClassVar[Role] = "smoothness"
+    kind: ClassVar[str] = "smoothness"
+
+    form: Literal["squared", "absolute"] = setting("squared", help="how differences are measured")
+
+
+LOSSES: Final[dict[str, type[Loss]]] = {
+    loss.kind: loss for loss in (Content, Gram, MeanCovariance, Wasserstein, Smoothness)
+}
+
+
+@dataclass(frozen=True)
+class Term:
+    """A loss and its weight."""
+
+    loss: Loss
+    weight: float = setting(1.0, help="weight of the loss", minimum=0)
+
+    def __post_init__(self) -> None:
+        fields.check(self)
+
+    @property
+    def label(self) -> str:
+        """What the term is called in reports: the loss, and its layers where it has any."""
+        if isinstance(self.loss, LayeredLoss):
+            return f"{self.loss.kind} {' '.join(name for name, _ in self.loss.layers)}"
+        return self.loss.kind
+
+    def to_table(self) -> dict[str, Any]:
+        """Return the term as a table of plain values."""
+        table: dict[str, Any] = {"loss": self.loss.kind, "weight": self.weight, **fields.to_table(self.loss)}
+        if isinstance(self.loss, LayeredLoss):
+            table["layers"] = dict(self.loss.layers)
+        return table
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> "Term":
+        """Make a term of a table of plain values.
+
+        Raises:
+            RecipeError: an unknown loss or field, or a value out of type or range.
+
+        """
+        rest = dict(table)
+        kind, weight = rest.pop("loss", None), rest.pop("weight", 1.0)
+        if kind not in LOSSES:
+            raise RecipeError(f"a term's loss is {kind!r}; {nearest(str(kind), LOSSES)}")
+        return cls(fields.from_table(LOSSES[kind], rest, f"the {kind} term"), weight)
+
+
+class Terms(tuple[Term, ...]):
+    """Weighted losses, added."""
+
+    __slots__ = ()
+
+    def __add__(self, other: "Loss | Iterable[Term]") -> "Terms":  # type: ignore[override]
+        return Terms((*self, Term(other)) if isinstance(other, Loss) else (*self, *other))

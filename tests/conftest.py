@@ -1,0 +1,61 @@
+"""What tests share: small seeded networks and pictures, and run-time checking of the shapes in type hints."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from jaxtyping import install_import_hook
+
+# Before the first import of the modules to be checked.
+install_import_hook(
+    ["impasto.moments", "impasto.losses", "impasto.network", "impasto.resample", "impasto.init", "impasto.optimizers"],
+    "beartype.beartype",
+)
+
+from impasto.architecture import Convolution  # noqa: E402
+from impasto.network import VGG  # noqa: E402
+from impasto.picture import Picture  # noqa: E402
+
+PROJECT = Path(__file__).resolve().parent.parent
+SHARED = PROJECT.parent / "shared" / "pictures"
+SAMPLES = PROJECT / "examples" / "pictures"
+
+SMALL_LAYERS = tuple(Convolution(f"conv{block}_1", 3 if block == 1 else 6, 6) for block in range(1, 6))
+
+
+def small_tensors(convolutions: tuple[Convolution, ...], seed: int = 0) -> dict[str, torch.Tensor]:
+    """Seeded weights of a size that keeps features of order 1."""
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {}
+    for layer in convolutions:
+        scale = (2 / (9 * layer.in_channels)) ** 0.5
+        shape = (layer.out_channels, layer.in_channels, 3, 3)
+        tensors[f"{layer.name}.weight"] = torch.randn(shape, generator=generator) * scale
+        tensors[f"{layer.name}.bias"] = torch.rand(layer.out_channels, generator=generator) * 0.1
+    return tensors
+
+
+@pytest.fixture
+def small_network() -> Callable[..., VGG]:
+    """A maker of networks with five blocks of one convolution of six channels each."""
+
+    def make(**settings: str) -> VGG:
+        return VGG(SMALL_LAYERS, small_tensors(SMALL_LAYERS), [0.5, 0.4, 0.3], **settings)
+
+    return make
+
+
+@pytest.fixture
+def picture() -> Callable[..., Picture]:
+    """A maker of seeded pictures with structure at several scales."""
+
+    def make(height: int = 32, width: int = 40, seed: int = 0) -> Picture:
+        generator = np.random.default_rng(seed)
+        y, x = np.mgrid[0:1:height * 1j, 0:1:width * 1j]
+        waves = [np.sin(generator.uniform(3, 25) * x + generator.uniform(3, 25) * y + c) for c in range(3)]
+        pixels = 0.5 + 0.3 * np.stack(waves) + generator.normal(0, 0.05, (3, height, width))
+        return Picture(np.clip(pixels, 0, 1).astype(np.float32))
+
+    return make
