@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154
 # To be sourced, with $root set to the clone. Gives `ensure`, and $python: the Python of the clone's own .venv.
 # What is in .venv/impasto-* is described in setup_environment.py.
 
@@ -42,11 +42,12 @@ find_python() {
     return 1
 }
 
-# ensure EXTRA RETRY: .venv is ready for use (EXTRA is use) or for development (dev), or the shell ends with one line.
+# ensure EXTRA COMMAND...: .venv is ready for use (EXTRA is use) or for development (dev). Where that fails, the shell ends
+# after a line that says why and names COMMAND to try again.
 ensure() {
     if is_ready "$1" || { [ "$1" = use ] && is_ready dev; }; then
         return 0
     fi
     find_python || exit 1
-    "$base" -I "$root/scripts/setup_environment.py" "$1" "$2" </dev/null >&2 || exit $?
+    "$base" -I "$root/scripts/setup_environment.py" "$@" </dev/null >&2 || exit $?
 }

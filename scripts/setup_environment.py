@@ -12,6 +12,7 @@ Standard library only, run by the Python that the environment is made from. Thre
 import argparse
 import contextlib
 import os
+import shlex
 import shutil
 import signal
 import ssl
@@ -78,17 +79,15 @@ def can_reach(url: str, seconds: float) -> bool:
     return answers == [True]
 
 
-def pip(lock: int, *arguments: str) -> str | None:
-    """Run pip in .venv. None when all went well, else the last lines of what it said."""
+def run(lock: int, *arguments: str) -> str | None:
+    """Run .venv's Python with these arguments. None when all went well, else the last lines of what it said."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment |= {"PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONUNBUFFERED": "1"}
-    command = [str(PYTHON), "-m", "pip", *arguments]
-    # It inherits the lock: should this process be killed, nobody starts before pip has ended too.
+    environment |= {"PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     ran = subprocess.run(
-        command,
+        [str(PYTHON), *arguments],
         cwd=ROOT,
         env=environment,
-        pass_fds=[lock],
+        pass_fds=[lock],  # should this process be killed, nobody starts before pip has ended too
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -98,20 +97,25 @@ def pip(lock: int, *arguments: str) -> str | None:
     return None if ran.returncode == 0 else "\n".join(ran.stdout.strip().splitlines()[-12:])
 
 
+def pip_install(lock: int, *arguments: str) -> str | None:
+    """Install into .venv, as the user's own settings of pip say; the result is as for `run`."""
+    return run(lock, "-m", "pip", "install", *arguments)
+
+
 def install_torch(lock: int) -> None:
     """Install PyTorch: without CUDA where it would be of no use, if that build can be had."""
     say("installing PyTorch; once, some minutes")
     if sys.platform != "linux" or has_nvidia():
-        failure = pip(lock, "install", TORCH)
+        failure = pip_install(lock, TORCH)
     else:
         failure = "unreachable"
         if can_reach(f"{CPU_INDEX}/torch/", PROBE_SECONDS):
-            failure = pip(lock, "install", "--retries", "0", "--timeout", "15", "--index-url", CPU_INDEX, TORCH_FOR_CPU)
+            failure = pip_install(lock, "--retries", "0", "--timeout", "15", "--index-url", CPU_INDEX, TORCH_FOR_CPU)
         if failure is not None:
             say("PyTorch's own index of CPU builds cannot be used from here: taking it from the usual one")
-            failure = pip(lock, "install", "--retries", "1", "--timeout", "30", TORCH_FOR_CPU)
+            failure = pip_install(lock, "--retries", "1", "--timeout", "30", TORCH_FOR_CPU)
     if failure is not None:
-        raise SetupError(f"{failure}\nimpasto: PyTorch could not be installed: pip's last lines are above")
+        raise SetupError(f"PyTorch could not be installed. The last lines of pip:\n{failure}")
 
 
 def install(lock: int, extra: str) -> None:
@@ -119,9 +123,9 @@ def install(lock: int, extra: str) -> None:
     if not any(VENV.glob("lib/python*/site-packages/torch-*.dist-info")):
         install_torch(lock)
     say("installing impasto and what it needs" + (" for development" if extra == "dev" else ""))
-    failure = pip(lock, "install", "--editable", ".[dev]" if extra == "dev" else ".")
+    failure = pip_install(lock, "--editable", ".[dev]" if extra == "dev" else ".")
     if failure is not None:
-        raise SetupError(f"{failure}\nimpasto: its packages could not be installed: pip's last lines are above")
+        raise SetupError(f"what impasto needs could not be installed. The last lines of pip:\n{failure}")
 
 
 def python_in_venv() -> str | None:
@@ -136,7 +140,7 @@ def python_in_venv() -> str | None:
     return ran.stdout.strip() if ran.returncode == 0 else None
 
 
-def make_venv() -> str:
+def make_venv(lock: int) -> str:
     """An empty environment, made from the Python that runs this; all that was there goes, but for the lock."""
     say(f"making .venv with Python {sys.version.split()[0]}")
     for path in VENV.iterdir():
@@ -144,13 +148,12 @@ def make_venv() -> str:
             shutil.rmtree(path)
         elif path not in (LOCK, UNFINISHED):
             path.unlink()
-    try:
-        venv.create(VENV, with_pip=True, symlinks=True)
-    except subprocess.CalledProcessError as error:
-        raise SetupError(f"pip could not be put into .venv: {error}") from error
+    venv.create(VENV, symlinks=True)
+    if (failure := run(lock, "-I", "-m", "ensurepip", "--upgrade", "--default-pip")) is not None:
+        raise SetupError(f"this Python has no working pip; IMPASTO_PYTHON chooses another. Its last lines:\n{failure}")
     name = python_in_venv()
     if name is None:
-        raise SetupError(f"the Python put into .venv does not run: {PYTHON}; try another with IMPASTO_PYTHON")
+        raise SetupError(f"the Python put into .venv does not run: {PYTHON}; IMPASTO_PYTHON chooses another")
     return name
 
 
@@ -181,7 +184,7 @@ def set_up(extra: str) -> None:
         UNFINISHED.touch()
         for stale in VENV.glob("impasto-ready-*"):
             stale.unlink()
-        name = name or make_venv()
+        name = name or make_venv(lock)
         install(lock, extra)
         UNFINISHED.unlink()
         temporary = VENV / "impasto-ready.part"
@@ -199,20 +202,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Set up; the exit code is 0 when .venv is ready."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("extra", choices=["use", "dev"])
-    parser.add_argument("retry", help="the command to name when this fails")
+    parser.add_argument("retry", nargs=argparse.REMAINDER, help="the command to name when this fails")
     options = parser.parse_args(arguments)
+    retry = f"to try again: {shlex.join(options.retry)}"
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     try:
         set_up(options.extra)
     except SetupError as error:
-        say(f"{error}\nimpasto: to try again: {options.retry}")
+        say(f"{error}\nimpasto: {retry}")
         return 1
     except OSError as error:
-        say(f"{VENV} could not be made: {error}\nimpasto: to try again: {options.retry}")
+        say(f"{VENV} could not be made: {error}\nimpasto: {retry}")
         return 1
     except KeyboardInterrupt:
-        say(f"stopped; to try again: {options.retry}")
+        say(f"stopped; {retry}")
         return 130
     return 0
 

@@ -53,7 +53,7 @@ def picture() -> Callable[..., Picture]:
 
     def make(height: int = 32, width: int = 40, seed: int = 0) -> Picture:
         generator = np.random.default_rng(seed)
-        y, x = np.mgrid[0:1:height * 1j, 0:1:width * 1j]
+        y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
         waves = [np.sin(generator.uniform(3, 25) * x + generator.uniform(3, 25) * y + c) for c in range(3)]
         pixels = 0.5 + 0.3 * np.stack(waves) + generator.normal(0, 0.05, (3, height, width))
         return Picture(np.clip(pixels, 0, 1).astype(np.float32))

@@ -9,6 +9,9 @@ from typing import Final, NamedTuple
 
 from impasto.errors import RecipeError, nearest
 
+# The pixels themselves, sRGB in [0, 1]: a layer below the first convolution, for statistics of colour.
+PIXELS: Final = "rgb"
+
 
 class Convolution(NamedTuple):
     """One 3 x 3 convolution of a VGG."""
@@ -77,7 +80,7 @@ def check_layers(names: Iterable[str], convolutions: Iterable[Convolution]) -> N
         RecipeError: naming the nearest layer there is.
 
     """
-    known = layers(convolutions)
+    known = [PIXELS, *layers(convolutions)]
     for name in names:
         if name not in known:
             raise RecipeError(f"there is no layer {name!r} in this network; {nearest(name, known)}")

@@ -9,7 +9,6 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, Literal, TypeVar
 
 from impasto.errors import RecipeError, nearest
@@ -52,7 +51,7 @@ class Setting:
 def setting(
     default: Any = dataclasses.MISSING,
     *,
-    help: str,  # noqa: A002 - the word every command line uses
+    help: str,
     minimum: float | None = None,
     maximum: float | None = None,
     above: float | None = None,
@@ -69,7 +68,6 @@ def setting_of(field: dataclasses.Field[Any]) -> Setting:
     return about
 
 
-@cache
 def field_types(cls: type) -> dict[str, Any]:
     """Return the resolved type of every field of the dataclass `cls`."""
     hints = typing.get_type_hints(cls)

@@ -102,7 +102,7 @@ def stylize(
     chosen = presets.resolve(recipe)
     if isinstance(init, str) and init in typing.get_args(fields.field_types(Recipe)["init"]):
         changes["init"], init = init, None
-    styles = list(style) if isinstance(style, list | tuple) else [style]
+    styles = style if isinstance(style, list | tuple) else [typing.cast(PictureSource, style)]
     run = Job(content, styles, chosen.replace(**changes), weights, init, device).start()
     for _ in run:
         pass

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from impasto import architecture, weights
 from impasto.architecture import Convolution
-from impasto.types import Features, Image
+from impasto.types import Image, LayerFeatures
 
 Pooling = Literal["max", "average", "l2"]
 Padding = Literal["zeros", "replicate", "reflect"]
@@ -20,7 +20,7 @@ class VGG(nn.Module):
 
     Args:
         convolutions: its layers.
-        tensors: `{name}.weight` (out, in, 3, 3) and `{name}.bias` (out,) for each, for RGB input in [0, 1] minus `mean`.
+        tensors: `{name}.weight` (out, in, 3, 3) and `{name}.bias` (out,) of each, for RGB in [0, 1] minus `mean`.
         mean: (3,) RGB in [0, 1], subtracted from the image.
         pooling: between the blocks: `max` as trained, `average` as Gatys et al. 2016, `l2` the root of the mean square.
         padding: what lies outside the picture: `zeros` at every convolution, as trained; `replicate` the border pixels
@@ -47,12 +47,12 @@ class VGG(nn.Module):
             stored = tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
             self.register_buffer(key.replace(".", "_"), stored)
 
-    def forward(self, image: Image, layers: Iterable[str]) -> dict[str, Features]:
+    def forward(self, image: Image, layers: Iterable[str]) -> LayerFeatures:
         """Return the features of `image` at `layers`.
 
         Args:
             image: (B, 3, H, W) sRGB in [0, 1], of any size.
-            layers: names such as `relu4_2`; evaluation stops at the deepest.
+            layers: names such as `relu4_2`, or `rgb` for the image itself; evaluation stops at the deepest.
 
         Returns:
             Features by name, (B, C, H / stride, W / stride) rounded up, in the order of evaluation.
@@ -63,7 +63,7 @@ class VGG(nn.Module):
         """
         wanted = set(layers)
         architecture.check_layers(wanted, self.convolutions)
-        features: dict[str, Features] = {}
+        features: LayerFeatures = {architecture.PIXELS: image} if architecture.PIXELS in wanted else {}
         x = (image - self.get_buffer("mean")).contiguous(memory_format=torch.channels_last)
         block = 1
         for convolution in self.convolutions:
@@ -112,7 +112,7 @@ def load(name: str, *, pooling: Pooling = "max", padding: Padding = "zeros") -> 
     spec = weights.EMBEDDED[name]
     tensors = dict(weights.load(spec))
     first = f"{spec.convolutions[0].name}.weight"
-    # Published for BGR in 0..255: RGB in [0, 1] is the same function with the kernel's channels turned round and scaled.
+    # Published for BGR in 0..255; with the kernel's channels turned round and scaled it is the same for RGB in [0, 1].
     tensors[first] = tensors[first].flip(1) * 255
     mean = [value / 255 for value in reversed(spec.mean_bgr)]
     return VGG(spec.convolutions, tensors, mean, pooling=pooling, padding=padding).eval()

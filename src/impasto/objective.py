@@ -14,12 +14,12 @@ from impasto.moments import Moments, blend, moments
 from impasto.network import VGG
 from impasto.recipe import Recipe
 from impasto.terms import LayeredLoss
-from impasto.types import Features, Image, Scalar
+from impasto.types import Image, LayerFeatures, Scalar
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What the objective says of an image: the loss, what each term adds to it, and the gradient if it was asked for."""
+    """What the objective says of an image: the loss, what each term adds to it, and the gradient if asked for."""
 
     loss: float
     terms: dict[str, float]
@@ -97,7 +97,7 @@ class Objective:
         return Evaluation(numbers[0], terms, slope if gradient else None)
 
     def _values(self, image: Image) -> dict[str, Scalar]:
-        features: dict[str, Features] = self._network(image, self._layers) if self._layers else {}
+        features: LayerFeatures = self._network(image, self._layers) if self._layers else {}
         statistics = {layer: moments(features[layer]) for layer in self._moment_layers}
         values: dict[str, Tensor] = {}
         for part in self._parts:

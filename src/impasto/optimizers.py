@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from impasto import recipe
-from impasto.resample import resize
 from impasto.types import Image
 
 
@@ -56,7 +55,7 @@ class ProjectedLBFGS(Optimizer):
         self._learn(flat, slope)
         held = ((flat <= 0) & (slope > 0)) | ((flat >= 1) & (slope < 0))
         direction = -self._inverse_hessian(slope.masked_fill(held, 0)).masked_fill_(held, 0)
-        size = direction.square().mean().sqrt()
+        size = _root_mean_square(direction)
         if self._steps:
             factor = (self._settings.max_step / size).clamp(max=1)
         else:
@@ -68,7 +67,7 @@ class ProjectedLBFGS(Optimizer):
         if self._last is not None:
             step, change = flat - self._last[0], slope - self._last[1]
             curvature = step @ change
-            # Negative or vanishing curvature would turn the next direction uphill (Nocedal and Wright 2006, section 7.2).
+            # Negative or vanishing curvature would turn the next step uphill: Nocedal and Wright 2006, section 7.2.
             if curvature > _MIN_CURVATURE * step.norm() * change.norm():
                 unit = curvature.rsqrt()
                 self._steps.append(step * unit)
@@ -103,6 +102,12 @@ class ProjectedLBFGS(Optimizer):
         """Take steps of half the size, without memory."""
         self._damping /= 2
         self._forget()
+
+
+def _root_mean_square(values: Tensor) -> Tensor:
+    # Squares of gradients of 1e-20, which some recipes have, would vanish in float32.
+    peak = values.abs().max().clamp(min=torch.finfo(values.dtype).tiny)
+    return (values / peak).square().mean().sqrt() * peak
 
 
 # Ours: pairs of less curvature carry more rounding than knowledge.

@@ -45,7 +45,10 @@ class Adam:
     beta1: float = setting(0.9, help="decay of the gradient's running mean", minimum=0, maximum=0.9999)
     beta2: float = setting(0.99, help="decay of the squared gradient's running mean", minimum=0, maximum=0.99999)
     average: float = setting(
-        0.9, help="decay of the running mean of the images, which is the result; 0 takes the last", minimum=0, maximum=0.9999
+        0.9,
+        help="decay of the running mean of the images, which is the result; 0 takes the last",
+        minimum=0,
+        maximum=0.9999,
     )
 
     def __post_init__(self) -> None:
@@ -80,21 +83,30 @@ class Recipe:
     style_scale: float = setting(
         1.0, help="size of the style pictures relative to the result: larger means larger strokes", above=0, maximum=16
     )
-    init: Literal["content", "noise", "style"] = setting(
-        "content", help="what the image starts as: the photo, white noise, or noise with the style's mean and covariance"
+    init: Literal["content", "matched", "noise", "style"] = setting(
+        "content",
+        help="what the image starts as: the photo, the photo in the style's colours, white noise, "
+        "or noise in the style's colours",
     )
     seed: int = setting(0, help="seed of everything random", minimum=0, maximum=2**63 - 1)
     steps: tuple[int, ...] = setting(
-        (35, 20, 15), help="steps at each scale, coarsest first; the last number holds for all further scales", minimum=1
+        (35, 20, 15),
+        help="steps at each scale, coarsest first; the last number holds for all further scales",
+        minimum=1,
     )
     start_size: int = setting(128, help="long side of the coarsest scale in pixels", minimum=16, maximum=65536)
     scale_factor: float = setting(2.0, help="largest ratio between the sizes of two scales", minimum=1.05, maximum=16)
     margin: float = setting(
-        0.0, help="border painted around the picture and cut off at the end, as a part of its long side", minimum=0, maximum=0.5
+        0.0,
+        help="border painted around the picture and cut off at the end, as a part of its long side",
+        minimum=0,
+        maximum=0.5,
     )
     network: Literal["vgg16"] = setting("vgg16", help="whose features are compared")
     pooling: Literal["max", "average", "l2"] = setting("max", help="pooling between the network's blocks")
-    padding: Literal["zeros", "replicate", "reflect"] = setting("reflect", help="what the network sees outside the picture")
+    padding: Literal["zeros", "replicate", "reflect"] = setting(
+        "reflect", help="what the network sees outside the picture"
+    )
     terms: Terms = dataclasses.field(default=_TERMS)
     optimizer: LBFGS | Adam = LBFGS()
 

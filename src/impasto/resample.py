@@ -2,10 +2,10 @@
 
 from torch.nn import functional as F
 
-from impasto.types import Image
+from impasto.types import Planes, Resized
 
 
-def resize(image: Image, height: int, width: int) -> Image:
+def resize(image: Planes, height: int, width: int) -> Resized:
     """Return `image` at another size: bicubic, low-passed when it shrinks, clamped to [0, 1].
 
     Works on sRGB values as they are, as the programs compared with do.
@@ -15,13 +15,13 @@ def resize(image: Image, height: int, width: int) -> Image:
     return F.interpolate(image, (height, width), mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
 
 
-def with_margin(image: Image, margin: int) -> Image:
+def with_margin(image: Planes, margin: int) -> Resized:
     """Return `image` with `margin` pixels around it: mirrored, and repeated where it is too small to mirror."""
     mode = "reflect" if margin < min(image.shape[2:]) else "replicate"
     return F.pad(image, (margin,) * 4, mode=mode) if margin else image
 
 
-def without_margin(image: Image, margin: int) -> Image:
+def without_margin(image: Planes, margin: int) -> Resized:
     """Return `image` with `margin` pixels cut off at each side."""
     height, width = image.shape[2:]
     return image[:, :, margin : height - margin, margin : width - margin]

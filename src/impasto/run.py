@@ -1,16 +1,16 @@
 """The run: an iterator of events that paints a picture on the way."""
 
 import dataclasses
-import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 import torch
 
-from impasto import init, network, optimizers, resample, schedule
+from impasto import color, init, network, optimizers, resample, schedule
 from impasto.errors import DivergedError, UsageError
 from impasto.events import Event, Finished, ScaleStarted, Started, Stepped
+from impasto.moments import blend, moments
 from impasto.objective import Evaluation, Objective
 from impasto.optimizers import Optimizer
 from impasto.picture import Picture
@@ -107,7 +107,7 @@ class Run:
             styles = [(self._style(picture, scale), weight) for picture, weight in self._styles]
             objective = Objective(vgg, self.recipe, content, styles)
             if self._image is None:
-                self._image = self._first_image(content, styles[0][0])
+                self._image = self._first_image(content, styles)
             else:
                 self._image = resample.resize(self._image, height, width)
                 optimizer.restart(height, width)
@@ -158,15 +158,22 @@ class Run:
         area = scale.height * scale.width * self.recipe.style_scale**2
         return resample.resize(self._tensor(picture), *schedule.fit_area(picture.height, picture.width, area))
 
-    def _first_image(self, content: Image, style: Image) -> Image:
+    def _first_image(self, content: Image, styles: Sequence[tuple[Image, float]]) -> Image:
         height, width = content.shape[2:]
         if self._start is not None:
             return self._canvas(self._start, height, width)
-        if self.recipe.init == "noise":
-            return init.noise(height, width, self.recipe.seed).to(self.device)
-        if self.recipe.init == "style":
-            return init.style_noise(style, height, width, self.recipe.seed).to(self.device)
-        return content.clone()
+        # Colours are matched on the CPU: it is quick, and MPS has no float64.
+        colors = blend((moments(style.cpu()), weight) for style, weight in styles)
+        match self.recipe.init:
+            case "noise":
+                image = init.noise(height, width, self.recipe.seed)
+            case "style":
+                image = init.style_noise(colors, height, width, self.recipe.seed)
+            case "matched":
+                image = color.match(content.cpu(), colors)
+            case "content":
+                return content.clone()
+        return image.to(self.device)
 
     def _tensor(self, picture: Picture) -> Image:
         return torch.from_numpy(np.ascontiguousarray(picture.pixels))[None].to(self.device)

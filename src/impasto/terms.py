@@ -73,8 +73,8 @@ class LayeredLoss(Loss):
 class Content(LayeredLoss):
     """Squared distance between the features F of the image and P of the photo, N channels x M positions.
 
-    `literal`: 1/2 sum (F - P)^2, Gatys et al. 2016, equation 1. `mean`: sum (F - P)^2 / (N M). `relative`: sum (F - P)^2
-    / sum P^2, which has no unit and so means the same at every layer and in every network.
+    `literal`: 1/2 sum (F - P)^2, Gatys et al. 2016, equation 1. `mean`: sum (F - P)^2 / (N M). `relative`:
+    sum (F - P)^2 / sum P^2, which has no unit and so means the same at every layer and in every network.
     """
 
     role: ClassVar[Role] = "content"
@@ -89,8 +89,8 @@ class Content(LayeredLoss):
 class Gram(LayeredLoss):
     """Squared distance between Gram matrices per position, G / M and A / M.
 
-    `literal`: sum (G/M - A/M)^2 / (4 N^2), Gatys et al. 2016, equation 4; for pictures of one size it is the paper's E_l
-    to the letter, for others each Gram matrix is divided by its own M. `mean`: sum (G/M - A/M)^2 / N^2. `relative`:
+    `literal`: sum (G/M - A/M)^2 / (4 N^2), Gatys et al. 2016, equation 4; for pictures of one size it is the paper's
+    E_l to the letter, for others each Gram matrix is divided by its own M. `mean`: sum (G/M - A/M)^2 / N^2. `relative`:
     ||G/M - A/M||^2 / ||A/M||^2.
     """
 

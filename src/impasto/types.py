@@ -1,6 +1,7 @@
 """The shapes that cross module borders, named once.
 
-B: pictures in a batch, C: channels, H, W: rows and columns. Checked by beartype in the tests only.
+B: pictures in a batch, C: channels, H, W: rows and columns of pixels, h, w: of features. Checked by beartype in the
+tests only.
 """
 
 from typing import TypeAlias
@@ -9,7 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 Image: TypeAlias = Float[Tensor, "B 3 H W"]  # sRGB in [0, 1]
-Features: TypeAlias = Float[Tensor, "B C H W"]  # what a network says of an image, any range
+Planes: TypeAlias = Float[Tensor, "B C H W"]  # an image, or its alpha, in [0, 1]
+Resized: TypeAlias = Float[Tensor, "B C h w"]  # the same at another size
+Features: TypeAlias = Float[Tensor, "B C h w"]  # what a network says of an image, any range
+LayerFeatures: TypeAlias = dict[str, Float[Tensor, "B _ _ _"]]  # by layer, each of its own size
 Count: TypeAlias = Float[Tensor, "B"]
 Vector: TypeAlias = Float[Tensor, "B C"]
 Matrix: TypeAlias = Float[Tensor, "B C C"]

@@ -14,7 +14,9 @@ FORMS = {
     "mean-covariance": [terms.MeanCovariance()],
     "wasserstein": [terms.Wasserstein(form=form) for form in ("mean", "relative")],
 }
-STYLE = [pytest.param(spec, id=f"{kind}-{getattr(spec, 'form', '')}") for kind, specs in FORMS.items() for spec in specs]
+STYLE = [
+    pytest.param(spec, id=f"{kind}-{getattr(spec, 'form', '')}") for kind, specs in FORMS.items() for spec in specs
+]
 CONTENT = [pytest.param(terms.Content(form=form), id=form) for form in ("literal", "mean", "relative")]
 
 
@@ -44,7 +46,7 @@ def test_content_by_hand(form: str, expected: float) -> None:
 
 @pytest.mark.parametrize(
     ("form", "expected"),
-    # G/M = [[2.5, 1], [1, 0.5]], A/M = [[1, 2], [2, 5]]: squared differences 2.25, 1, 1, 20.25; squares of A/M sum to 34.
+    # G/M = [[2.5, 1], [1, 0.5]], A/M = [[1, 2], [2, 5]]: squared differences 2.25, 1, 1, 20.25; A/M squared: 34.
     [("literal", 24.5 / 16), ("mean", 24.5 / 4), ("relative", 24.5 / 34)],
 )
 def test_gram_by_hand(form: str, expected: float) -> None:
@@ -158,7 +160,9 @@ def test_moments_of_tiles_give_the_loss_of_the_whole(spec: terms.Loss) -> None:
     loss = losses.build(spec)
     target = loss.target(moments(features(2)))
     whole = features(1, height=7, width=9)
-    tiles = [whole[:, :, rows, columns] for rows in (slice(0, 3), slice(3, 7)) for columns in (slice(0, 5), slice(5, 9))]
+    tiles = [
+        whole[:, :, rows, columns] for rows in (slice(0, 3), slice(3, 7)) for columns in (slice(0, 5), slice(5, 9))
+    ]
     together: Moments = moments(tiles[0])
     for tile in tiles[1:]:
         together = together + moments(tile)

@@ -50,7 +50,7 @@ def _option(field: dataclasses.Field[Any]) -> Callable[[F], F]:
     )
 
 
-class FieldType(click.ParamType):
+class FieldType(click.ParamType[Any]):
     """Text on the command line to the value of a recipe's field, checked as the recipe checks it."""
 
     def __init__(self, field: dataclasses.Field[Any]) -> None:

@@ -90,13 +90,27 @@ def _weights(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
 @click.argument("content")
 @click.argument("styles", metavar="STYLE [STYLE ...]", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="OUT", help="Where the picture goes; its ending is the format, - is stdout.")
-@click.option("-r", "--recipe", "recipe_name", default="default", show_default=True, metavar="NAME|FILE",
-              help="A recipe by name (see 'impasto recipe list') or a .toml file.")
+@click.option(
+    "-r",
+    "--recipe",
+    "recipe_name",
+    default="default",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="A recipe by name (see 'impasto recipe list') or a .toml file.",
+)
 @options.recipe_options
 @click.option("--init", metavar="content|noise|style|FILE", help="What the image starts as.")
-@click.option("--style-weights", "weights", callback=_weights, metavar="X,X,...",
-              help="How much each style counts in a blend [default: all the same].")
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute.")
+@click.option(
+    "--style-weights",
+    "weights",
+    callback=_weights,
+    metavar="X,X,...",
+    help="How much each style counts in a blend [default: all the same].",
+)
+@click.option(
+    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute."
+)
 @click.option("--bits", type=click.Choice(["8", "16"]), default="8", show_default=True, help="Depth of PNG and TIFF.")
 @click.option("--quality", type=click.IntRange(1, 100), help="Quality of JPEG, WebP and AVIF.")
 @click.option("--save-every", type=click.IntRange(1), metavar="N", help="Also save a picture every N steps.")
@@ -133,9 +147,7 @@ def stylize(content: str, styles: tuple[str, ...], **given: Any) -> None:
         return
     say = Notes(quiet=given["quiet"])
     say.about(run.notes)
-    listener = progress.listener(
-        quiet=given["quiet"], as_json=given["as_json"], terminal=sys.stderr.isatty()
-    )
+    listener = progress.listener(quiet=given["quiet"], as_json=given["as_json"], terminal=sys.stderr.isatty())
     paint(run, output, listener, say)
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from impasto import terms
+from impasto import color, terms
 from impasto.losses.base import MomentLoss
 from impasto.moments import Moments
 from impasto.types import Matrix, Scalar, Vector
@@ -35,12 +35,12 @@ class Wasserstein(MomentLoss[WassersteinTarget]):
         mean, covariance = moments.mean, moments.covariance
         spread = _trace(covariance)
         energy = mean.square().sum(1) + spread
-        # crowsonkb: 1e-4 on the diagonal at features whose mean square is about 1; relative here, for any scale. It keeps
-        # the root's slope finite where a covariance is singular.
+        # crowsonkb: 1e-4 on the diagonal at features whose mean square is about 1; relative here, for any scale. It
+        # keeps the root's slope finite where a covariance is singular.
         ridge = (_RIDGE * energy / mean.shape[1]).clamp(min=_TINY)
         covariance = _with_ridge(covariance, ridge)
         scale = mean.shape[1] * torch.ones_like(energy) if self.form == "mean" else energy.clamp(min=_TINY)
-        return WassersteinTarget(mean, _trace(covariance), _root(covariance), ridge, scale)
+        return WassersteinTarget(mean, _trace(covariance), color.root(covariance), ridge, scale)
 
     def value(self, moments: Moments, target: WassersteinTarget) -> Scalar:
         """Return the scaled distance, summed over the batch."""
@@ -60,13 +60,8 @@ _TINY = 1e-12
 
 
 def _trace(matrix: Matrix) -> Tensor:
-    return matrix.diagonal(dim1=1, dim2=2).sum(1)
+    return torch.einsum("bii->b", matrix)
 
 
 def _with_ridge(matrix: Matrix, ridge: Tensor) -> Matrix:
     return matrix + ridge[:, None, None] * torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
-
-
-def _root(matrix: Matrix) -> Matrix:
-    eigenvalues, vectors = torch.linalg.eigh(matrix)
-    return (vectors * eigenvalues.clamp(min=0).sqrt()[:, None, :]) @ vectors.mT

@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 from impasto.picture.profiles import Space
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_GRAY, _RGB = 0, 2  # colour types (PNG, third edition, 11.2.1)
+# PNG, third edition: colour types (11.2.1) and the passes of interlacing (8.1): left, top, across, down
+_GRAY, _RGB = 0, 2
+_CHANNELS = {_GRAY: 1, _RGB: 3, 4: 2, 6: 4}
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+_WHOLE = ((0, 0, 1, 1),)
 _HEADER_END = 33  # signature and IHDR
 
 
@@ -22,37 +26,47 @@ def needs_full_depth(data: bytes) -> bool:
 
 
 def decode(data: bytes) -> tuple[NDArray[Any], Space, NDArray[Any] | None, int]:
-    """Return (values, space, alpha, bits) of a PNG, as in `Samples`.
+    """Return (values, space, alpha, bits) of a PNG without a palette, as in `Samples`.
+
+    libpng prints its warnings to the terminal: about odd metadata, wrong lengths, left-over data and interlacing. So it
+    only ever gets to see well-formed, plain pixels, one interlacing pass at a time.
 
     Raises:
-        RuntimeError: The data is damaged.
+        ValueError, RuntimeError, zlib.error: The data is damaged.
     """
     import imagecodecs
 
-    # libpng prints warnings about odd metadata; it gets none to see.
-    needed = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
-    bare = SIGNATURE + b"".join(chunk for kind, chunk in _chunks(data) if kind in needed)
-    pixels = np.atleast_3d(imagecodecs.png_decode(bare))
-    channels = pixels.shape[2]
-    colours = 1 if channels <= 2 else 3
-    return (
-        pixels[:, :, :colours],
-        "gray" if colours == 1 else "rgb",
-        pixels[:, :, colours] if channels > colours else None,
-        16 if pixels.dtype == np.uint16 else 8,
-    )
+    width, height, depth, colour_type, compression, filtering, interlace = struct.unpack_from(">IIBBBBB", data, 16)
+    if compression or filtering or interlace not in (0, 1) or colour_type not in _CHANNELS:
+        raise ValueError("the header is damaged")
+    channels = _CHANNELS[colour_type]
+    stream, transparent = _content(data)
+    pixels = np.empty((height, width, channels), np.uint16 if depth == 16 else np.uint8)
+    parts = [pixels[top::down, left::across] for left, top, across, down in (_PASSES if interlace else _WHOLE)]
+    parts = [part for part in parts if part.size]
+    # Each row begins with a filter byte. A stream that holds more than the header declares is not taken further.
+    sizes = [len(part) * (1 + -(-part.shape[1] * depth * channels // 8)) for part in parts]
+    scanlines = memoryview(zlib.decompressobj().decompress(stream, sum(sizes)))
+    if len(scanlines) < sum(sizes):
+        raise ValueError("the pixels are incomplete")
+    for part, size in zip(parts, sizes, strict=True):
+        plain = _plain(part.shape[1], len(part), depth, colour_type, scanlines[:size])
+        part[:] = imagecodecs.png_decode(plain).reshape(part.shape)
+        scanlines = scanlines[size:]
+    alpha = pixels[:, :, -1] if channels in (2, 4) else None
+    if colour_type in (_GRAY, _RGB) and len(transparent) == 2 * channels:
+        alpha = _keyed(pixels, struct.unpack(f">{channels}H", transparent), depth)
+    values = pixels[:, :, :1] if channels <= 2 else pixels[:, :, :3]
+    return values, "gray" if channels <= 2 else "rgb", alpha, 16 if depth == 16 else 8
 
 
 def encode(pixels: NDArray[Any], chunks: list[tuple[bytes, bytes]]) -> bytes:
     """Return a PNG of (H, W, 3|4) uint8 or uint16, with extra chunks (kind, data) before the pixels."""
     import imagecodecs
 
-    # Ours: zlib's own default; level 9 saves 1 % and takes four times as long.
+    # Ours, measured on a 16-bit photograph: level 9 is 0.5 % smaller in twice the time, level 1 is 11 % larger.
     plain = bytes(imagecodecs.png_encode(np.ascontiguousarray(pixels), level=6))
-    extra = b"".join(
-        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-        for kind, content in chunks
-    )
+    extra = b"".join(_chunk(kind, content) for kind, content in chunks)
     return plain[:_HEADER_END] + extra + plain[_HEADER_END:]
 
 
@@ -73,6 +87,32 @@ def text_chunk(keyword: str, text: str) -> tuple[bytes, bytes]:
         return b"tEXt", keyword.encode("latin-1") + b"\0" + text.encode("latin-1")
     except UnicodeEncodeError:
         return b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + text.encode("utf-8")
+
+
+def _content(data: bytes) -> tuple[bytes, bytes]:
+    """Return what is in the IDAT chunks and in the tRNS chunk."""
+    content = {b"IDAT": bytearray(), b"tRNS": bytearray()}
+    for kind, chunk in _chunks(data):
+        if kind in content:
+            content[kind] += chunk[8:-4]
+    return bytes(content[b"IDAT"]), bytes(content[b"tRNS"])
+
+
+def _plain(width: int, height: int, depth: int, colour_type: int, scanlines: memoryview) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
+    # Stored, not compressed: it is taken apart again at once.
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(scanlines, 0)), (b"IEND", b""))
+    return SIGNATURE + b"".join(_chunk(kind, content) for kind, content in chunks)
+
+
+def _keyed(pixels: NDArray[Any], key: tuple[int, ...], depth: int) -> NDArray[np.uint8]:
+    """Return alpha: 0 where a pixel has the transparent colour, which is given at the file's depth."""
+    levels = np.array(key) * ((2 ** max(depth, 8) - 1) // (2**depth - 1))
+    return np.where((pixels == levels).all(axis=2), np.uint8(0), np.uint8(255))
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

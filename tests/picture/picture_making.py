@@ -1,0 +1,139 @@
+"""Pictures and files that the tests of impasto.picture share."""
+
+import io
+import struct
+import zlib
+
+import imagecodecs
+import numpy as np
+import tifffile
+from PIL import Image
+
+from impasto.picture import as_picture, write_picture
+
+
+def scene(height=61, width=91):
+    """An RGB uint8 picture without symmetry: no turn or mirror image of it equals it."""
+    y, x = np.mgrid[0:height, 0:width].astype(float)
+    y, x = y / max(height - 1, 1), x / max(width - 1, 1)
+    red = 0.5 + 0.5 * np.sin(4 * x + y)
+    green = 0.2 + 0.7 * y * x
+    blue = 0.5 + 0.4 * np.cos(3 * y - 2 * x * x)
+    return np.clip(np.stack([red, green, blue], axis=-1) * 255 + 0.5, 0, 255).astype(np.uint8)
+
+
+def deep_scene(height=61, width=91):
+    """As `scene`, with 16-bit levels that no 8-bit picture has."""
+    noise = np.random.default_rng(1).integers(0, 257, (height, width, 3))
+    return np.clip(scene(height, width).astype(np.int64) * 257 - 128 + noise, 0, 65535).astype(np.uint16)
+
+
+def with_alpha(rgb):
+    """RGBA with opaque, half-transparent and fully transparent parts; bright red is hidden under the last."""
+    top = np.iinfo(rgb.dtype).max
+    rgba = np.dstack([rgb, np.full(rgb.shape[:2], top, rgb.dtype)])
+    third = rgb.shape[0] // 3
+    rgba[:third, :, 3] = 0
+    rgba[:third, :, :3] = [top, 0, 0]
+    rgba[third : 2 * third, :, 3] = top // 2
+    return rgba
+
+
+def pillow_file(image, kind, **options):
+    stream = io.BytesIO()
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def tiff_file(array, **options):
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, array, **options)
+    return stream.getvalue()
+
+
+def written(source, kind, **options):
+    """The bytes that write_picture makes."""
+    stream = io.BytesIO()
+    write_picture(as_picture(source), stream, format=kind, **options)
+    return stream.getvalue()
+
+
+def png_chunk(kind, content):
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png_file(width, height, depth, colour_type, scanlines, chunks=b"", interlace=0):
+    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, interlace)
+    return b"".join(
+        [
+            b"\x89PNG\r\n\x1a\n",
+            png_chunk(b"IHDR", header),
+            chunks,
+            png_chunk(b"IDAT", zlib.compress(scanlines)),
+            png_chunk(b"IEND", b""),
+        ]
+    )
+
+
+def exif(orientation):
+    data = Image.Exif()
+    data[0x0112] = orientation
+    return data.tobytes()
+
+
+def adobe_rgb():
+    return imagecodecs.cms_profile("adobergb")
+
+
+def adobe_to_srgb(values):
+    """Adobe RGB in [0, 1] to sRGB, in closed form from the two standards; clipped."""
+    linear = np.asarray(values, np.float64) ** (563 / 256)
+    adobe = _to_xyz([(0.64, 0.33), (0.21, 0.71), (0.15, 0.06)])
+    srgb = _to_xyz([(0.64, 0.33), (0.30, 0.60), (0.15, 0.06)])
+    linear = np.clip(linear @ (np.linalg.inv(srgb) @ adobe).T, 0, 1)
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+def _to_xyz(primaries):
+    columns = np.array([[x / y, 1, (1 - x - y) / y] for x, y in primaries]).T
+    white = np.array([0.3127 / 0.3290, 1, (1 - 0.3127 - 0.3290) / 0.3290])
+    return columns * np.linalg.solve(columns, white)
+
+
+def psnr(a, b):
+    error = np.mean((np.asarray(a, np.float64) - np.asarray(b, np.float64)) ** 2)
+    return 99.0 if error == 0 else float(10 * np.log10(255**2 / error))
+
+
+def every_format():
+    """One whole file of each kind that is read, keyed by a name."""
+    rgb, deep = scene(), deep_scene()
+    image = Image.fromarray(rgb)
+    frames = [image.convert("P"), Image.fromarray(255 - rgb).convert("P")]
+    return {
+        "png": written(rgb, "png"),
+        "png alpha": written(with_alpha(rgb), "png"),
+        "png 16": written(deep, "png", bits=16),
+        "png palette": pillow_file(image.convert("P"), "PNG"),
+        "jpeg": written(rgb, "jpeg"),
+        "jpeg progressive": pillow_file(image, "JPEG", progressive=True),
+        "jpeg cmyk": pillow_file(image.convert("CMYK"), "JPEG"),
+        "webp": written(rgb, "webp"),
+        "webp lossless": written(with_alpha(rgb), "webp", quality=100),
+        "avif": written(rgb, "avif"),
+        "tiff": written(rgb, "tiff"),
+        "tiff 16": written(deep, "tiff", bits=16),
+        "tiff raw": pillow_file(image, "TIFF"),
+        "tiff lzw": pillow_file(image, "TIFF", compression="tiff_lzw"),
+        "tiff jpeg": pillow_file(image, "TIFF", compression="jpeg"),
+        "tiff ycbcr": pillow_file(image.convert("YCbCr"), "TIFF", compression="tiff_lzw"),
+        "tiff fax": pillow_file(image.convert("1"), "TIFF", compression="group4"),
+        "tiff tiled": tiff_file(rgb, photometric="rgb", tile=(32, 32), compression="zstd"),
+        "bmp": pillow_file(image, "BMP"),
+        "gif": pillow_file(frames[0], "GIF", save_all=True, append_images=frames[1:]),
+        "ppm": pillow_file(image, "PPM"),
+        "ppm 16": b"P6 91 61 65535\n" + deep.astype(">u2").tobytes(),
+        "pgm plain": b"P2\n3 2\n255\n0 10 20\n30 40 250\n",
+    }

@@ -1,0 +1,144 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from conftest import SMALL_LAYERS, small_tensors
+from torch.nn import functional as F
+
+from impasto import architecture, network
+from impasto.errors import RecipeError
+from impasto.network import VGG
+
+
+def plain_features(image: np.ndarray, tensors: dict[str, torch.Tensor], mean: list[float]) -> dict[str, np.ndarray]:
+    """VGG as its definition says, one tap at a time: zero padding, ReLU, 2 x 2 maximum between blocks."""
+    x = image - np.array(mean)[:, None, None]
+    found = {}
+    for block in range(1, 6):
+        if block > 1:
+            h, w = (x.shape[1] + 1) // 2, (x.shape[2] + 1) // 2
+            padded = np.full((x.shape[0], 2 * h, 2 * w), -np.inf)
+            padded[:, : x.shape[1], : x.shape[2]] = x
+            x = padded.reshape(-1, h, 2, w, 2).max(axis=(2, 4))
+        kernel = tensors[f"conv{block}_1.weight"].double().numpy()
+        padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
+        out = np.zeros((kernel.shape[0], *x.shape[1:]))
+        for row in range(3):
+            for column in range(3):
+                window = padded[:, row : row + x.shape[1], column : column + x.shape[2]]
+                out += np.einsum("oi,ihw->ohw", kernel[:, :, row, column], window)
+        found[f"conv{block}_1"] = out + tensors[f"conv{block}_1.bias"].double().numpy()[:, None, None]
+        x = np.maximum(found[f"conv{block}_1"], 0)
+        found[f"relu{block}_1"] = x
+    return found
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 48), (37, 21), (1, 1), (1, 40)])
+def test_features_equal_the_definition(height: int, width: int) -> None:
+    tensors, mean = small_tensors(SMALL_LAYERS), [0.5, 0.4, 0.3]
+    image = torch.rand(1, 3, height, width)
+    names = [f"{kind}{block}_1" for block in range(1, 6) for kind in ("conv", "relu")]
+    found = VGG(SMALL_LAYERS, tensors, mean)(image, names)
+    expected = plain_features(image[0].double().numpy(), tensors, mean)
+    for name in names:
+        assert found[name].shape[1:] == expected[name].shape
+        np.testing.assert_allclose(found[name][0].numpy(), expected[name], atol=1e-5)
+
+
+def test_conv_features_are_not_overwritten_by_the_relu(small_network: Callable[..., VGG]) -> None:
+    found = small_network()(torch.rand(1, 3, 16, 16), ["conv1_1", "relu1_1", "conv3_1"])
+    assert found["conv1_1"].min() < 0
+    assert torch.equal(found["conv1_1"].relu(), found["relu1_1"])
+    assert found["conv3_1"].min() < 0
+
+
+def test_evaluation_stops_at_the_deepest_layer(small_network: Callable[..., VGG]) -> None:
+    vgg = small_network()
+    called: list[str] = []
+    convolve = vgg._convolve
+    vgg._convolve = lambda x, name: called.append(name) or convolve(x, name)
+    assert list(vgg(torch.rand(1, 3, 16, 16), ["relu3_1", "relu1_1"])) == ["relu1_1", "relu3_1"]
+    assert called == ["conv1_1", "conv2_1", "conv3_1"]
+
+
+def test_an_unknown_layer_names_the_nearest(small_network: Callable[..., VGG]) -> None:
+    with pytest.raises(RecipeError, match=r"'relu4_9'.*did you mean 'relu4_1'"):
+        small_network()(torch.rand(1, 3, 16, 16), ["relu4_9"])
+
+
+@pytest.mark.parametrize("pooling", ["max", "average", "l2"])
+def test_pooling(pooling: str, small_network: Callable[..., VGG]) -> None:
+    vgg = small_network(pooling=pooling)
+    image = torch.rand(1, 3, 6, 6)
+    found = vgg(image, ["relu1_1", "conv2_1"])
+    cells = found["relu1_1"].unfold(2, 2, 2).unfold(3, 2, 2).flatten(4)  # (1, C, 3, 3, 4)
+    pooled = {
+        "max": cells.amax(4),
+        "average": cells.mean(4),
+        "l2": (cells.square().mean(4) + 1e-8).sqrt(),
+    }[pooling]
+    expected = F.conv2d(pooled, vgg.get_buffer("conv2_1_weight"), vgg.get_buffer("conv2_1_bias"), padding=1)
+    torch.testing.assert_close(found["conv2_1"], expected)
+
+
+@pytest.mark.parametrize("pooling", ["max", "average", "l2"])
+@pytest.mark.parametrize("padding", ["zeros", "replicate", "reflect"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (2, 3), (17, 16)])
+def test_every_size_gives_finite_features_and_gradients(
+    size: tuple[int, int], padding: str, pooling: str, small_network: Callable[..., VGG]
+) -> None:
+    image = torch.zeros(1, 3, *size, requires_grad=True)
+    features = small_network(pooling=pooling, padding=padding)(image, ["relu5_1"])["relu5_1"]
+    features.sum().backward()
+    assert features.numel() > 0
+    assert features.isfinite().all()
+    assert image.grad is not None
+    assert image.grad.isfinite().all()
+
+
+def test_reflect_padding_sees_no_border_in_a_symmetric_picture(small_network: Callable[..., VGG]) -> None:
+    flat = torch.full((1, 3, 16, 16), 0.7)
+    features = small_network(padding="reflect")(flat, ["relu3_1"])["relu3_1"]
+    assert torch.allclose(features, features[:, :, :1, :1].expand_as(features), atol=1e-6)
+    assert not torch.allclose(small_network(padding="zeros")(flat, ["relu3_1"])["relu3_1"], features, atol=1e-3)
+
+
+def test_receptive_fields_and_strides() -> None:
+    # Known for VGG-16: conv1_2 sees 5, conv2_1 10, conv3_1 24, conv4_1 60, conv5_1 132 pixels.
+    known = architecture.layers(architecture.NETWORKS["vgg16"])
+    fields = {name: (known[name].stride, known[name].receptive_field) for name in known if name.startswith("conv")}
+    assert fields["conv1_1"] == (1, 3)
+    assert fields["conv1_2"] == (1, 5)
+    assert fields["conv2_1"] == (2, 10)
+    assert fields["conv3_1"] == (4, 24)
+    assert fields["conv4_1"] == (8, 60)
+    assert fields["conv5_1"] == (16, 132)
+    assert [known[f"relu{b}_1"].channels for b in range(1, 6)] == [64, 128, 256, 512, 512]
+
+
+def test_a_receptive_field_is_what_the_gradient_reaches() -> None:
+    vgg = VGG(SMALL_LAYERS, small_tensors(SMALL_LAYERS), [0.0, 0.0, 0.0], pooling="average")
+    for name, info in architecture.layers(SMALL_LAYERS).items():
+        if not name.startswith("conv"):
+            continue
+        image = torch.rand(1, 3, 160, 160, requires_grad=True)
+        features = vgg(image, [name])[name]
+        centre = features.shape[2] // 2
+        (gradient,) = torch.autograd.grad(features[0, :, centre, centre].sum(), image)
+        rows = gradient.abs().sum((0, 1, 3)).nonzero()
+        assert int(rows.max() - rows.min()) + 1 == info.receptive_field
+
+
+def test_vgg16_tells_colours_in_bgr_order() -> None:
+    # A red picture, fed as the authors' Caffe network wants it: BGR in 0..255 minus the mean.
+    from impasto import weights
+
+    spec = weights.EMBEDDED["vgg16"]
+    tensors = weights.load(spec)
+    red = torch.zeros(1, 3, 8, 8)
+    red[:, 0] = 1
+    bgr = (red.flip(1) * 255) - torch.tensor(spec.mean_bgr).view(1, 3, 1, 1)
+    expected = F.conv2d(bgr, tensors["conv1_1.weight"], tensors["conv1_1.bias"], padding=1)
+    found = network.load("vgg16")(red, ["conv1_1"])["conv1_1"]
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-2)
