@@ -66,7 +66,10 @@ def test_the_loss_falls_and_the_last_one_is_the_lowest_of_its_scale(make: Callab
 
 @pytest.mark.parametrize("optimizer", [LBFGS(), Adam()])
 def test_the_reported_loss_is_that_of_the_picture(
-    optimizer: LBFGS | Adam, make: Callable[..., Run], picture: Callable[..., Picture], small_network: Callable[..., VGG]
+    optimizer: LBFGS | Adam,
+    make: Callable[..., Run],
+    picture: Callable[..., Picture],
+    small_network: Callable[..., VGG],
 ) -> None:
     recipe = RECIPE.replace(optimizer=optimizer)
     result, last = finish(make(recipe))

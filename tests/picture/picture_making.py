@@ -2,6 +2,9 @@
 
 import io
 import struct
+import subprocess
+import sys
+import textwrap
 import zlib
 
 import imagecodecs
@@ -111,12 +114,12 @@ def every_format():
     """One whole file of each kind that is read, keyed by a name."""
     rgb, deep = scene(), deep_scene()
     image = Image.fromarray(rgb)
-    frames = [image.convert("P"), Image.fromarray(255 - rgb).convert("P")]
+    frames = [image.quantize(64), Image.fromarray(255 - rgb).quantize(64)]
     return {
         "png": written(rgb, "png"),
         "png alpha": written(with_alpha(rgb), "png"),
         "png 16": written(deep, "png", bits=16),
-        "png palette": pillow_file(image.convert("P"), "PNG"),
+        "png palette": pillow_file(image.quantize(64), "PNG"),
         "jpeg": written(rgb, "jpeg"),
         "jpeg progressive": pillow_file(image, "JPEG", progressive=True),
         "jpeg cmyk": pillow_file(image.convert("CMYK"), "JPEG"),
@@ -137,3 +140,28 @@ def every_format():
         "ppm 16": b"P6 91 61 65535\n" + deep.astype(">u2").tobytes(),
         "pgm plain": b"P2\n3 2\n255\n0 10 20\n30 40 250\n",
     }
+
+
+def let_everybody_in(folder):
+    """Open pytest's temporary folders, which only their owner may enter."""
+    for each in (folder, *folder.parents[:2]):
+        each.chmod(each.stat().st_mode | 0o055)
+
+
+def run(code, *arguments):
+    """Run code in a program of its own and return what it prints, (stdout, stderr)."""
+    lines = "import os, sys\nimport imagecodecs, tifffile\nfrom PIL import PngImagePlugin\n"
+    lines += (
+        "from impasto.errors import OutputError, PictureError\nfrom impasto.picture import check_output, read_picture\n"
+    )
+    command = [sys.executable, "-c", lines + textwrap.dedent(code), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
+
+def as_nobody(code, *arguments):
+    """Run code as somebody whom permissions apply to, as they do not to root, and return what it prints."""
+    # By then everything is imported: with root's rights the way to the packages may be gone.
+    drop = "if os.getuid() == 0:\n    os.setgroups([])\n    os.setgid(65534)\n    os.setuid(65534)\n"
+    return run(drop + textwrap.dedent(code), *arguments)[0]

@@ -158,7 +158,9 @@ def test_other_types_are_refused(other):
         as_picture(other)
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"])
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"]
+)
 def test_pillow_images_of_every_mode(mode):
     rgb = Image.fromarray(making.scene())
     via = "LA" if mode == "La" else "RGBA" if mode in ("RGBa", "PA") else "RGB"
@@ -170,7 +172,11 @@ def test_pillow_images_of_every_mode(mode):
 
 def test_pillow_images_of_high_range():
     ramp = np.arange(65536, dtype=np.uint16).reshape(256, 256)
-    for image in (Image.fromarray(ramp), Image.fromarray(ramp.astype(np.int32)), Image.fromarray(ramp / np.float32(65535))):
+    for image in (
+        Image.fromarray(ramp),
+        Image.fromarray(ramp.astype(np.int32)),
+        Image.fromarray(ramp / np.float32(65535)),
+    ):
         picture = as_picture(image)
         assert picture.bits == 16
         assert np.array_equal(picture.to_numpy(np.uint16)[:, :, 0], ramp)
@@ -185,6 +191,15 @@ def test_pillow_lab():
     image = ImageCms.profileToProfile(Image.fromarray(making.scene()), srgb, lab, outputMode="LAB")
     # 8-bit Lab is coarse where a channel is nearly 0: single pixels are off by more.
     assert np.abs(as_picture(image).to_numpy().astype(int) - making.scene()).mean() < 1
+
+
+def test_a_later_frame_of_a_pillow_image():
+    frames = [Image.fromarray(np.full((16, 16, 3), value, np.uint8)) for value in (40, 200)]
+    image = Image.open(io.BytesIO(making.pillow_file(frames[0], "GIF", save_all=True, append_images=frames[1:])))
+    image.seek(1)
+    picture = as_picture(image)
+    assert (picture.notes, image.tell()) == ((), 1)
+    assert picture.to_numpy()[0, 0].tolist() == [200, 200, 200]
 
 
 def test_a_pillow_image_whose_file_is_broken():

@@ -142,7 +142,9 @@ def test_text_too_long_for_a_jpeg_is_left_out_with_a_note():
     assert write_picture(as_picture(making.scene()), io.BytesIO(), format="png", text={"a": "b" * 70_000}) == ()
 
 
-@pytest.mark.parametrize("text", [{"": "a"}, {"a" * 80: "b"}, {"a\nb": "c"}, {"\u65e5": "c"}, {"a": "b\0c"}])
+@pytest.mark.parametrize(
+    "text", [{"": "a"}, {"a" * 80: "b"}, {"a\nb": "c"}, {"\u65e5": "c"}, {"a": "b\0c"}, {"a": 3}, {3: "a"}]
+)
 def test_text_that_cannot_be_stored_is_refused(text):
     with pytest.raises(OutputError, match="text"):
         write_picture(as_picture(making.scene()), io.BytesIO(), format="png", text=text)

@@ -1,6 +1,7 @@
 """Colour profiles: the conversion to sRGB, at 8 and 16 bits, against the closed form."""
 
 import io
+import zlib
 
 import imagecodecs
 import numpy as np
@@ -25,8 +26,11 @@ def test_8_bit_adobe_rgb(kind):
     picture = as_picture(data)
     assert picture.icc_profile == making.adobe_rgb()
     error = np.abs(picture.to_numpy(np.float32) - making.adobe_to_srgb(grid(np.uint8) / 255))
-    # What the lossy formats lose in coding grows where the darks are stretched; the conversion itself is exact.
-    assert error.max() < 0.0018 if kind in ("PNG", "TIFF") or kind == "WEBP" else error.mean() < 0.01
+    # What the lossy formats lose in coding is not the conversion's.
+    if kind in ("JPEG", "AVIF"):
+        assert error.mean() < 0.03
+    else:
+        assert error.max() < 0.0018
 
 
 @pytest.mark.parametrize("kind", ["png", "tiff"])
@@ -36,8 +40,6 @@ def test_16_bit_adobe_rgb(kind):
         data = making.tiff_file(deep, photometric="rgb", iccprofile=making.adobe_rgb())
     else:
         rows = b"".join(b"\0" + row.tobytes() for row in deep.astype(">u2"))
-        import zlib
-
         chunk = making.png_chunk(b"iCCP", b"a\0\0" + zlib.compress(making.adobe_rgb()))
         data = making.png_file(144, 12, 16, 2, rows, chunk)
     picture = as_picture(data)
@@ -59,7 +61,11 @@ def test_float_tiff_follows_its_profile():
 
 
 def test_srgb_by_whatever_profile_is_left_as_it_is():
-    names = (imagecodecs.cms_profile("srgb"), srgb_profile(), ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    names = (
+        imagecodecs.cms_profile("srgb"),
+        srgb_profile(),
+        ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
+    )
     for profile in names:
         data = making.pillow_file(making.scene(), "PNG", icc_profile=profile)
         assert np.array_equal(as_picture(data).to_numpy(), making.scene())
@@ -68,7 +74,9 @@ def test_srgb_by_whatever_profile_is_left_as_it_is():
 @pytest.mark.parametrize("deep", [False, True])
 def test_grey_profiles(deep):
     profile = imagecodecs.cms_profile("gray", whitepoint=[0.3127, 0.3290, 1.0], gamma=1.0)
-    ramp = np.arange(65536, dtype=np.uint16).reshape(256, 256) if deep else np.arange(256, dtype=np.uint8).reshape(16, 16)
+    ramp = (
+        np.arange(65536, dtype=np.uint16).reshape(256, 256) if deep else np.arange(256, dtype=np.uint8).reshape(16, 16)
+    )
     unit = ramp / np.iinfo(ramp.dtype).max
     expected = np.where(unit <= 0.0031308, 12.92 * unit, 1.055 * unit ** (1 / 2.4) - 0.055)
     picture = as_picture(making.tiff_file(ramp, photometric="minisblack", iccprofile=profile))
@@ -85,11 +93,12 @@ def test_grey_pictures_with_a_colour_profile():
     assert np.abs(picture.to_numpy(np.float32) - expected).max() < 0.0018
 
 
-def cmyk_profile():
+def cmyk_profile(darkest=0):
     """A CMYK profile made by hand: the smallest A2B0 table, 2 x 2 x 2 x 2 corners to Lab."""
 
     def lab(cyan, magenta, yellow, black):
-        rgb = np.array([[[(1 - ink) * (1 - black) * 255 for ink in (cyan, magenta, yellow)]]]).round().astype(np.uint8)
+        light = np.array([[[(1 - ink) * (1 - black) for ink in (cyan, magenta, yellow)]]])
+        rgb = (darkest + (255 - darkest) * light).round().astype(np.uint8)
         srgb, target = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
         image = ImageCms.profileToProfile(Image.fromarray(rgb), srgb, target, outputMode="LAB")
         light, a, b = np.asarray(image)[0, 0].tolist()
@@ -105,14 +114,14 @@ def cmyk_profile():
     white = b"XYZ \0\0\0\0" + b"".join(round(v * 65536).to_bytes(4, "big") for v in (0.9642, 1.0, 0.8249))
     text = b"desc\0\0\0\0\0\0\0\2a\0" + b"\0" * 78
     text += b"\0" * (-len(text) % 4)
-    tags, body, at = b"", b"", 128 + 4 + 3 * 12
-    for name, content in ((b"desc", text), (b"wtpt", white), (b"A2B0", table)):
+    tags, body, at = b"", b"", 128 + 4 + 4 * 12
+    for name, content in ((b"desc", text), (b"wtpt", white), (b"A2B0", table), (b"A2B1", table)):
         tags += name + at.to_bytes(4, "big") + len(content).to_bytes(4, "big")
         body += content
         at += len(content)
-    header = at.to_bytes(4, "big") + b"\0\0\0\0\x02\x40\0\0prtrCMYKLab " + bytes(12) + b"acsp" + bytes(28)
+    header = at.to_bytes(4, "big") + b"\0\0\0\0\x02\x40\0\0scnrCMYKLab " + bytes(12) + b"acsp" + bytes(28)
     header += b"".join(round(v * 65536).to_bytes(4, "big") for v in (0.9642, 1.0, 0.8249))
-    return header.ljust(128, b"\0") + (3).to_bytes(4, "big") + tags + body
+    return header.ljust(128, b"\0") + (4).to_bytes(4, "big") + tags + body
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF", "TIFF 16"])
@@ -125,11 +134,28 @@ def test_cmyk_with_a_profile(kind):
     if kind == "TIFF 16":
         data = making.tiff_file(inks.astype(np.uint16) * 257, photometric="separated", iccprofile=cmyk_profile())
     else:
-        data = making.pillow_file(image, kind, icc_profile=cmyk_profile(), **({"quality": 100} if kind == "JPEG" else {}))
+        data = making.pillow_file(
+            image, kind, icc_profile=cmyk_profile(), **({"quality": 100} if kind == "JPEG" else {})
+        )
     picture = as_picture(data)
     assert picture.notes == ()
     for place, colour in enumerate(expected):
         assert np.abs(picture.to_numpy()[:, place * 8 + 4].astype(int) - colour).max() <= 8
+
+
+def test_the_black_of_paper_becomes_black():
+    inks = np.zeros((8, 16, 4), np.uint8)
+    inks[:, 8:] = 255
+    data = making.pillow_file(Image.fromarray(inks, "CMYK"), "TIFF", icc_profile=cmyk_profile(darkest=60))
+    picture = as_picture(data).to_numpy()
+    assert picture[0, 0].min() >= 253
+    assert picture[0, 15].max() <= 4
+
+
+def test_our_profile_is_the_same_every_time():
+    # Byte 24 on: the time of creation, which littlecms takes from the clock.
+    assert srgb_profile()[24:36] == bytes.fromhex("07d000010001000000000000")
+    assert ImageCms.ImageCmsProfile(io.BytesIO(srgb_profile())).profile.xcolor_space == "RGB "
 
 
 @pytest.mark.parametrize(
@@ -166,7 +192,7 @@ def test_png_gamma():
 
 def test_adobe_rgb_said_by_exif_alone():
     exif = Image.Exif()
-    exif.get_ifd(0xA005)[1] = "R03"
+    exif.get_ifd(0x8769)[0xA005] = {1: "R03"}
     values = np.full((16, 16, 3), [40, 200, 90], np.uint8)
     picture = as_picture(making.pillow_file(values, "JPEG", quality=100, exif=exif.tobytes()))
     assert picture.icc_profile is None

@@ -28,8 +28,8 @@ def test_every_kind_of_file(kind):
     if kind == "tiff fax":
         assert set(np.unique(picture.pixels)) == {0, 1}
         return
-    # Three dozen levels is a palette's error; a channel swapped or inverted is off by far more.
-    assert difference(picture, making.scene())[30:].mean() < 6
+    # A palette of 64 is off by 8 on average; channels swapped or inverted are off by 50 and more.
+    assert difference(picture, making.scene())[30:].mean() < 10
 
 
 def test_the_format_is_told_by_the_content(tmp_path):
@@ -125,7 +125,7 @@ def test_palette_with_transparency():
     result = as_picture(keyed).to_numpy()
     assert result[0, :, 3].tolist() == [0, 128, 255]
     assert result[0, 1:, :3].tolist() == [[0, 255, 0], [0, 0, 255]]
-    image = Image.fromarray(making.scene()).convert("P")
+    image = Image.fromarray(making.scene()).quantize(16)
     transparent = np.asarray(image) == 7
     picture = as_picture(making.pillow_file(image, "GIF", transparency=7))
     assert np.array_equal(picture.alpha == 0, transparent)
@@ -147,7 +147,9 @@ def test_transparent_red_does_not_turn_the_picture_red():
     blue[:, :] = [20, 40, 200, 255]
     blue[5:15, 5:15] = [255, 0, 0, 0]
     for kind in ("PNG", "WEBP", "TIFF"):
-        picture = as_picture(making.pillow_file(blue, kind, **({"lossless": True, "exact": True} if kind == "WEBP" else {})))
+        picture = as_picture(
+            making.pillow_file(blue, kind, **({"lossless": True, "exact": True} if kind == "WEBP" else {}))
+        )
         assert picture.alpha.min() == 0
         assert np.abs(picture.to_numpy()[:, :, :3].astype(int) - [20, 40, 200]).max() <= 1
     invisible = as_picture(np.full((3, 3, 4), [255, 0, 0, 0], np.uint8))
@@ -343,6 +345,9 @@ def test_streams(tmp_path):
     assert np.array_equal(read_picture(Trickle(data)).to_numpy(), making.scene())
     with pytest.raises(PictureError, match="binary mode"):
         read_picture(io.StringIO("text"))
+    for other in (b"a.png", None, object()):
+        with pytest.raises(PictureError, match="cannot be read"):
+            read_picture(other)
     closed = io.BytesIO(data)
     closed.close()
     with pytest.raises(PictureError, match="cannot be read"):

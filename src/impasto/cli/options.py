@@ -19,15 +19,14 @@ _OWN_OPTION = ("init",)
 
 
 def recipe_fields() -> list[dataclasses.Field[Any]]:
-    """Return the fields of a recipe that are options, in order."""
-    return [field for field in dataclasses.fields(Recipe) if "setting" in field.metadata]
+    """Return the fields of a recipe that are options and nothing more, in order."""
+    return [f for f in dataclasses.fields(Recipe) if "setting" in f.metadata and f.name not in _OWN_OPTION]
 
 
 def recipe_options(function: F) -> F:
     """Give a command an option for every plain field of a recipe; each is None unless it was given."""
     for field in reversed(recipe_fields()):
-        if field.name not in _OWN_OPTION:
-            function = _option(field)(function)
+        function = _option(field)(function)
     return function
 
 

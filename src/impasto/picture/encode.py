@@ -126,6 +126,8 @@ def _dtype(bits: int) -> type[np.uint8] | type[np.uint16]:
 
 def _check_text(text: Mapping[str, str]) -> None:
     for keyword, value in text.items():
+        if not isinstance(keyword, str) or not isinstance(value, str):
+            raise OutputError(f"text {shown(keyword)!r}: expected names and values that are strings")
         latin = all(" " <= c <= "~" or "\xa1" <= c <= "\xff" for c in keyword)
         if not latin or not 1 <= len(keyword) <= 79 or keyword != keyword.strip():
             raise OutputError(f"text name {shown(keyword)!r}: expected 1 to 79 Latin letters, digits and signs")

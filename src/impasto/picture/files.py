@@ -65,7 +65,10 @@ def read_stream(stream: BinaryReader, limits: Limits) -> bytes:
     name = stream_name(stream)
     try:
         return _read(stream, name, limits)
-    except (OSError, ValueError) as error:
+    except PictureError:
+        raise
+    except Exception as error:
+        # A caller's own kind of file may raise anything, as a broken download does.
         raise PictureError(f"{shown(name)}: cannot be read ({reason(error)}); is it open, in binary mode?") from error
 
 

@@ -30,6 +30,7 @@ _CONVERTED = {
     "P": "RGB",
     "PA": "RGBA",
 }
+_SPACES: dict[str, Space] = {"CMYK": "cmyk", "LAB": "lab", "RGB": "rgb", "RGBA": "rgb"}
 _WITH_TRANSPARENCY = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
 
 
@@ -46,9 +47,9 @@ def pillow_samples(image: Image.Image, name: str) -> Samples:
     mode = _plain_mode(image, name)
     plain = image.convert(mode) if image.mode != mode else image
     values: NDArray[Any] = np.atleast_3d(np.asarray(plain))
-    space: Space = {"CMYK": "cmyk", "LAB": "lab", "RGB": "rgb", "RGBA": "rgb"}.get(plain.mode, "gray")  # type: ignore[assignment]
+    space = _SPACES.get(plain.mode, "gray")
     alpha = None
-    notes = [ANIMATED] if getattr(image, "is_animated", False) else []
+    notes = [ANIMATED] if getattr(image, "is_animated", False) and image.tell() == 0 else []
     if plain.mode in ("LA", "RGBA"):
         values, alpha = values[:, :, :-1], values[:, :, -1]
     elif plain.mode == "LAB":

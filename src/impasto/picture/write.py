@@ -55,7 +55,8 @@ def write_picture(
     try:
         destination.write(data)
         destination.flush()
-    except (OSError, ValueError, TypeError) as error:
+    except Exception as error:
+        # A caller's own kind of file may raise anything.
         raise PictureError(
             f"{shown(name)}: could not be written ({reason(error)}); is it open for writing, in binary mode?"
         ) from error

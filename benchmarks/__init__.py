@@ -1,0 +1,1 @@
+"""Measurements: what a picture costs and how good it is. Run `scripts/bench`."""

@@ -1,0 +1,136 @@
+"""The main job as a person runs it: seconds, peak memory and scores of `impasto stylize`, one process a case.
+
+scripts/bench                          all cases; results to benchmarks/results/
+scripts/bench --size 512 --pair night  some
+scripts/bench --report                 docs/benchmarks.md from the results
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import quality
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLES = ROOT / "examples" / "pictures"
+RESULTS = ROOT / "benchmarks" / "results"
+PAIRS = {
+    "night": ("rocket.jpg", "night_swirls.jpg"),
+    "portrait": ("astronaut.jpg", "woodcut.jpg"),
+    "flat": ("coffee.jpg", "mosaic.jpg"),
+    "abstract": ("coffee.jpg", "bauhaus.jpg"),
+    "watercolour": ("chelsea.jpg", "watercolor.jpg"),
+    "photograph": ("chelsea.jpg", "coffee.jpg"),
+}
+SIZES = (256, 512, 1024)
+
+
+def measure(content: Path, style: Path, size: int, recipe: str, device: str) -> dict[str, Any]:
+    """Run one case in a process of its own and return what it took and gave."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out.png"
+        command = [
+            sys.executable, "-m", "impasto", "stylize", str(content), str(style), "-o", str(out),
+            "--size", str(size), "--recipe", recipe, "--device", device, "--json",
+        ]  # fmt: skip
+        begun = time.perf_counter()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            output = process.stdout.read()
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.perf_counter() - begun
+        if process.returncode != 0:
+            raise SystemExit(f"{' '.join(command)} failed")
+        finished = json.loads(output.splitlines()[-1])
+        scores = quality.scores(str(out), str(content), str(style))
+    return {
+        "seconds": round(seconds, 2),
+        "optimisation_seconds": round(finished["seconds"], 2),
+        "peak_bytes": usage.ru_maxrss * 1024,
+        "loss": finished["loss"],
+        **{name: round(value, 4) for name, value in scores.items()},
+    }
+
+
+def machine(device: str) -> dict[str, Any]:
+    """Describe where the numbers come from."""
+    model = next(
+        (line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        platform.processor(),
+    )
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if device.startswith("cuda") else None,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []
+
+
+def report(results: list[dict[str, Any]]) -> str:
+    """Return docs/benchmarks.md."""
+    lines = [
+        "# Benchmarks",
+        "",
+        "Made by `scripts/bench --report` from `benchmarks/results/`. Seconds are of the whole command, from start to the",
+        "saved file, and vary by 10 to 20 % from run to run; peak memory is the process's largest resident set. Style and",
+        "content distances are those of `benchmarks/quality.py`, which no recipe optimises: style 0 is the painting and 1",
+        "the untouched photo, content 0 is the photo. They compare results of one pair at one size.",
+    ]
+    for entry in results:
+        where = entry["machine"]
+        device = where["gpu"] or f"{where['cores']} cores of {where['cpu']}"
+        lines += ["", f"## {device}, torch {where['torch']}", ""]
+        lines += ["| recipe | size | pair | seconds | peak GB | style | content |", "|---|---|---|---|---|---|---|"]
+        for row in entry["rows"]:
+            lines.append(
+                f"| {row['recipe']} | {row['size']} | {row['pair']} | {row['seconds']:.1f} | "
+                f"{row['peak_bytes'] / 1e9:.2f} | {row['style']:.3f} | {row['content']:.3f} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Run what was asked for and write it down."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, action="append", help=f"long side in pixels; all of {SIZES} if left out")
+    parser.add_argument("--pair", choices=PAIRS, action="append", help="all if left out")
+    parser.add_argument("--recipe", action="append", help="default if left out")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--name", default="cpu", help="the results go to benchmarks/results/NAME.json")
+    parser.add_argument("--report", action="store_true", help="only write docs/benchmarks.md")
+    arguments = parser.parse_args()
+    if not arguments.report:
+        rows = []
+        for recipe in arguments.recipe or ["default"]:
+            for size in arguments.size or SIZES:
+                for pair in arguments.pair or PAIRS:
+                    content, style = (SAMPLES / name for name in PAIRS[pair])
+                    found = measure(content, style, size, recipe, arguments.device)
+                    rows.append({"recipe": recipe, "size": size, "pair": pair, **found})
+                    print(json.dumps(rows[-1]), flush=True)
+        entry = {"machine": machine(arguments.device), "rows": rows}
+        (RESULTS / f"{arguments.name}.json").write_text(json.dumps(entry, indent=1) + "\n")
+    results = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    (ROOT / "docs" / "benchmarks.md").write_text(report(results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
