@@ -6,6 +6,7 @@ scripts/bench --report                 docs/benchmarks.md from the results
 """
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -25,7 +26,8 @@ SAMPLES = ROOT / "examples" / "pictures"
 RESULTS = ROOT / "benchmarks" / "results"
 PAIRS = {
     "night": ("rocket.jpg", "night_swirls.jpg"),
-    "portrait": ("astronaut.jpg", "woodcut.jpg"),
+    "woodcut": ("chelsea.jpg", "woodcut.jpg"),
+    "portrait": ("astronaut.jpg", "autumn_knife.jpg"),
     "flat": ("coffee.jpg", "mosaic.jpg"),
     "abstract": ("coffee.jpg", "bauhaus.jpg"),
     "watercolour": ("chelsea.jpg", "watercolor.jpg"),
@@ -34,31 +36,28 @@ PAIRS = {
 SIZES = (256, 512, 1024)
 
 
-def measure(content: Path, style: Path, size: int, recipe: str, device: str) -> dict[str, Any]:
+def measure(content: Path, style: Path, out: Path, size: int, recipe: str, device: str) -> dict[str, Any]:
     """Run one case in a process of its own and return what it took and gave."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "out.png"
-        command = [
-            sys.executable, "-m", "impasto", "stylize", str(content), str(style), "-o", str(out),
-            "--size", str(size), "--recipe", recipe, "--device", device, "--json",
-        ]  # fmt: skip
-        begun = time.perf_counter()
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            output = process.stdout.read()
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.perf_counter() - begun
-        if process.returncode != 0:
-            raise SystemExit(f"{' '.join(command)} failed")
-        finished = json.loads(output.splitlines()[-1])
-        scores = quality.scores(str(out), str(content), str(style))
+    command = [
+        sys.executable, "-m", "impasto", "stylize", str(content), str(style), "-o", str(out), "--force",
+        "--size", str(size), "--recipe", recipe, "--device", device, "--json",
+    ]  # fmt: skip
+    begun = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        output = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - begun
+    if process.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} failed")
+    finished = json.loads(output.splitlines()[-1])
     return {
         "seconds": round(seconds, 2),
         "optimisation_seconds": round(finished["seconds"], 2),
         "peak_bytes": usage.ru_maxrss * 1024,
         "loss": finished["loss"],
-        **{name: round(value, 4) for name, value in scores.items()},
+        **{name: round(value, 4) for name, value in quality.scores(str(out), str(content), str(style)).items()},
     }
 
 
@@ -89,22 +88,41 @@ def report(results: list[dict[str, Any]]) -> str:
     lines = [
         "# Benchmarks",
         "",
-        "Made by `scripts/bench --report` from `benchmarks/results/`. Seconds are of the whole command, from start to the",
-        "saved file, and vary by 10 to 20 % from run to run; peak memory is the process's largest resident set. Style and",
-        "content distances are those of `benchmarks/quality.py`, which no recipe optimises: style 0 is the painting and 1",
-        "the untouched photo, content 0 is the photo. They compare results of one pair at one size.",
+        "Made by `scripts/bench --report` from `benchmarks/results/`. Seconds are of the whole command, from start to",
+        "saved file; peak memory is the process's largest resident set. Style and content distances are those of",
+        "`benchmarks/quality.py`, which no recipe optimises: style 0 is the painting and 1 the untouched photo,",
+        "content 0 is the photo. They compare results of one pair at one size.",
     ]
     for entry in results:
         where = entry["machine"]
         device = where["gpu"] or f"{where['cores']} cores of {where['cpu']}"
         lines += ["", f"## {device}, torch {where['torch']}", ""]
-        lines += ["| recipe | size | pair | seconds | peak GB | style | content |", "|---|---|---|---|---|---|---|"]
+        columns = ("recipe", "size", "pair", "seconds", "peak GB", "style", "content")
+        lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
         for row in entry["rows"]:
             lines.append(
                 f"| {row['recipe']} | {row['size']} | {row['pair']} | {row['seconds']:.1f} | "
                 f"{row['peak_bytes'] / 1e9:.2f} | {row['style']:.3f} | {row['content']:.3f} |"
             )
     return "\n".join(lines) + "\n"
+
+
+def bench(arguments: argparse.Namespace) -> None:
+    """Run the cases asked for; each result replaces an older one of the same case."""
+    file = RESULTS / f"{arguments.name}.json"
+    known = json.loads(file.read_text())["rows"] if file.exists() else []
+    rows = {(row["recipe"], row["size"], row["pair"]): row for row in known}
+    cases = itertools.product(arguments.recipe or ["default"], arguments.size or SIZES, arguments.pair or PAIRS)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(arguments.keep or temporary)
+        for recipe, size, pair in cases:
+            content, style = (SAMPLES / name for name in PAIRS[pair])
+            out = folder / f"{pair}-{size}-{recipe}.png"
+            row = measure(content, style, out, size, recipe, arguments.device)
+            rows[recipe, size, pair] = {"recipe": recipe, "size": size, "pair": pair, **row}
+            print(json.dumps(rows[recipe, size, pair]), flush=True)
+            entry = {"machine": machine(arguments.device), "rows": [rows[case] for case in sorted(rows)]}
+            file.write_text(json.dumps(entry, indent=1) + "\n")
 
 
 def main() -> None:
@@ -115,19 +133,11 @@ def main() -> None:
     parser.add_argument("--recipe", action="append", help="default if left out")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--name", default="cpu", help="the results go to benchmarks/results/NAME.json")
+    parser.add_argument("--keep", metavar="FOLDER", help="keep the pictures there")
     parser.add_argument("--report", action="store_true", help="only write docs/benchmarks.md")
     arguments = parser.parse_args()
     if not arguments.report:
-        rows = []
-        for recipe in arguments.recipe or ["default"]:
-            for size in arguments.size or SIZES:
-                for pair in arguments.pair or PAIRS:
-                    content, style = (SAMPLES / name for name in PAIRS[pair])
-                    found = measure(content, style, size, recipe, arguments.device)
-                    rows.append({"recipe": recipe, "size": size, "pair": pair, **found})
-                    print(json.dumps(rows[-1]), flush=True)
-        entry = {"machine": machine(arguments.device), "rows": rows}
-        (RESULTS / f"{arguments.name}.json").write_text(json.dumps(entry, indent=1) + "\n")
+        bench(arguments)
     results = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
     (ROOT / "docs" / "benchmarks.md").write_text(report(results))
 

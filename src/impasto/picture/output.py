@@ -113,7 +113,7 @@ def _check_existing(
                     f"{shown(name)}: is the same file as the input {shown(path_name(other))}; choose another output"
                 )
     if not force:
-        raise OutputError(f"{shown(name)}: exists already; choose another name, or force to replace it")
+        raise OutputError(f"{shown(name)}: exists already; choose another name, or --force (force=True) to replace it")
     if not os.access(target, os.W_OK):
         raise OutputError(f"{shown(name)}: is write-protected; choose another name, or change its permissions")
 

@@ -1,7 +1,7 @@
 """Named recipes. Each is a TOML file beside this one, with the source of every number on the line above it.
 
-    presets.DEFAULT, presets.get("default")   the recipe
-    presets.text("default")                   the file, to read or to start one's own from
+presets.DEFAULT, presets.get("default")   the recipe
+presets.text("default")                   the file, to read or to start one's own from
 """
 
 from functools import cache
