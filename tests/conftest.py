@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
 # Before the first import of the modules to be checked.
@@ -17,6 +18,10 @@ install_import_hook(
 from impasto.architecture import Convolution  # noqa: E402
 from impasto.network import VGG  # noqa: E402
 from impasto.picture import Picture  # noqa: E402
+
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("impasto", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("impasto")
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = PROJECT.parent / "shared" / "pictures"

@@ -49,6 +49,10 @@ def test_the_algebra_gives_data() -> None:
     assert MeanCovariance({"relu1_1": 8, "relu2_1": 4}).layers == (("relu1_1", 8.0), ("relu2_1", 4.0))
 
 
+def test_a_single_loss_is_an_objective() -> None:
+    assert Recipe(terms=Gram()).terms == Terms([Term(Gram())])
+
+
 def test_a_recipe_with_everything_survives_toml() -> None:
     recipe = Recipe(
         size="original",
@@ -97,6 +101,8 @@ def test_weights_multiply() -> None:
         ({"content_weight": 0, "style_weight": 0, "smoothness": 0}, "nothing to optimise"),
         ({"terms": Terms([Term(Content("relu4_9"))])}, "'relu4_9'.*did you mean 'relu4_"),
         ({"terms": Terms([Term(Content("relu5_4"))])}, "'relu5_4'"),
+        ({"terms": 3}, "terms is 3; expected weighted losses"),
+        ({"terms": (3,)}, "expected weighted losses"),
         ({"optimizer": "lbfgs"}, "optimizer is 'lbfgs'"),
         ({"sizes": 3}, "no field 'sizes'; did you mean 'size'"),
     ],

@@ -13,7 +13,7 @@ import tomli_w
 from impasto import architecture, fields
 from impasto.errors import RecipeError, nearest
 from impasto.fields import setting
-from impasto.terms import Content, LayeredLoss, MeanCovariance, Role, Smoothness, Term, Terms
+from impasto.terms import Content, LayeredLoss, Loss, MeanCovariance, Role, Smoothness, Term, Terms
 
 
 @dataclass(frozen=True)
@@ -111,15 +111,17 @@ class Recipe:
     optimizer: LBFGS | Adam = LBFGS()
 
     def __post_init__(self) -> None:
-        terms = Terms(self.terms)
+        terms = 1.0 * self.terms if isinstance(self.terms, Loss) else self.terms
+        if not (isinstance(terms, tuple | list) and all(isinstance(term, Term) for term in terms)):
+            raise RecipeError(f"terms is {terms!r}; expected weighted losses, such as 0.2 * Content() + Gram()")
+        object.__setattr__(self, "terms", Terms(terms))
         fields.check(self)
-        object.__setattr__(self, "terms", terms)
         if not self.steps:
             raise RecipeError("steps is empty; expected a whole number for each scale")
-        if not any(self.weight_of(term) > 0 for term in terms):
+        if not any(self.weight_of(term) > 0 for term in self.terms):
             raise RecipeError("every term's weight is 0: there is nothing to optimise; raise a weight")
         convolutions = architecture.NETWORKS[self.network]
-        for term in terms:
+        for term in self.terms:
             if isinstance(term.loss, LayeredLoss):
                 architecture.check_layers((name for name, _ in term.loss.layers), convolutions)
 

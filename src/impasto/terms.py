@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from impasto import fields
 from impasto.errors import RecipeError, nearest
-from impasto.fields import setting
+from impasto.fields import Setting, setting
 
 Role = Literal["content", "style", "smoothness"]
 
@@ -46,23 +46,27 @@ def weighted_layers(layers: str | Iterable[str] | Mapping[str, float] | LayerWei
             pairs of both, whose weights are taken as they are.
 
     Raises:
-        RecipeError: no layer, or a layer named twice.
+        RecipeError: no layer, a layer named twice, a negative weight, or something else altogether.
 
     """
     if isinstance(layers, str):
         layers = (layers,)
-    entries = list(layers.items() if isinstance(layers, Mapping) else layers)
-    names = [entry if isinstance(entry, str) else entry[0] for entry in entries]
+    if not isinstance(layers, Iterable):
+        raise RecipeError(f"layers is {layers!r}; expected names, or names with their weights")
+    entries: list[Any] = list(layers.items() if isinstance(layers, Mapping) else layers)
+    pairs = tuple((entry, 1 / len(entries)) if isinstance(entry, str) else entry for entry in entries)
+    checked: LayerWeights = fields.checked_value(pairs, LayerWeights, Setting("", minimum=0), "layers")
+    names = [name for name, _ in checked]
     if not names or len(set(names)) < len(names):
         raise RecipeError(f"layers are {names}; expected at least one, and none twice")
-    return tuple((entry, 1 / len(entries)) if isinstance(entry, str) else (entry[0], entry[1]) for entry in entries)
+    return checked
 
 
 @dataclass(frozen=True)
 class LayeredLoss(Loss):
     """Base of the losses that compare features. Each subclass is final."""
 
-    layers: LayerWeights = setting(STYLE_LAYERS, help="layers, or layers with their weights", minimum=0)
+    layers: LayerWeights = setting(STYLE_LAYERS, help="layers, or layers with their weights")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", weighted_layers(self.layers))
@@ -74,15 +78,18 @@ class Content(LayeredLoss):
     """Squared distance between the features F of the image and P of the photo, N channels x M positions.
 
     `literal`: 1/2 sum (F - P)^2, Gatys et al. 2016, equation 1. `mean`: sum (F - P)^2 / (N M). `relative`:
-    sum (F - P)^2 / sum P^2, which has no unit and so means the same at every layer and in every network.
+    sum (F - P)^2 / sum P^2, which has no unit and so means the same at every layer and in every network. `normalized`:
+    the mean form with every channel of F and of P brought to mean 0 and variance 1 over its positions first, as in
+    Huang and Belongie 2017's AdaIN; it is the mean over channels of 2 (1 - correlation). Ours as a content loss: it
+    asks where a channel speaks, and leaves to the style how loudly.
     """
 
     role: ClassVar[Role] = "content"
     kind: ClassVar[str] = "content"
 
     # Gatys et al. 2016, section 3: content at conv4_2 (rectified).
-    layers: LayerWeights = setting(("relu4_2",), help="layers, or layers with their weights", minimum=0)
-    form: Literal["literal", "mean", "relative"] = setting("relative", help="how the distance is scaled")
+    layers: LayerWeights = setting(("relu4_2",), help="layers, or layers with their weights")
+    form: Literal["literal", "mean", "relative", "normalized"] = setting("relative", help="how the distance is scaled")
 
 
 @dataclass(frozen=True)

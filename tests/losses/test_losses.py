@@ -17,7 +17,7 @@ FORMS = {
 STYLE = [
     pytest.param(spec, id=f"{kind}-{getattr(spec, 'form', '')}") for kind, specs in FORMS.items() for spec in specs
 ]
-CONTENT = [pytest.param(terms.Content(form=form), id=form) for form in ("literal", "mean", "relative")]
+CONTENT = [pytest.param(terms.Content(form=form), id=form) for form in ("literal", "mean", "relative", "normalized")]
 
 
 def features(seed: int, channels: int = 4, height: int = 5, width: int = 7) -> torch.Tensor:
@@ -42,6 +42,19 @@ def test_content_by_hand(form: str, expected: float) -> None:
     image, target = two_by_two()
     loss = losses.build(terms.Content(form=form))
     assert loss.value(image, loss.target(target)).item() == pytest.approx(expected)
+
+
+def test_content_normalized_is_twice_one_minus_the_correlation() -> None:
+    image, photo = features(1), features(2)
+    correlations = [
+        np.corrcoef(a.flatten().numpy(), b.flatten().numpy())[0, 1] for a, b in zip(image[0], photo[0], strict=True)
+    ]
+    loss = losses.build(terms.Content(form="normalized"))
+    found = loss.value(image, loss.target(photo)).item()
+    assert found == pytest.approx(2 * (1 - np.mean(correlations)), rel=1e-4)
+    # How loudly each channel speaks, and from what level, is left to the style.
+    scale, shift = torch.rand(1, 4, 1, 1, dtype=torch.float64) + 0.5, torch.rand(1, 4, 1, 1, dtype=torch.float64)
+    assert loss.value(scale * image + shift, loss.target(photo)).item() == pytest.approx(found, rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +181,20 @@ def test_moments_of_tiles_give_the_loss_of_the_whole(spec: terms.Loss) -> None:
         together = together + moments(tile)
     expected = loss.value(moments(whole), target).item()
     assert loss.value(together, target).item() == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("spec", CONTENT)
+@pytest.mark.parametrize("level", [0.0, 0.5])
+def test_a_photo_of_one_colour_gives_finite_values_and_gradients(spec: terms.Loss, level: float) -> None:
+    loss = losses.build(spec)
+    flat = torch.full((1, 4, 5, 7), level)
+    for start, photo in ((features(1).float(), flat), (flat, flat), (flat, features(1).float())):
+        image = start.clone().requires_grad_()
+        value = loss.value(image, loss.target(photo))
+        value.backward()
+        assert value.isfinite()
+        assert image.grad is not None
+        assert image.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("spec", STYLE)

@@ -14,7 +14,7 @@ layers = st.dictionaries(
     st.sampled_from(list(architecture.layers(architecture.NETWORKS["vgg16"]))), weights, min_size=1, max_size=4
 )
 losses = st.one_of(
-    st.builds(Content, layers, st.sampled_from(["literal", "mean", "relative"])),
+    st.builds(Content, layers, st.sampled_from(["literal", "mean", "relative", "normalized"])),
     st.builds(Gram, layers, st.sampled_from(["literal", "mean", "relative"])),
     st.builds(MeanCovariance, layers),
     st.builds(Wasserstein, layers, st.sampled_from(["mean", "relative"])),
