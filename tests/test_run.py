@@ -234,3 +234,25 @@ def test_gradients_that_are_never_numbers_end_in_an_error(
     with pytest.raises(DivergedError, match="not finite 6 times"):
         list(run)
     assert np.isfinite(run.picture().pixels).all()
+
+
+def test_a_picture_asked_for_between_two_scales_is_whole(make: Callable[..., Run]) -> None:
+    run = make(RECIPE.replace(margin=0.1))
+    sizes = []
+    for event in run:
+        if isinstance(event, ScaleStarted) and run.begun:
+            sizes.append(run.picture().size)
+    assert sizes == [(12, 16)]
+
+
+def test_expected_memory_grows_with_the_picture_and_is_honest_about_other_devices(
+    picture: Callable[..., Picture],
+) -> None:
+    def expected(size: int, device: str = "cpu") -> int | None:
+        return Run(picture(24, 32), [], RECIPE.replace(size=size), torch.device(device)).expected_memory
+
+    small, large = expected(256), expected(1024)
+    assert small is not None
+    assert large is not None
+    assert 2 * small < large
+    assert expected(256, "cuda") is None

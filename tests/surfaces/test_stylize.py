@@ -1,5 +1,7 @@
 """`impasto stylize` as a person types it, with the real network at small sizes: in this process, and as a real one."""
 
+import dataclasses
+import importlib
 import io
 import json
 import os
@@ -16,8 +18,11 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from impasto.cli import command
-from impasto.errors import ImpastoError
+from impasto.errors import DivergedError, ImpastoError, PictureError
 from impasto.picture import Picture, read_picture
+
+# The module, which the command of the same name hides.
+stylize = importlib.import_module("impasto.cli.stylize")
 
 QUICK = ["--size", "32", "--start-size", "16", "--steps", "2", "--device", "cpu"]
 
@@ -60,7 +65,7 @@ def refused(result: Result) -> str:
 def test_the_main_job(folder: Path) -> None:
     result = run("photo.png", "painting.png", "-o", "out.png", *QUICK)
     assert result.exit_code == 0, result.output
-    assert "saved out.png, 32x24" in result.stderr
+    assert "saved 32x24, to out.png" in result.stderr
     assert result.stdout == ""
     with Image.open("out.png") as out:
         assert (out.size, out.mode, out.info.get("icc_profile") is not None) == ((32, 24), "RGB", True)
@@ -122,6 +127,14 @@ def test_save_every_and_preview(folder: Path) -> None:
     assert sorted(path.name for path in folder.glob("out*")) == ["out-00003.jpg", "out-00006.jpg", "out.jpg"]
     assert read_picture("out-00003.jpg").size == (12, 16)
     assert read_picture("now.png").size[1] in (16, 32)
+
+
+def test_save_every_does_not_replace_what_is_there(folder: Path) -> None:
+    Path("out-00007.png").write_bytes(b"precious")
+    arguments = ["photo.png", "painting.png", "-o", "out.png", *QUICK, "--save-every", "7"]
+    assert "out-00007.png" in refused(run(*arguments))
+    assert Path("out-00007.png").read_bytes() == b"precious"
+    assert run(*arguments, "--force").exit_code == 0
 
 
 def test_the_same_command_gives_the_same_bytes(folder: Path) -> None:
@@ -249,9 +262,43 @@ def test_an_interrupted_run_saves_what_there_is(number: signal.Signals, folder: 
     running.send_signal(number)
     _, errors = running.communicate(timeout=60)
     assert running.returncode == 128 + number
-    assert b"interrupted; saved what there is, 32x24, to out.png" in errors
+    assert b"interrupted: saved what there is, 32x24, to out.png" in errors
     assert b"Traceback" not in errors
     assert read_picture("out.png").size == (24, 32)
+
+
+def test_a_folder_that_vanishes_on_the_way_does_not_take_the_picture_along(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("gone").mkdir()
+    paint = stylize.paint
+
+    def vanish(*arguments: object) -> None:
+        Path("gone").rmdir()
+        paint(*arguments)
+
+    monkeypatch.setattr(stylize, "paint", vanish)
+    result = run("photo.png", "painting.png", "-o", "gone/out.png", *QUICK)
+    assert isinstance(result.exception, PictureError)
+    rescued = Path(str(result.exception).rsplit(" ", 1)[1])
+    assert read_picture(rescued).size == (24, 32)
+
+
+def test_a_diverged_run_saves_its_best_picture_and_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from impasto.objective import Objective
+
+    evaluate = Objective.evaluate
+    calls = iter(range(100))
+
+    def poisoned(self: Objective, image: object, *, gradient: bool = True) -> object:
+        found = evaluate(self, image, gradient=gradient)
+        return dataclasses.replace(found, loss=float("nan")) if next(calls) > 1 else found
+
+    monkeypatch.setattr(Objective, "evaluate", poisoned)
+    result = run("photo.png", "painting.png", "-o", "out.png", *QUICK, "--steps", "50")
+    assert isinstance(result.exception, DivergedError)
+    assert "saved what there is, 16x12, to out.png" in result.stderr
+    assert np.isfinite(read_picture("out.png").pixels).all()
 
 
 def test_the_photos_transparency_comes_back(folder: Path) -> None:

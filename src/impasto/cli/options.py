@@ -30,6 +30,16 @@ def recipe_options(function: F) -> F:
     return function
 
 
+def init_option(function: F) -> F:
+    """Give a command the option `--init`, which takes what the recipe's field takes or the path of a picture."""
+    (field,) = (field for field in dataclasses.fields(Recipe) if field.name == "init")
+    return click.option(
+        "--init",
+        metavar=f"{metavar(fields.field_types(Recipe)['init'])}|FILE",
+        help=f"{fields.setting_of(field).help}; or a picture [default: {presets.get('default').init}]",
+    )(function)
+
+
 def changes(given: dict[str, Any]) -> dict[str, Any]:
     """Return the recipe fields that were given, by name."""
     return {field.name: given[field.name] for field in recipe_fields() if given.get(field.name) is not None}

@@ -1,20 +1,22 @@
 """`impasto stylize`: the main job."""
 
+import glob
 import signal
 import sys
+import tempfile
 import time
 import typing
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import click
 
 from impasto import fields, presets
 from impasto.cli import options, progress
-from impasto.errors import UsageError
+from impasto.errors import ImpastoError, OutputError, PictureError, UsageError
 from impasto.events import Stepped
 from impasto.picture import Picture, PictureSource, check_output
 from impasto.picture.messages import shown
@@ -44,11 +46,27 @@ class Output:
         if self.preview is not None:
             # A preview is made to be replaced.
             check_output(self.preview, files, force=True)
+        if self.save_every and not force:
+            path = Path(self.path)
+            taken = next(path.parent.glob(f"{glob.escape(path.stem)}-[0-9][0-9][0-9][0-9][0-9]{path.suffix}"), None)
+            if taken:
+                raise OutputError(f"{shown(taken)}: exists already, and --save-every may replace it; add --force")
 
     def write(self, picture: Picture) -> tuple[str, ...]:
-        """Write the result; return what a person should know about it."""
+        """Write the result; return what a person should know about it.
+
+        Raises:
+            PictureError: it could not be written there; the message names the temporary file that holds it instead.
+
+        """
         target: str | BinaryIO = sys.stdout.buffer if self.path == STREAM else self.path
-        return picture.save(target, bits=self.bits, quality=self.quality)
+        try:
+            return picture.save(target, bits=self.bits, quality=self.quality)
+        except PictureError as error:
+            # Minutes of work are not lost to a full disk or a folder that has gone.
+            rescue = Path(tempfile.mkdtemp(prefix="impasto-")) / "picture.png"
+            picture.save(rescue, bits=self.bits)
+            raise PictureError(f"{error}; the picture is in {rescue}") from error
 
     def stage(self, number: int) -> Path:
         """Return the path of the picture saved after `number` steps: `out-00050.png`."""
@@ -100,7 +118,7 @@ def _weights(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
     help="A recipe by name (see 'impasto recipe list') or a .toml file.",
 )
 @options.recipe_options
-@click.option("--init", metavar="content|noise|style|FILE", help="What the image starts as.")
+@options.init_option
 @click.option(
     "--style-weights",
     "weights",
@@ -136,7 +154,7 @@ def stylize(content: str, styles: tuple[str, ...], **given: Any) -> None:
     _check_streams(inputs, output, as_json=given["as_json"])
     recipe = presets.resolve(given["recipe_name"]).replace(**options.changes(given))
     recipe, start = _init(recipe, given["init"])
-    output.check([*inputs, *([start] if start else [])], force=given["force"] or given["dry_run"])
+    output.check([*inputs, *([start] if start else [])], force=given["force"])
 
     from impasto.job import Job  # imports torch: only now that the request is known to be sound
 
@@ -152,27 +170,39 @@ def stylize(content: str, styles: tuple[str, ...], **given: Any) -> None:
 
 
 def paint(run: "Run", output: Output, listener: progress.Listener, say: "Notes") -> None:
-    """Run to the end, or to the first Ctrl-C or SIGTERM, and write the picture."""
+    """Run to the end, or to the first Ctrl-C, SIGTERM or fault, and write the picture."""
     stages = Stages(output)
-    interrupted: Interrupted | None = None
-    with interruptible(), listener:
+    stopped: Interrupted | ImpastoError | None = None
+    with signals(_interrupt):
         try:
-            for event in run:
-                listener.show(event)
-                if isinstance(event, Stepped):
-                    stages.show(run.picture)
-        except Interrupted as error:
-            interrupted = error
-    if interrupted and not run.begun:
-        click.echo("impasto: interrupted before the first step; nothing was written", err=True)
-        sys.exit(interrupted.exit_code)
-    picture = run.picture()
-    say.about(output.write(picture))
-    where = "standard output" if output.path == STREAM else shown(output.path)
-    if interrupted:
-        click.echo(f"impasto: interrupted; saved what there is, {picture.width}x{picture.height}, to {where}", err=True)
-        sys.exit(interrupted.exit_code)
-    say.line(f"saved {where}, {picture.width}x{picture.height}")
+            with listener:
+                for event in run:
+                    listener.show(event)
+                    if isinstance(event, Stepped):
+                        stages.show(run.picture)
+        except (Interrupted, ImpastoError) as error:
+            stopped = error
+    if run.begun:
+        picture = run.picture()
+        # What was painted is written, however often Ctrl-C is pressed now.
+        with signals(signal.SIG_IGN):
+            say.about(output.write(picture))
+        result = f"{picture.width}x{picture.height}, to {_where(output)}"
+        if stopped is None:
+            say.line(f"saved {result}")
+        else:
+            cause = f"{stopped}: " if isinstance(stopped, Interrupted) else ""
+            click.echo(f"impasto: {cause}saved what there is, {result}", err=True)
+    if isinstance(stopped, ImpastoError):
+        raise stopped
+    if isinstance(stopped, Interrupted):
+        if not run.begun:
+            click.echo(f"impasto: {stopped} before the first step; nothing was written", err=True)
+        sys.exit(stopped.exit_code)
+
+
+def _where(output: Output) -> str:
+    return "standard output" if output.path == STREAM else shown(output.path)
 
 
 def plan(run: "Run", output: Output) -> str:
@@ -184,7 +214,7 @@ def plan(run: "Run", output: Output) -> str:
             f"scales  {progress.sizes(run.scales)}",
             f"device  {run.device}",
             f"memory  about {memory / 2**30:.1f} GiB" if memory else "memory  not known for this device",
-            f"output  {'standard output' if output.path == STREAM else shown(output.path)}",
+            f"output  {_where(output)}",
         ]
     )
 
@@ -195,6 +225,8 @@ def default_output(inputs: list[str]) -> str:
 
 
 def _check_streams(inputs: list[str], output: Output, *, as_json: bool) -> None:
+    if output.path == STREAM and sys.stdout.isatty():
+        raise UsageError("a picture would garble the terminal; redirect standard output, or give -o FILE")
     if inputs.count(STREAM) > 1:
         raise UsageError("standard input holds one picture; give - once")
     if output.path == STREAM and as_json:
@@ -233,32 +265,25 @@ class Notes:
             self.line(f"note: {note}")
 
 
-class Interrupted(Exception):  # noqa: N818 - it is a request, not an error
+class Interrupted(KeyboardInterrupt):
     """Ctrl-C or SIGTERM arrived."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
+        super().__init__("interrupted")
         self.exit_code = 128 + number  # the shells' convention
 
 
+def _interrupt(number: int, frame: object) -> NoReturn:
+    del frame
+    raise Interrupted(number)
+
+
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Turn the first SIGINT or SIGTERM into `Interrupted`; the next one does what it always does."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in numbers}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def interrupt(number: int, frame: object) -> None:
-        del frame
-        restore()
-        raise Interrupted(number)
-
-    for number in numbers:
-        signal.signal(number, interrupt)
+def signals(handler: Callable[[int, object], NoReturn] | signal.Handlers) -> Iterator[None]:
+    """Let `handler` answer SIGINT and SIGTERM."""
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        restore()
+        for number, previous in before.items():
+            signal.signal(number, previous)
