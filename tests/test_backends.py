@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from impasto import backends
-from impasto.errors import DeviceError
+from impasto.errors import DeviceError, UsageError
 
 
 def test_the_cpu_is_always_there() -> None:
@@ -27,7 +27,7 @@ def test_a_device_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "cpu:1", "mps:0", "", "CUDA"])
 def test_unknown_names_are_refused(name: str) -> None:
-    with pytest.raises(DeviceError):
+    with pytest.raises(UsageError, match="choose auto, cpu"):
         backends.device(name)
 
 

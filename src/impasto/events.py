@@ -26,7 +26,7 @@ class ScaleStarted:
 
 @dataclass(frozen=True)
 class Stepped:
-    """The objective was evaluated: `loss` is that of the picture the run holds now."""
+    """The objective was evaluated: `loss` is that of the picture the run holds now, with its margin."""
 
     scale: int
     step: int  # 1 is the first of the scale
@@ -38,7 +38,10 @@ class Stepped:
 
 @dataclass(frozen=True)
 class Finished:
-    """The run is over; `loss` is that of its result."""
+    """The run is over; `loss` is that of its result, with its margin where the recipe has one.
+
+    Saving at 8 bits changes it by about a ten-thousandth (measured).
+    """
 
     loss: float
     terms: dict[str, float]

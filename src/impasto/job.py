@@ -38,7 +38,7 @@ class Job:
         """Read the pictures and return the run, which begins with the first event asked for.
 
         Raises:
-            UsageError: no style, or weights that do not fit the styles.
+            UsageError: no style, weights that do not fit the styles, or a device that no machine has.
             RecipeError: the recipe does not exist or is not valid.
             PictureError: a picture cannot be read.
             DeviceError: the device is not there.
@@ -47,9 +47,10 @@ class Job:
         weights = style_weights(len(self.styles), self.weights)
         recipe = presets.resolve(self.recipe)
         device = backends.device(self.device)
+        content = as_picture(self.content)
         styles = [(as_picture(style), weight) for style, weight in zip(self.styles, weights, strict=True)]
         start = None if self.init is None else as_picture(self.init)
-        return Run(as_picture(self.content), styles, recipe, device, start)
+        return Run(content, styles, recipe, device, start)
 
 
 def style_weights(count: int, weights: Sequence[float] | None) -> tuple[float, ...]:

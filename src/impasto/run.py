@@ -7,8 +7,8 @@ from collections.abc import Generator, Iterator, Sequence
 import numpy as np
 import torch
 
-from impasto import color, init, network, optimizers, resample, schedule
-from impasto.errors import DivergedError, UsageError
+from impasto import backends, color, init, network, optimizers, resample, schedule
+from impasto.errors import DeviceError, DivergedError, UsageError
 from impasto.events import Event, Finished, ScaleStarted, Started, Stepped
 from impasto.moments import blend, moments
 from impasto.objective import Evaluation, Objective
@@ -50,7 +50,7 @@ class Run:
         self._start = start
         self._image: Image | None = None  # with its margin, on the device
         self._margin = 0
-        self._events = self._paint()
+        self._events = self._within_memory(self._paint())
 
     def __iter__(self) -> Iterator[Event]:
         """Return the events; they can be gone through once."""
@@ -97,6 +97,22 @@ class Run:
         return dataclasses.replace(
             self._content, pixels=image[0].contiguous().numpy(), alpha=alpha, source="memory", notes=()
         )
+
+    def _within_memory(self, events: Generator[Event, None, None]) -> Generator[Event, None, None]:
+        """Pass `events` on; where memory runs out, say so and what to do."""
+        scale = self.scales[0]
+        try:
+            for event in events:
+                if isinstance(event, ScaleStarted):
+                    scale = self.scales[event.scale]
+                yield event
+        except (RuntimeError, MemoryError) as error:
+            if not backends.is_out_of_memory(error):
+                raise
+            raise DeviceError(
+                f"not enough memory on {self.device} for {scale.width}x{scale.height}; "
+                f"choose a --size under {max(scale.height, scale.width)}, or another device"
+            ) from error
 
     def _paint(self) -> Generator[Event, None, None]:
         begun = time.perf_counter()

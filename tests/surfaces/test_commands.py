@@ -49,6 +49,30 @@ def test_completion_scripts(shell: str) -> None:
     assert "_IMPASTO_COMPLETE" in output
 
 
+@pytest.mark.parametrize("arguments", [[], ["recipe"]])
+def test_nothing_asked_shows_the_help(arguments: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-m", "impasto", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Usage: impasto")
+    assert len(done.stderr.splitlines()) > 5
+
+
+def test_a_bug_is_one_line_and_with_v_a_traceback() -> None:
+    code = """
+import sys
+from impasto import cli
+from impasto.cli import recipes
+def broken(name): raise ZeroDivisionError("two\\nlines")
+recipes.presets.text = broken
+cli.main()
+"""
+    for arguments, traceback in ((["recipe", "show", "default"], False), (["recipe", "show", "--", "-v"], True)):
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert "impasto: unexpected ZeroDivisionError: two lines; please report" in done.stderr.splitlines()[-1]
+        assert ("Traceback" in done.stderr) == traceback
+
+
 def test_every_recipe_field_is_an_option_with_the_help_of_its_field() -> None:
     from impasto.cli.options import recipe_fields
     from impasto.fields import setting_of

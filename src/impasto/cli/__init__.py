@@ -31,17 +31,24 @@ def main() -> NoReturn:
     """Run the command and exit: 0 for success, 2 for a wrong request, 1 for a failure, 128 + N after signal N."""
     try:
         code = command.main(prog_name="impasto", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        code = error.exit_code
     except click.ClickException as error:
         _say(_one_line(error))
         code = error.exit_code
     except ImpastoError as error:
-        _explain(error)
+        _explain(error, str(error))
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         _say("interrupted; nothing was written")
         code = 130
     except BrokenPipeError:
         # Whoever read our output has left; there is nobody to tell.
+        code = 1
+    except Exception as error:
+        # A bug of ours: the person at the terminal gets a line, whoever asks for it the traceback.
+        _explain(error, f"unexpected {type(error).__name__}: {error}; please report this with the output of -v")
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -52,10 +59,10 @@ def _one_line(error: click.ClickException) -> str:
     return f"{message} See '{context.command_path} --help'." if context else message
 
 
-def _explain(error: ImpastoError) -> None:
+def _explain(error: Exception, message: str) -> None:
     if "-v" in sys.argv or "--verbose" in sys.argv:
         traceback.print_exception(error)
-    _say(str(error))
+    _say(" ".join(message.split()))
 
 
 def _say(message: str) -> None:
