@@ -24,7 +24,6 @@ settings.register_profile("impasto", deadline=None, suppress_health_check=[Healt
 settings.load_profile("impasto")
 
 PROJECT = Path(__file__).resolve().parent.parent
-SHARED = PROJECT.parent / "shared" / "pictures"
 SAMPLES = PROJECT / "examples" / "pictures"
 
 SMALL_LAYERS = tuple(Convolution(f"conv{block}_1", 3 if block == 1 else 6, 6) for block in range(1, 6))

@@ -27,9 +27,10 @@ def match(image: Image, colors: Moments) -> Image:
 
 def root(matrix: Matrix) -> Matrix:
     """Return the symmetric root of symmetric positive semidefinite matrices."""
-    eigenvalues, vectors = torch.linalg.eigh(matrix)
+    # Metal has no eigenvalues.
+    eigenvalues, vectors = torch.linalg.eigh(matrix.cpu() if matrix.device.type == "mps" else matrix)
     result: Matrix = (vectors * eigenvalues.clamp(min=0).sqrt()[:, None, :]) @ vectors.mT
-    return result
+    return result.to(matrix.device)
 
 
 def _with_ridge(covariance: Matrix) -> Matrix:

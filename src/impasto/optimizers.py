@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from impasto import recipe
+from impasto.resample import interpolate
 from impasto.types import Image
 
 
@@ -159,18 +160,14 @@ class ProjectedAdam(Optimizer):
     def restart(self, height: int, width: int) -> None:
         """Carry the running means of the gradient over (crowsonkb); begin the average of the images anew."""
         if self._mean is not None and self._square is not None:
-            self._mean = _resampled(self._mean, height, width)
-            self._square = _resampled(self._square, height, width).clamp_(min=0)
+            self._mean = interpolate(self._mean, height, width, "bilinear")
+            self._square = interpolate(self._square, height, width, "bilinear").clamp_(min=0)
         self._forget_average()
 
     def slow_down(self) -> None:
         """Take steps of half the size, without memory."""
         self._damping /= 2
         self._forget()
-
-
-def _resampled(state: Tensor, height: int, width: int) -> Tensor:
-    return torch.nn.functional.interpolate(state, (height, width), mode="bilinear", antialias=True)
 
 
 def build(settings: recipe.LBFGS | recipe.Adam) -> Optimizer:

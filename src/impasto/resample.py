@@ -12,7 +12,14 @@ def resize(image: Planes, height: int, width: int) -> Resized:
     """
     if image.shape[2:] == (height, width):
         return image
-    return F.interpolate(image, (height, width), mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
+    return interpolate(image, height, width, "bicubic").clamp(0, 1)
+
+
+def interpolate(planes: Planes, height: int, width: int, mode: str) -> Resized:
+    """Return `planes` of any range at another size, low-passed when they shrink; `mode` as in torch."""
+    # Metal has no antialiased resampling in all versions of torch that we run on.
+    source = planes.cpu() if planes.device.type == "mps" else planes
+    return F.interpolate(source, (height, width), mode=mode, align_corners=False, antialias=True).to(planes.device)
 
 
 def with_margin(image: Planes, margin: int) -> Resized:

@@ -15,7 +15,7 @@ from impasto.types import Matrix, Scalar, Vector
 
 
 class WassersteinTarget(NamedTuple):
-    """The style's mean, covariance (with the ridge), its root, and what the distance is divided by."""
+    """The style's mean, the trace and root of its covariance, the ridge, and what the distance is divided by."""
 
     mean: Vector
     trace: Tensor  # (B,) of the covariance
@@ -31,7 +31,7 @@ class Wasserstein(MomentLoss[WassersteinTarget]):
         self.form = spec.form
 
     def target(self, moments: Moments) -> WassersteinTarget:
-        """Return the style's statistics; the root of its covariance is taken once, in float64 where there is any."""
+        """Return the style's statistics; the root of its covariance is taken once."""
         mean, covariance = moments.mean, moments.covariance
         spread = _trace(covariance)
         energy = mean.square().sum(1) + spread
@@ -47,7 +47,10 @@ class Wasserstein(MomentLoss[WassersteinTarget]):
         covariance = _with_ridge(moments.covariance, target.ridge)
         product = target.root @ covariance @ target.root
         # The derivative of eigenvalues needs no gaps between them, unlike that of eigenvectors: it is never infinite.
-        eigenvalues = torch.linalg.eigvalsh((product + product.mT) / 2)
+        symmetric = (product + product.mT) / 2
+        # Metal has no eigenvalues.
+        on_cpu = symmetric.cpu() if symmetric.device.type == "mps" else symmetric
+        eigenvalues = torch.linalg.eigvalsh(on_cpu).to(symmetric.device)
         floor = (target.ridge**2)[:, None]
         overlap = torch.maximum(eigenvalues, floor).sqrt().sum(1)
         shift = (moments.mean - target.mean).square().sum(1)
