@@ -1,6 +1,7 @@
 """`impasto stylize`: the main job."""
 
 import glob
+import os
 import signal
 import sys
 import tempfile
@@ -156,6 +157,9 @@ def stylize(content: str, styles: tuple[str, ...], **given: Any) -> None:
     recipe, start = _init(recipe, given["init"])
     output.check([*inputs, *([start] if start else [])], force=given["force"])
 
+    # Threads that wait sleep instead of spinning, unless told otherwise before: beside another busy program a run takes
+    # its share of the time (two at once: 31 s each instead of 153 s) for 4 % when alone. Ours, measured at 256 px.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from impasto.job import Job  # imports torch: only now that the request is known to be sound
 
     job = Job(_source(content), [_source(style) for style in styles], recipe, given["weights"], start, given["device"])
