@@ -24,7 +24,6 @@ class Setting:
     minimum: float | None = None
     maximum: float | None = None
     above: float | None = None  # an exclusive minimum
-    metavar: str | None = None
 
     @property
     def range(self) -> str:
@@ -55,10 +54,9 @@ def setting(
     minimum: float | None = None,
     maximum: float | None = None,
     above: float | None = None,
-    metavar: str | None = None,
 ) -> Any:
     """Declare a dataclass field with its help text and its range."""
-    about = Setting(help, minimum, maximum, above, metavar)
+    about = Setting(help, minimum, maximum, above)
     return dataclasses.field(default=default, metadata={"setting": about})
 
 

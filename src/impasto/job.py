@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from impasto import backends, fields, presets
+from impasto import backends, presets
 from impasto.errors import UsageError
 from impasto.picture import Picture, PictureSource, as_picture
-from impasto.recipe import Recipe
+from impasto.recipe import INITS, Recipe
 from impasto.run import Run
 
 
@@ -22,7 +22,7 @@ class Job:
         styles: the style pictures, in the same forms.
         recipe: a recipe, the name of a preset, or the path of a `.toml` file.
         weights: how much each style counts in the blend; equal if left out. They need not sum to 1.
-        init: a picture to start from, instead of what `recipe.init` says.
+        init: a picture to start from, instead of what `recipe.init` says; stretched to the photo's frame.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
 
     """
@@ -89,7 +89,7 @@ def stylize(
         style: the style picture or a list of them, in the same forms.
         recipe: a recipe, the name of a preset, or the path of a `.toml` file.
         weights: how much each of several styles counts; equal if left out.
-        init: what the image starts as: `content`, `noise`, `style`, or a picture.
+        init: what the image starts as: `content`, `matched`, `noise`, `style`, or a picture.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         **changes: values for the recipe's fields, such as `size=1024` or `content_weight=0.05`.
 
@@ -101,7 +101,7 @@ def stylize(
 
     """
     chosen = presets.resolve(recipe)
-    if isinstance(init, str) and init in typing.get_args(fields.field_types(Recipe)["init"]):
+    if isinstance(init, str) and init in INITS:
         changes["init"], init = init, None
     styles = style if isinstance(style, list | tuple) else [typing.cast(PictureSource, style)]
     run = Job(content, styles, chosen.replace(**changes), weights, init, device).start()

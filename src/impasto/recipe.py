@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import tomllib
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal
@@ -57,6 +58,9 @@ class Adam:
 
 OPTIMIZERS: Final[dict[str, type[LBFGS] | type[Adam]]] = {"lbfgs": LBFGS, "adam": Adam}
 
+Init = Literal["content", "matched", "noise", "style"]
+INITS: Final = typing.get_args(Init)
+
 _TERMS: Final = Content() + MeanCovariance() + Smoothness()
 
 
@@ -83,7 +87,7 @@ class Recipe:
     style_scale: float = setting(
         1.0, help="size of the style pictures relative to the result: larger means larger strokes", above=0, maximum=16
     )
-    init: Literal["content", "matched", "noise", "style"] = setting(
+    init: Init = setting(
         "content",
         help="what the image starts as: the photo, the photo in the style's colours, white noise, "
         "or noise in the style's colours",

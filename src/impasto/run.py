@@ -188,6 +188,8 @@ class Run:
         height, width = content.shape[2:]
         if self._start is not None:
             return self._canvas(self._start, height, width)
+        if self.recipe.init == "content":
+            return content
         # Colours are matched on the CPU: it is quick, and MPS has no float64.
         colors = blend((moments(style.cpu()), weight) for style, weight in styles)
         match self.recipe.init:
@@ -197,8 +199,6 @@ class Run:
                 image = init.style_noise(colors, height, width, self.recipe.seed)
             case "matched":
                 image = color.match(content.cpu(), colors)
-            case "content":
-                return content.clone()
         return image.to(self.device)
 
     def _tensor(self, picture: Picture) -> Image:

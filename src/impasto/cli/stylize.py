@@ -6,7 +6,6 @@ import signal
 import sys
 import tempfile
 import time
-import typing
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,13 +14,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import click
 
-from impasto import fields, presets
+from impasto import presets
 from impasto.cli import options, progress
 from impasto.errors import ImpastoError, OutputError, PictureError, UsageError
 from impasto.events import Stepped
 from impasto.picture import Picture, PictureSource, check_output
 from impasto.picture.messages import shown
-from impasto.recipe import Recipe
+from impasto.recipe import INITS, Recipe
 
 if TYPE_CHECKING:
     from impasto.run import Run
@@ -243,7 +242,7 @@ def _init(recipe: Recipe, init: str | None) -> tuple[Recipe, str | None]:
     """Return the recipe with the start that was asked for, or the picture to start from."""
     if init is None:
         return recipe, None
-    if init in typing.get_args(fields.field_types(Recipe)["init"]):
+    if init in INITS:
         return recipe.replace(init=init), None
     return recipe, init
 
