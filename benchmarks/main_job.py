@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from benchmarks import quality
+from benchmarks.peers import tables
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "examples" / "pictures"
@@ -139,7 +140,7 @@ def main() -> None:
     if not arguments.report:
         bench(arguments)
     results = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
-    (ROOT / "docs" / "benchmarks.md").write_text(report(results))
+    (ROOT / "docs" / "benchmarks.md").write_text(report(results) + tables.section())
 
 
 if __name__ == "__main__":

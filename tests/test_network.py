@@ -57,7 +57,7 @@ def test_evaluation_stops_at_the_deepest_layer(small_network: Callable[..., VGG]
     vgg = small_network()
     called: list[str] = []
     convolve = vgg._convolve
-    vgg._convolve = lambda x, name: called.append(name) or convolve(x, name)
+    vgg._convolve = lambda x, name, padding: called.append(name) or convolve(x, name, padding)
     assert list(vgg(torch.rand(1, 3, 16, 16), ["relu3_1", "relu1_1"])) == ["relu1_1", "relu3_1"]
     assert called == ["conv1_1", "conv2_1", "conv3_1"]
 

@@ -58,7 +58,7 @@ def test_what_weighs_nothing_is_not_computed(small_network: Callable[..., VGG]) 
     vgg = small_network()
     asked: list[set[str]] = []
     forward = vgg.forward
-    vgg.forward = lambda x, layers: asked.append(set(layers)) or forward(x, layers)
+    vgg.forward = lambda x, layers, padding=None: asked.append(set(layers)) or forward(x, layers, padding)
     recipe = Recipe(content_weight=0, terms=Content("relu5_1") + Gram({"relu1_1": 1, "relu4_1": 0}) + Smoothness())
     found = Objective(vgg, recipe, image(1), [(image(2), 1.0)]).evaluate(image(3))
     assert set.union(*asked) == {"relu1_1"}

@@ -15,6 +15,7 @@ from impasto.objective import Objective
 from impasto.picture import Picture
 from impasto.recipe import LBFGS, Adam, Recipe
 from impasto.run import Run
+from impasto.scene import Scene
 from impasto.terms import Content, Gram, MeanCovariance, Smoothness
 
 TERMS = 0.1 * Content("relu4_1") + MeanCovariance() + 0.1 * Smoothness()
@@ -25,13 +26,13 @@ CPU = torch.device("cpu")
 @pytest.fixture(autouse=True)
 def seeded(monkeypatch: pytest.MonkeyPatch, small_network: Callable[..., VGG]) -> None:
     """Runs use the small network, with the recipe's pooling and padding."""
-    monkeypatch.setattr(network, "load", lambda name, **settings: small_network(**settings))
+    monkeypatch.setattr(network, "load", lambda name, activity, **settings: small_network(**settings))
 
 
 @pytest.fixture
 def make(picture: Callable[..., Picture]) -> Callable[..., Run]:
     def make(recipe: Recipe = RECIPE, content: Picture | None = None, **kwargs: object) -> Run:
-        return Run(content or picture(24, 32, 1), [(picture(40, 30, 2), 1.0)], recipe, CPU, **kwargs)
+        return Run(Scene(content or picture(24, 32, 1), [(picture(40, 30, 2), 1.0)], recipe, CPU, **kwargs))
 
     return make
 
@@ -181,7 +182,7 @@ def test_tiny_and_narrow_pictures(
 def test_pictures_of_one_colour(level: float, terms: object, picture: Callable[..., Picture]) -> None:
     flat = Picture(np.full((3, 20, 20), level, np.float32))
     for content, style in ((flat, picture()), (picture(), flat), (flat, flat)):
-        run = Run(content, [(style, 1.0)], RECIPE.replace(terms=terms, init="matched"), CPU)
+        run = Run(Scene(content, [(style, 1.0)], RECIPE.replace(terms=terms, init="matched"), CPU))
         result, last = finish(run)
         assert np.isfinite(result.pixels).all()
         assert math.isfinite(last.loss)
@@ -194,7 +195,8 @@ def test_styles_blend_by_their_weights(picture: Callable[..., Picture]) -> None:
     light = Picture(1 - picture(40, 40, 3).pixels * 0.3)
 
     def brightness(weight: float) -> float:
-        return float(finish(Run(picture(), [(dark, 1 - weight), (light, weight)], recipe, CPU))[0].pixels.mean())
+        scene = Scene(picture(), [(dark, 1 - weight), (light, weight)], recipe, CPU)
+        return float(finish(Run(scene))[0].pixels.mean())
 
     levels = [brightness(weight) for weight in (0.0, 0.5, 1.0)]
     assert levels[0] < levels[1] - 0.1
@@ -249,7 +251,7 @@ def test_expected_memory_grows_with_the_picture_and_is_honest_about_other_device
     picture: Callable[..., Picture],
 ) -> None:
     def expected(size: int, device: str = "cpu") -> int | None:
-        return Run(picture(24, 32), [], RECIPE.replace(size=size), torch.device(device)).expected_memory
+        return Run(Scene(picture(24, 32), [], RECIPE.replace(size=size), torch.device(device))).expected_memory
 
     small, large = expected(256), expected(1024)
     assert small is not None

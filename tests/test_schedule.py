@@ -1,7 +1,7 @@
 import pytest
 
 from impasto.recipe import Recipe
-from impasto.schedule import Scale, fit, fit_area, long_sides, scales
+from impasto.schedule import Scale, fit, fit_area, lengths, scales
 
 
 @pytest.mark.parametrize(
@@ -16,8 +16,8 @@ from impasto.schedule import Scale, fit, fit_area, long_sides, scales
         (512, 513, 2, (512, 513)),
     ],
 )
-def test_long_sides(start: int, end: int, factor: float, expected: tuple[int, ...]) -> None:
-    assert long_sides(start, end, factor) == expected
+def test_lengths(start: int, end: int, factor: float, expected: tuple[int, ...]) -> None:
+    assert lengths(start, end, factor) == expected
 
 
 def test_sizes_keep_the_aspect_ratio() -> None:

@@ -15,7 +15,10 @@ from .events import ScaleStarted as ScaleStarted
 from .events import Started as Started
 from .events import Stepped as Stepped
 from .job import Job as Job
+from .job import loss as loss
+from .job import reconstruct as reconstruct
 from .job import stylize as stylize
+from .job import texture as texture
 from .picture import Picture as Picture
 from .recipe import LBFGS as LBFGS
 from .recipe import Adam as Adam

@@ -52,10 +52,12 @@ def _convolutions(depths: tuple[int, ...]) -> tuple[Convolution, ...]:
     return tuple(layers)
 
 
-NETWORKS: Final = {
-    # Simonyan and Zisserman 2015, table 1, configuration D.
-    "vgg16": _convolutions((2, 2, 3, 3, 3)),
-}
+# Simonyan and Zisserman 2015, table 1, configurations D and E.
+_VGG16 = _convolutions((2, 2, 3, 3, 3))
+_VGG19 = _convolutions((2, 2, 4, 4, 4))
+
+# By the name of the weights: two sets of weights may share an architecture.
+NETWORKS: Final = {"vgg16": _VGG16, "vgg19": _VGG19, "vgg19-caffe": _VGG19}
 
 
 def layers(convolutions: Iterable[Convolution]) -> dict[str, LayerInfo]:

@@ -12,6 +12,16 @@ def noise(height: int, width: int, seed: int) -> Image:
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
+def grey(height: int, width: int, seed: int) -> Image:
+    """Return the mean grey of the networks' training pictures with noise of one level of 255, uniform.
+
+    The start of Keras' example and, with still fainter noise, of Johnson's neural-style.
+    """
+    # The mean of the ImageNet training images, subtracted by the authors' Caffe models; RGB in 0..255.
+    mean = torch.tensor([123.68, 116.779, 103.939]).view(1, 3, 1, 1)
+    return (mean + noise(height, width, seed)) / 255
+
+
 def style_noise(colors: Moments, height: int, width: int, seed: int) -> Image:
     """Return noise whose colours have the mean and covariance of `colors`, clamped to [0, 1]."""
     return color.match(noise(height, width, seed), colors)

@@ -1,16 +1,20 @@
 """From pictures and a recipe to a run: the only place where files meet the engine."""
 
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from impasto import backends, presets
 from impasto.errors import UsageError
+from impasto.objective import Evaluation
 from impasto.picture import Picture, PictureSource, as_picture
 from impasto.recipe import INITS, Recipe
-from impasto.run import Run
+from impasto.run import Run, evaluate
+from impasto.scene import Scene
 
 
 @dataclass(frozen=True)
@@ -44,22 +48,33 @@ class Job:
             DeviceError: the device is not there.
 
         """
-        weights = style_weights(len(self.styles), self.weights)
+        return Run(self.scene())
+
+    def scene(self) -> Scene:
+        """Read the pictures and return them with the recipe and the device.
+
+        Raises:
+            ImpastoError: as `start`.
+
+        """
         recipe = presets.resolve(self.recipe)
+        weights = style_weights(len(self.styles), self.weights, needed=recipe.compares("style"))
         device = backends.device(self.device)
         content = as_picture(self.content)
         styles = [(as_picture(style), weight) for style, weight in zip(self.styles, weights, strict=True)]
         start = None if self.init is None else as_picture(self.init)
-        return Run(content, styles, recipe, device, start)
+        return Scene(content, styles, recipe, device, start)
 
 
-def style_weights(count: int, weights: Sequence[float] | None) -> tuple[float, ...]:
+def style_weights(count: int, weights: Sequence[float] | None, *, needed: bool = True) -> tuple[float, ...]:
     """Return the weight of each of `count` styles, normalised to sum to 1.
 
     Raises:
-        UsageError: no style, another number of weights, a negative weight, or none above 0.
+        UsageError: no style where one is `needed`, another number of weights, a negative weight, or none above 0.
 
     """
+    if count == 0 and not needed:
+        return ()
     if count == 0:
         raise UsageError("no style picture was given; name at least one")
     if weights is None:
@@ -104,7 +119,128 @@ def stylize(
     if isinstance(init, str) and init in INITS:
         changes["init"], init = init, None
     styles = style if isinstance(style, list | tuple) else [typing.cast(PictureSource, style)]
-    run = Job(content, styles, chosen.replace(**changes), weights, init, device).start()
+    return _painted(Job(content, styles, chosen.replace(**changes), weights, init, device))
+
+
+def reconstruct(
+    image: PictureSource,
+    layers: str | Iterable[str] | Mapping[str, float] = "relu4_2",
+    *,
+    recipe: Recipe | str | Path = "reconstruction",
+    device: str = "auto",
+    **changes: Any,
+) -> Picture:
+    """Return a picture that a network cannot tell from `image` at `layers`: content alone, Gatys et al. 2016, figure 1.
+
+    Args:
+        image: in any of the forms that `stylize` takes.
+        layers: a layer, layers, or layers with their weights.
+        recipe: one with a content term.
+        device: as in `stylize`.
+        **changes: values for the recipe's fields.
+
+    Raises:
+        ImpastoError: see `impasto.errors`.
+
+    """
+    chosen = presets.resolve(recipe).replace(**changes).with_layers("content", layers)
+    return _painted(Job(image, [], chosen, device=device))
+
+
+def texture(
+    style: PictureSource | Sequence[PictureSource],
+    height: int,
+    width: int,
+    *,
+    layers: str | Iterable[str] | Mapping[str, float] | None = None,
+    seamless: bool = False,
+    recipe: Recipe | str | Path = "texture",
+    weights: Sequence[float] | None = None,
+    device: str = "auto",
+    **changes: Any,
+) -> Picture:
+    """Return a picture with the statistics of `style` and no content: Gatys et al. 2015, "Texture Synthesis".
+
+    Args:
+        style: the style picture or a list of them, in any of the forms that `stylize` takes.
+        height: of the result in pixels.
+        width: of the result in pixels.
+        layers: the layers compared, instead of the recipe's.
+        seamless: whether the result continues at its other side when it is laid out in tiles.
+        recipe: one with a style term.
+        weights: how much each of several styles counts; equal if left out.
+        device: as in `stylize`.
+        **changes: values for the recipe's fields.
+
+    Raises:
+        ImpastoError: see `impasto.errors`.
+
+    """
+    chosen = presets.resolve(recipe).replace(**changes)
+    styles = style if isinstance(style, list | tuple) else [typing.cast(PictureSource, style)]
+    return _painted(
+        texture_job(styles, height, width, chosen, layers, seamless=seamless, weights=weights, device=device)
+    )
+
+
+def texture_job(
+    styles: Sequence[PictureSource],
+    height: int,
+    width: int,
+    recipe: Recipe,
+    layers: str | Iterable[str] | Mapping[str, float] | None = None,
+    *,
+    seamless: bool = False,
+    weights: Sequence[float] | None = None,
+    device: str = "auto",
+) -> Job:
+    """Return the job that `texture` does."""
+    if min(height, width) < 1:
+        raise UsageError(f"a texture of {width}x{height} pixels has none; give a size such as 1024x768")
+    recipe = recipe.replace(size=max(height, width), side="long")
+    if layers is not None:
+        recipe = recipe.with_layers("style", layers)
+    if seamless:
+        # A margin is for borders, and what tiles has none.
+        recipe = recipe.replace(padding="circular", margin=0.0)
+    frame = Picture(np.full((3, height, width), 0.5, np.float32))
+    return Job(frame, styles, recipe, weights, device=device)
+
+
+def loss(
+    content: PictureSource,
+    style: PictureSource | Sequence[PictureSource],
+    image: PictureSource,
+    *,
+    recipe: Recipe | str | Path = "default",
+    weights: Sequence[float] | None = None,
+    device: str = "auto",
+    **changes: Any,
+) -> Evaluation:
+    """Return what a recipe's objective says of `image`: the loss, and what each term adds to it.
+
+    Args:
+        content: the photo, in any of the forms that `stylize` takes.
+        style: the style picture or a list of them.
+        image: the picture to be judged, resized to the recipe's size.
+        recipe: as in `stylize`.
+        weights: how much each of several styles counts; equal if left out.
+        device: as in `stylize`.
+        **changes: values for the recipe's fields.
+
+    Raises:
+        ImpastoError: see `impasto.errors`.
+
+    """
+    # A picture that was saved has lost its margin.
+    chosen = presets.resolve(recipe).replace(**changes).replace(margin=0.0)
+    styles = style if isinstance(style, list | tuple) else [typing.cast(PictureSource, style)]
+    scene = Job(content, styles, chosen, weights, image, device).scene()
+    return evaluate(scene)
+
+
+def _painted(job: Job) -> Picture:
+    run = job.start()
     for _ in run:
         pass
     return run.picture()

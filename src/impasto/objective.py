@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from impasto import losses
 from impasto.losses import ImageLoss, MomentLoss, PositionLoss
 from impasto.moments import Moments, blend, moments
-from impasto.network import VGG
+from impasto.network import VGG, Padding
 from impasto.recipe import Recipe
 from impasto.terms import LayeredLoss
 from impasto.types import Image, LayerFeatures, Scalar
@@ -24,6 +25,12 @@ class Evaluation:
     loss: float
     terms: dict[str, float]
     gradient: Image | None
+
+    @property
+    def slope(self) -> Image:
+        """The gradient; only of evaluations that were asked for it."""
+        assert self.gradient is not None
+        return self.gradient
 
     @property
     def finite(self) -> bool:
@@ -55,6 +62,7 @@ class Objective:
 
     def __init__(self, network: VGG, recipe: Recipe, content: Image, styles: Sequence[tuple[Image, float]]) -> None:
         self._network = network
+        self._tiles = recipe.padding == "circular"
         self._parts: list[_Part] = []
         wanted: dict[type, set[str]] = {PositionLoss: set(), MomentLoss: set()}
         plan = list(_plan(recipe))
@@ -79,7 +87,9 @@ class Objective:
         total = sum(weight for _, weight in styles)
         parts: dict[str, list[tuple[Moments, float]]] = {layer: [] for layer in self._moment_layers}
         for image, weight in styles:
-            for layer, features in self._network(image, self._moment_layers).items():
+            # A style picture goes on at its other side only by chance.
+            padding: Padding | None = "reflect" if self._tiles else None
+            for layer, features in self._network(image, self._moment_layers, padding).items():
                 parts[layer].append((moments(features), weight / total))
         return {layer: blend(shares) for layer, shares in parts.items()}
 
@@ -102,7 +112,7 @@ class Objective:
         values: dict[str, Tensor] = {}
         for part in self._parts:
             if isinstance(part.loss, ImageLoss):
-                value = part.loss.value(image)
+                value = part.loss.value(F.pad(image, (0, 1, 0, 1), mode="circular") if self._tiles else image)
             elif isinstance(part.loss, PositionLoss):
                 value = part.loss.value(features[str(part.layer)], part.target)
             else:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal
 
@@ -14,14 +14,14 @@ import tomli_w
 from impasto import architecture, fields
 from impasto.errors import RecipeError, nearest
 from impasto.fields import setting
-from impasto.terms import Content, LayeredLoss, Loss, MeanCovariance, Role, Smoothness, Term, Terms
+from impasto.terms import Content, LayeredLoss, Loss, MeanCovariance, Role, Smoothness, Term, Terms, weighted_layers
 
 
 @dataclass(frozen=True)
 class LBFGS:
-    """L-BFGS projected onto [0, 1] with a bounded step and no line search.
+    """Limited-memory BFGS, Nocedal and Wright 2006, chapter 7. It needs about half of Adam's steps.
 
-    Two-loop recursion after Nocedal and Wright 2006, algorithm 7.4. It needs about half of Adam's steps.
+    Without a line search each step costs one evaluation: the quasi-Newton step is taken as it is, but for its bound.
     """
 
     kind: ClassVar[str] = "lbfgs"
@@ -31,6 +31,9 @@ class LBFGS:
     first_step: float = setting(
         0.02, help="root-mean-square change of a pixel in the first step of a scale", above=0, maximum=1
     )
+    line_search: Literal["none", "strong-wolfe"] = setting(
+        "none", help="how far to go along a direction: the whole way, or to where the strong Wolfe conditions hold"
+    )
 
     def __post_init__(self) -> None:
         fields.check(self)
@@ -38,11 +41,13 @@ class LBFGS:
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam, Kingma and Ba 2015, with the image clamped to [0, 1] after each step."""
+    """Adam, Kingma and Ba 2015."""
 
     kind: ClassVar[str] = "adam"
 
     learning_rate: float = setting(0.02, help="size of a step, in units of the image's range", above=0, maximum=1)
+    decay: float = setting(1.0, help="what the size of a step is multiplied by every decay_steps", above=0, maximum=1)
+    decay_steps: int = setting(1, help="steps in which the size of a step decays once; it does so smoothly", minimum=1)
     beta1: float = setting(0.9, help="decay of the gradient's running mean", minimum=0, maximum=0.9999)
     beta2: float = setting(0.99, help="decay of the squared gradient's running mean", minimum=0, maximum=0.99999)
     average: float = setting(
@@ -58,7 +63,8 @@ class Adam:
 
 OPTIMIZERS: Final[dict[str, type[LBFGS] | type[Adam]]] = {"lbfgs": LBFGS, "adam": Adam}
 
-Init = Literal["content", "matched", "noise", "style"]
+Side = Literal["long", "short", "height"]
+Init = Literal["content", "matched", "noise", "style", "grey"]
 INITS: Final = typing.get_args(Init)
 
 _TERMS: Final = Content() + MeanCovariance() + Smoothness()
@@ -79,18 +85,27 @@ class Recipe:
     name: str = dataclasses.field(default="custom", compare=False)
     description: str = dataclasses.field(default="", compare=False)
     size: int | Literal["original"] = setting(
-        512, help="long side of the result in pixels, or 'original' for the photo's own", minimum=16, maximum=65536
+        512,
+        help="long side of the result in pixels (see --side), or 'original' for the photo's",
+        minimum=16,
+        maximum=65536,
     )
+    side: Side = setting("long", help="the side that --size measures")
     content_weight: float = setting(1.0, help="how much the photo's content counts (alpha)", minimum=0)
     style_weight: float = setting(1.0, help="how much the painting's style counts (beta)", minimum=0)
     smoothness: float = setting(1.0, help="how much neighbouring pixels are kept alike (total variation)", minimum=0)
     style_scale: float = setting(
         1.0, help="size of the style pictures relative to the result: larger means larger strokes", above=0, maximum=16
     )
+    style_fit: Literal["area", "side", "original"] = setting(
+        "area",
+        help="what a style scale of 1 is: as many pixels as the result, the same --side, or the style's own size "
+        "(if it has no more pixels than the result)",
+    )
     init: Init = setting(
         "content",
         help="what the image starts as: the photo, the photo in the style's colours, white noise, "
-        "or noise in the style's colours",
+        "noise in the style's colours, or grey with faint noise",
     )
     seed: int = setting(0, help="seed of everything random", minimum=0, maximum=2**63 - 1)
     steps: tuple[int, ...] = setting(
@@ -98,7 +113,9 @@ class Recipe:
         help="steps at each scale, coarsest first; the last number holds for all further scales",
         minimum=1,
     )
-    start_size: int = setting(128, help="long side of the coarsest scale in pixels", minimum=16, maximum=65536)
+    start_size: int | Literal["final"] = setting(
+        128, help="size of the coarsest scale in pixels, or 'final' for a single scale", minimum=16, maximum=65536
+    )
     scale_factor: float = setting(2.0, help="largest ratio between the sizes of two scales", minimum=1.05, maximum=16)
     margin: float = setting(
         0.0,
@@ -106,10 +123,18 @@ class Recipe:
         minimum=0,
         maximum=0.5,
     )
-    network: Literal["vgg16"] = setting("vgg16", help="whose features are compared")
+    network: Literal["vgg16", "vgg19", "vgg19-caffe"] = setting(
+        "vgg16", help="whose features are compared; see 'impasto weights list'"
+    )
+    activity: Literal["published", "unit-mean"] = setting(
+        "published", help="the network's weights as published, or rescaled so that every filter's mean activation is 1"
+    )
     pooling: Literal["max", "average", "l2"] = setting("max", help="pooling between the network's blocks")
-    padding: Literal["zeros", "replicate", "reflect"] = setting(
-        "reflect", help="what the network sees outside the picture"
+    padding: Literal["zeros", "replicate", "reflect", "circular"] = setting(
+        "reflect", help="what the network sees outside the picture; 'circular' makes pictures that tile"
+    )
+    bounds: Literal["projected", "free"] = setting(
+        "projected", help="the image kept in [0, 1] at every step, or free and clipped when it is saved"
     )
     terms: Terms = dataclasses.field(default=_TERMS)
     optimizer: LBFGS | Adam = LBFGS()
@@ -137,6 +162,33 @@ class Recipe:
             "smoothness": self.smoothness,
         }
         return by_role[term.loss.role] * term.weight
+
+    def compares(self, role: Role) -> bool:
+        """Whether a term of that role counts: without one there is nothing to be like."""
+        return any(term.loss.role == role and self.weight_of(term) > 0 for term in self.terms)
+
+    def with_layers(self, role: Role, layers: str | Iterable[str] | Mapping[str, float]) -> "Recipe":
+        """Return a recipe that compares other layers in its terms of that role.
+
+        Args:
+            role: `content` or `style`.
+            layers: as `impasto.terms.weighted_layers` takes them.
+
+        Raises:
+            RecipeError: no such term, a layer that the network does not have, or weights out of range.
+
+        """
+        if not any(term.loss.role == role and isinstance(term.loss, LayeredLoss) for term in self.terms):
+            raise RecipeError(f"the recipe {self.name!r} has no {role} term whose layers could be chosen")
+        weighted = weighted_layers(layers)
+        return self.replace(
+            terms=Terms(
+                Term(dataclasses.replace(term.loss, layers=weighted), term.weight)
+                if isinstance(term.loss, LayeredLoss) and term.loss.role == role
+                else term
+                for term in self.terms
+            )
+        )
 
     def replace(self, **changes: Any) -> "Recipe":
         """Return a recipe with other values in the fields named.

@@ -5,13 +5,17 @@ from torch.nn import functional as F
 from impasto.types import Planes, Resized
 
 
-def resize(image: Planes, height: int, width: int) -> Resized:
+def resize(image: Planes, height: int, width: int, *, wraps: bool = False) -> Resized:
     """Return `image` at another size: bicubic, low-passed when it shrinks, clamped to [0, 1].
 
-    Works on sRGB values as they are, as the programs compared with do.
+    Works on sRGB values as they are, as the programs compared with do. One that `wraps` goes on at its other side.
     """
     if image.shape[2:] == (height, width):
         return image
+    if wraps:
+        # Three pictures wide and high, of which the middle one is kept: what lies beyond an edge is the other side.
+        tiled = interpolate(image.tile(1, 1, 3, 3), 3 * height, 3 * width, "bicubic").clamp(0, 1)
+        return tiled[:, :, height : 2 * height, width : 2 * width].contiguous()
     return interpolate(image, height, width, "bicubic").clamp(0, 1)
 
 

@@ -2,20 +2,19 @@
 
 import dataclasses
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 
-import numpy as np
 import torch
 
-from impasto import backends, color, init, network, optimizers, resample, schedule
+from impasto import backends, network, optimizers, resample, schedule
 from impasto.errors import DeviceError, DivergedError, UsageError
 from impasto.events import Event, Finished, ScaleStarted, Started, Stepped
-from impasto.moments import blend, moments
+from impasto.network import VGG
 from impasto.objective import Evaluation, Objective
 from impasto.optimizers import Optimizer
 from impasto.picture import Picture
 from impasto.recipe import LBFGS, Recipe
-from impasto.schedule import Scale
+from impasto.scene import Scene
 from impasto.types import Image
 
 
@@ -26,28 +25,16 @@ class Run:
     dropping it ends it, and `picture` gives what there is at any time.
 
     Args:
-        content: the photo.
-        styles: the style pictures and their weights, which need not sum to 1.
-        recipe: how to paint.
-        device: where.
-        start: a picture to start from instead of what `recipe.init` says.
+        scene: the pictures, the recipe and the device.
 
     """
 
-    def __init__(
-        self,
-        content: Picture,
-        styles: Sequence[tuple[Picture, float]],
-        recipe: Recipe,
-        device: torch.device,
-        start: Picture | None = None,
-    ) -> None:
-        self.recipe = recipe
-        self.device = device
-        self.scales = schedule.scales(content.height, content.width, recipe)
-        self._content = content
-        self._styles = styles
-        self._start = start
+    def __init__(self, scene: Scene) -> None:
+        self.recipe = scene.recipe
+        self.device = scene.device
+        self.scales = scene.scales
+        self.notes = scene.notes  # what a person should know about the pictures that were read
+        self._scene = scene
         self._image: Image | None = None  # with its margin, on the device
         self._margin = 0
         self._events = self._within_memory(self._paint())
@@ -61,17 +48,11 @@ class Run:
         self._events.close()
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """What a person should know about the pictures that were read."""
-        pictures = [self._content, *(style for style, _ in self._styles)]
-        return tuple(f"{picture.source}: {note}" for picture in pictures for note in picture.notes)
-
-    @property
     def expected_memory(self) -> int | None:
         """Bytes of main memory the process will use at its peak; None on devices where this was not measured."""
         if self.device.type != "cpu":
             return None
-        height, width = _canvas_size(self.scales[-1], self._margin_of(self.scales[-1]))
+        height, width = self._scene.canvas_size(self.scales[-1])
         history = self.recipe.optimizer.history if isinstance(self.recipe.optimizer, LBFGS) else 2
         # A pair of L-BFGS is two images of three float32 channels; Adam's two moments are about as much as one.
         return round(_PROCESS_BYTES + height * width * (_BYTES_PER_PIXEL + 24 * history))
@@ -90,12 +71,13 @@ class Run:
         """
         if self._image is None:
             raise UsageError("nothing has been painted yet; ask for the picture after the first Stepped event")
-        image = resample.without_margin(self._image, self._margin).float().cpu()
-        alpha = self._content.alpha
+        # A free image is clipped when it is looked at.
+        image = resample.without_margin(self._image, self._margin).float().cpu().clamp(0, 1)
+        alpha = self._scene.content.alpha
         if alpha is not None:
             alpha = resample.resize(torch.from_numpy(alpha)[None, None], *image.shape[2:])[0, 0].numpy()
         return dataclasses.replace(
-            self._content, pixels=image[0].contiguous().numpy(), alpha=alpha, source="memory", notes=()
+            self._scene.content, pixels=image[0].contiguous().numpy(), alpha=alpha, source="memory", notes=()
         )
 
     def _within_memory(self, events: Generator[Event, None, None]) -> Generator[Event, None, None]:
@@ -117,23 +99,19 @@ class Run:
     def _paint(self) -> Generator[Event, None, None]:
         begun = time.perf_counter()
         yield Started(self.scales, str(self.device), self.recipe.digest)
-        vgg = network.load(self.recipe.network, pooling=self.recipe.pooling, padding=self.recipe.padding)
-        vgg = vgg.to(self.device)
-        optimizer = optimizers.build(self.recipe.optimizer)
+        vgg = load_network(self.recipe, self.device)
+        optimizer = optimizers.build(self.recipe.optimizer, projected=self.recipe.bounds == "projected")
         for index, scale in enumerate(self.scales):
             yield ScaleStarted(index, *scale)
-            margin = self._margin_of(scale)
-            height, width = _canvas_size(scale, margin)
-            content = self._canvas(self._content, height, width)
-            styles = [(self._style(picture, scale), weight) for picture, weight in self._styles]
-            objective = Objective(vgg, self.recipe, content, styles)
+            photo, styles = self._scene.photo(scale), self._scene.style_images(scale)
+            objective = Objective(vgg, self.recipe, photo, styles)
             if self._image is None:
-                image = self._first_image(content, styles)
+                image = self._scene.first_image(scale, photo, styles)
             else:
-                image = resample.resize(self._image, height, width)
-                optimizer.restart(height, width)
+                image = self._scene.resized(self._image, *photo.shape[2:])
+                optimizer.restart(*photo.shape[2:])
             # Together: a picture asked for between two events must not be cut by the other scale's margin.
-            self._image, self._margin = image, margin
+            self._image, self._margin = image, self._scene.margin(scale)
             final = yield from self._descend(objective, optimizer, index, begun)
         steps = sum(scale.steps for scale in self.scales)
         yield Finished(final.loss, final.terms, steps, time.perf_counter() - begun)
@@ -143,79 +121,84 @@ class Run:
     ) -> Generator[Event, None, Evaluation]:
         """Go down from `self._image`, leave there the best image of the scale, and return what it was worth."""
         assert self._image is not None
-        image = best = self._image
+        start = image = best = self._image
+        first: Evaluation | None = None
         lowest: Evaluation | None = None
+        known: Evaluation | None = None
         failures = 0
         steps = self.scales[index].steps
         for step in range(1, steps + 1):
-            evaluation = objective.evaluate(image)
-            gradient = evaluation.gradient
-            if gradient is None or not evaluation.finite:
+            evaluation = known or objective.evaluate(image)
+            if not evaluation.finite:
                 failures += 1
                 if failures > _RETRIES:
                     raise _diverged(failures)
                 optimizer.slow_down()
-                image = best
+                image, known = best, None
                 continue
+            first = first or evaluation
             if lowest is None or evaluation.loss < lowest.loss:
                 best, lowest = image, evaluation
             self._image = image
             yield Stepped(index, step, steps, evaluation.loss, evaluation.terms, time.perf_counter() - begun)
-            image = optimizer.step(image, gradient)
-        self._image = optimizer.result(image)
-        last = objective.evaluate(self._image, gradient=False)
-        if lowest is None and not last.finite:
+            image, known = optimizer.step(image, evaluation, objective.evaluate)
+        shown = optimizer.result(image)
+        contenders = [(shown, known if shown is image else None), (best, lowest), (start, first)]
+        settled = [_clipped(objective, *contender) for contender in contenders if contender[1] or contender[0] is shown]
+        finite = [(picture, worth) for picture, worth in settled if worth.finite]
+        if not finite:
             raise _diverged(failures)
-        if lowest is None or last.loss <= lowest.loss:
-            return last
-        self._image = best
-        return lowest
+        self._image, final = min(finite, key=lambda pair: pair[1].loss)
+        return final
 
-    def _margin_of(self, scale: Scale) -> int:
-        return round(self.recipe.margin * max(scale.height, scale.width))
 
-    def _canvas(self, picture: Picture, height: int, width: int) -> Image:
-        """Return a picture of the photo's frame, with the margin mirrored around it, at the size given."""
-        margin = round(self.recipe.margin * max(picture.height, picture.width))
-        return resample.resize(resample.with_margin(self._tensor(picture), margin), height, width)
+def evaluate(scene: Scene) -> Evaluation:
+    """Return what the objective of a scene's last scale says of the picture that it starts from.
 
-    def _style(self, picture: Picture, scale: Scale) -> Image:
-        """Return a style picture with as many pixels as the result, times the square of its scale."""
-        area = scale.height * scale.width * self.recipe.style_scale**2
-        return resample.resize(self._tensor(picture), *schedule.fit_area(picture.height, picture.width, area))
+    Raises:
+        UsageError: that picture has another aspect ratio than the photo.
 
-    def _first_image(self, content: Image, styles: Sequence[tuple[Image, float]]) -> Image:
-        height, width = content.shape[2:]
-        if self._start is not None:
-            return self._canvas(self._start, height, width)
-        if self.recipe.init == "content":
-            return content
-        # Colours are matched on the CPU: it is quick, and MPS has no float64.
-        colors = blend((moments(style.cpu()), weight) for style, weight in styles)
-        match self.recipe.init:
-            case "noise":
-                image = init.noise(height, width, self.recipe.seed)
-            case "style":
-                image = init.style_noise(colors, height, width, self.recipe.seed)
-            case "matched":
-                image = color.match(content.cpu(), colors)
-        return image.to(self.device)
+    """
+    scale = scene.scales[-1]
+    start = scene.start
+    assert start is not None
+    fitted = schedule.fit(start.height, start.width, max(scale.height, scale.width))
+    if max(abs(fitted[0] - scale.height), abs(fitted[1] - scale.width)) > 1:
+        raise UsageError(
+            f"{start.source}: is {start.width}x{start.height}, which is not the photo's aspect ratio "
+            f"({scene.content.width}x{scene.content.height}); give a picture painted from that photo"
+        )
+    photo, styles = scene.photo(scale), scene.style_images(scale)
+    objective = Objective(load_network(scene.recipe, scene.device), scene.recipe, photo, styles)
+    return objective.evaluate(scene.on_canvas(start, scale), gradient=False)
 
-    def _tensor(self, picture: Picture) -> Image:
-        return torch.from_numpy(np.ascontiguousarray(picture.pixels))[None].to(self.device)
+
+def load_network(recipe: Recipe, device: torch.device) -> VGG:
+    """Return the network that `recipe` asks for.
+
+    Raises:
+        WeightsError: its weights are missing or damaged.
+
+    """
+    vgg = network.load(recipe.network, pooling=recipe.pooling, padding=recipe.padding, activity=recipe.activity)
+    return vgg.to(device)
 
 
 # Ours: enough to get past a chance overflow, few enough to end soon.
 _RETRIES = 5
 
 
-def _canvas_size(scale: Scale, margin: int) -> tuple[int, int]:
-    return scale.height + 2 * margin, scale.width + 2 * margin
-
-
 # Measured by scripts/bench: the default recipe's peak at 256, 512 and 1024 px, fitted; within 10 % of each.
 _PROCESS_BYTES = 400e6
 _BYTES_PER_PIXEL = 2960
+
+
+def _clipped(objective: Objective, image: Image, known: Evaluation | None) -> tuple[Image, Evaluation]:
+    """Return `image` as it will be saved, and what that is worth."""
+    clipped = image.clamp(0, 1)
+    if known is None or not torch.equal(clipped, image):
+        known = objective.evaluate(clipped, gradient=False)
+    return clipped, known
 
 
 def _diverged(failures: int) -> DivergedError:

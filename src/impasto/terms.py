@@ -138,13 +138,14 @@ class Smoothness(Loss):
     """Total variation: the differences between neighbouring pixels, sRGB in [0, 1].
 
     `squared`: mean squared horizontal difference plus mean squared vertical difference. `absolute`: the same with
-    absolute differences, Rudin, Osher and Fatemi 1992 in the anisotropic form.
+    absolute differences, Rudin, Osher and Fatemi 1992 in the anisotropic form. `sum`: the sum of all absolute
+    differences, sRGB in 0..255, as in neural-style-pt; it grows with the picture.
     """
 
     role: ClassVar[Role] = "smoothness"
     kind: ClassVar[str] = "smoothness"
 
-    form: Literal["squared", "absolute"] = setting("squared", help="how differences are measured")
+    form: Literal["squared", "absolute", "sum"] = setting("squared", help="how differences are measured")
 
 
 LOSSES: Final[dict[str, type[Loss]]] = {

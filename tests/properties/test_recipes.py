@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from impasto import architecture
 from impasto.errors import RecipeError
-from impasto.recipe import LBFGS, Adam, Recipe
-from impasto.schedule import scales
+from impasto.recipe import INITS, LBFGS, Adam, Recipe
+from impasto.schedule import measure, scales
 from impasto.terms import Content, Gram, MeanCovariance, Smoothness, Term, Terms, Wasserstein
 
 weights = st.floats(1e-6, 1e6)
@@ -18,25 +18,43 @@ losses = st.one_of(
     st.builds(Gram, layers, st.sampled_from(["literal", "mean", "relative"])),
     st.builds(MeanCovariance, layers),
     st.builds(Wasserstein, layers, st.sampled_from(["mean", "relative"])),
-    st.builds(Smoothness, st.sampled_from(["squared", "absolute"])),
+    st.builds(Smoothness, st.sampled_from(["squared", "absolute", "sum"])),
 )
 optimizers = st.one_of(
-    st.builds(LBFGS, history=st.integers(1, 200), max_step=st.floats(1e-4, 1), first_step=st.floats(1e-4, 1)),
-    st.builds(Adam, learning_rate=st.floats(1e-4, 1), beta1=st.floats(0, 0.99), average=st.floats(0, 0.99)),
+    st.builds(
+        LBFGS,
+        history=st.integers(1, 200),
+        max_step=st.floats(1e-4, 1),
+        first_step=st.floats(1e-4, 1),
+        line_search=st.sampled_from(["none", "strong-wolfe"]),
+    ),
+    st.builds(
+        Adam,
+        learning_rate=st.floats(1e-4, 1),
+        decay=st.floats(0.1, 1),
+        decay_steps=st.integers(1, 1000),
+        beta1=st.floats(0, 0.99),
+        average=st.floats(0, 0.99),
+    ),
 )
 recipes = st.builds(
     Recipe,
     size=st.one_of(st.integers(16, 65536), st.just("original")),
+    side=st.sampled_from(["long", "short", "height"]),
     content_weight=weights,
     style_weight=weights,
     smoothness=weights,
     style_scale=st.floats(0.01, 16),
-    init=st.sampled_from(["content", "noise", "style"]),
+    style_fit=st.sampled_from(["area", "side", "original"]),
+    init=st.sampled_from(INITS),
     seed=st.integers(0, 2**63 - 1),
     steps=st.lists(st.integers(1, 5000), min_size=1, max_size=5).map(tuple),
-    start_size=st.integers(16, 65536),
+    start_size=st.one_of(st.integers(16, 65536), st.just("final")),
     scale_factor=st.floats(1.05, 16),
     margin=st.floats(0, 0.5),
+    network=st.sampled_from(sorted(architecture.NETWORKS)),
+    activity=st.sampled_from(["published", "unit-mean"]),
+    bounds=st.sampled_from(["projected", "free"]),
     terms=st.lists(st.builds(Term, losses, weights), min_size=1, max_size=4).map(Terms),
     optimizer=optimizers,
 )
@@ -73,10 +91,11 @@ def test_any_table_is_a_recipe_or_refused(table: dict[str, object]) -> None:
 @given(recipes, st.integers(1, 5000), st.integers(1, 5000))
 def test_scales_grow_to_the_size_asked_for_and_keep_the_aspect_ratio(recipe: Recipe, height: int, width: int) -> None:
     plan = scales(height, width, recipe)
-    end = max(height, width) if recipe.size == "original" else recipe.size
-    long_sides = [max(scale.height, scale.width) for scale in plan]
-    assert long_sides[-1] == end
-    assert long_sides == sorted(long_sides)
+    sides = [measure(scale.height, scale.width, recipe.side) for scale in plan]
+    assert sides[-1] == (measure(height, width, recipe.side) if recipe.size == "original" else recipe.size)
+    assert sides == sorted(sides)
+    if recipe.start_size == "final":
+        assert len(plan) == 1
     for scale in plan:
         assert min(scale.height, scale.width) >= 1
         assert scale.steps in recipe.steps

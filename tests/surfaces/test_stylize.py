@@ -1,7 +1,6 @@
 """`impasto stylize` as a person types it, with the real network at small sizes: in this process, and as a real one."""
 
 import dataclasses
-import importlib
 import io
 import json
 import os
@@ -17,12 +16,12 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from impasto.cli import command
+from impasto.cli import command, painting
 from impasto.errors import DivergedError, ImpastoError, PictureError
 from impasto.picture import Picture, read_picture
 
 # The module, which the command of the same name hides.
-stylize = importlib.import_module("impasto.cli.stylize")
+
 
 QUICK = ["--size", "32", "--start-size", "16", "--steps", "2", "--device", "cpu"]
 
@@ -271,13 +270,13 @@ def test_a_folder_that_vanishes_on_the_way_does_not_take_the_picture_along(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("gone").mkdir()
-    paint = stylize.paint
+    paint = painting.paint
 
     def vanish(*arguments: object) -> None:
         Path("gone").rmdir()
         paint(*arguments)
 
-    monkeypatch.setattr(stylize, "paint", vanish)
+    monkeypatch.setattr(painting, "paint", vanish)
     result = run("photo.png", "painting.png", "-o", "gone/out.png", *QUICK)
     assert isinstance(result.exception, PictureError)
     rescued = Path(str(result.exception).rsplit(" ", 1)[1])

@@ -9,8 +9,12 @@ import click
 from impasto import __version__
 from impasto.cli.completion import completion
 from impasto.cli.doctor import doctor
+from impasto.cli.loss import loss
 from impasto.cli.recipes import recipe
+from impasto.cli.reconstruct import reconstruct
 from impasto.cli.stylize import stylize
+from impasto.cli.texture import texture
+from impasto.cli.weights import weights
 from impasto.errors import ImpastoError
 
 
@@ -23,7 +27,7 @@ def command() -> None:
     """Paint a photograph in the style of a picture."""
 
 
-for _subcommand in (stylize, recipe, doctor, completion):
+for _subcommand in (stylize, texture, reconstruct, loss, recipe, weights, doctor, completion):
     command.add_command(_subcommand)
 
 

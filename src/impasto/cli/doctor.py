@@ -26,10 +26,12 @@ def doctor() -> None:
     click.echo(f"device: {backends.device()} by default; {_devices()}")
     click.echo(f"threads: {torch.get_num_threads()}")
     healthy = True
-    for spec in weights.EMBEDDED.values():
+    for name, spec in weights.SPECS.items():
         try:
-            weights.load(spec)
-            click.echo(f"weights: {spec.name}, SHA-256 {spec.sha256[:12]}... as expected")
+            if spec.embedded or weights.entry(name):
+                click.echo(f"weights: {weights.verify(name)}")
+            else:
+                click.echo(f"weights: {name} not fetched")
         except WeightsError as error:
             healthy = False
             click.echo(f"weights: {error}")
@@ -37,7 +39,7 @@ def doctor() -> None:
     click.echo("codecs: " + ", ".join(f"{name} {'yes' if there else 'NO'}" for name, there in codecs.items()))
     click.echo(f"disk: {shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB free here")
     if not (healthy and all(codecs.values())):
-        raise WeightsError("something is missing or damaged, see above; install impasto again")
+        raise WeightsError("something is missing or damaged, see above for what to do")
 
 
 def _devices() -> str:

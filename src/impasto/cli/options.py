@@ -1,9 +1,10 @@
 """Command-line options made of the recipe's fields, so that each is described in one place."""
 
 import dataclasses
+import tomllib
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
 import click
@@ -23,11 +24,45 @@ def recipe_fields() -> list[dataclasses.Field[Any]]:
     return [f for f in dataclasses.fields(Recipe) if "setting" in f.metadata and f.name not in _OWN_OPTION]
 
 
-def recipe_options(function: F) -> F:
-    """Give a command an option for every plain field of a recipe; each is None unless it was given."""
-    for field in reversed(recipe_fields()):
-        function = _option(field)(function)
-    return function
+def recipe_option(default: str) -> Callable[[F], F]:
+    """Give a command the option `--recipe`."""
+    return click.option(
+        "-r",
+        "--recipe",
+        "recipe_name",
+        default=default,
+        show_default=True,
+        metavar="NAME|FILE",
+        help="A recipe by name (see 'impasto recipe list') or a .toml file.",
+    )
+
+
+def recipe_options(default: str, without: Sequence[str] = ()) -> Callable[[F], F]:
+    """Give a command an option for every plain field of a recipe, and `--set` for the others.
+
+    Args:
+        default: name of the recipe whose values are shown as defaults; an option not given is None.
+        without: fields for which the command has an option of its own.
+
+    """
+
+    def decorate(function: F) -> F:
+        function = _SET(function)
+        for field in reversed(recipe_fields()):
+            if field.name not in without:
+                function = _option(field, presets.get(default))(function)
+        return function
+
+    return decorate
+
+
+_SET = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any other value of the recipe as its file has it, such as optimizer.history=20; can be repeated.",
+)
 
 
 def init_option(function: F) -> F:
@@ -40,14 +75,60 @@ def init_option(function: F) -> F:
     )(function)
 
 
-def changes(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the recipe fields that were given, by name."""
-    return {field.name: given[field.name] for field in recipe_fields() if given.get(field.name) is not None}
+def style_weights_option(function: F) -> F:
+    """Give a command the option `--style-weights`."""
+    return click.option(
+        "--style-weights",
+        "weights",
+        callback=_weights,
+        metavar="X,X,...",
+        help="How much each style counts in a blend [default: all the same].",
+    )(function)
 
 
-def _option(field: dataclasses.Field[Any]) -> Callable[[F], F]:
+def changed(recipe: Recipe, given: dict[str, Any]) -> Recipe:
+    """Return `recipe` with the values that were given on the command line.
+
+    Raises:
+        RecipeError: a value out of type or range, or one for something that the recipe does not have.
+
+    """
+    plain = {field.name: given[field.name] for field in recipe_fields() if given.get(field.name) is not None}
+    recipe = recipe.replace(**plain)
+    if not given["settings"]:
+        return recipe
+    table = recipe.to_table()
+    for text in given["settings"]:
+        key, _, value = text.partition("=")
+        *path, last = key.strip().split(".")
+        inner = table
+        for part in path:
+            if not isinstance(inner.get(part), dict):
+                raise RecipeError(f"--set {text}: the recipe has no table {part!r}; see 'impasto recipe show'")
+            inner = inner[part]
+        inner[last] = _toml(value.strip())
+    return Recipe.from_table(table)
+
+
+def _toml(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _weights(_: click.Context, __: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    try:
+        return tuple(float(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a list of numbers such as 0.7,0.3.") from None
+
+
+def _option(field: dataclasses.Field[Any], recipe: Recipe) -> Callable[[F], F]:
     about = fields.setting_of(field)
-    default = getattr(presets.get("default"), field.name)
+    default = getattr(recipe, field.name)
     shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
     extent = f", {about.range}" if about.range else ""
     return click.option(

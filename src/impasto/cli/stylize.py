@@ -1,241 +1,37 @@
 """`impasto stylize`: the main job."""
 
-import glob
-import os
-import signal
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+from typing import Any
 
 import click
 
 from impasto import presets
-from impasto.cli import options, progress
-from impasto.errors import ImpastoError, OutputError, PictureError, UsageError
-from impasto.events import Stepped
-from impasto.picture import Picture, PictureSource, check_output
-from impasto.picture.messages import shown
+from impasto.cli import options, painting
 from impasto.recipe import INITS, Recipe
-
-if TYPE_CHECKING:
-    from impasto.run import Run
-
-STREAM = "-"
-
-
-@dataclass(frozen=True)
-class Output:
-    """Where pictures go, and in what form."""
-
-    path: str
-    bits: int = 8
-    quality: int | None = None
-    preview: str | None = None
-    save_every: int | None = None
-
-    def check(self, inputs: list[str], *, force: bool) -> None:
-        """Refuse a path that cannot be written to, before minutes are spent."""
-        files = [Path(path) for path in inputs if path != STREAM]
-        if self.path != STREAM:
-            check_output(self.path, files, force=force, bits=self.bits, quality=self.quality)
-        if self.preview is not None:
-            # A preview is made to be replaced.
-            check_output(self.preview, files, force=True)
-        if self.save_every and not force:
-            path = Path(self.path)
-            taken = next(path.parent.glob(f"{glob.escape(path.stem)}-[0-9][0-9][0-9][0-9][0-9]{path.suffix}"), None)
-            if taken:
-                raise OutputError(f"{shown(taken)}: exists already, and --save-every may replace it; add --force")
-
-    def write(self, picture: Picture) -> tuple[str, ...]:
-        """Write the result; return what a person should know about it.
-
-        Raises:
-            PictureError: it could not be written there; the message names the temporary file that holds it instead.
-
-        """
-        target: str | BinaryIO = sys.stdout.buffer if self.path == STREAM else self.path
-        try:
-            return picture.save(target, bits=self.bits, quality=self.quality)
-        except PictureError as error:
-            # Minutes of work are not lost to a full disk or a folder that has gone.
-            rescue = Path(tempfile.mkdtemp(prefix="impasto-")) / "picture.png"
-            picture.save(rescue, bits=self.bits)
-            raise PictureError(f"{error}; the picture is in {rescue}") from error
-
-    def stage(self, number: int) -> Path:
-        """Return the path of the picture saved after `number` steps: `out-00050.png`."""
-        path = Path(self.path)
-        return path.with_name(f"{path.stem}-{number:05d}{path.suffix}")
-
-
-@dataclass
-class Stages:
-    """Writes previews and intermediate pictures as a run goes."""
-
-    PREVIEW_INTERVAL = 2.0  # seconds: a viewer that watches the file need not blink
-
-    output: Output
-    _count: int = 0
-    _next_preview: float = field(default=0.0)
-
-    def show(self, picture: Callable[[], Picture]) -> None:
-        """Write what is due after a step."""
-        self._count += 1
-        every = self.output.save_every
-        if every and self._count % every == 0:
-            picture().save(self.output.stage(self._count), bits=self.output.bits, quality=self.output.quality)
-        if self.output.preview and time.monotonic() >= self._next_preview:
-            picture().save(self.output.preview)
-            self._next_preview = time.monotonic() + self.PREVIEW_INTERVAL
-
-
-def _weights(_: click.Context, __: click.Parameter, value: str | None) -> tuple[float, ...] | None:
-    if value is None:
-        return None
-    try:
-        return tuple(float(part) for part in value.split(","))
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is not a list of numbers such as 0.7,0.3.") from None
 
 
 @click.command()
 @click.argument("content")
 @click.argument("styles", metavar="STYLE [STYLE ...]", nargs=-1, required=True)
-@click.option("-o", "--output", metavar="OUT", help="Where the picture goes; its ending is the format, - is stdout.")
-@click.option(
-    "-r",
-    "--recipe",
-    "recipe_name",
-    default="default",
-    show_default=True,
-    metavar="NAME|FILE",
-    help="A recipe by name (see 'impasto recipe list') or a .toml file.",
-)
-@options.recipe_options
+@options.recipe_option("default")
+@options.recipe_options("default")
 @options.init_option
-@click.option(
-    "--style-weights",
-    "weights",
-    callback=_weights,
-    metavar="X,X,...",
-    help="How much each style counts in a blend [default: all the same].",
-)
-@click.option(
-    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute."
-)
-@click.option("--bits", type=click.Choice(["8", "16"]), default="8", show_default=True, help="Depth of PNG and TIFF.")
-@click.option("--quality", type=click.IntRange(1, 100), help="Quality of JPEG, WebP and AVIF.")
-@click.option("--save-every", type=click.IntRange(1), metavar="N", help="Also save a picture every N steps.")
-@click.option("--preview", metavar="FILE", help="A picture that is replaced as the run goes.")
-@click.option("--force", is_flag=True, help="Replace an existing output.")
-@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
-@click.option("--json", "as_json", is_flag=True, help="Print one event a line on stdout, as JSON.")
-@click.option("-q", "--quiet", is_flag=True, help="Show nothing but errors.")
-@click.option("-v", "--verbose", is_flag=True, help="Show a traceback with an error.")
+@options.style_weights_option
+@painting.output_options
 def stylize(content: str, styles: tuple[str, ...], **given: Any) -> None:
     """Paint the photo CONTENT in the style of one picture or of several.
 
     Either may be - for standard input. Without -o the result is CONTENT_STYLE.png in the working directory.
     """
     inputs = [content, *styles]
-    output = Output(
-        given["output"] or default_output(inputs),
-        int(given["bits"]),
-        given["quality"],
-        given["preview"],
-        given["save_every"],
-    )
-    _check_streams(inputs, output, as_json=given["as_json"])
-    recipe = presets.resolve(given["recipe_name"]).replace(**options.changes(given))
+    recipe = options.changed(presets.resolve(given["recipe_name"]), given)
     recipe, start = _init(recipe, given["init"])
-    output.check([*inputs, *([start] if start else [])], force=given["force"])
-
-    # Threads that wait sleep instead of spinning, unless told otherwise before: beside another busy program a run takes
-    # its share of the time (two at once: 31 s each instead of 153 s) for 4 % when alone. Ours, measured at 256 px.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    output = painting.checked_output(given, [*inputs, *([start] if start else [])], painting.default_output(inputs))
+    painting.quiet_threads()
     from impasto.job import Job  # imports torch: only now that the request is known to be sound
 
-    job = Job(_source(content), [_source(style) for style in styles], recipe, given["weights"], start, given["device"])
-    run = job.start()
-    if given["dry_run"]:
-        click.echo(plan(run, output))
-        return
-    say = Notes(quiet=given["quiet"])
-    say.about(run.notes)
-    listener = progress.listener(quiet=given["quiet"], as_json=given["as_json"], terminal=sys.stderr.isatty())
-    paint(run, output, listener, say)
-
-
-def paint(run: "Run", output: Output, listener: progress.Listener, say: "Notes") -> None:
-    """Run to the end, or to the first Ctrl-C, SIGTERM or fault, and write the picture."""
-    stages = Stages(output)
-    stopped: Interrupted | ImpastoError | None = None
-    with signals(_interrupt):
-        try:
-            with listener:
-                for event in run:
-                    listener.show(event)
-                    if isinstance(event, Stepped):
-                        stages.show(run.picture)
-        except (Interrupted, ImpastoError) as error:
-            stopped = error
-    if run.begun:
-        picture = run.picture()
-        # What was painted is written, however often Ctrl-C is pressed now.
-        with signals(signal.SIG_IGN):
-            say.about(output.write(picture))
-        result = f"{picture.width}x{picture.height}, to {_where(output)}"
-        if stopped is None:
-            say.line(f"saved {result}")
-        else:
-            cause = f"{stopped}: " if isinstance(stopped, Interrupted) else ""
-            click.echo(f"impasto: {cause}saved what there is, {result}", err=True)
-    if isinstance(stopped, ImpastoError):
-        raise stopped
-    if isinstance(stopped, Interrupted):
-        if not run.begun:
-            click.echo(f"impasto: {stopped} before the first step; nothing was written", err=True)
-        sys.exit(stopped.exit_code)
-
-
-def _where(output: Output) -> str:
-    return "standard output" if output.path == STREAM else shown(output.path)
-
-
-def plan(run: "Run", output: Output) -> str:
-    """Return what would be done, a line for each fact."""
-    memory = run.expected_memory
-    return "\n".join(
-        [
-            f"recipe  {run.recipe.name}, digest {run.recipe.digest[:12]}",
-            f"scales  {progress.sizes(run.scales)}",
-            f"device  {run.device}",
-            f"memory  about {memory / 2**30:.1f} GiB" if memory else "memory  not known for this device",
-            f"output  {_where(output)}",
-        ]
-    )
-
-
-def default_output(inputs: list[str]) -> str:
-    """Return `photo_painting.png` for `some/photo.jpg other/painting.jpg`."""
-    return "_".join("stdin" if path == STREAM else Path(path).stem for path in inputs) + ".png"
-
-
-def _check_streams(inputs: list[str], output: Output, *, as_json: bool) -> None:
-    if output.path == STREAM and sys.stdout.isatty():
-        raise UsageError("a picture would garble the terminal; redirect standard output, or give -o FILE")
-    if inputs.count(STREAM) > 1:
-        raise UsageError("standard input holds one picture; give - once")
-    if output.path == STREAM and as_json:
-        raise UsageError("--json and -o - both write to standard output; leave one out")
-    if output.path == STREAM and output.save_every:
-        raise UsageError("--save-every needs an output file to name its pictures after; give -o FILE")
+    sources = [painting.source(style) for style in styles]
+    job = Job(painting.source(content), sources, recipe, given["weights"], start, given["device"])
+    painting.finish(job.start(), output, given)
 
 
 def _init(recipe: Recipe, init: str | None) -> tuple[Recipe, str | None]:
@@ -245,48 +41,3 @@ def _init(recipe: Recipe, init: str | None) -> tuple[Recipe, str | None]:
     if init in INITS:
         return recipe.replace(init=init), None
     return recipe, init
-
-
-def _source(path: str) -> PictureSource:
-    return sys.stdin.buffer if path == STREAM else path
-
-
-class Notes:
-    """Says things to the person on standard error, unless told to be quiet."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-
-    def line(self, text: str) -> None:
-        """Say one thing."""
-        if not self._quiet:
-            click.echo(text, err=True)
-
-    def about(self, notes: Iterable[str]) -> None:
-        """Say what a person should know."""
-        for note in notes:
-            self.line(f"note: {note}")
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM arrived."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__("interrupted")
-        self.exit_code = 128 + number  # the shells' convention
-
-
-def _interrupt(number: int, frame: object) -> NoReturn:
-    del frame
-    raise Interrupted(number)
-
-
-@contextmanager
-def signals(handler: Callable[[int, object], NoReturn] | signal.Handlers) -> Iterator[None]:
-    """Let `handler` answer SIGINT and SIGTERM."""
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)

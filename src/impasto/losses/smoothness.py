@@ -14,10 +14,16 @@ class Smoothness(ImageLoss):
         self.form = spec.form
 
     def value(self, image: Image) -> Scalar:
-        """Return the mean difference along rows plus that along columns; 0 along a side of one pixel."""
-        return self._mean(image.diff(dim=3)) + self._mean(image.diff(dim=2))
+        """Return the difference along rows plus that along columns; 0 along a side of one pixel."""
+        return self._size(image.diff(dim=3)) + self._size(image.diff(dim=2))
 
-    def _mean(self, difference: Tensor) -> Scalar:
+    def _size(self, difference: Tensor) -> Scalar:
         if difference.numel() == 0:
             return difference.sum()
-        return difference.square().mean() if self.form == "squared" else difference.abs().mean()
+        match self.form:
+            case "squared":
+                return difference.square().mean()
+            case "absolute":
+                return difference.abs().mean()
+            case "sum":
+                return 255 * difference.abs().sum()

@@ -12,7 +12,19 @@ from typing import Final
 from impasto.errors import RecipeError, nearest
 from impasto.recipe import Recipe
 
-NAMES: Final = ("default", "draft", "fine")
+NAMES: Final = (
+    "default",
+    "draft",
+    "fine",
+    "gatys-2016",
+    "gatys-2016-equations",
+    "gatys-2016-code",
+    "keras",
+    "neural-style",
+    "crowsonkb",
+    "texture",
+    "reconstruction",
+)
 
 
 def text(name: str) -> str:

@@ -1,6 +1,8 @@
-"""The networks' weights: what they are, where they lie, and that they are what they claim to be."""
+"""The networks' weights: what they are, where they lie, and that they are what they claim to be.
 
-from impasto.weights.load import load
-from impasto.weights.spec import EMBEDDED, WeightsSpec
+The public names are listed in `__init__.pyi` and imported when first asked for: the table of weights needs no torch.
+"""
 
-__all__ = ["EMBEDDED", "WeightsSpec", "load"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

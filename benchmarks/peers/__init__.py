@@ -1,0 +1,1 @@
+"""Other people's programs, run as they are, to be compared with; none of their code is here."""

@@ -1,0 +1,91 @@
+"""The part of docs/benchmarks.md about other programs."""
+
+import json
+import statistics
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).resolve().parent.parent / "results" / "peers"
+PEER = "neural-style-pt"
+INTRODUCTION = """\
+## Beside neural-style-pt
+
+Made by `python -m benchmarks.neural_style_pt`. Both programs run in turn, as processes of their own, with as many
+threads, on the same embedded VGG-16 and the same two pictures, brought to size before. The loss is neural-style-pt's
+own objective, by its own code, of the 8-bit picture that was saved. It optimises the pixels without bounds, and clips
+and truncates them when it saves; "free" is its loss before that. Of several runs the table has the medians.
+"""
+
+
+def section(folder: Path = RESULTS) -> str:
+    """Return the section as Markdown, or nothing where there are no results."""
+    cases = [case for file in sorted(folder.glob("*.json")) for case in json.loads(file.read_text())["cases"]]
+    return "\n".join(["", INTRODUCTION, *(_case(case) for case in cases)]) if cases else ""
+
+
+def _case(case: dict[str, Any]) -> str:
+    where = case["machine"]
+    device = where["gpu"] or f"{case['threads']} threads of {where['cpu']}"
+    width, height = case["pixels"]
+    columns = ("program", "steps", "seconds", "peak GB", "loss", "content", "style", "smoothness", "free")
+    start = "each one's own start" if case["init"] == "default" else f"from the {case['init']}"
+    lines = [
+        f"### {case['content']} + {case['style']}, {width} x {height}, {start}",
+        "",
+        f"{device}, torch {where['torch']}.",
+        "",
+        f"| {' | '.join(columns)} |",
+        "|---" * len(columns) + "|",
+    ]
+    groups = defaultdict(list)
+    for row in case["rows"]:
+        groups[row["program"], row["steps"]].append(row)
+    lines += [
+        _line(program, steps, rows)
+        for (program, steps), rows in sorted(groups.items(), key=lambda item: (item[0][0] != PEER, item[0]))
+    ]
+    return "\n".join([*lines, "", reached(case), ""])
+
+
+def _line(program: str, steps: int, rows: list[dict[str, Any]]) -> str:
+    losses = [row["loss"] for row in rows]
+    terms = (
+        _middle(loss["content"] for loss in losses),
+        _middle(sum(loss["style"]) for loss in losses),
+        _middle(loss["smoothness"] for loss in losses),
+    )
+    free = [row["free"]["total"] for row in rows if row["free"]]
+    cells = [
+        program,
+        str(steps),
+        f"{_middle(row['seconds'] for row in rows):.1f}",
+        f"{max(row['peak_bytes'] for row in rows) / 1e9:.2f}",
+        f"{_middle(loss['total'] for loss in losses):.4g}",
+        *(f"{term:.4g}" for term in terms),
+        f"{_middle(free):.4g}" if free else "",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def reached(case: dict[str, Any]) -> str:
+    """Return one sentence: in how many steps and seconds impasto's picture was as good as the peer's."""
+    rows = case["rows"]
+    peers = [row for row in rows if row["program"] == PEER]
+    target, seconds = _middle(row["loss"]["total"] for row in peers), _middle(row["seconds"] for row in peers)
+    ours = defaultdict(list)
+    for row in rows:
+        if row["program"] != PEER:
+            ours[row["steps"]].append(row)
+    for steps, runs in sorted(ours.items()):
+        taken = _middle(row["seconds"] for row in runs)
+        if _middle(row["loss"]["total"] for row in runs) <= target:
+            return (
+                f"impasto's picture is as good as the peer's after {steps} steps (the fewest tried that are enough): "
+                f"{taken:.1f} s instead of {seconds:.1f} s, {seconds / taken:.1f} times as fast."
+            )
+    return "impasto's picture is not as good as the peer's after any number of steps tried."
+
+
+def _middle(values: Any) -> float:
+    return statistics.median(values)

@@ -1,0 +1,50 @@
+"""What every optimiser does."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
+
+from impasto.objective import Evaluation
+from impasto.types import Image
+
+Evaluate = Callable[[Image], Evaluation]
+State = dict[str, Tensor]
+
+
+class Optimizer(ABC):
+    """Makes the next image of an image and what the objective says of it, and remembers what it learnt on the way."""
+
+    @abstractmethod
+    def step(self, image: Image, evaluation: Evaluation, evaluate: Evaluate) -> tuple[Image, Evaluation | None]:
+        """Return the next image.
+
+        Args:
+            image: (1, 3, H, W) sRGB; in [0, 1] unless the bounds are free.
+            evaluation: what the objective says of it, finite and with its gradient.
+            evaluate: the objective, for optimisers that look before they step.
+
+        Returns:
+            The next image, and what the objective says of it where that is known already.
+
+        """
+
+    @abstractmethod
+    def result(self, image: Image) -> Image:
+        """Return what to show for the run so far, `image` being the last."""
+
+    @abstractmethod
+    def restart(self, height: int, width: int) -> None:
+        """Carry over to images of another size what still holds there, and forget the rest."""
+
+    @abstractmethod
+    def slow_down(self) -> None:
+        """Take smaller steps from now on, and forget the ones that led astray."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """Return all that has been learnt, as named tensors; `load` continues from there, step for step the same."""
+
+    @abstractmethod
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `state` returned of an optimiser with the same settings."""

@@ -1,0 +1,105 @@
+"""The pictures of a run at any of its scales."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from impasto import color, init, resample, schedule
+from impasto.moments import blend, moments
+from impasto.picture import Picture
+from impasto.recipe import Recipe
+from impasto.schedule import Scale
+from impasto.types import Image
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The photo, the styles and what to start from.
+
+    Attributes:
+        content: the photo; where the recipe has no content term, only its size counts.
+        styles: the style pictures and their weights, which need not sum to 1; none where no term asks for them.
+        recipe: says at which sizes they are looked at.
+        device: where they are wanted.
+        start: a picture to start from instead of what `recipe.init` says.
+
+    """
+
+    content: Picture
+    styles: Sequence[tuple[Picture, float]]
+    recipe: Recipe
+    device: torch.device
+    start: Picture | None = None
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """The sizes and steps of the run, coarsest first."""
+        return schedule.scales(self.content.height, self.content.width, self.recipe)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about the pictures that were read."""
+        pictures = [self.content, *(style for style, _ in self.styles)]
+        return tuple(f"{picture.source}: {note}" for picture in pictures for note in picture.notes)
+
+    def margin(self, scale: Scale) -> int:
+        """Return the width of the border painted around the picture at `scale`, in pixels."""
+        return round(self.recipe.margin * max(scale.height, scale.width))
+
+    def canvas_size(self, scale: Scale) -> tuple[int, int]:
+        """Return height and width of the picture at `scale` with its margin, in pixels."""
+        margin = self.margin(scale)
+        return scale.height + 2 * margin, scale.width + 2 * margin
+
+    def photo(self, scale: Scale) -> Image:
+        """Return the photo with its margin."""
+        return self.on_canvas(self.content, scale)
+
+    def on_canvas(self, picture: Picture, scale: Scale) -> Image:
+        """Return a picture of the photo's frame, with the margin mirrored around it."""
+        margin = round(self.recipe.margin * max(picture.height, picture.width))
+        return self.resized(resample.with_margin(self._tensor(picture), margin), *self.canvas_size(scale))
+
+    def resized(self, image: Image, height: int, width: int) -> Image:
+        """Return `image` at another size; one that tiles still does."""
+        return resample.resize(image, height, width, wraps=self.recipe.padding == "circular")
+
+    def style_images(self, scale: Scale) -> list[tuple[Image, float]]:
+        """Return the style pictures and their weights."""
+        final = self.scales[-1]
+        return [
+            (
+                resample.resize(
+                    self._tensor(picture),
+                    *schedule.style_size(picture.height, picture.width, scale, final, self.recipe),
+                ),
+                weight,
+            )
+            for picture, weight in self.styles
+        ]
+
+    def first_image(self, scale: Scale, photo: Image, styles: Sequence[tuple[Image, float]]) -> Image:
+        """Return what the image starts as, with its margin; `photo` and `styles` are those of `scale`."""
+        if self.start is not None:
+            return self.on_canvas(self.start, scale)
+        height, width = photo.shape[2:]
+        match self.recipe.init:
+            case "content":
+                return photo
+            case "noise":
+                image = init.noise(height, width, self.recipe.seed)
+            case "grey":
+                image = init.grey(height, width, self.recipe.seed)
+            case "style" | "matched":
+                # Colours are matched on the CPU: it is quick, and MPS has no float64.
+                colors = blend((moments(style.cpu()), weight) for style, weight in styles)
+                if self.recipe.init == "matched":
+                    image = color.match(photo.cpu(), colors)
+                else:
+                    image = init.style_noise(colors, height, width, self.recipe.seed)
+        return image.to(self.device)
+
+    def _tensor(self, picture: Picture) -> Image:
+        return torch.from_numpy(np.ascontiguousarray(picture.pixels))[None].to(self.device)

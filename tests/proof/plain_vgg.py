@@ -1,0 +1,140 @@
+"""VGG and its chain rule, written out by hand in NumPy. No autograd, nothing of impasto's."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+# A loss of the rectified features at one layer, (N, H, W): its value and its derivative by them, of the same shape.
+LayerLoss = Callable[[Array], tuple[float, Array]]
+# Where it is taken, and its weight in the total.
+Part = tuple[str, float, LayerLoss]
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """One 3 x 3 convolution: `relu4_2` is the layer it makes."""
+
+    layer: str
+    kernel: Array  # (out, in, 3, 3)
+    bias: Array  # (out,)
+
+    @property
+    def block(self) -> int:
+        return int(self.layer[len("relu")])
+
+
+@dataclass(frozen=True)
+class PlainVGG:
+    """VGG of an image (3, H, W), from which `mean` has been subtracted, channel by channel."""
+
+    convolutions: Sequence[Convolution]
+    mean: Array
+    pooling: Literal["average", "max"]
+
+    def forward(self, image: Array) -> tuple[dict[str, Array], list[Callable[[Array], Array]]]:
+        """Return the rectified features by layer and, for each convolution, the way back from them to those before."""
+        x = image - self.mean[:, None, None]
+        features: dict[str, Array] = {}
+        ways_back = []
+        block = 1
+        for convolution in self.convolutions:
+            if convolution.block == block:
+                pooled, unpool = x, _identity
+            elif self.pooling == "average":
+                pooled, unpool = average_pool(x)
+            else:
+                pooled, unpool = max_pool(x)
+            block = convolution.block
+            response = convolve(pooled, convolution.kernel) + convolution.bias[:, None, None]
+            x = np.maximum(response, 0)
+            features[convolution.layer] = x
+            ways_back.append(_way_back(convolution.kernel, response > 0, unpool))
+        return features, ways_back
+
+    def backward(self, ways_back: Sequence[Callable[[Array], Array]], slopes: Mapping[str, Array]) -> Array:
+        """Return the derivative by the image of losses whose derivatives by the features at some layers are given."""
+        deepest = max(index for index, c in enumerate(self.convolutions) if c.layer in slopes)
+        slope: Array | float = 0.0
+        for convolution, way_back in reversed(list(zip(self.convolutions, ways_back, strict=True))[: deepest + 1]):
+            slope = way_back(np.asarray(slope + slopes.get(convolution.layer, 0.0)))
+        return np.asarray(slope)
+
+    def loss(self, image: Array, parts: Sequence[Part]) -> tuple[float, Array]:
+        """Return the sum of weighted losses, each at a layer, and its derivative by the image."""
+        features, ways_back = self.forward(image)
+        total = 0.0
+        slopes: dict[str, Array] = {}
+        for layer, weight, part in parts:
+            value, slope = part(features[layer])
+            total += weight * value
+            slopes[layer] = slopes.get(layer, 0.0) + weight * slope
+        return total, self.backward(ways_back, slopes)
+
+
+def _identity(slope: Array) -> Array:
+    return slope
+
+
+def _way_back(kernel: Array, passed: NDArray[np.bool_], unpool: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    # The ReLU passes what it passed; the rest has no slope.
+    return lambda slope: unpool(convolve_back(slope * passed, kernel))
+
+
+def convolve(x: Array, kernel: Array) -> Array:
+    """y[o, h, w] = sum over i, u, v of kernel[o, i, u, v] x[i, h + u - 1, w + v - 1], zero outside."""
+    height, width = x.shape[1:]
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
+    y = np.zeros((kernel.shape[0], height, width))
+    for u in range(3):
+        for v in range(3):
+            y += np.tensordot(kernel[:, :, u, v], padded[:, u : u + height, v : v + width], axes=1)
+    return y
+
+
+def convolve_back(slope: Array, kernel: Array) -> Array:
+    """Each y[o, h, w] hands its slope to every x it was made of, times the weight between them."""
+    height, width = slope.shape[1:]
+    padded = np.zeros((kernel.shape[1], height + 2, width + 2))
+    for u in range(3):
+        for v in range(3):
+            padded[:, u : u + height, v : v + width] += np.tensordot(kernel[:, :, u, v].T, slope, axes=1)
+    return padded[:, 1:-1, 1:-1]
+
+
+def _cells(x: Array, filling: float) -> Array:
+    """(N, H, W) to (N, ceil(H / 2), ceil(W / 2), 4): each cell's positions, `filling` where there are none."""
+    n, height, width = x.shape
+    padded = np.pad(x, ((0, 0), (0, height % 2), (0, width % 2)), constant_values=filling)
+    cells = padded.reshape(n, padded.shape[1] // 2, 2, padded.shape[2] // 2, 2)
+    return cells.transpose(0, 1, 3, 2, 4).reshape(n, cells.shape[1], cells.shape[3], 4)
+
+
+def _uncells(cells: Array, height: int, width: int) -> Array:
+    n, rows, columns, _ = cells.shape
+    x = cells.reshape(n, rows, columns, 2, 2).transpose(0, 1, 3, 2, 4).reshape(n, 2 * rows, 2 * columns)
+    return x[:, :height, :width]
+
+
+def average_pool(x: Array) -> tuple[Array, Callable[[Array], Array]]:
+    """The mean of each 2 x 2 cell's positions, those at the border that exist, and the way back."""
+    count = _cells(np.ones_like(x), 0).sum(3)
+
+    def back(slope: Array) -> Array:
+        return _uncells(np.repeat((slope / count)[..., None], 4, axis=3), *x.shape[1:])
+
+    return _cells(x, 0).sum(3) / count, back
+
+
+def max_pool(x: Array) -> tuple[Array, Callable[[Array], Array]]:
+    """The largest of each 2 x 2 cell's positions, and the way back: to the first of the largest alone."""
+    cells = _cells(x, -np.inf)
+    largest = np.arange(4) == cells.argmax(3)[..., None]
+
+    def back(slope: Array) -> Array:
+        return _uncells(np.where(largest, slope[..., None], 0.0), *x.shape[1:])
+
+    return cells.max(3), back
