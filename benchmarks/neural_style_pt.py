@@ -12,6 +12,7 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +85,8 @@ def row(program: str, steps: int, ended: neural_style_pt.Ended, loss: dict[str, 
     }
 
 
-def compare(peer: Peer, out: Path, given: argparse.Namespace, environment: dict[str, str]) -> list[dict[str, Any]]:
-    """Run both programs in turn, and judge what they saved."""
-    rows = []
+def compare(peer: Peer, out: Path, given: argparse.Namespace, environment: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """Run both programs in turn, judge what they saved, and yield a row for each."""
     every = given.iterations // 10 if given.iterations % 10 == 0 else given.iterations
     for turn in range(given.repeat):
         picture = out / f"peer-{turn}.png"
@@ -94,18 +94,15 @@ def compare(peer: Peer, out: Path, given: argparse.Namespace, environment: dict[
         printed = neural_style_pt.parse(ended.output)
         loss = peer.judge(picture)
         course = {iteration: loss["total"] for iteration, loss in printed.items()}
-        rows.append(row(tables.PEER, given.iterations, ended, loss, free=printed[given.iterations], course=course))
-        print(json.dumps(rows[-1]), flush=True)
+        yield row(tables.PEER, given.iterations, ended, loss, free=printed[given.iterations], course=course)
         for steps in given.steps:
             picture = out / f"impasto-{steps}-{turn}.png"
             ended = paint_ours(peer.content, peer.style, picture, steps, given, environment)
-            rows.append(row(f"impasto {given.recipe}", steps, ended, peer.judge(picture)))
-            print(json.dumps(rows[-1]), flush=True)
-    return rows
+            yield row(f"impasto {given.recipe}", steps, ended, peer.judge(picture))
 
 
 def case(given: argparse.Namespace) -> dict[str, Any]:
-    """Measure one pair at one size."""
+    """Measure one pair at one size; every row is kept as soon as it is there."""
     threads = {name: str(given.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     environment = dict(os.environ) | threads
     with tempfile.TemporaryDirectory() as temporary:
@@ -118,18 +115,22 @@ def case(given: argparse.Namespace) -> dict[str, Any]:
         neural_style_pt.write_weights(folder / neural_style_pt.MODEL)
         with_peer = neural_style_pt.environment_with(neural_style_pt.install(given.peer), environment)
         peer = Peer(content, style, given.size, folder, with_peer, given.device)
-        rows = compare(peer, out, given, environment)
-    return {
-        "content": given.content.stem,
-        "style": given.style.stem,
-        "pixels": pixels,
-        "init": given.init,
-        "iterations": given.iterations,
-        "threads": given.threads,
-        "machine": main_job.machine(given.device) | {"system": platform.platform()},
-        "versions": {"neural-style": neural_style_pt.VERSION, "recipe": given.recipe},
-        "rows": rows,
-    }
+        new: dict[str, Any] = {
+            "content": given.content.stem,
+            "style": given.style.stem,
+            "pixels": pixels,
+            "init": given.init,
+            "iterations": given.iterations,
+            "threads": given.threads,
+            "machine": main_job.machine(given.device) | {"system": platform.platform()},
+            "versions": {"neural-style": neural_style_pt.VERSION, "recipe": given.recipe},
+            "rows": [],
+        }
+        for one in compare(peer, out, given, environment):
+            print(json.dumps(one), flush=True)
+            new["rows"].append(one)
+            keep(new, given.results)
+    return new
 
 
 def keep(new: dict[str, Any], file: Path) -> None:
@@ -166,9 +167,7 @@ def main() -> None:
     given = parser.parse_args()
     parts = given.steps.split(",") if given.steps else [max(1, round(part * given.iterations)) for part in PARTS]
     given.steps = sorted({int(part) for part in parts})
-    new = case(given)
-    keep(new, given.results)
-    print(tables.reached(new))
+    print(tables.reached(case(given)))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ import torch
 from conftest import SMALL_LAYERS, small_tensors
 from torch.nn import functional as F
 
-from impasto import architecture, network
-from impasto.errors import RecipeError
+from impasto import architecture, network, resample
+from impasto.errors import RecipeError, WeightsError
 from impasto.network import VGG
+from impasto.weights import activations
 
 
 def plain_features(image: np.ndarray, tensors: dict[str, torch.Tensor], mean: list[float]) -> dict[str, np.ndarray]:
@@ -142,3 +143,86 @@ def test_vgg16_tells_colours_in_bgr_order() -> None:
     expected = F.conv2d(bgr, tensors["conv1_1.weight"], tensors["conv1_1.bias"], padding=1)
     found = network.load("vgg16")(red, ["conv1_1"])["conv1_1"]
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-2)
+
+
+def test_circular_padding_sees_a_picture_that_goes_on(small_network: Callable[..., VGG]) -> None:
+    # Moved round by a multiple of the coarsest stride, the features move with the picture, across the border too.
+    image = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    vgg = small_network(padding="circular")
+    found, moved = vgg(image, ["relu3_1"])["relu3_1"], vgg(image.roll((16, 16), (2, 3)), ["relu3_1"])["relu3_1"]
+    torch.testing.assert_close(moved, found.roll((4, 4), (2, 3)))
+    zeros = small_network(padding="zeros")(image.roll((16, 16), (2, 3)), ["relu3_1"])["relu3_1"]
+    assert not torch.allclose(zeros, small_network()(image, ["relu3_1"])["relu3_1"].roll((4, 4), (2, 3)), atol=1e-3)
+
+
+def test_padding_can_be_chosen_for_one_picture(small_network: Callable[..., VGG]) -> None:
+    image = torch.rand(1, 3, 16, 16)
+    expected = small_network(padding="reflect")(image, ["relu2_1"])["relu2_1"]
+    assert torch.equal(small_network(padding="circular")(image, ["relu2_1"], padding="reflect")["relu2_1"], expected)
+
+
+@pytest.mark.parametrize("pooling", ["max", "average", "l2"])
+def test_normalized_every_filter_is_one_on_average_and_says_the_same(
+    pooling: str, small_network: Callable[..., VGG]
+) -> None:
+    # Gatys et al. 2016, section 2: "Such re-scaling can be done for the VGG network without changing its output".
+    vgg = small_network(pooling=pooling).double()
+    generator = torch.Generator().manual_seed(0)
+    images = [torch.rand(1, 3, 33, 40, dtype=torch.float64, generator=generator) for _ in range(3)]
+    means = network.measured_means(vgg, images)
+    # As float64 throughout: what is shown is the algebra, not the rounding. A filter that never speaks has no mean.
+    means = {name: torch.where(mean > 1e-6, mean, 1.0) for name, mean in means.items()}
+    normalized = network.normalized(vgg, means).double()
+    # The small constant under the root of L2 pooling is not scaled along.
+    tolerance = 5e-2 if pooling == "l2" else 1e-6
+    for mean in network.measured_means(normalized, images).values():
+        spoken = mean[mean > 1e-6]
+        assert spoken.numel() >= 3
+        torch.testing.assert_close(spoken, torch.ones_like(spoken), rtol=tolerance, atol=0)
+    layers = [convolution.rectified for convolution in vgg.convolutions]
+    plain, scaled = vgg(images[0], layers), normalized(images[0], layers)
+    for layer in layers:
+        factor = means[layer.replace("relu", "conv")][:, None, None]
+        torch.testing.assert_close(scaled[layer] * factor, plain[layer], rtol=tolerance, atol=1e-3 * tolerance)
+
+
+@pytest.mark.parametrize("pooling", ["max", "average", "l2"])
+def test_vgg16_normalized(pooling: str) -> None:
+    published = network.load("vgg16", pooling=pooling)
+    vgg = network.load("vgg16", pooling=pooling, activity="unit-mean")
+    stored = activations.stored("vgg16", pooling)
+    assert stored is not None
+    layers = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
+    image = resample.resize(activations.photographs()[0], 96, 96)
+    plain, scaled = published(image, layers), vgg(image, layers)
+    for layer in layers:
+        mean = stored[layer.replace("relu", "conv")]
+        floor = network.LEAST_ACTIVITY * mean.mean()
+        factor = mean.clamp(min=floor)[:, None, None]
+        torch.testing.assert_close(scaled[layer] * factor, plain[layer], rtol=1e-3, atol=1e-3 * float(plain[layer].max()))
+        # Few filters are so silent on our photographs that their mean stays below 1.
+        assert int((mean < floor).sum()) <= 6
+
+
+def test_the_stored_means_are_those_of_natural_images() -> None:
+    # Not the measurement itself, which takes a minute, but photographs from it: near 1 on average, as they should be.
+    vgg = network.load("vgg16", pooling="average", activity="unit-mean")
+    photographs = [resample.resize(photograph, 96, 96) for photograph in activations.photographs()[::4]]
+    for name, mean in network.measured_means(vgg, photographs).items():
+        if name.endswith("_1"):
+            assert 0.5 < float(mean.mean()) < 2
+
+
+def test_a_network_without_stored_means_is_measured() -> None:
+    vgg = VGG(SMALL_LAYERS, small_tensors(SMALL_LAYERS), [0.0, 0.0, 0.0], pooling="average")
+    means = network.activation_means("another", vgg)
+    assert means.keys() == {convolution.name for convolution in SMALL_LAYERS}
+    for mean in means.values():
+        assert mean.dtype == torch.float32
+        assert float(mean.min()) >= 0.999 * network.LEAST_ACTIVITY * float(mean.mean()) / (1 + network.LEAST_ACTIVITY)
+
+
+def test_damaged_means_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activations, "_read", lambda file: b"something else")
+    with pytest.raises(WeightsError, match=r"vgg16-activity.safetensors: damaged or replaced"):
+        activations.stored("vgg16", "max")

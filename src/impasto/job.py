@@ -59,6 +59,10 @@ class Job:
         """
         recipe = presets.resolve(self.recipe)
         weights = style_weights(len(self.styles), self.weights, needed=recipe.compares("style"))
+        if not self.styles and self.init is None and recipe.init in ("matched", "style"):
+            raise UsageError(
+                f"init {recipe.init!r} takes colours from a style picture; name one, or choose another start"
+            )
         device = backends.device(self.device)
         content = as_picture(self.content)
         styles = [(as_picture(style), weight) for style, weight in zip(self.styles, weights, strict=True)]
@@ -197,6 +201,8 @@ def texture_job(
     """Return the job that `texture` does."""
     if min(height, width) < 1:
         raise UsageError(f"a texture of {width}x{height} pixels has none; give a size such as 1024x768")
+    if not recipe.compares("style"):
+        raise UsageError(f"the recipe {recipe.name!r} has no style term that counts; a texture is nothing else")
     recipe = recipe.replace(size=max(height, width), side="long")
     if layers is not None:
         recipe = recipe.with_layers("style", layers)

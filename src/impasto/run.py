@@ -53,7 +53,8 @@ class Run:
         if self.device.type != "cpu":
             return None
         height, width = self._scene.canvas_size(self.scales[-1])
-        history = self.recipe.optimizer.history if isinstance(self.recipe.optimizer, LBFGS) else 2
+        optimizer, steps = self.recipe.optimizer, self.scales[-1].steps
+        history = min(optimizer.history, steps) if isinstance(optimizer, LBFGS) else 2
         # A pair of L-BFGS is two images of three float32 channels; Adam's two moments are about as much as one.
         return round(_PROCESS_BYTES + height * width * (_BYTES_PER_PIXEL + 24 * history))
 

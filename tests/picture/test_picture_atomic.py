@@ -16,7 +16,7 @@ import pytest
 
 from impasto.errors import OutputError, PictureError
 from impasto.picture import as_picture, read_picture
-from impasto.picture.atomic import write_whole
+from impasto.picture.write import write_file
 
 
 @pytest.fixture
@@ -54,14 +54,14 @@ def test_ctrl_c_leaves_nothing_behind(old, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            write_whole(old, b"new")
+            write_file(old, b"new")
     assert old.read_bytes() == b"the old file"
     assert list(old.parent.iterdir()) == [old]
 
 
 def python(code, *arguments):
-    """Start a program that knows `write_whole`; a process of its own, not a fork of this one and its threads."""
-    lines = "import sys\nfrom impasto.errors import PictureError\nfrom impasto.picture.atomic import write_whole\n"
+    """Start a program that knows `write_file`; a process of its own, not a fork of this one and its threads."""
+    lines = "import sys\nfrom impasto.errors import PictureError\nfrom impasto.picture.write import write_file\n"
     return subprocess.Popen([sys.executable, "-c", lines + textwrap.dedent(code), *map(str, arguments)])
 
 
@@ -72,7 +72,7 @@ def test_a_really_full_disk(old):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
         try:
-            write_whole(sys.argv[1], bytes(100_000))
+            write_file(sys.argv[1], bytes(100_000))
         except PictureError as error:
             sys.exit(0 if "could not be written" in str(error) else 2)
         sys.exit(3)
@@ -160,7 +160,7 @@ def test_eight_threads_at_once(tmp_path):
 
     def write(content):
         for _ in range(10):
-            write_whole(path, content)
+            write_file(path, content)
 
     threads = [threading.Thread(target=write, args=(content,)) for content in CONTENTS]
     for thread in threads:
@@ -173,7 +173,7 @@ def test_eight_processes_at_once(tmp_path):
     path.write_bytes(CONTENTS[0])
     code = """
         for _ in range(10):
-            write_whole(sys.argv[1], bytes([int(sys.argv[2])]) * 300_000)
+            write_file(sys.argv[1], bytes([int(sys.argv[2])]) * 300_000)
     """
     writers = [python(code, path, letter) for letter in range(8)]
     watch(path, lambda: any(writer.poll() is None for writer in writers))

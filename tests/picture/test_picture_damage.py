@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from impasto.errors import PictureError
+from impasto.messages import shown
 from impasto.picture import Limits, as_picture, read_picture
-from impasto.picture.messages import shown
 
 FILES = making.every_format()
 SMALL = Limits(max_pixels=1_000_000)

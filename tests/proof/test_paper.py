@@ -180,7 +180,7 @@ def test_equations_2_and_6_are_the_slopes_at_the_layer() -> None:
 
 PRESETS: dict[str, Callable[[PlainVGG, Array, Array], list[Part]]] = {
     # Gatys et al. 2016, section 3: figure 4's alpha / beta of 1e-3, content at conv4_2, w_l = 1/5.
-    "gatys-2016-equations": functools.partial(paper.paper_parts, alpha=1e-3, beta=1, content=["relu4_2"], style=FIVE),
+    "gatys-2016": functools.partial(paper.paper_parts, alpha=1e-3, beta=1, content=["relu4_2"], style=FIVE),
     "neural-style": paper.neural_style_parts,
     "keras": paper.keras_parts,
 }

@@ -10,7 +10,7 @@ import click
 from impasto import __version__
 from impasto.errors import WeightsError
 
-_PACKAGES = ("torch", "numpy", "pillow", "imagecodecs", "tifffile", "safetensors", "click", "rich")
+_PACKAGES = ("torch", "numpy", "pillow", "imagecodecs", "tifffile", "safetensors", "platformdirs", "click", "rich")
 
 
 @click.command()

@@ -17,8 +17,8 @@ import click
 from impasto.cli import progress
 from impasto.errors import ImpastoError, OutputError, PictureError, UsageError
 from impasto.events import Stepped
+from impasto.messages import shown
 from impasto.picture import Picture, PictureSource, check_output
-from impasto.picture.messages import shown
 
 if TYPE_CHECKING:
     from impasto.run import Run

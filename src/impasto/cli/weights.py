@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from impasto.errors import WeightsError
-from impasto.weights.files import shown
+from impasto.messages import shown
 from impasto.weights.spec import SPECS, WeightsSpec
 
 if TYPE_CHECKING:

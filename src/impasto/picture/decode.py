@@ -9,9 +9,9 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from impasto.errors import ImpastoError, PictureError
+from impasto.messages import reason, shown
 from impasto.picture import png, pnm, tiff
 from impasto.picture.limits import Limits
-from impasto.picture.messages import reason, shown
 from impasto.picture.pillow import pillow_samples
 from impasto.picture.samples import Samples
 from impasto.picture.sniff import sniff

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from impasto.errors import OutputError, PictureError
+from impasto.messages import reason, shown
 from impasto.picture import png, tiff
-from impasto.picture.messages import reason, shown
 from impasto.picture.picture import Picture
 from impasto.picture.profiles import srgb_profile
 

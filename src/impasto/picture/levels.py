@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impasto.errors import PictureError
-from impasto.picture.messages import shown
+from impasto.messages import shown
 
 Floats = NDArray[np.float32]
 

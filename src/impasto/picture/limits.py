@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from impasto.errors import PictureError
-from impasto.picture.messages import shown
+from impasto.messages import shown
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from impasto.errors import OutputError, nearest
+from impasto.messages import reason, shown
 from impasto.picture.files import path_name
-from impasto.picture.messages import reason, shown
 
 ENDINGS = {
     ".png": "png",

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from impasto.errors import PictureError
+from impasto.messages import shown
 from impasto.picture.levels import unit_floats
-from impasto.picture.messages import shown
 from impasto.picture.profiles import Space, adobe_rgb_profile, gamma_profile
 from impasto.picture.samples import Samples
 

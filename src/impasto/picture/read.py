@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from impasto.errors import PictureError
+from impasto.messages import shown
 from impasto.picture.arrays import TensorLike, array_samples, tensor_samples
 from impasto.picture.decode import decode, decoding
 from impasto.picture.files import BinaryReader, path_name, read_path, read_stream, stream_name
 from impasto.picture.limits import DEFAULT_LIMITS, Limits
-from impasto.picture.messages import shown
 from impasto.picture.picture import Picture
 from impasto.picture.pillow import pillow_samples
 from impasto.picture.samples import Samples, develop

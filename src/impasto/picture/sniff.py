@@ -1,7 +1,7 @@
 """Formats known by their first bytes, never by a file's ending."""
 
 from impasto.errors import PictureError
-from impasto.picture.messages import shown
+from impasto.messages import shown
 
 READABLE = "PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF or PNM"
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impasto.errors import PictureError
+from impasto.messages import shown
 from impasto.picture import ycbcr
 from impasto.picture.levels import Floats, unit, unit_floats
 from impasto.picture.limits import Limits
-from impasto.picture.messages import shown
 from impasto.picture.pillow import plausible_dpi
 from impasto.picture.profiles import Space
 from impasto.picture.samples import Samples

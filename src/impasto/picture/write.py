@@ -4,11 +4,11 @@ import os
 from collections.abc import Mapping
 from typing import BinaryIO
 
+from impasto.atomic import write_whole
 from impasto.errors import OutputError, PictureError
-from impasto.picture.atomic import write_whole
+from impasto.messages import reason, shown
 from impasto.picture.encode import encode
 from impasto.picture.files import path_name, stream_name
-from impasto.picture.messages import reason, shown
 from impasto.picture.output import check_options, format_of
 from impasto.picture.picture import Picture
 
@@ -46,7 +46,7 @@ def write_picture(
     if isinstance(destination, str | os.PathLike):
         format = format or format_of(destination)
         data, notes = _encoded(picture, format, bits, quality, text, path_name(destination))
-        write_whole(destination, data)
+        write_file(destination, data)
         return notes
     if format is None:
         raise OutputError("an open file has no ending to tell the format by; pass format='png' or another")
@@ -61,6 +61,21 @@ def write_picture(
             f"{shown(name)}: could not be written ({reason(error)}); is it open for writing, in binary mode?"
         ) from error
     return notes
+
+
+def write_file(path: str | os.PathLike[str], data: bytes) -> None:
+    """Put `data` at `path`, whole or not at all: see `impasto.atomic.write_whole`.
+
+    Raises:
+        PictureError: Writing failed; what was there before is untouched.
+    """
+    try:
+        write_whole(path, data)
+    except (OSError, ValueError) as error:
+        raise PictureError(
+            f"{shown(os.fspath(path))}: could not be written ({reason(error)}); "
+            "free some space or choose another place; what was there before is untouched"
+        ) from error
 
 
 def _encoded(

@@ -17,7 +17,7 @@ NAMES: Final = (
     "draft",
     "fine",
     "gatys-2016",
-    "gatys-2016-equations",
+    "gatys-2016-normalised",
     "gatys-2016-code",
     "keras",
     "neural-style",

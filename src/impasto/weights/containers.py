@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from impasto.errors import WeightsError
-from impasto.weights.files import reason
+from impasto.messages import reason
 from impasto.weights.reading import unpack
 
 # Ours: nearly twice the largest known file of a VGG-19, torchvision's 548 MiB with its fully connected layers.

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from impasto import __version__
 from impasto.errors import WeightsError
-from impasto.weights.files import BLOCK, digests, not_written, reason, shown
+from impasto.messages import reason, shown
+from impasto.weights.files import BLOCK, digests, not_written
 from impasto.weights.spec import Official
 
 # Answers that may be another one in a while (RFC 9110, sections 15.5.9 and 15.6; RFC 6585, section 4).

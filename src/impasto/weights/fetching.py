@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from impasto.errors import WeightsError
+from impasto.messages import shown
 from impasto.weights import store
 from impasto.weights.download import Listener, Patience, discard, download
-from impasto.weights.files import digests, locked, not_written, shown
+from impasto.weights.files import digests, locked, not_written
 from impasto.weights.importing import converted, intact, keep_converted
 from impasto.weights.spec import Official, WeightsSpec, find
 

@@ -1,8 +1,7 @@
-"""Files that are written whole, locked, hashed, and named in one line of a message."""
+"""Files that are locked, hashed, and have names of their own while they are written."""
 
 import contextlib
 import hashlib
-import os
 import secrets
 import sys
 import time
@@ -11,20 +10,10 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from impasto.errors import WeightsError
+from impasto.messages import reason, shown
 
 # Ours: large enough that Python's share of hashing does not show, small enough to be nothing.
 BLOCK: Final = 2**20
-
-
-def shown(name: object) -> str:
-    r"""Return a file name fit for one line of a message: what cannot be printed is backslash-escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(name))
-
-
-def reason(error: BaseException) -> str:
-    """Return why `error` happened: one short printable line."""
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return shown(" ".join(text.split()))[:160] or type(error).__name__
 
 
 def not_written(path: Path, error: OSError) -> WeightsError:
@@ -33,32 +22,6 @@ def not_written(path: Path, error: OSError) -> WeightsError:
         f"{shown(path)}: could not be written ({reason(error)}); free some space, or set IMPASTO_CACHE to a folder "
         "that has it and that you may write to"
     )
-
-
-def write_whole(path: Path, data: bytes, temporary: Path) -> None:
-    """Put `data` at `path` in one step, through `temporary` in the same folder.
-
-    Raises:
-        OSError: it failed; what was at `path` is untouched and `temporary` is gone.
-
-    """
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        # Also on Ctrl-C: nothing half-written stays behind.
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    with contextlib.suppress(OSError):  # Windows and some file systems cannot flush a folder
-        handle = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def temporary_name(stem: str) -> str:

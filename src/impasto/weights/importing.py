@@ -9,9 +9,10 @@ from typing import Any, BinaryIO, Final, final
 from torch import Tensor
 
 from impasto.errors import WeightsError, nearest
+from impasto.messages import reason, shown
 from impasto.weights import store
 from impasto.weights.containers import Contents, contents
-from impasto.weights.files import digests, locked, not_written, reason, shown
+from impasto.weights.files import digests, locked, not_written
 from impasto.weights.layouts import Arranged, arrange, by_corner, by_layout
 from impasto.weights.reading import load, misfit, pack
 from impasto.weights.spec import SPECS, WeightsSpec

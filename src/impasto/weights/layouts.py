@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from torch import Tensor
 
 from impasto.architecture import NETWORKS, Convolution
-from impasto.weights.files import shown
+from impasto.messages import shown
 from impasto.weights.reading import misfit
 from impasto.weights.spec import CAFFE, WeightsSpec, architecture_name
 

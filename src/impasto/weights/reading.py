@@ -13,8 +13,8 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from impasto.errors import WeightsError
+from impasto.messages import reason, shown
 from impasto.weights import store
-from impasto.weights.files import reason, shown
 from impasto.weights.spec import Convention, Embedded, WeightsSpec, find
 
 # One key for everything, for safetensors writes keys in any order, and equal weights shall make equal files.

@@ -19,8 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
+from impasto.atomic import write_whole
 from impasto.errors import WeightsError
-from impasto.weights.files import not_written, reason, shown, temporary_name, write_whole
+from impasto.messages import reason, shown
+from impasto.weights.files import not_written, temporary_name
 
 FORMAT: Final = 1
 VARIABLE: Final = "IMPASTO_CACHE"
@@ -123,9 +125,9 @@ def keep(name: str, content: bytes, source: Mapping[str, Any]) -> Entry:
     note = {"format": FORMAT, "name": name, "sha256": sha256, "bytes": len(content), "source": dict(source)}
     place = prepare()
     try:
-        write_whole(new.path, content, place / temporary_name(name))
+        write_whole(new.path, content, temporary_name(name))
         text = json.dumps(note, indent=1).encode()
-        write_whole(place / f"{name}.json", text, place / temporary_name(name))
+        write_whole(place / f"{name}.json", text, temporary_name(name))
     except OSError as error:
         raise not_written(new.path, error) from error
     for left in _left_behind(new):

@@ -6,38 +6,36 @@ import secrets
 import stat
 from pathlib import Path
 
-from impasto.errors import PictureError
-from impasto.picture.messages import reason, shown
 
-
-def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
+def write_whole(path: str | os.PathLike[str], data: bytes, temporary: str | None = None) -> None:
     """Put `data` at `path` in one step: another process sees the old file or the new one, never a part.
 
     The bytes go to a temporary file in the same folder, onto the disk, and then take the name. A symbolic link keeps
     pointing where it did and its target is replaced. An existing file's mode and owner are kept; a new one gets what
     the umask allows.
 
+    Args:
+        path: the file.
+        data: all of it.
+        temporary: a name for the temporary file that nobody else uses, where one made up here will not do.
+
     Raises:
-        PictureError: Writing failed. What was there before is untouched, and the temporary file is gone.
+        OSError: writing failed. What was there before is untouched, and the temporary file is gone.
+        ValueError: the path cannot be one.
+
     """
+    target = Path(os.path.realpath(path))
+    before = _existing(target)
+    unfinished = target.with_name(temporary or f".impasto-{secrets.token_hex(8)}.tmp")
     try:
-        target = Path(os.path.realpath(path))
-        before = _existing(target)
-        temporary = target.with_name(f".impasto-{secrets.token_hex(8)}.tmp")
-        try:
-            _write_through(temporary, data, before)
-            temporary.replace(target)
-        except BaseException:
-            # Also on Ctrl-C: nothing half-written stays behind.
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
-        _flush_folder(target.parent)
-    except (OSError, ValueError) as error:
-        raise PictureError(
-            f"{shown(os.fspath(path))}: could not be written ({reason(error)}); "
-            "free some space or choose another place; what was there before is untouched"
-        ) from error
+        _write_through(unfinished, data, before)
+        unfinished.replace(target)
+    except BaseException:
+        # Also on Ctrl-C: nothing half-written stays behind.
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        raise
+    _flush_folder(target.parent)
 
 
 def _existing(target: Path) -> os.stat_result | None:
