@@ -122,7 +122,7 @@ def case(given: argparse.Namespace) -> dict[str, Any]:
             "init": given.init,
             "iterations": given.iterations,
             "threads": given.threads,
-            "machine": main_job.machine(given.device) | {"system": platform.platform()},
+            "machine": main_job.machine(given.device) | {"system": platform.system()},
             "versions": {"neural-style": neural_style_pt.VERSION, "recipe": given.recipe},
             "rows": [],
         }
