@@ -199,7 +199,9 @@ def test_vgg16_normalized(pooling: str) -> None:
         mean = stored[layer.replace("relu", "conv")]
         floor = network.LEAST_ACTIVITY * mean.mean()
         factor = mean.clamp(min=floor)[:, None, None]
-        torch.testing.assert_close(scaled[layer] * factor, plain[layer], rtol=1e-3, atol=1e-3 * float(plain[layer].max()))
+        torch.testing.assert_close(
+            scaled[layer] * factor, plain[layer], rtol=1e-3, atol=1e-3 * float(plain[layer].max())
+        )
         # Few filters are so silent on our photographs that their mean stays below 1.
         assert int((mean < floor).sum()) <= 6
 

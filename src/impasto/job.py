@@ -50,6 +50,18 @@ class Job:
         """
         return Run(self.scene())
 
+    def paint(self) -> Picture:
+        """Run to the end and return the picture.
+
+        Raises:
+            ImpastoError: as `start`, or in the course of the run.
+
+        """
+        run = self.start()
+        for _ in run:
+            pass
+        return run.picture()
+
     def scene(self) -> Scene:
         """Read the pictures and return them with the recipe and the device.
 
@@ -123,7 +135,7 @@ def stylize(
     if isinstance(init, str) and init in INITS:
         changes["init"], init = init, None
     styles = style if isinstance(style, list | tuple) else [typing.cast(PictureSource, style)]
-    return _painted(Job(content, styles, chosen.replace(**changes), weights, init, device))
+    return Job(content, styles, chosen.replace(**changes), weights, init, device).paint()
 
 
 def reconstruct(
@@ -148,7 +160,7 @@ def reconstruct(
 
     """
     chosen = presets.resolve(recipe).replace(**changes).with_layers("content", layers)
-    return _painted(Job(image, [], chosen, device=device))
+    return Job(image, [], chosen, device=device).paint()
 
 
 def texture(
@@ -182,9 +194,8 @@ def texture(
     """
     chosen = presets.resolve(recipe).replace(**changes)
     styles = style if isinstance(style, list | tuple) else [typing.cast(PictureSource, style)]
-    return _painted(
-        texture_job(styles, height, width, chosen, layers, seamless=seamless, weights=weights, device=device)
-    )
+    job = texture_job(styles, height, width, chosen, layers, seamless=seamless, weights=weights, device=device)
+    return job.paint()
 
 
 def texture_job(
@@ -243,10 +254,3 @@ def loss(
     styles = style if isinstance(style, list | tuple) else [typing.cast(PictureSource, style)]
     scene = Job(content, styles, chosen, weights, image, device).scene()
     return evaluate(scene)
-
-
-def _painted(job: Job) -> Picture:
-    run = job.start()
-    for _ in run:
-        pass
-    return run.picture()
