@@ -10,16 +10,14 @@ import itertools
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks import quality
+from benchmarks import processes, quality
 from benchmarks.peers import tables
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,20 +41,12 @@ def measure(content: Path, style: Path, out: Path, size: int, recipe: str, devic
         sys.executable, "-m", "impasto", "stylize", str(content), str(style), "-o", str(out), "--force",
         "--size", str(size), "--recipe", recipe, "--device", device, "--json",
     ]  # fmt: skip
-    begun = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        output = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - begun
-    if process.returncode != 0:
-        raise SystemExit(f"{' '.join(command)} failed")
-    finished = json.loads(output.splitlines()[-1])
+    ended = processes.run(command)
+    finished = json.loads(ended.output.splitlines()[-1])
     return {
-        "seconds": round(seconds, 2),
+        "seconds": round(ended.seconds, 2),
         "optimisation_seconds": round(finished["seconds"], 2),
-        "peak_bytes": usage.ru_maxrss * 1024,
+        "peak_bytes": ended.peak_bytes,
         "loss": finished["loss"],
         **{name: round(value, 4) for name, value in quality.scores(str(out), str(content), str(style)).items()},
     }

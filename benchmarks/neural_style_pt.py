@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks import main_job
+from benchmarks import main_job, processes
 from benchmarks.peers import neural_style_pt, tables
 from benchmarks.peers.neural_style_pt import Peer
 
@@ -49,14 +49,14 @@ def bring_to_size(source: Path, out: Path, size: int) -> tuple[int, int]:
 
 def paint_ours(
     content: Path, style: Path, out: Path, steps: int, given: argparse.Namespace, environment: dict[str, str]
-) -> neural_style_pt.Ended:
+) -> processes.Ended:
     """Run `impasto stylize`.
 
     Raises:
         SystemExit: it failed, or the recipe takes more steps than those: it has several scales.
 
     """
-    ended = neural_style_pt.run(
+    ended = processes.run(
         [
             sys.executable, "-m", "impasto", "stylize", str(content), str(style), "-o", str(out), "--force", "--json",
             "--recipe", given.recipe, "--size", str(given.size), "--steps", str(steps), "--device", given.device,
@@ -72,7 +72,7 @@ def paint_ours(
     return ended
 
 
-def row(program: str, steps: int, ended: neural_style_pt.Ended, loss: dict[str, Any], **more: Any) -> dict[str, Any]:
+def row(program: str, steps: int, ended: processes.Ended, loss: dict[str, Any], **more: Any) -> dict[str, Any]:
     """Return one run as data."""
     return {
         "program": program,

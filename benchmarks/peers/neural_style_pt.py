@@ -12,7 +12,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from benchmarks.processes import Ended, run
 from impasto import weights
 
 VERSION = "0.5.7"
@@ -29,34 +29,6 @@ STAND_IN = HERE / "stand_in"
 INSTALLED = HERE.parent.parent / "build" / "peers" / f"neural-style-{VERSION}"
 # The peer finds the network's kind in the path given to it ("19" anywhere is VGG-19): a bare name, in its own folder.
 MODEL = "vgg16.pth"
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A process that has ended well."""
-
-    output: str
-    seconds: float  # from its start to its end, by the clock
-    peak_bytes: int  # its largest resident set; Linux counts no less than ours when it was started, some 0.4 GB
-
-
-def run(command: list[str], environment: dict[str, str], folder: Path | None = None) -> Ended:
-    """Run a command to its end.
-
-    Raises:
-        SystemExit: it failed; what it printed last is in the message.
-
-    """
-    begun = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=folder) as process:
-        assert process.stdout is not None
-        output = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - begun
-    if process.returncode != 0:
-        raise SystemExit(f"{' '.join(command)} failed: {output[-1000:]}")
-    return Ended(output, seconds, usage.ru_maxrss * 1024)
 
 
 def install(folder: Path = INSTALLED) -> Path:
