@@ -40,13 +40,14 @@ def run(*arguments: str, stdin: bytes | None = None) -> Result:
     return CliRunner().invoke(command, ["stylize", *arguments], input=stdin)
 
 
-def process(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+def process(folder: Path, *arguments: str, **kwargs: object) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "-m", "impasto", *arguments],
         cwd=folder,
         capture_output=True,
         timeout=120,
         check=False,
+        **kwargs,
     )
 
 
