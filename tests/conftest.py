@@ -63,3 +63,12 @@ def picture() -> Callable[..., Picture]:
         return Picture(np.clip(pixels, 0, 1).astype(np.float32))
 
     return make
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own, and no proxy between it and the loopback."""
+    monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("IMPASTO_OFFLINE", raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    return tmp_path / "cache" / "weights"

@@ -21,12 +21,7 @@ from impasto.weights.spec import SPECS, Official
 SMALL = (Convolution("conv1_1", 3, 4), Convolution("conv2_1", 4, 4))
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("IMPASTO_OFFLINE", raising=False)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    return tmp_path / "cache" / "weights"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture
