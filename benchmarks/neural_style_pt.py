@@ -12,14 +12,14 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from benchmarks import main_job, processes
+from benchmarks import processes, records
 from benchmarks.peers import neural_style_pt, tables
 from benchmarks.peers.neural_style_pt import Peer
 
@@ -122,7 +122,7 @@ def case(given: argparse.Namespace) -> dict[str, Any]:
             "init": given.init,
             "iterations": given.iterations,
             "threads": given.threads,
-            "machine": main_job.machine(given.device) | {"system": platform.system()},
+            "machine": records.machine(given.device) | {"system": platform.system()},
             "versions": {"neural-style": neural_style_pt.VERSION, "recipe": given.recipe},
             "rows": [],
         }
@@ -146,11 +146,17 @@ def keep(new: dict[str, Any], file: Path) -> None:
     file.write_text(json.dumps({"cases": [*cases, new]}, indent=1) + "\n")
 
 
-def main() -> None:
+def chosen_steps(given: argparse.Namespace) -> list[int]:
+    """Return after how many of its steps impasto's picture is looked at."""
+    parts = given.steps.split(",") if given.steps else [max(1, round(part * given.iterations)) for part in PARTS]
+    return sorted({int(part) for part in parts})
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run what was asked for and write it down."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--content", type=Path, default=main_job.SAMPLES / "chelsea.jpg")
-    parser.add_argument("--style", type=Path, default=main_job.SAMPLES / "watercolor.jpg")
+    parser.add_argument("--content", type=Path, default=records.SAMPLES / "chelsea.jpg")
+    parser.add_argument("--style", type=Path, default=records.SAMPLES / "watercolor.jpg")
     parser.add_argument("--size", type=int, default=256, help="long side in pixels [256]")
     parser.add_argument("--iterations", type=int, default=1000, help="the peer's [1000, its default]")
     parser.add_argument("--steps", metavar="N,N,...", help=f"impasto's [{PARTS} of the iterations]")
@@ -164,11 +170,10 @@ def main() -> None:
     )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the pictures there")
     parser.add_argument("--results", type=Path, default=tables.RESULTS / "neural_style_pt.json", metavar="FILE")
-    given = parser.parse_args()
-    parts = given.steps.split(",") if given.steps else [max(1, round(part * given.iterations)) for part in PARTS]
-    given.steps = sorted({int(part) for part in parts})
+    given = parser.parse_args(arguments)
+    given.steps = chosen_steps(given)
     print(tables.reached(case(given)))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -16,15 +16,20 @@ class Ended:
     peak_bytes: int  # its largest resident set; Linux counts no less than ours when it was started, some 0.4 GB
 
 
-def run(command: list[str], environment: dict[str, str] | None = None, folder: Path | None = None) -> Ended:
-    """Run a command to its end, in an environment and a folder of its own if given.
+def run(
+    command: list[str], environment: dict[str, str] | None = None, folder: Path | None = None, *, errors: bool = False
+) -> Ended:
+    """Run a command to its end, in an environment and a folder of its own if given; `errors` are output too.
 
     Raises:
         SystemExit: it failed; what it printed last is in the message.
 
     """
     begun = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=folder) as process:
+    stderr = subprocess.STDOUT if errors else None
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment, cwd=folder
+    ) as process:
         assert process.stdout is not None
         output = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)

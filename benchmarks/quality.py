@@ -52,7 +52,8 @@ def scores(result: str, content: str, style: str) -> dict[str, float]:
     """Return both distances of the picture at `result`, at its own size."""
     image, photo, painting = (tensor(read_picture(path)) for path in (result, content, style))
     photo = resize(photo, *image.shape[2:])
-    painting = resize(painting, *fit_area(*painting.shape[2:], image.shape[2] * image.shape[3]))
+    height, width = painting.shape[2:]
+    painting = resize(painting, *fit_area(height, width, image.shape[2] * image.shape[3]))
     untouched = style_distance(photo, painting)
     return {"style": style_distance(image, painting) / untouched, "content": content_distance(image, photo)}
 

@@ -27,6 +27,14 @@ PROJECT = Path(__file__).resolve().parent.parent
 SAMPLES = PROJECT / "examples" / "pictures"
 
 SMALL_LAYERS = tuple(Convolution(f"conv{block}_1", 3 if block == 1 else 6, 6) for block in range(1, 6))
+# Two blocks of two convolutions, as a VGG has them, of as many channels as no other.
+PAIRED_LAYERS = (
+    Convolution("conv1_1", 3, 4),
+    Convolution("conv1_2", 4, 5),
+    Convolution("conv2_1", 5, 6),
+    Convolution("conv2_2", 6, 7),
+    Convolution("conv3_1", 7, 8),
+)
 
 
 def small_tensors(convolutions: tuple[Convolution, ...], seed: int = 0) -> dict[str, torch.Tensor]:

@@ -3,11 +3,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL_LAYERS, small_tensors
+from conftest import PAIRED_LAYERS, SMALL_LAYERS, small_tensors
 from torch.nn import functional as F
 
-from impasto import architecture, network, resample
+from impasto import architecture, layers, network, resample
 from impasto.errors import RecipeError, WeightsError
+from impasto.moments import Moments, moments
 from impasto.network import VGG
 from impasto.weights import activations
 
@@ -79,7 +80,7 @@ def test_pooling(pooling: str, small_network: Callable[..., VGG]) -> None:
         "average": cells.mean(4),
         "l2": (cells.square().mean(4) + 1e-8).sqrt(),
     }[pooling]
-    expected = F.conv2d(pooled, vgg.get_buffer("conv2_1_weight"), vgg.get_buffer("conv2_1_bias"), padding=1)
+    expected = F.conv2d(pooled, vgg.kernels["conv2_1"].weight, vgg.kernels["conv2_1"].bias, padding=1)
     torch.testing.assert_close(found["conv2_1"], expected)
 
 
@@ -166,13 +167,13 @@ def test_normalized_every_filter_is_one_on_average_and_says_the_same(
     pooling: str, small_network: Callable[..., VGG]
 ) -> None:
     # Gatys et al. 2016, section 2: "Such re-scaling can be done for the VGG network without changing its output".
-    vgg = small_network(pooling=pooling).double()
+    vgg = small_network(pooling=pooling).to(dtype=torch.float64)
     generator = torch.Generator().manual_seed(0)
     images = [torch.rand(1, 3, 33, 40, dtype=torch.float64, generator=generator) for _ in range(3)]
     means = network.measured_means(vgg, images)
     # As float64 throughout: what is shown is the algebra, not the rounding. A filter that never speaks has no mean.
     means = {name: torch.where(mean > 1e-6, mean, 1.0) for name, mean in means.items()}
-    normalized = network.normalized(vgg, means).double()
+    normalized = network.normalized(vgg, means).to(dtype=torch.float64)
     # The small constant under the root of L2 pooling is not scaled along.
     tolerance = 5e-2 if pooling == "l2" else 1e-6
     for mean in network.measured_means(normalized, images).values():
@@ -228,3 +229,113 @@ def test_damaged_means_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(activations, "_read", lambda file: b"something else")
     with pytest.raises(WeightsError, match=r"vgg16-activity.safetensors: damaged or replaced"):
         activations.stored("vgg16", "max")
+
+
+def test_another_precision_is_another_network(small_network: Callable[..., VGG]) -> None:
+    vgg = small_network(pooling="average", padding="reflect")
+    image = torch.rand(1, 3, 16, 16)
+    before = vgg(image, ["relu3_1"])["relu3_1"]
+    double = vgg.to(dtype=torch.float64)
+    assert (vgg.dtype, double.dtype) == (torch.float32, torch.float64)
+    assert double(image, ["relu3_1"])["relu3_1"].dtype == torch.float64
+    assert vgg(image, ["relu3_1"])["relu3_1"].dtype == torch.float32
+    assert torch.equal(vgg(image, ["relu3_1"])["relu3_1"], before)
+    # In everything else it is the same.
+    assert (double.pooling, double.padding, double.mean) == (vgg.pooling, vgg.padding, vgg.mean)
+    torch.testing.assert_close(double(image, ["relu3_1"])["relu3_1"].float(), before)
+
+
+def test_another_device_is_another_network(small_network: Callable[..., VGG]) -> None:
+    vgg = small_network()
+    elsewhere = vgg.to(torch.device("meta"))
+    assert (vgg.device.type, elsewhere.device.type) == ("cpu", "meta")
+    assert all(kernel.weight.device.type == "cpu" for kernel in vgg.kernels.values())
+    assert elsewhere.dtype == vgg.dtype
+
+
+def test_a_walk_yields_the_features_of_a_call_in_order(small_network: Callable[..., VGG]) -> None:
+    vgg, image = small_network(), torch.rand(1, 3, 16, 16)
+    names = ["relu3_1", "rgb", "conv3_1", "relu1_1"]
+    # Compared at once: a walk may write over what it has yielded.
+    walked = [(name, features.clone()) for name, features in vgg.walk(image, names)]
+    assert [name for name, _ in walked] == ["rgb", "relu1_1", "conv3_1", "relu3_1"]
+    assert all(torch.equal(features, vgg(image, names)[name]) for name, features in walked)
+
+
+ALL_SUMMED = ["relu1_1", "relu2_1", "relu3_1"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "names", "summed", "fused"),
+    [
+        ({}, ALL_SUMMED, ALL_SUMMED, {"relu1_1", "relu2_1"}),
+        ({}, ALL_SUMMED, ["relu2_1"], {"relu2_1"}),
+        ({}, ALL_SUMMED, [], set()),
+        # Somebody wants another layer of the block.
+        ({}, [*ALL_SUMMED, "conv1_1"], ALL_SUMMED, {"relu2_1"}),
+        ({}, [*ALL_SUMMED, "relu2_2"], [*ALL_SUMMED, "relu2_2"], {"relu1_1"}),
+        # There is nothing after the block.
+        ({}, ["relu1_1", "relu2_1"], ALL_SUMMED, {"relu1_1"}),
+        ({"padding": "replicate"}, ALL_SUMMED, ALL_SUMMED, {"relu2_1"}),
+        ({"padding": "reflect"}, ALL_SUMMED, ALL_SUMMED, set()),
+        ({"padding": "circular"}, ALL_SUMMED, ALL_SUMMED, set()),
+        ({"pooling": "average"}, ALL_SUMMED, ALL_SUMMED, set()),
+        ({"pooling": "l2"}, ALL_SUMMED, ALL_SUMMED, set()),
+    ],
+)
+def test_moments_alone_where_nothing_else_is_wanted(
+    settings: dict[str, str], names: list[str], summed: list[str], fused: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layers, "planar", lambda: True)
+    monkeypatch.setattr(layers, "_BAND_POSITIONS", 40)
+    vgg = VGG(PAIRED_LAYERS, small_tensors(PAIRED_LAYERS), [0.5, 0.4, 0.3], **settings).to(dtype=torch.float64)
+    image = torch.rand(2, 3, 35, 22, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    walked = dict(vgg.walk(image, names, summed=dict.fromkeys(summed)))
+    plain = vgg(image, names)
+    assert set(walked) == set(plain) == set(names)
+    assert {name for name, found in walked.items() if isinstance(found, Moments)} == fused
+    for name, features in plain.items():
+        found, expected = walked[name], moments(features)
+        found = found if isinstance(found, Moments) else moments(found)
+        for one, other in zip(vars(found).values(), vars(expected).values(), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_moments_alone_are_those_of_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "planar", lambda: True)
+    monkeypatch.setattr(layers, "_BAND_POSITIONS", 40)
+    vgg = VGG(PAIRED_LAYERS, small_tensors(PAIRED_LAYERS), [0.5, 0.4, 0.3]).to(dtype=torch.float64)
+    image = torch.rand(1, 3, 35, 22, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    cores = {"relu1_1": (slice(8, 29), slice(0, 22)), "relu2_1": (slice(4, 18), slice(3, 7))}
+    walked, plain = dict(vgg.walk(image, ALL_SUMMED, summed=cores)), vgg(image, ALL_SUMMED)
+    for name, core in cores.items():
+        assert isinstance(walked[name], Moments)
+        expected = moments(plain[name][:, :, core[0], core[1]])
+        for one, other in zip(vars(walked[name]).values(), vars(expected).values(), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("reason", ["one-band", "channels-last"])
+def test_no_moments_alone_where_they_save_no_memory(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "planar", lambda: reason == "one-band")
+    monkeypatch.setattr(layers, "_BAND_POSITIONS", 40 if reason == "channels-last" else 35 * 22)
+    vgg = VGG(PAIRED_LAYERS, small_tensors(PAIRED_LAYERS), [0.5, 0.4, 0.3])
+    found = dict(vgg.walk(torch.rand(1, 3, 35, 22), ALL_SUMMED, summed=dict.fromkeys(ALL_SUMMED)))
+    assert not any(isinstance(features, Moments) for features in found.values())
+
+
+def test_a_call_has_features_of_all_layers_whatever_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Between two layers asked for, a block is computed in bands too.
+    monkeypatch.setattr(layers, "planar", lambda: True)
+    vgg = VGG(PAIRED_LAYERS, small_tensors(PAIRED_LAYERS), [0.5, 0.4, 0.3]).to(dtype=torch.float64)
+    image, called = torch.rand(1, 3, 35, 22, dtype=torch.float64), []
+    names = ["rgb", "conv1_2", "relu3_1"]
+    expected = vgg(image, names)
+    monkeypatch.setattr(layers, "_BAND_POSITIONS", 40)
+    block = layers.block
+    monkeypatch.setattr(layers, "block", lambda *given: called.append(given) or block(*given))
+    found = vgg(image, names)
+    assert list(found) == names
+    assert len(called) == 1
+    for name in names:
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-12, atol=1e-12)

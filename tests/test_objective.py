@@ -1,13 +1,19 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
+from conftest import PAIRED_LAYERS, small_tensors
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from impasto import layers, losses, network, resample
+from impasto.errors import UsageError
 from impasto.moments import moments
 from impasto.network import VGG
-from impasto.objective import Objective
+from impasto.objective import Evaluation, Objective
 from impasto.recipe import Recipe
-from impasto.terms import Content, Gram, MeanCovariance, Smoothness, Wasserstein
+from impasto.terms import Content, Gram, Loss, MeanCovariance, Smoothness, Terms, Wasserstein
+from impasto.weights import activations
 
 TERMS = (
     0.3 * Content({"relu3_1": 0.5, "relu4_1": 0.5})
@@ -42,7 +48,7 @@ def test_terms_are_weighted_and_reported_one_by_one(small_network: Callable[...,
 
 
 def test_the_gradient_is_that_of_the_loss(small_network: Callable[..., VGG]) -> None:
-    vgg = small_network(pooling="average").double()
+    vgg = small_network(pooling="average").to(dtype=torch.float64)
     recipe = Recipe(terms=TERMS)
     objective = Objective(vgg, recipe, image(1).double(), [(image(2).double(), 1.0)])
     x, step = image(3).double(), 1e-5 * (image(4).double() - 0.5)
@@ -57,8 +63,8 @@ def test_the_gradient_is_that_of_the_loss(small_network: Callable[..., VGG]) -> 
 def test_what_weighs_nothing_is_not_computed(small_network: Callable[..., VGG]) -> None:
     vgg = small_network()
     asked: list[set[str]] = []
-    forward = vgg.forward
-    vgg.forward = lambda x, layers, padding=None: asked.append(set(layers)) or forward(x, layers, padding)
+    walk = vgg.walk
+    vgg.walk = lambda x, names, *others, **more: asked.append(set(names)) or walk(x, names, *others, **more)
     recipe = Recipe(content_weight=0, terms=Content("relu5_1") + Gram({"relu1_1": 1, "relu4_1": 0}) + Smoothness())
     found = Objective(vgg, recipe, image(1), [(image(2), 1.0)]).evaluate(image(3))
     assert set.union(*asked) == {"relu1_1"}
@@ -74,6 +80,210 @@ def test_a_style_blended_with_itself_is_that_style(small_network: Callable[..., 
 
 def test_an_objective_of_the_image_alone_needs_no_network(small_network: Callable[..., VGG]) -> None:
     vgg = small_network()
-    vgg.forward = None
+    vgg.walk = None
     found = Objective(vgg, Recipe(terms=1.0 * Smoothness()), image(1), [(image(2), 1.0)]).evaluate(image(3))
     assert found.loss > 0
+
+
+FOUR = {"rgb": 0.4, "relu1_1": 0.1, "conv3_1": 0.2, "relu4_1": 0.3}
+LOSSES = [
+    *(Content(FOUR, form) for form in ("literal", "mean", "relative", "normalized")),
+    *(Gram(FOUR, form) for form in ("literal", "mean", "relative")),
+    MeanCovariance(FOUR),
+    *(Wasserstein(FOUR, form) for form in ("mean", "relative")),
+    *(Smoothness(form) for form in ("squared", "absolute", "sum")),
+]
+EVERY_LOSS = pytest.mark.parametrize("loss", [pytest.param(x, id=f"{x.kind}-{getattr(x, 'form', '')}") for x in LOSSES])
+POOLINGS = pytest.mark.parametrize("pooling", ["max", "average", "l2"])
+# Of sizes that are no multiple of the stride, 8, or of a tile; the last is larger than the picture.
+SIZES = [((45, 61), 16), ((48, 40), 24), ((67, 21), 17), ((9, 50), 1), ((1, 40), 16), ((33, 30), 100)]
+
+
+def objective(
+    networks: VGG | Sequence[VGG], terms: Terms, size: tuple[int, int], padding: str = "zeros", tile: int | None = None
+) -> Objective:
+    """Of a photo of that size and two paintings of others, in float64."""
+    styles = [(image(2, 37, 52).double(), 1.0), (image(5, 60, 19).double(), 0.5)]
+    return Objective(networks, Recipe(terms=terms, padding=padding), image(1, *size).double(), styles, tile)
+
+
+def assert_same(found: Evaluation, expected: Evaluation) -> None:
+    torch.testing.assert_close(found.numbers, expected.numbers, rtol=1e-10, atol=0)
+    assert found.labels == expected.labels
+    # Relative to the largest slope: some pixels have next to none.
+    torch.testing.assert_close(found.slope, expected.slope, rtol=0, atol=1e-10 * float(expected.slope.abs().max()))
+
+
+@EVERY_LOSS
+@POOLINGS
+@pytest.mark.parametrize("padding", ["zeros", "replicate", "reflect"])
+def test_tiles_say_what_the_whole_says(
+    loss: Loss, pooling: str, padding: str, small_network: Callable[..., VGG]
+) -> None:
+    vgg = small_network(pooling=pooling, padding=padding).to(dtype=torch.float64)
+    for size, tile in SIZES:
+        start = image(3, *size).double()
+        whole, tiled = (objective(vgg, 1.0 * loss, size, padding, size_of_tile) for size_of_tile in (None, tile))
+        expected = whole.evaluate(start)
+        assert expected.loss > 0
+        assert expected.slope.any()
+        assert_same(tiled.evaluate(start), expected)
+
+
+BOTH = (
+    0.3 * Content(["relu2_1", "relu3_1"])
+    + 0.2 * Content(["relu2_1"], "normalized")
+    + MeanCovariance(["rgb", "relu1_1", "relu2_1"])
+    + 0.5 * Wasserstein("relu2_1")
+    + 0.1 * Smoothness()
+)
+
+
+@pytest.mark.parametrize("tile", [None, 24])
+@pytest.mark.parametrize("padding", ["zeros", "replicate"])
+def test_bands_change_nothing(padding: str, tile: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Every large block in bands, and the moments of the layers inside from there.
+    monkeypatch.setattr(layers, "planar", lambda: True)
+    tensors = small_tensors(PAIRED_LAYERS)
+    vgg = VGG(PAIRED_LAYERS, tensors, [0.5, 0.4, 0.3], padding=padding).to(dtype=torch.float64)
+    terms, start = Content("relu3_1") + Gram(["rgb", "relu1_1", "relu2_1"]), image(3, 45, 61).double()
+    expected = objective(vgg, terms, (45, 61), padding).evaluate(start)
+    monkeypatch.setattr(layers, "_BAND_POSITIONS", 40)
+    called: list[object] = []
+    block = layers.block
+    monkeypatch.setattr(layers, "block", lambda *given: called.append(given) or block(*given))
+    assert_same(objective(vgg, terms, (45, 61), padding, tile).evaluate(start), expected)
+    assert called
+
+
+@pytest.mark.parametrize("tile", [None, 16])
+def test_a_layer_may_be_compared_in_both_ways(tile: int | None, small_network: Callable[..., VGG]) -> None:
+    vgg, size = small_network().to(dtype=torch.float64), (45, 61)
+    start, photo, style = image(3, *size).double(), image(1, *size).double(), image(2, 37, 52).double()
+    found = Objective(vgg, Recipe(terms=BOTH), photo, [(style, 1.0)], tile).evaluate(start)
+    f, p, a = (vgg(picture, ["relu2_1"])["relu2_1"] for picture in (start, photo, style))
+    content, wasserstein = losses.build(BOTH[1].loss), losses.build(BOTH[3].loss)
+    target = content.target(p)
+    by_hand = content.value(content.statistic(f, content.matched(target), target), target)
+    assert found.terms["content relu2_1"] == pytest.approx(0.2 * by_hand.item(), rel=1e-9)
+    by_hand = wasserstein.value(moments(f), wasserstein.target(moments(a)))
+    assert found.terms["wasserstein relu2_1"] == pytest.approx(0.5 * by_hand.item(), rel=1e-9)
+
+
+def test_tiles_of_a_real_network_in_float32() -> None:
+    # Where two numbers are nearly equal a rounding decides which is the larger: slopes are less alike than losses.
+    photo, style, start = (resample.resize(found, 90, 110) for found in activations.photographs()[:3])
+    vgg, recipe = network.load("vgg16", padding="reflect"), Recipe()
+    whole, tiled = (Objective(vgg, recipe, photo, [(style, 1.0)], tile).evaluate(start) for tile in (None, 48))
+    assert tiled.terms == pytest.approx(whole.terms, rel=1e-4)
+    assert float((tiled.slope - whole.slope).norm()) < 0.02 * float(whole.slope.norm())
+
+
+def test_tiles_of_several_terms_and_styles(small_network: Callable[..., VGG]) -> None:
+    vgg, start = small_network(padding="reflect").to(dtype=torch.float64), image(3, 45, 61).double()
+    expected = objective(vgg, BOTH + TERMS, (45, 61), "reflect").evaluate(start)
+    assert len(expected.labels) == len(BOTH + TERMS)
+    assert_same(objective(vgg, BOTH + TERMS, (45, 61), "reflect", 16).evaluate(start), expected)
+
+
+def test_a_picture_that_goes_on_is_not_tiled(small_network: Callable[..., VGG]) -> None:
+    with pytest.raises(UsageError, match=r"other side.*tiles") as raised:
+        objective(small_network(padding="circular"), TERMS, (45, 61), "circular", 16)
+    assert "\n" not in str(raised.value)
+
+
+@POOLINGS
+@pytest.mark.parametrize("count", [2, 3])
+def test_several_networks_share_the_tiles(count: int, pooling: str, small_network: Callable[..., VGG]) -> None:
+    networks = [small_network(pooling=pooling).to(dtype=torch.float64) for _ in range(count)]
+    start = image(3, 45, 61).double()
+    expected = objective(networks[0], TERMS, (45, 61), tile=16).evaluate(start)
+    shared = objective(networks, TERMS, (45, 61), tile=16)
+    walked = [0] * count
+    for index, vgg in enumerate(networks):
+
+        def walk(*given: object, index: int = index, walk: Callable[..., object] = vgg.walk, **more: object) -> object:
+            walked[index] += 1
+            return walk(*given, **more)
+
+        vgg.walk = walk
+    found = shared.evaluate(start)
+    # The tiles are added up in their order, whoever has computed them.
+    assert torch.equal(found.numbers, expected.numbers)
+    assert torch.equal(found.slope, expected.slope)
+    # 4 x 3 tiles, there and back, evenly shared.
+    assert walked == [24 // count] * count
+
+
+def test_several_networks_of_one_tile_are_one(small_network: Callable[..., VGG]) -> None:
+    networks = [small_network().to(dtype=torch.float64) for _ in range(2)]
+    start = image(3, 45, 61).double()
+    expected = objective(networks[0], TERMS, (45, 61)).evaluate(start)
+    for tile in (None, 100):
+        found = objective(networks, TERMS, (45, 61), tile=tile).evaluate(start)
+        assert torch.equal(found.slope, expected.slope)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("tile", [None, 16])
+def test_without_a_gradient(tile: int | None, count: int, small_network: Callable[..., VGG]) -> None:
+    networks = [small_network().to(dtype=torch.float64) for _ in range(count)]
+    judge, start = objective(networks, TERMS, (45, 61), tile=tile), image(3, 45, 61).double()
+    found = judge.evaluate(start, gradient=False)
+    assert found.gradient is None
+    assert found.finite
+    # Eigenvalues are computed in another way where no gradient is wanted.
+    assert found.terms == pytest.approx(judge.evaluate(start).terms, rel=1e-12)
+    for tensor in (start, found.numbers, judge.evaluate(start).numbers, judge.evaluate(start).slope):
+        assert not tensor.requires_grad
+        assert tensor.grad_fn is None
+
+
+@pytest.mark.parametrize("tile", [None, 16])
+def test_the_image_is_only_looked_at(tile: int | None, small_network: Callable[..., VGG]) -> None:
+    judge = objective(small_network().to(dtype=torch.float64), TERMS, (45, 61), tile=tile)
+    start = image(3, 45, 61).double().requires_grad_()
+    before = start.detach().clone()
+    first, second = judge.evaluate(start), judge.evaluate(start)
+    assert torch.equal(start, before)
+    assert start.requires_grad
+    assert start.grad is None
+    # Nor does a gradient belong to anybody else.
+    assert first.slope.data_ptr() != second.slope.data_ptr()
+    assert torch.equal(first.slope, second.slope)
+
+
+@pytest.mark.parametrize("tile", [None, 16])
+def test_what_is_no_number_is_noticed(tile: int | None, small_network: Callable[..., VGG]) -> None:
+    terms = Content("relu3_1") + Gram("relu2_1") + Smoothness()
+    judge = objective(small_network().to(dtype=torch.float64), terms, (45, 61), tile=tile)
+    start = image(3, 45, 61).double()
+    assert judge.evaluate(start).finite
+    start[..., 20, 20] = torch.nan
+    assert not judge.evaluate(start).finite
+
+
+class Largest(TorchDispatchMode):
+    """Notes the most numbers of any tensor made."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None) -> object:
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(tensor, Tensor):
+                self.numbers = max(self.numbers, tensor.numel())
+        return result
+
+
+def test_nothing_tiled_is_larger_than_the_picture(small_network: Callable[..., VGG]) -> None:
+    vgg, start = small_network().to(dtype=torch.float64), image(3, 128, 128).double()
+    largest = {}
+    for tile in (None, 32):
+        judge = objective(vgg, TERMS, (128, 128), tile=tile)
+        with Largest() as seen:
+            judge.evaluate(start)
+        largest[tile] = seen.numbers
+    # Six channels in the first block, and the picture's own three.
+    assert largest[None] >= 6 * 128 * 128
+    assert largest[32] <= 3 * 128 * 128

@@ -37,14 +37,19 @@ def quadratic(seed: int, size: int = 4, scale: float = 1.0) -> tuple[Problem, to
 
     def problem(image: torch.Tensor) -> Evaluation:
         away = image.flatten() - centre
-        return Evaluation(float(0.5 * away @ matrix @ away), {}, (matrix @ away).view_as(image))
+        return evaluation(0.5 * away @ matrix @ away, (matrix @ away).view_as(image))
 
     return problem, matrix, centre
 
 
+def evaluation(loss: torch.Tensor, gradient: torch.Tensor) -> Evaluation:
+    """An evaluation of a problem with one term."""
+    return Evaluation((), loss[None], gradient)
+
+
 def slope(gradient: torch.Tensor) -> Evaluation:
     """An evaluation of which only the gradient counts."""
-    return Evaluation(1.0, {}, gradient)
+    return evaluation(torch.ones((), dtype=gradient.dtype), gradient)
 
 
 def grey(size: int = 4) -> torch.Tensor:
@@ -74,7 +79,7 @@ def test_projected_the_image_stays_in_its_range(settings: recipe.LBFGS | recipe.
     target = torch.linspace(-1, 2, 48, dtype=torch.float64).view(1, 3, 4, 4)
 
     def problem(x: torch.Tensor) -> Evaluation:
-        return Evaluation(float((x - target).square().sum()), {}, 2 * (x - target))
+        return evaluation((x - target).square().sum(), 2 * (x - target))
 
     for _ in range(20):
         image, known = optimizer.step(image, known or problem(image), problem)
@@ -92,7 +97,7 @@ def test_lbfgs_finds_the_constrained_minimum(line_search: str) -> None:
     centre = 3 * torch.rand(1, 3, 4, 4, generator=generator, dtype=torch.float64) - 1
 
     def problem(x: torch.Tensor) -> Evaluation:
-        return Evaluation(float((weights * (x - centre).square()).sum() / 2), {}, weights * (x - centre))
+        return evaluation((weights * (x - centre).square()).sum() / 2, weights * (x - centre))
 
     settings = recipe.LBFGS(max_step=0.5, first_step=0.1, line_search=line_search)
     found = descend(LBFGS(settings), problem, 200)
@@ -123,7 +128,7 @@ def test_the_memory_is_the_bfgs_matrix_of_its_pairs() -> None:
     # Applied at once or pair by pair, it is the matrix of the textbook's update; more pairs than fit, so that it turns.
     _, matrix, _ = quadratic(2, size=2)
     generator = torch.Generator().manual_seed(3)
-    memory, pairs = Memory(4), []
+    memory, pairs = Memory(4, torch.zeros(12, dtype=torch.float64)), []
     for _ in range(7):
         step = torch.randn(12, dtype=torch.float64, generator=generator)
         assert memory.learn(step, matrix @ step)
@@ -139,7 +144,7 @@ def test_the_memory_is_the_bfgs_matrix_of_its_pairs() -> None:
 
 
 def test_the_memory_forgets_and_refuses_pairs_of_negative_curvature() -> None:
-    memory = Memory(3)
+    memory = Memory(3, torch.zeros(2))
     vector = torch.tensor([1.0, 2.0])
     assert not memory.learn(vector, -vector)
     assert not memory.learn(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]))
@@ -147,7 +152,7 @@ def test_the_memory_forgets_and_refuses_pairs_of_negative_curvature() -> None:
     assert memory.learn(vector, 4 * vector)
     torch.testing.assert_close(memory.inverse_hessian(vector), vector / 4)
     memory.clear()
-    assert len(memory) == 0
+    assert memory.empty
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-8, 1e8, 1e30])
@@ -166,7 +171,7 @@ def test_lbfgs_does_not_stop_on_a_badly_scaled_problem(scale: float, line_search
 
     def in_float32(image: torch.Tensor) -> Evaluation:
         found = problem(image.double())
-        return Evaluation(found.loss, {}, found.slope.float())
+        return evaluation(torch.tensor(found.loss), found.slope.float())
 
     settings = recipe.LBFGS(max_step=0.5, first_step=0.01, line_search=line_search)
     found = descend(LBFGS(settings), in_float32, 100, grey().float())
@@ -177,7 +182,7 @@ def test_lbfgs_goes_back_when_a_step_leads_above_the_start() -> None:
     # A narrow valley: the first step of the size asked for lands high on the other side.
     def problem(x: torch.Tensor) -> Evaluation:
         away = x - 0.52
-        return Evaluation(float(away.square().sum()), {}, 2 * away)
+        return evaluation(away.square().sum(), 2 * away)
 
     optimizer = LBFGS(recipe.LBFGS(first_step=0.3))
     first = grey()

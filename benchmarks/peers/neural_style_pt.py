@@ -31,16 +31,19 @@ INSTALLED = HERE.parent.parent / "build" / "peers" / f"neural-style-{VERSION}"
 MODEL = "vgg16.pth"
 
 
-def install(folder: Path = INSTALLED) -> Path:
-    """Install the release, and nothing that it depends on, into a folder of its own; once."""
-    if not (folder / "neural_style").exists():
+def install(folder: Path = INSTALLED, requirements: Path = REQUIREMENTS) -> Path:
+    """Install what is in `requirements`, and nothing that it depends on, into a folder of its own; once."""
+    if not any(folder.glob("*.dist-info")):
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        subprocess.run([*command, "--require-hashes", "--target", str(folder), "-r", str(REQUIREMENTS)], check=True)
+        subprocess.run([*command, "--require-hashes", "--target", str(folder), "-r", str(requirements)], check=True)
     return folder
 
 
-def write_weights(file: Path, network: str = "vgg16") -> None:
-    """Write our embedded network as the state dictionary that the peer loads: BGR in 0..255 as published, float32."""
+def write_weights(file: Path, network: str = "vgg16", divisor: float = 1.0) -> None:
+    """Write our embedded network as the state dictionary that peers load: BGR in 0..255 as published, float32.
+
+    Its features are those published, divided by `divisor`.
+    """
     spec = weights.EMBEDDED[network]
     tensors = weights.load(spec)
     state, index, block = {}, 0, 1
@@ -48,7 +51,9 @@ def write_weights(file: Path, network: str = "vgg16") -> None:
         if convolution.block != block:
             block, index = convolution.block, index + 1  # a pooling
         for part in ("weight", "bias"):
-            state[f"features.{index}.{part}"] = tensors[f"{convolution.name}.{part}"]
+            # What is divided at the first convolution stays divided; a bias is added at every one.
+            own = divisor if part == "bias" or index == 0 else 1.0
+            state[f"features.{index}.{part}"] = tensors[f"{convolution.name}.{part}"] / own
         index += 2  # the convolution and its ReLU
     torch.save(state, file)
 

@@ -8,20 +8,42 @@ from typing import Any
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "peers"
 PEER = "neural-style-pt"
-INTRODUCTION = """\
+# By the peer's name, which a case has under `peer`; neural-style-pt's cases are older than that.
+INTRODUCTIONS = {
+    PEER: """\
 ## Beside neural-style-pt
 
 Made by `python -m benchmarks.neural_style_pt`. Both programs run in turn, as processes of their own, with as many
 threads, on the same embedded VGG-16 and the same two pictures, brought to size before. The loss is neural-style-pt's
 own objective, by its own code, of the 8-bit picture that was saved. It optimises the pixels without bounds, and clips
 and truncates them when it saves; "free" is its loss before that. Of several runs the table has the medians.
-"""
+""",
+    "pystiche": """\
+## Beside pystiche
+
+Made by `scripts/bench pystiche`, in the same way. pystiche 1.0.1 is a library; the program is its tutorial's: a
+PerceptualLoss of FeatureReconstructionLoss at relu4_2 and 1000 GramLoss at relu1_1 .. relu5_1, image_optimization with
+its own L-BFGS, 500 steps, from the photo. VGG-16's features are divided by 57 to have the scale of torchvision's
+weights, for which those numbers are meant, and the network's weights are frozen, which spares it their gradients.
+impasto minimises the same objective. The loss is pystiche's, by its own code, of the 8-bit picture that was saved.
+""",
+}
 
 
 def section(folder: Path = RESULTS) -> str:
     """Return the section as Markdown, or nothing where there are no results."""
-    cases = [case for file in sorted(folder.glob("*.json")) for case in json.loads(file.read_text())["cases"]]
-    return "\n".join(["", INTRODUCTION, *(_case(case) for case in cases)]) if cases else ""
+    groups = defaultdict(list)
+    for file in sorted(folder.glob("*.json")):
+        for case in json.loads(file.read_text())["cases"]:
+            groups[peer_of(case)].append(case)
+    return "".join(
+        "\n".join(["", INTRODUCTIONS[peer], *(_case(case) for case in cases)]) for peer, cases in groups.items()
+    )
+
+
+def peer_of(case: dict[str, Any]) -> str:
+    """Return the name of the peer in a case."""
+    return str(case.get("peer", PEER))
 
 
 def _case(case: dict[str, Any]) -> str:
@@ -43,7 +65,7 @@ def _case(case: dict[str, Any]) -> str:
         groups[row["program"], row["steps"]].append(row)
     lines += [
         _line(program, steps, rows)
-        for (program, steps), rows in sorted(groups.items(), key=lambda item: (item[0][0] != PEER, item[0]))
+        for (program, steps), rows in sorted(groups.items(), key=lambda item: (item[0][0] != peer_of(case), item[0]))
     ]
     return "\n".join([*lines, "", reached(case), ""])
 
@@ -71,11 +93,11 @@ def _line(program: str, steps: int, rows: list[dict[str, Any]]) -> str:
 def reached(case: dict[str, Any]) -> str:
     """Return one sentence: in how many steps and seconds impasto's picture was as good as the peer's."""
     rows = case["rows"]
-    peers = [row for row in rows if row["program"] == PEER]
+    peers = [row for row in rows if row["program"] == peer_of(case)]
     target, seconds = _middle(row["loss"]["total"] for row in peers), _middle(row["seconds"] for row in peers)
     ours = defaultdict(list)
     for row in rows:
-        if row["program"] != PEER:
+        if row["program"] != peer_of(case):
             ours[row["steps"]].append(row)
     for steps, runs in sorted(ours.items()):
         taken = _middle(row["seconds"] for row in runs)
@@ -88,4 +110,4 @@ def reached(case: dict[str, Any]) -> str:
 
 
 def _middle(values: Any) -> float:
-    return statistics.median(values)
+    return float(statistics.median(values))

@@ -9,6 +9,7 @@ from .errors import PictureError as PictureError
 from .errors import RecipeError as RecipeError
 from .errors import UsageError as UsageError
 from .errors import WeightsError as WeightsError
+from .events import Adapted as Adapted
 from .events import Event as Event
 from .events import Finished as Finished
 from .events import ScaleStarted as ScaleStarted

@@ -1,8 +1,19 @@
 """Which device a run uses."""
 
+import ctypes
+import re
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
 import torch
 
 from impasto.errors import DeviceError, UsageError
+
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 def device(name: str = "auto") -> torch.device:
@@ -40,7 +51,156 @@ def _cuda(name: str, index: int) -> torch.device:
     return torch.device("cuda", index)
 
 
+def devices(names: str) -> tuple[torch.device, ...]:
+    """Return the devices called `names`, with commas between them; the first is where the picture is.
+
+    `auto` is every CUDA device there is, or what `device` makes of it.
+
+    Raises:
+        UsageError: as `device`, or they are not of one kind.
+        DeviceError: as `device`.
+
+    """
+    if names == "auto" and torch.cuda.is_available():
+        return tuple(torch.device("cuda", index) for index in range(torch.cuda.device_count()))
+    found = tuple(device(name) for name in names.split(","))
+    if len({each.type for each in found}) > 1:
+        raise UsageError(f"devices {names!r} are of different kinds; give several of one, such as cuda:0,cuda:1")
+    return found
+
+
+def dtype(precision: Precision, on: torch.device) -> torch.dtype:
+    """Return in what features are computed; statistics, losses and the image are in float32 always.
+
+    `auto` is bfloat16 on CUDA devices that have it, where it doubles the speed and costs nothing that can be seen
+    (docs/deviations.md), and float32 elsewhere.
+
+    Raises:
+        DeviceError: bfloat16 on a CUDA device that does not have it.
+
+    """
+    if precision == "float32":
+        return torch.float32
+    there = on.type == "cuda" and torch.cuda.is_available()
+    has = there and torch.cuda.get_device_capability(on) >= _BFLOAT16_CAPABILITY
+    if precision == "bfloat16":
+        if on.type == "cuda" and not has:
+            raise DeviceError(f"{on} has no bfloat16; choose --precision float32")
+        return torch.bfloat16
+    return torch.bfloat16 if has else torch.float32
+
+
+# NVIDIA's Ampere, the first with bfloat16 matrix products.
+_BFLOAT16_CAPABILITY = (8, 0)
+
+
+def burst(on: torch.device) -> int:
+    """Return how many steps are taken before the device is waited for."""
+    # Ours: a wait for each ten steps costs nothing that can be measured, and pictures still come often enough.
+    return 10 if on.type == "cuda" else 1
+
+
+def captures(on: torch.device) -> bool:
+    """Whether steps are captured in a graph there."""
+    return on.type == "cuda"
+
+
+def captured(work: Callable[[], None]) -> Callable[[], None]:
+    """Return what does `work` on the present CUDA device as one graph; `work` itself where it cannot be captured.
+
+    Args:
+        work: operations on tensors that stay where they are; it has been done before, so that all libraries are ready.
+
+    """
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    try:
+        with torch.cuda.graph(graph):
+            work()
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        # Some operation waits for the device, as eigenvalues do. Nothing was computed: capturing only records.
+        torch.cuda.synchronize()
+        return work
+    return graph.replay
+
+
+@contextmanager
+def arithmetic(on: torch.device, *, exact: bool) -> Iterator[None]:
+    """Let CUDA multiply float32 numbers in TF32, or not if `exact`.
+
+    TF32 keeps all of bfloat16's digits, so that statistics of bfloat16 features lose nothing.
+    """
+    if on.type != "cuda":
+        yield
+        return
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = not exact
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether PyTorch gave up for lack of memory, of the device or of the machine."""
     # The CPU's allocator has no exception of its own.
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def available_memory(device: torch.device) -> int | None:
+    """Return the bytes that this process may still take on `device`; None where nobody says."""
+    if device.type == "cuda" and torch.cuda.is_available():
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type != "cpu" or not sys.platform.startswith("linux"):
+        return None
+    status = _kilobytes("/proc/self/status")
+    bounds = [_kilobytes("/proc/meminfo")["MemAvailable"] + status["VmRSS"]]
+    address_space = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if address_space != resource.RLIM_INFINITY:
+        # Libraries and stacks take addresses that are no memory.
+        bounds.append(address_space - (status["VmSize"] - status["VmRSS"]))
+    group = Path("/sys/fs/cgroup/memory.max")
+    if group.exists() and (text := group.read_text().strip()).isdecimal():
+        bounds.append(int(text))
+    return min(bounds)
+
+
+def _kilobytes(path: str) -> dict[str, int]:
+    """Return the sizes that a file of /proc lists, in bytes."""
+    found = re.findall(r"^(\w+):\s+(\d+) kB$", Path(path).read_text(), re.MULTILINE)
+    return {name: 1024 * int(value) for name, value in found}
+
+
+@contextmanager
+def memory_kept(device: torch.device) -> Iterator[None]:
+    """Let freed memory stay with the process for its next use, on the CPU and with glibc.
+
+    A step frees and takes the same hundreds of megabytes again and again. Left to itself, glibc gives each large block
+    back at once, and the system clears every page anew: a tenth of a step's time, measured.
+    """
+    library = _glibc() if device.type == "cpu" else None
+    if library is None:
+        yield
+        return
+    library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    library.mallopt(_M_MMAP_MAX, 0)
+    try:
+        yield
+    finally:
+        library.mallopt(_M_TRIM_THRESHOLD, 128 * 1024)
+        library.mallopt(_M_MMAP_MAX, 65536)
+        library.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "gnu_get_libc_version") else None
+
+
+# malloc.h
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4

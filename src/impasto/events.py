@@ -25,6 +25,15 @@ class ScaleStarted:
 
 
 @dataclass(frozen=True)
+class Adapted:
+    """Memory ran out, and the scale goes on from where it is in a way that takes less."""
+
+    scale: int
+    tile: int | None  # longest side of the tiles in pixels; None for the whole at once
+    history: int  # pairs that L-BFGS remembers
+
+
+@dataclass(frozen=True)
 class Stepped:
     """The objective was evaluated: `loss` is that of the picture the run holds now, with its margin."""
 
@@ -49,4 +58,4 @@ class Finished:
     seconds: float
 
 
-Event = Started | ScaleStarted | Stepped | Finished
+Event = Started | ScaleStarted | Adapted | Stepped | Finished

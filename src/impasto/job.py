@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from impasto import backends, presets
+from impasto import backends, presets, sizes
+from impasto.backends import Precision
 from impasto.errors import UsageError
 from impasto.objective import Evaluation
 from impasto.picture import Picture, PictureSource, as_picture
@@ -27,7 +28,11 @@ class Job:
         recipe: a recipe, the name of a preset, or the path of a `.toml` file.
         weights: how much each style counts in the blend; equal if left out. They need not sum to 1.
         init: a picture to start from, instead of what `recipe.init` says; stretched to the photo's frame.
-        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, or several with commas between them, which share the tiles of
+            a picture that is computed in tiles.
+        max_memory: bytes, or text such as `3GB`, to make do with: of the process on the CPU, of the device elsewhere.
+            What is free if left out.
+        precision: of the features, `auto`, `float32` or `bfloat16`; see `impasto.backends.dtype`.
 
     """
 
@@ -37,18 +42,22 @@ class Job:
     weights: Sequence[float] | None = None
     init: PictureSource | None = None
     device: str = "auto"
+    max_memory: int | str | None = None
+    precision: Precision = "auto"
 
     def start(self) -> Run:
         """Read the pictures and return the run, which begins with the first event asked for.
 
         Raises:
-            UsageError: no style, weights that do not fit the styles, or a device that no machine has.
+            UsageError: no style, weights that do not fit the styles, an unknown device, or no amount of memory.
             RecipeError: the recipe does not exist or is not valid.
             PictureError: a picture cannot be read.
             DeviceError: the device is not there.
 
         """
-        return Run(self.scene())
+        limit = None if self.max_memory is None else sizes.parsed(self.max_memory)
+        _, *others = backends.devices(self.device)
+        return Run(self.scene(), others=others, max_memory=limit, precision=self.precision)
 
     def paint(self) -> Picture:
         """Run to the end and return the picture.
@@ -75,7 +84,7 @@ class Job:
             raise UsageError(
                 f"init {recipe.init!r} takes colours from a style picture; name one, or choose another start"
             )
-        device = backends.device(self.device)
+        device, *_ = backends.devices(self.device)
         content = as_picture(self.content)
         styles = [(as_picture(style), weight) for style, weight in zip(self.styles, weights, strict=True)]
         start = None if self.init is None else as_picture(self.init)
@@ -111,6 +120,8 @@ def stylize(
     weights: Sequence[float] | None = None,
     init: PictureSource | None = None,
     device: str = "auto",
+    max_memory: int | str | None = None,
+    precision: Precision = "auto",
     **changes: Any,
 ) -> Picture:
     """Return `content` painted in the style of one or several pictures.
@@ -121,7 +132,9 @@ def stylize(
         recipe: a recipe, the name of a preset, or the path of a `.toml` file.
         weights: how much each of several styles counts; equal if left out.
         init: what the image starts as: `content`, `matched`, `noise`, `style`, or a picture.
-        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; see `Job`.
+        max_memory: bytes, or text such as `3GB`, to make do with.
+        precision: of the features, `auto`, `float32` or `bfloat16`.
         **changes: values for the recipe's fields, such as `size=1024` or `content_weight=0.05`.
 
     Returns:
@@ -135,7 +148,7 @@ def stylize(
     if isinstance(init, str) and init in INITS:
         changes["init"], init = init, None
     styles = style if isinstance(style, list | tuple) else [typing.cast(PictureSource, style)]
-    return Job(content, styles, chosen.replace(**changes), weights, init, device).paint()
+    return Job(content, styles, chosen.replace(**changes), weights, init, device, max_memory, precision).paint()
 
 
 def reconstruct(

@@ -6,8 +6,10 @@ sums of theirs. A loss that speaks of moments only gets tiles, masks and blends 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from impasto.types import Count, Features, Matrix, Vector
 
@@ -61,10 +63,40 @@ def moments(features: Features) -> Moments:
     Half precision never reaches a Gram matrix: its sums of thousands of products overflow float16 and lose every digit
     in bfloat16.
     """
+    wide = torch.promote_types(features.dtype, torch.float32)
+    count = features.new_full((features.shape[0],), features.shape[2] * features.shape[3], dtype=wide)
+    total, outer = _Sums.apply(features)
+    return Moments(count, total, outer)
+
+
+class _Sums(torch.autograd.Function):
+    """Sum of the features and of their outer products; the gradient of both in one product."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(features)
+        flat = _flat(features)
+        return flat.sum(2), flat @ flat.mT
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (features,) = ctx.saved_tensors
+        total, outer = gradients
+        # d(F F^T) = dF F^T + F dF^T
+        slope = torch.baddbmm(total[:, :, None], outer + outer.mT, _flat(features))
+        if features.is_contiguous():
+            return slope.view_as(features).to(features.dtype)
+        batch, channels, height, width = features.shape
+        channels_last = slope.mT.view(batch, height, width, channels)
+        return channels_last.permute(0, 3, 1, 2).to(features.dtype)
+
+
+def _flat(features: Tensor) -> Tensor:
+    """Return (B, C, M) in float32 or better, without a copy in either layout if it is that already."""
     features = features.to(torch.promote_types(features.dtype, torch.float32))
-    flat = features.flatten(2)  # (B, C, M)
-    count = flat.new_full((flat.shape[0],), flat.shape[2])
-    return Moments(count, flat.sum(2), flat @ flat.mT)
+    if features.is_contiguous():
+        return features.flatten(2)
+    return features.permute(0, 2, 3, 1).flatten(1, 2).mT
 
 
 def blend(parts: Iterable[tuple[Moments, float]]) -> Moments:

@@ -1,15 +1,19 @@
 """VGG with its layers by name, from sRGB pixels to features."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from impasto import architecture, weights
+from impasto import architecture, layers, weights
 from impasto.architecture import Convolution
-from impasto.types import Image, LayerFeatures
+from impasto.caching import Cache
+from impasto.layers import Kernel
+from impasto.moments import Moments
+from impasto.types import Features, Image, LayerFeatures
 from impasto.weights import activations
 
 Pooling = Literal["max", "average", "l2"]
@@ -17,7 +21,7 @@ Padding = Literal["zeros", "replicate", "reflect", "circular"]
 Activity = Literal["published", "unit-mean"]
 
 
-class VGG(nn.Module):
+class VGG:
     """The convolutional part of a VGG, evaluated up to the deepest layer asked for.
 
     Args:
@@ -40,22 +44,46 @@ class VGG(nn.Module):
         pooling: Pooling = "max",
         padding: Padding = "zeros",
     ) -> None:
-        super().__init__()
         self.convolutions = tuple(convolutions)
-        self.pooling = pooling
-        self.padding = padding
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
-        for key, tensor in tensors.items():
-            # channels-last, the layout in which both the CPU's and the GPU's convolutions are fastest
-            stored = tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
-            self.register_buffer(key.replace(".", "_"), stored)
+        self.pooling: Pooling = pooling
+        self.padding: Padding = padding
+        self.mean = tuple(mean)
+        # Of each some 2.5 MB, by what they depend on; they go when the network goes.
+        self.known_styles: Cache[dict[str, Moments]] = Cache(32)
+        first = tensors[f"{self.convolutions[0].name}.bias"]
+        # On the device beforehand: a captured graph cannot fetch it.
+        self._mean = torch.tensor(
+            self.mean, device=first.device, dtype=torch.promote_types(first.dtype, torch.float32)
+        ).view(1, 3, 1, 1)
+        self.kernels = {
+            layer.name: Kernel(layers.laid_out(tensors[f"{layer.name}.weight"]), tensors[f"{layer.name}.bias"])
+            for layer in self.convolutions
+        }
 
-    def forward(self, image: Image, layers: Iterable[str], padding: Padding | None = None) -> LayerFeatures:
-        """Return the features of `image` at `layers`.
+    @property
+    def dtype(self) -> torch.dtype:
+        """In which features are computed."""
+        return self.kernels[self.convolutions[0].name].bias.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where features are computed."""
+        return self.kernels[self.convolutions[0].name].bias.device
+
+    def to(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> "VGG":
+        """Return the same network elsewhere, or in another precision."""
+        tensors = {}
+        for name, kernel in self.kernels.items():
+            tensors[f"{name}.weight"] = kernel.weight.to(device=device, dtype=dtype)
+            tensors[f"{name}.bias"] = kernel.bias.to(device=device, dtype=dtype)
+        return VGG(self.convolutions, tensors, self.mean, pooling=self.pooling, padding=self.padding)
+
+    def __call__(self, image: Image, names: Iterable[str], padding: Padding | None = None) -> LayerFeatures:
+        """Return the features of `image` at the layers named.
 
         Args:
             image: (B, 3, H, W) sRGB in [0, 1], of any size.
-            layers: names such as `relu4_2`, or `rgb` for the image itself; evaluation stops at the deepest.
+            names: such as `relu4_2`, or `rgb` for the image itself; evaluation stops at the deepest.
             padding: what lies outside this image, where that is another than the network's own.
 
         Returns:
@@ -65,40 +93,79 @@ class VGG(nn.Module):
             RecipeError: a layer that a VGG with these convolutions does not have.
 
         """
-        wanted = set(layers)
-        architecture.check_layers(wanted, self.convolutions)
-        features: LayerFeatures = {architecture.PIXELS: image} if architecture.PIXELS in wanted else {}
-        x = (image - self.get_buffer("mean")).contiguous(memory_format=torch.channels_last)
-        block = 1
-        for convolution in self.convolutions:
-            if wanted == features.keys():
-                break
-            if convolution.block != block:
-                x = _pool(x, self.pooling)
-                block = convolution.block
-            x = self._convolve(x, convolution.name, padding or self.padding)
-            keep = convolution.name in wanted
-            if keep:
-                features[convolution.name] = x
-            # In place unless somebody keeps the convolution's own output, which it would overwrite.
-            x = F.relu(x, inplace=not keep)
-            if convolution.rectified in wanted:
-                features[convolution.rectified] = x
-        return features
+        return {name: features for name, features in self.walk(image, names, padding) if isinstance(features, Tensor)}
+
+    def walk(
+        self,
+        image: Image,
+        names: Iterable[str],
+        padding: Padding | None = None,
+        *,
+        summed: Mapping[str, layers.Core | None] | None = None,
+    ) -> Iterator[tuple[str, Features | Moments]]:
+        """Yield what a call returns, layer by layer: what is done with at once takes no memory after that.
+
+        Of the layers in `summed` the moments alone are wanted, over the rows and columns it says: only they are yielded
+        where that saves memory.
+        """
+        left, summed = set(names), summed or {}
+        architecture.check_layers(left, self.convolutions)
+        if architecture.PIXELS in left:
+            yield architecture.PIXELS, image
+        left -= {architecture.PIXELS}
+        if not left:
+            return
+        x = layers.laid_out((image - self._mean.to(image.dtype)).to(self.dtype))
+        padding = padding or self.padding
+        for _, group in itertools.groupby(self.convolutions, lambda convolution: convolution.block):
+            block = tuple(group)
+            if self._fuses(x, block, left, set(summed), padding):
+                kernels = [self.kernels[convolution.name] for convolution in block]
+                x, moments = layers.block(x, kernels[0], kernels[1], summed.get(block[0].rectified))
+                if block[0].rectified in left:
+                    yield block[0].rectified, moments
+                left -= {block[0].rectified}
+                continue
+            for convolution in block:
+                x = self._convolve(x, convolution.name, padding)
+                keep = convolution.name in left
+                if keep:
+                    yield convolution.name, x
+                rectified = convolution.rectified in left
+                left -= {convolution.name, convolution.rectified}
+                if rectified or keep or convolution is not block[-1] or self.pooling != "max":
+                    # In place unless somebody keeps the convolution's own output, which it would overwrite.
+                    x = F.relu(x, inplace=not keep)
+                if rectified:
+                    yield convolution.rectified, x
+                if not left:
+                    return
+            x = _pool(x, self.pooling)
+
+    def _fuses(
+        self, x: Tensor, block: tuple[Convolution, ...], left: set[str], summed: set[str], padding: Padding
+    ) -> bool:
+        """Whether a block is computed in bands: nobody wants its features, and they would take much memory."""
+        if self.pooling != "max" or len(block) != 2:
+            return False
+        zeros = padding == "zeros" or (padding == "replicate" and block[0] is not self.convolutions[0])
+        inside = {name for convolution in block for name in (convolution.name, convolution.rectified)}
+        wanted = left & inside
+        return zeros and wanted <= summed & {block[0].rectified} and bool(left - inside) and layers.worth_bands(x)
 
     def _convolve(self, x: Tensor, name: str, padding: Padding) -> Tensor:
-        weight, bias = self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")
+        kernel = self.kernels[name]
         if padding == "zeros" or (padding == "replicate" and name != self.convolutions[0].name):
-            return F.conv2d(x, weight, bias, padding=1)
+            return layers.convolve(x, kernel, 1)
         # A map one position wide has nothing to mirror: its only column is repeated.
         mode = "replicate" if padding == "reflect" and min(x.shape[2:]) == 1 else padding
-        return F.conv2d(F.pad(x, (1, 1, 1, 1), mode=mode), weight, bias)
+        return layers.convolve(F.pad(x, (1, 1, 1, 1), mode=mode), kernel, 0)
 
 
 def _pool(x: Tensor, pooling: Pooling) -> Tensor:
     # Rounded up at odd sizes, as Caffe does, in which the paper's network was written: no border pixel goes unseen.
     if pooling == "max":
-        return F.max_pool2d(x, 2, ceil_mode=True)
+        return layers.rectified_maximum(x)
     if pooling == "average":
         return F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
     # The root's slope is infinite at zero, where rectified features often are; 1e-8 is far below any that counts.
@@ -106,7 +173,7 @@ def _pool(x: Tensor, pooling: Pooling) -> Tensor:
 
 
 def load(name: str, *, pooling: Pooling = "max", padding: Padding = "zeros", activity: Activity = "published") -> VGG:
-    """Return the network called `name`, in evaluation mode on the CPU.
+    """Return the network called `name`, on the CPU.
 
     Args:
         name: one of `architecture.NETWORKS`.
@@ -129,7 +196,7 @@ def load(name: str, *, pooling: Pooling = "max", padding: Padding = "zeros", act
     if convention.order == "BGR":
         tensors[first] = tensors[first].flip(1)
         mean.reverse()
-    vgg = VGG(published.spec.convolutions, tensors, mean, pooling=pooling, padding=padding).eval()
+    vgg = VGG(published.spec.convolutions, tensors, mean, pooling=pooling, padding=padding)
     return vgg if activity == "published" else normalized(vgg, activation_means(name, vgg))
 
 
@@ -147,14 +214,13 @@ def normalized(vgg: VGG, means: Mapping[str, Tensor]) -> VGG:
     tensors = {}
     before: Tensor | None = None
     for convolution in vgg.convolutions:
-        weight, bias = (vgg.get_buffer(f"{convolution.name}_{part}") for part in ("weight", "bias"))
+        kernel = vgg.kernels[convolution.name]
         mean = means[convolution.name]
-        weight = weight / mean[:, None, None, None]
+        weight = kernel.weight / mean[:, None, None, None]
         tensors[f"{convolution.name}.weight"] = weight if before is None else weight * before[:, None, None]
-        tensors[f"{convolution.name}.bias"] = bias / mean
+        tensors[f"{convolution.name}.bias"] = kernel.bias / mean
         before = mean
-    own_mean = vgg.get_buffer("mean").flatten().tolist()
-    return VGG(vgg.convolutions, tensors, own_mean, pooling=vgg.pooling, padding=vgg.padding).eval()
+    return VGG(vgg.convolutions, tensors, vgg.mean, pooling=vgg.pooling, padding=vgg.padding)
 
 
 def activation_means(name: str, vgg: VGG) -> dict[str, Tensor]:

@@ -1,18 +1,24 @@
 """The run: an iterator of events that paints a picture on the way."""
 
 import dataclasses
+import functools
+import gc
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 
 import torch
 
-from impasto import backends, network, optimizers, resample, schedule
+from impasto import backends, layers, network, optimizers, planning, resample, schedule
+from impasto.backends import Precision
+from impasto.caching import Cache
+from impasto.descent import Descent
 from impasto.errors import DeviceError, DivergedError, UsageError
-from impasto.events import Event, Finished, ScaleStarted, Started, Stepped
+from impasto.events import Adapted, Event, Finished, ScaleStarted, Started, Stepped
 from impasto.network import VGG
 from impasto.objective import Evaluation, Objective
 from impasto.optimizers import Optimizer
 from impasto.picture import Picture
+from impasto.planning import Canvas, Plan
 from impasto.recipe import LBFGS, Recipe
 from impasto.scene import Scene
 from impasto.types import Image
@@ -26,18 +32,33 @@ class Run:
 
     Args:
         scene: the pictures, the recipe and the device.
+        others: further devices that share the tiles of a picture computed in tiles.
+        max_memory: bytes of the device's memory, or for the CPU of the process, to make do with; what is there if None.
+        precision: see `backends.dtype`.
 
     """
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        *,
+        others: Sequence[torch.device] = (),
+        max_memory: int | None = None,
+        precision: Precision = "auto",
+    ) -> None:
         self.recipe = scene.recipe
         self.device = scene.device
         self.scales = scene.scales
         self.notes = scene.notes  # what a person should know about the pictures that were read
         self._scene = scene
+        self._devices = (scene.device, *others)
+        self._limit = max_memory
+        self._precision = precision
+        self._dtype = backends.dtype(precision, scene.device)
         self._image: Image | None = None  # with its margin, on the device
         self._margin = 0
-        self._events = self._within_memory(self._paint())
+        self._done = 0  # steps of the present scale
+        self._events = self._paint()
 
     def __iter__(self) -> Iterator[Event]:
         """Return the events; they can be gone through once."""
@@ -47,16 +68,34 @@ class Run:
         """End the run; `picture` still gives what there is."""
         self._events.close()
 
+    @functools.cached_property
+    def plans(self) -> tuple[Plan, ...]:
+        """How each scale is computed, within the memory there is or what was asked to make do with.
+
+        Raises:
+            DeviceError: there is no way; the message says what size would fit.
+
+        """
+        limit = self._limit or backends.available_memory(self.device)
+        return tuple(planning.choose(self.recipe, self._canvas(index), limit) for index in range(len(self.scales)))
+
     @property
     def expected_memory(self) -> int | None:
         """Bytes of main memory the process will use at its peak; None on devices where this was not measured."""
+        return max(plan.memory for plan in self.plans) if self.device.type == "cpu" else None
+
+    @property
+    def expected_seconds(self) -> float | None:
+        """Seconds that the steps will take; None on devices where this was not measured."""
         if self.device.type != "cpu":
             return None
-        height, width = self._scene.canvas_size(self.scales[-1])
-        optimizer, steps = self.recipe.optimizer, self.scales[-1].steps
-        history = min(optimizer.history, steps) if isinstance(optimizer, LBFGS) else 2
-        # A pair of L-BFGS is two images of three float32 channels; Adam's two moments are about as much as one.
-        return round(_PROCESS_BYTES + height * width * (_BYTES_PER_PIXEL + 24 * history))
+        return sum(planning.seconds(self.recipe, self._canvas(index), plan) for index, plan in enumerate(self.plans))
+
+    def _canvas(self, index: int) -> Canvas:
+        scale = self.scales[index]
+        banded = self.device.type == "cpu" and layers.planar()
+        style = self._scene.style_pixels(scale)
+        return Canvas(*self._scene.canvas_size(scale), style, scale.steps, self._dtype.itemsize, banded)
 
     @property
     def begun(self) -> bool:
@@ -81,71 +120,102 @@ class Run:
             self._scene.content, pixels=image[0].contiguous().numpy(), alpha=alpha, source="memory", notes=()
         )
 
-    def _within_memory(self, events: Generator[Event, None, None]) -> Generator[Event, None, None]:
-        """Pass `events` on; where memory runs out, say so and what to do."""
-        scale = self.scales[0]
-        try:
-            for event in events:
-                if isinstance(event, ScaleStarted):
-                    scale = self.scales[event.scale]
-                yield event
-        except (RuntimeError, MemoryError) as error:
-            if not backends.is_out_of_memory(error):
-                raise
-            raise DeviceError(
-                f"not enough memory on {self.device} for {scale.width}x{scale.height}; "
-                f"choose a --size under {max(scale.height, scale.width)}, or another device"
-            ) from error
-
     def _paint(self) -> Generator[Event, None, None]:
         begun = time.perf_counter()
         yield Started(self.scales, str(self.device), self.recipe.digest)
-        vgg = load_network(self.recipe, self.device)
-        optimizer = optimizers.build(self.recipe.optimizer, projected=self.recipe.bounds == "projected")
-        for index, scale in enumerate(self.scales):
-            yield ScaleStarted(index, *scale)
-            photo, styles = self._scene.photo(scale), self._scene.style_images(scale)
-            objective = Objective(vgg, self.recipe, photo, styles)
-            if self._image is None:
-                image = self._scene.first_image(scale, photo, styles)
-            else:
-                image = self._scene.resized(self._image, *photo.shape[2:])
-                optimizer.restart(*photo.shape[2:])
-            # Together: a picture asked for between two events must not be cut by the other scale's margin.
-            self._image, self._margin = image, self._scene.margin(scale)
-            final = yield from self._descend(objective, optimizer, index, begun)
+        plans = self.plans
+        networks = [load_network(self.recipe, device, self._dtype) for device in self._devices]
+        optimizer = self._optimizer(plans[0])
+        final: Evaluation | None = None
+        exact = self._precision == "float32"
+        with backends.memory_kept(self.device), backends.arithmetic(self.device, exact=exact):
+            for index, scale in enumerate(self.scales):
+                yield ScaleStarted(index, *scale)
+                if index and plans[index].history != plans[index - 1].history:
+                    optimizer = self._optimizer(plans[index])
+                self._done = 0
+                final = yield from self._within_memory(index, networks, optimizer, begun)
+        assert final is not None
         steps = sum(scale.steps for scale in self.scales)
         yield Finished(final.loss, final.terms, steps, time.perf_counter() - begun)
+
+    def _optimizer(self, plan: Plan) -> Optimizer:
+        settings = self.recipe.optimizer
+        if isinstance(settings, LBFGS):
+            settings = dataclasses.replace(settings, history=max(1, plan.history))
+        return optimizers.build(settings, projected=self.recipe.bounds == "projected")
+
+    def _within_memory(
+        self, index: int, networks: list[VGG], optimizer: Optimizer, begun: float
+    ) -> Generator[Event, None, Evaluation]:
+        """Paint a scale; where memory runs out in spite of the plan, go on from there in a way that takes less."""
+        scale, plan = self.scales[index], self.plans[index]
+        while True:
+            try:
+                return (yield from self._scale(index, plan, networks, optimizer, begun))
+            except (RuntimeError, MemoryError) as error:
+                if not backends.is_out_of_memory(error):
+                    raise
+                smaller = planning.below(self.recipe, self._canvas(index), plan)
+                if smaller is None:
+                    raise DeviceError(
+                        f"not enough memory on {self.device} for {scale.width}x{scale.height}; "
+                        f"choose a --size under {max(scale.height, scale.width)}, or another device"
+                    ) from error
+                plan = smaller
+            # Only out here has the error let go of what was computed.
+            gc.collect()
+            optimizer = self._optimizer(plan)
+            yield Adapted(index, plan.tile, plan.history)
+
+    def _scale(
+        self, index: int, plan: Plan, networks: list[VGG], optimizer: Optimizer, begun: float
+    ) -> Generator[Event, None, Evaluation]:
+        scale = self.scales[index]
+        photo, styles = self._scene.photo(scale), self._scene.style_images(scale)
+        objective = Objective(networks, self.recipe, photo, styles, plan.tile)
+        if self._image is None:
+            image = self._scene.first_image(scale, photo, styles)
+        elif self._done == 0:
+            image = self._scene.resized(self._image, *photo.shape[2:])
+            optimizer.restart(*photo.shape[2:])
+        else:
+            image = self._image
+        # They have said what they had to say, and take memory.
+        del photo, styles
+        # Together: a picture asked for between two events must not be cut by the other scale's margin.
+        self._image, self._margin = image, self._scene.margin(scale)
+        del image
+        return (yield from self._descend(objective, optimizer, index, begun))
 
     def _descend(
         self, objective: Objective, optimizer: Optimizer, index: int, begun: float
     ) -> Generator[Event, None, Evaluation]:
         """Go down from `self._image`, leave there the best image of the scale, and return what it was worth."""
         assert self._image is not None
-        start = image = best = self._image
+        # A free image may be worth less clipped than what it started from; a projected one is never above its start.
+        start = self._image if self.recipe.bounds == "free" else None
         first: Evaluation | None = None
-        lowest: Evaluation | None = None
-        known: Evaluation | None = None
-        failures = 0
         steps = self.scales[index].steps
-        for step in range(1, steps + 1):
-            evaluation = known or objective.evaluate(image)
-            if not evaluation.finite:
-                failures += 1
-                if failures > _RETRIES:
-                    raise _diverged(failures)
-                optimizer.slow_down()
-                image, known = best, None
-                continue
-            first = first or evaluation
-            if lowest is None or evaluation.loss < lowest.loss:
-                best, lowest = image, evaluation
-            self._image = image
-            yield Stepped(index, step, steps, evaluation.loss, evaluation.terms, time.perf_counter() - begun)
-            image, known = optimizer.step(image, evaluation, objective.evaluate)
-        shown = optimizer.result(image)
-        contenders = [(shown, known if shown is image else None), (best, lowest), (start, first)]
-        settled = [_clipped(objective, *contender) for contender in contenders if contender[1] or contender[0] is shown]
+        failures = 0
+        while True:
+            descent = Descent(objective, optimizer, self._image, steps - self._done)
+            for found in descent.go(backends.burst(self.device)):
+                self._image = descent.image
+                if found is None:
+                    break
+                self._done += 1
+                first = first or found
+                yield Stepped(index, self._done, steps, found.loss, found.terms, time.perf_counter() - begun)
+            else:
+                break
+            failures += 1
+            if failures > _RETRIES:
+                raise _diverged(failures)
+            optimizer.slow_down()
+            self._image = descent.best
+        contenders = [descent.after(), (descent.best, descent.lowest), (start, first)]
+        settled = [_clipped(objective, image, known) for image, known in contenders if image is not None]
         finite = [(picture, worth) for picture, worth in settled if worth.finite]
         if not finite:
             raise _diverged(failures)
@@ -174,24 +244,27 @@ def evaluate(scene: Scene) -> Evaluation:
     return objective.evaluate(scene.on_canvas(start, scale), gradient=False)
 
 
-def load_network(recipe: Recipe, device: torch.device) -> VGG:
-    """Return the network that `recipe` asks for.
+def load_network(recipe: Recipe, device: torch.device, dtype: torch.dtype = torch.float32) -> VGG:
+    """Return the network that `recipe` asks for; the last ones used are kept for the next run.
 
     Raises:
         WeightsError: its weights are missing or damaged.
 
     """
-    vgg = network.load(recipe.network, pooling=recipe.pooling, padding=recipe.padding, activity=recipe.activity)
-    return vgg.to(device)
+    key = (recipe.network, recipe.pooling, recipe.padding, recipe.activity, device, dtype)
+    return _NETWORKS.get(key, lambda: _loaded(recipe).to(device, dtype))
+
+
+def _loaded(recipe: Recipe) -> VGG:
+    return network.load(recipe.network, pooling=recipe.pooling, padding=recipe.padding, activity=recipe.activity)
+
+
+# Each takes some 120 MB.
+_NETWORKS: Cache[VGG] = Cache(2)
 
 
 # Ours: enough to get past a chance overflow, few enough to end soon.
 _RETRIES = 5
-
-
-# Measured by scripts/bench: the default recipe's peak at 256, 512 and 1024 px, fitted; within 10 % of each.
-_PROCESS_BYTES = 400e6
-_BYTES_PER_PIXEL = 2960
 
 
 def _clipped(objective: Objective, image: Image, known: Evaluation | None) -> tuple[Image, Evaluation]:

@@ -66,6 +66,14 @@ class Scene:
         """Return `image` at another size; one that tiles still does."""
         return resample.resize(image, height, width, wraps=self.recipe.padding == "circular")
 
+    def style_pixels(self, scale: Scale) -> int:
+        """Return the number of pixels of the largest style picture at `scale`."""
+        final = self.scales[-1]
+        sizes = (
+            schedule.style_size(picture.height, picture.width, scale, final, self.recipe) for picture, _ in self.styles
+        )
+        return max((height * width for height, width in sizes), default=0)
+
     def style_images(self, scale: Scale) -> list[tuple[Image, float]]:
         """Return the style pictures and their weights."""
         final = self.scales[-1]

@@ -27,6 +27,12 @@ def features(seed: int, channels: int = 4, height: int = 5, width: int = 7) -> t
     return torch.einsum("ij,bjhw->bihw", mixing, raw).relu() + 0.1
 
 
+def content(loss: losses.Content, image: torch.Tensor, photo: torch.Tensor) -> torch.Tensor:
+    """The loss of the image's features, all positions at once."""
+    target = loss.target(photo)
+    return loss.value(loss.statistic(image, loss.matched(target), target), target)
+
+
 def two_by_two() -> tuple[torch.Tensor, torch.Tensor]:
     """Two channels, two positions: small enough for a pencil."""
     image = torch.tensor([[[[1.0, 2.0]], [[0.0, 1.0]]]], dtype=torch.float64)
@@ -41,7 +47,7 @@ def two_by_two() -> tuple[torch.Tensor, torch.Tensor]:
 def test_content_by_hand(form: str, expected: float) -> None:
     image, target = two_by_two()
     loss = losses.build(terms.Content(form=form))
-    assert loss.value(image, loss.target(target)).item() == pytest.approx(expected)
+    assert content(loss, image, target).item() == pytest.approx(expected)
 
 
 def test_content_normalized_is_twice_one_minus_the_correlation() -> None:
@@ -50,11 +56,11 @@ def test_content_normalized_is_twice_one_minus_the_correlation() -> None:
         np.corrcoef(a.flatten().numpy(), b.flatten().numpy())[0, 1] for a, b in zip(image[0], photo[0], strict=True)
     ]
     loss = losses.build(terms.Content(form="normalized"))
-    found = loss.value(image, loss.target(photo)).item()
+    found = content(loss, image, photo).item()
     assert found == pytest.approx(2 * (1 - np.mean(correlations)), rel=1e-4)
     # How loudly each channel speaks, and from what level, is left to the style.
     scale, shift = torch.rand(1, 4, 1, 1, dtype=torch.float64) + 0.5, torch.rand(1, 4, 1, 1, dtype=torch.float64)
-    assert loss.value(scale * image + shift, loss.target(photo)).item() == pytest.approx(found, rel=1e-4)
+    assert content(loss, scale * image + shift, photo).item() == pytest.approx(found, rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -125,8 +131,7 @@ def test_style_gradients_are_exact(spec: terms.Loss) -> None:
 @pytest.mark.parametrize("spec", CONTENT)
 def test_content_gradients_are_exact(spec: terms.Loss) -> None:
     loss = losses.build(spec)
-    target = loss.target(features(2))
-    assert torch.autograd.gradcheck(lambda x: loss.value(x, target), features(1).requires_grad_())
+    assert torch.autograd.gradcheck(lambda x: content(loss, x, features(2)), features(1).requires_grad_())
 
 
 @pytest.mark.parametrize("form", ["squared", "absolute"])
@@ -148,8 +153,8 @@ def test_style_loss_is_zero_at_its_target_and_positive_elsewhere(spec: terms.Los
 @pytest.mark.parametrize("spec", CONTENT)
 def test_content_loss_is_zero_at_its_target_and_positive_elsewhere(spec: terms.Loss) -> None:
     loss = losses.build(spec)
-    assert loss.value(features(2), loss.target(features(2))).item() == 0
-    assert loss.value(features(2).flip(3), loss.target(features(2))).item() > 1e-3
+    assert content(loss, features(2), features(2)).item() == pytest.approx(0, abs=1e-14)
+    assert content(loss, features(2).flip(3), features(2)).item() > 1e-3
 
 
 @pytest.mark.parametrize("spec", STYLE)
@@ -184,13 +189,55 @@ def test_moments_of_tiles_give_the_loss_of_the_whole(spec: terms.Loss) -> None:
 
 
 @pytest.mark.parametrize("spec", CONTENT)
+def test_statistics_of_tiles_give_the_loss_of_the_whole(spec: terms.Loss) -> None:
+    loss = losses.build(spec)
+    whole, target = features(1, height=7, width=9), loss.target(features(2, height=7, width=9))
+    together = sum(
+        loss.statistic(whole[:, :, rows, columns], loss.matched(target)[:, :, rows, columns], target)
+        for rows in (slice(0, 3), slice(3, 7))
+        for columns in (slice(0, 5), slice(5, 9))
+    )
+    expected = content(loss, whole, features(2, height=7, width=9)).item()
+    assert loss.value(together, target).item() == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("form", ["literal", "mean", "relative", "normalized"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_never_reaches_a_sum_of_squares(form: str, dtype: torch.dtype) -> None:
+    # Of each, 300^2 is more than the largest float16.
+    image, photo = 300 * features(1).to(dtype), 300 * features(2).to(dtype)
+    loss = losses.build(terms.Content(form=form))
+    found, expected = content(loss, image, photo), content(loss, image.float(), photo.float())
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("spread", [1.0, 0.1, 0.01])
+def test_content_normalized_keeps_its_digits_in_float32(spread: float) -> None:
+    # Channels that vary little around a high level, and an image near the photo: the sums are large, their
+    # differences small.
+    generator = torch.Generator().manual_seed(0)
+    photo, change = torch.randn(2, 1, 4, 64, 64, generator=generator, dtype=torch.float64)
+    photo, image = 1 + spread * photo, 1 + spread * (photo + 0.01 * change)
+    loss = losses.build(terms.Content(form="normalized"))
+    results = []
+    for dtype in (torch.float32, torch.float64):
+        x = image.to(dtype).requires_grad_()
+        value = content(loss, x, photo.to(dtype))
+        results.append((value.item(), torch.autograd.grad(value, x)[0].double()))
+    (found, slope), (expected, expected_slope) = results
+    assert found == pytest.approx(expected, rel=1e-2)
+    assert float((slope - expected_slope).norm()) < 1e-2 * float(expected_slope.norm())
+
+
+@pytest.mark.parametrize("spec", CONTENT)
 @pytest.mark.parametrize("level", [0.0, 0.5])
 def test_a_photo_of_one_colour_gives_finite_values_and_gradients(spec: terms.Loss, level: float) -> None:
     loss = losses.build(spec)
     flat = torch.full((1, 4, 5, 7), level)
     for start, photo in ((features(1).float(), flat), (flat, flat), (flat, features(1).float())):
         image = start.clone().requires_grad_()
-        value = loss.value(image, loss.target(photo))
+        value = content(loss, image, photo)
         value.backward()
         assert value.isfinite()
         assert image.grad is not None

@@ -160,7 +160,7 @@ def style(size: int = 24, seed: int = 0, pooling: str = "average") -> Problem:
         waves = [np.sin(generator.uniform(-frequency, frequency, 2) @ [x.ravel(), y.ravel()] + c) for c in range(3)]
         pictures.append(0.5 + 0.4 * np.stack(waves).reshape(1, 3, size, size))
     photo, painting = (torch.from_numpy(picture) for picture in pictures)
-    network = VGG(SMALL_LAYERS, small_tensors(SMALL_LAYERS), [0.5, 0.4, 0.3], pooling=pooling).double()
+    network = VGG(SMALL_LAYERS, small_tensors(SMALL_LAYERS), [0.5, 0.4, 0.3], pooling=pooling).to(dtype=torch.float64)
     # Ours: with 1e-3 on the literal content the two terms end of the same order.
     recipe = Recipe(content_weight=1e-3, terms=Content("relu4_1", "literal") + Gram(form="literal"))
     objective = Objective(network, recipe, photo, [(painting, 1.0)])

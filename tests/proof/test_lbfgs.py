@@ -22,7 +22,7 @@ def descend(problem: Problem, evaluations: int, line_search: str, *, bounded: bo
     def evaluate(image: torch.Tensor) -> Evaluation:
         loss, slope = problem.evaluate(image)
         lowest.append(min(loss, lowest[-1] if lowest else loss))
-        return Evaluation(loss, {}, slope)
+        return Evaluation((), torch.tensor([loss], dtype=torch.float64), slope)
 
     image, known = problem.image(problem.start), None
     while len(lowest) < evaluations:

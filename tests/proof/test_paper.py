@@ -67,7 +67,7 @@ def pair(convolutions: tuple[architecture.Convolution, ...], pooling: str) -> tu
         Convolution(c.rectified, *(tensors[f"{c.name}.{kind}"].double().numpy() for kind in ("weight", "bias")))
         for c in convolutions
     ]
-    return VGG(convolutions, tensors, MEAN, pooling=pooling), PlainVGG(plain, np.float64(np.float32(MEAN)), pooling)
+    return VGG(convolutions, tensors, MEAN, pooling=pooling), PlainVGG(plain, np.array(MEAN), pooling)
 
 
 def embedded(pooling: str) -> tuple[VGG, PlainVGG]:
@@ -79,7 +79,8 @@ def embedded(pooling: str) -> tuple[VGG, PlainVGG]:
         for c in spec.convolutions
         if c.name <= "conv5_2"
     ]
-    return network.load("vgg16", pooling=pooling).double(), PlainVGG(layers, np.array(spec.mean_bgr), pooling)
+    plain = PlainVGG(layers, np.array(spec.mean_bgr), pooling)
+    return network.load("vgg16", pooling=pooling).to(dtype=torch.float64), plain
 
 
 def caffe(picture: Array) -> Array:
@@ -124,7 +125,7 @@ def test_total_and_gradient_are_the_papers(
     expected = plain.loss(x, parts)
     for dtype, bound in ((torch.float32, 1e-4), (torch.float64, 1e-10)):
         painting = [(tensor(a, dtype), 1.0)]
-        objective = Objective(vgg.to(dtype), literal(content, style), tensor(p, dtype), painting)
+        objective = Objective(vgg.to(dtype=dtype), literal(content, style), tensor(p, dtype), painting)
         check(objective, tensor(x, dtype), expected, bound)
 
 
@@ -159,7 +160,7 @@ def test_per_position_is_equation_4_to_rounding(layer: str, size: tuple[int, int
     expected = paper.style_loss(plain.forward(x)[0][layer], plain.forward(a)[0][layer])
     recipe = Recipe(terms=Gram({layer: 1.0}, "literal"))
     pictures = [tensor(picture, torch.float64) for picture in (x, a)]
-    objective = Objective(vgg.double(), recipe, pictures[0], [(pictures[1], 1.0)])
+    objective = Objective(vgg.to(dtype=torch.float64), recipe, pictures[0], [(pictures[1], 1.0)])
     assert objective.evaluate(pictures[0], gradient=False).loss == pytest.approx(expected, rel=1e-12, abs=0)
 
 
@@ -168,12 +169,18 @@ def test_equations_2_and_6_are_the_slopes_at_the_layer() -> None:
     generator = np.random.default_rng(0)
     response, photo, painting = generator.normal(size=(3, 5, 6, 7))
     f, p, a = (np.maximum(z, 0) for z in (response, photo, painting))
-    for loss, statistic, target, slope in (
-        (losses.build(Content(form="literal")), lambda z: z, p, paper.content_slope(f, p)),
-        (losses.build(Gram(form="literal")), moments, a, paper.style_slope(f, a)),
+    content, style = losses.build(Content(form="literal")), losses.build(Gram(form="literal"))
+    photo, painting = (torch.from_numpy(target)[None] for target in (p, a))
+    matched = content.target(photo)
+    for value, slope in (
+        (
+            lambda z: content.value(content.statistic(z, content.matched(matched), matched), matched),
+            paper.content_slope(f, p),
+        ),
+        (lambda z: style.value(moments(z), style.target(moments(painting))), paper.style_slope(f, a)),
     ):
         z = torch.from_numpy(response)[None].requires_grad_()
-        loss.value(statistic(z.relu()), loss.target(statistic(torch.from_numpy(target)[None]))).backward()
+        value(z.relu()).backward()
         assert (slope == 0).mean() == pytest.approx(0.5, abs=0.1)
         np.testing.assert_allclose(z.grad[0].numpy(), slope, rtol=1e-12, atol=1e-12 * np.abs(slope).max())
 
@@ -226,7 +233,7 @@ def test_gradient_of_the_whole_objective_is_that_of_its_value(pooling: str, smal
     # With weights that give the three terms gradients of one size.
     recipe = Recipe(terms=Content("relu4_1", "literal") + 500 * Gram(form="literal") + 1e-6 * Smoothness("sum"))
     x, p, a = (tensor(image(seed, 8, 9), torch.float64) for seed in (1, 2, 3))
-    objective = Objective(small_network(pooling=pooling).double(), recipe, p, [(a, 1.0)])
+    objective = Objective(small_network(pooling=pooling).to(dtype=torch.float64), recipe, p, [(a, 1.0)])
     gradient = objective.evaluate(x).gradient
     assert gradient is not None
     size = float(gradient.abs().max())
@@ -267,7 +274,7 @@ def test_neural_style_total_is_its_own(variation_weight: float, size: tuple[int,
     per_layer = {layer: 1 / n**2 for layer, n in channels.items()}
     terms = 5 * Content("relu4_2", "mean") + 100 * Gram(per_layer, "mean") + variation_weight * Smoothness("sum")
     photo, painting, start = (tensor(picture, torch.float64) for picture in (p, a, x))
-    objective = Objective(vgg.double(), Recipe(terms=terms), photo, [(painting, 1.0)])
+    objective = Objective(vgg.to(dtype=torch.float64), Recipe(terms=terms), photo, [(painting, 1.0)])
     value, slope = plain.loss(x, paper.neural_style_parts(plain, p, a))
     variation, variation_slope = paper.total_variation(x)
     # neural_style.py: -tv_weight 1e-3
@@ -286,5 +293,5 @@ def test_keras_total_is_its_own(size: tuple[int, int], pooling: str) -> None:
     per_layer = {layer: (m / (size[0] * size[1])) ** 2 / 5 for layer, m in positions.items()}
     terms = 8e-4 * Content("relu5_2", "literal") + 0.8 * Gram(per_layer, "literal")
     photo, painting, start = (tensor(picture, torch.float64) for picture in (p, a, x))
-    objective = Objective(vgg.double(), Recipe(terms=terms), photo, [(painting, 1.0)])
+    objective = Objective(vgg.to(dtype=torch.float64), Recipe(terms=terms), photo, [(painting, 1.0)])
     check(objective, start, plain.loss(x, paper.keras_parts(plain, p, a)), 1e-10)

@@ -1,5 +1,6 @@
 """What every command that paints has in common: where the picture goes, what is shown, how it is interrupted."""
 
+import dataclasses
 import glob
 import os
 import signal
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar
 
 import click
 
+from impasto import sizes
 from impasto.cli import progress
 from impasto.errors import ImpastoError, OutputError, PictureError, UsageError
 from impasto.events import Stepped
@@ -21,6 +23,7 @@ from impasto.messages import shown
 from impasto.picture import Picture, PictureSource, check_output
 
 if TYPE_CHECKING:
+    from impasto.job import Job
     from impasto.run import Run
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -107,14 +110,35 @@ def device_option(function: F) -> F:
     return _DEVICE(function)
 
 
+def _memory(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    return None if value is None else sizes.parsed(value)
+
+
 _DEVICE = click.option(
-    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute."
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="auto|cpu|cuda|cuda:N|mps",
+    help="Where to compute; several with commas between them share the tiles of a large picture.",
 )
 _OPTIONS = (
     click.option(
         "-o", "--output", metavar="OUT", help="Where the picture goes; its ending is the format, - is stdout."
     ),
     _DEVICE,
+    click.option(
+        "--max-memory",
+        callback=_memory,
+        metavar="SIZE",
+        help="Memory to make do with, such as 3GB: of the process, or of the GPU [default: what is free].",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(["auto", "float32", "bfloat16"]),
+        default="auto",
+        show_default=True,
+        help="Of the network's features; auto is bfloat16 where a GPU has it.",
+    ),
     click.option(
         "--bits", type=click.Choice(["8", "16"]), default="8", show_default=True, help="Depth of PNG and TIFF."
     ),
@@ -157,8 +181,9 @@ def quiet_threads() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def finish(run: "Run", output: Output, given: dict[str, Any]) -> None:
-    """Do what is asked for with a run: paint it, or say what would be done."""
+def finish(job: "Job", output: Output, given: dict[str, Any]) -> None:
+    """Do what is asked for with a job, on the device and with the memory asked for: paint it, or say what would be."""
+    run = dataclasses.replace(job, **{name: given[name] for name in ("device", "max_memory", "precision")}).start()
     if given["dry_run"]:
         click.echo(plan(run, output))
         return
@@ -206,13 +231,16 @@ def _where(output: Output) -> str:
 
 def plan(run: "Run", output: Output) -> str:
     """Return what would be done, a line for each fact."""
-    memory = run.expected_memory
+    memory, seconds = run.expected_memory, run.expected_seconds
+    largest = run.plans[-1]
     return "\n".join(
         [
             f"recipe  {run.recipe.name}, digest {run.recipe.digest[:12]}",
             f"scales  {progress.sizes(run.scales)}",
             f"device  {run.device}",
-            f"memory  about {memory / 2**30:.1f} GiB" if memory else "memory  not known for this device",
+            f"memory  about {memory / 1e9:.1f} GB" if memory else "memory  not known for this device",
+            f"time    about {progress.duration(seconds)}" if seconds else "time    not known for this device",
+            f"tiles   {progress.tiles(largest.tile)}",
             f"output  {_where(output)}",
         ]
     )

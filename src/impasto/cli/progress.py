@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from impasto.events import Event, Finished, ScaleStarted, Started, Stepped
+from impasto.events import Adapted, Event, Finished, ScaleStarted, Started, Stepped
 from impasto.schedule import Scale
 
 
@@ -81,6 +81,8 @@ class PlainLines(Listener):
             self._work = Work(event.scales)
             click.echo(f"painting on {event.device}: {sizes(event.scales)}", err=True)
             self._next = time.monotonic() + self.INTERVAL
+        elif isinstance(event, Adapted):
+            click.echo(adapted(event), err=True)
         elif isinstance(event, Stepped) and time.monotonic() >= self._next:
             part = self._work.done(event)
             left = event.seconds * (1 - part) / part if part else 0
@@ -123,6 +125,8 @@ class Bar(Listener):
             self._work = Work(event.scales)
         elif isinstance(event, ScaleStarted):
             self._progress.update(self._task, size=f"{event.width}x{event.height}")
+        elif isinstance(event, Adapted):
+            self._progress.console.print(adapted(event), highlight=False)
         elif isinstance(event, Stepped):
             self._progress.update(
                 self._task,
@@ -155,6 +159,23 @@ class Work:
 def sizes(scales: tuple[Scale, ...]) -> str:
     """Return the scales in words: `128x96 (35 steps), 256x192 (20 steps)`."""
     return ", ".join(f"{scale.width}x{scale.height} ({scale.steps} steps)" for scale in scales)
+
+
+def adapted(event: Adapted) -> str:
+    """Return what is said where memory ran out."""
+    return f"memory ran out; going on with tiles: {tiles(event.tile)}, history {event.history}"
+
+
+def tiles(side: int | None) -> str:
+    """Return in words how the picture is computed."""
+    return "none: the whole at once" if side is None else f"of {side} px"
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in the unit a person would choose: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def listener(*, quiet: bool, as_json: bool, terminal: bool) -> Listener:

@@ -35,4 +35,4 @@ def reconstruct(image: str, layers: tuple[str, ...], **given: Any) -> None:
     painting.quiet_threads()
     from impasto.job import Job  # imports torch: only now that the request is known to be sound
 
-    painting.finish(Job(painting.source(image), [], recipe, device=given["device"]).start(), output, given)
+    painting.finish(Job(painting.source(image), [], recipe), output, given)

@@ -30,8 +30,8 @@ def stylize(content: str, styles: tuple[str, ...], **given: Any) -> None:
     from impasto.job import Job  # imports torch: only now that the request is known to be sound
 
     sources = [painting.source(style) for style in styles]
-    job = Job(painting.source(content), sources, recipe, given["weights"], start, given["device"])
-    painting.finish(job.start(), output, given)
+    job = Job(painting.source(content), sources, recipe, given["weights"], start)
+    painting.finish(job, output, given)
 
 
 def _init(recipe: Recipe, init: str | None) -> tuple[Recipe, str | None]:

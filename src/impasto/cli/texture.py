@@ -55,6 +55,5 @@ def texture(styles: tuple[str, ...], size: tuple[int, int], layers: str | None, 
         names,
         seamless=given["seamless"],
         weights=given["weights"],
-        device=given["device"],
     )
-    painting.finish(job.start(), output, given)
+    painting.finish(job, output, given)

@@ -1,11 +1,13 @@
 """The three kinds of losses, by what they ask of an image.
 
 A loss is a statistic and a distance. What the statistic is decides how the loss behaves under tiling: a sum over
-positions adds up tile by tile; a distance of moments needs the moments of all tiles first and is then exact too.
+positions or of moments adds up tile by tile, and the distance of the sum is exact.
 """
 
 from abc import ABC, abstractmethod
 from typing import Generic, TypeVar
+
+from torch import Tensor
 
 from impasto.moments import Moments
 from impasto.types import Features, Image, Scalar
@@ -21,8 +23,16 @@ class PositionLoss(ABC, Generic[Target]):
         """Return what the loss needs to know of the features to be matched."""
 
     @abstractmethod
-    def value(self, features: Features, target: Target) -> Scalar:
-        """Return the loss of `features` at one layer."""
+    def matched(self, target: Target) -> Features:
+        """Return the features that `target` holds, position by position."""
+
+    @abstractmethod
+    def statistic(self, features: Features, matched: Features, target: Target) -> Tensor:
+        """Return sums over the positions of `features`, all or some, and of what is `matched` there; they add up."""
+
+    @abstractmethod
+    def value(self, statistic: Tensor, target: Target) -> Scalar:
+        """Return the loss at one layer, from the statistic of all positions."""
 
 
 class MomentLoss(ABC, Generic[Target]):

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from impasto import terms
@@ -14,7 +15,9 @@ class ContentTarget(NamedTuple):
 
     features: Features
     scale: float
-    floor: Tensor | None  # None where channels are compared as they are
+    floor: Tensor | None = None  # None where channels are compared as they are
+    mean: Tensor | None = None  # (B, C, 1, 1) of the photo's channels
+    energy: Tensor | None = None  # (B, C) sum of the squares of normalized features
 
 
 class Content(PositionLoss[ContentTarget]):
@@ -25,23 +28,49 @@ class Content(PositionLoss[ContentTarget]):
 
     def target(self, features: Features) -> ContentTarget:
         """Return the photo's features and the scale of the chosen form."""
+        features = features.to(torch.promote_types(features.dtype, torch.float32))
         match self.form:
             case "literal":
-                return ContentTarget(features, 0.5, None)
+                return ContentTarget(features, 0.5)
             case "mean":
-                return ContentTarget(features, 1 / features.numel(), None)
+                return ContentTarget(features, 1 / features.numel())
             case "relative":
                 energy = features.square().sum().item()
-                return ContentTarget(features, 1 / max(energy, _TINY), None)
+                return ContentTarget(features, 1 / max(energy, _TINY))
             case "normalized":
                 floor = (_SPREAD_FLOOR * features.square().mean()).clamp(min=_TINY)
-                return ContentTarget(_normalized(features, floor), 1 / features.numel(), floor)
+                normalized = _normalized(features, floor)
+                energy = normalized.square().sum((2, 3))
+                mean = features.mean((2, 3), keepdim=True)
+                return ContentTarget(normalized, 1 / features.numel(), floor, mean, energy)
 
-    def value(self, features: Features, target: ContentTarget) -> Scalar:
+    def matched(self, target: ContentTarget) -> Features:
+        """Return the photo's features."""
+        return target.features
+
+    def statistic(self, features: Features, matched: Features, target: ContentTarget) -> Tensor:
+        """Return the sum of squared differences; normalized, (3, B, C) sums of what they follow from."""
+        features = features.to(torch.promote_types(features.dtype, torch.float32))
+        matched = matched.to(features.dtype)
+        if target.mean is None:
+            return (features - matched).square().sum()
+        # From the photo's mean, which is near: sums from 0 lose the digits of a loud channel that hardly varies.
+        away = features - target.mean.to(features.device)
+        return torch.stack([away.sum((2, 3)), away.square().sum((2, 3)), (away * matched).sum((2, 3))])
+
+    def value(self, statistic: Tensor, target: ContentTarget) -> Scalar:
         """Return the scaled sum of squared differences, over the whole batch."""
-        if target.floor is not None:
-            features = _normalized(features, target.floor)
-        return (features - target.features).square().sum() * target.scale
+        if target.floor is None or target.energy is None:
+            return statistic * target.scale
+        # With n = (f - mean) / deviation and t the photo's, whose mean is 0: sum n^2 - 2 sum n t + sum t^2. Here f is
+        # counted from the photo's mean, which changes neither.
+        count = target.features.shape[2] * target.features.shape[3]
+        total, squares, products = statistic
+        mean = total / count
+        variance = (squares / count - mean.square()).clamp(min=0)
+        inverse = (variance + target.floor).rsqrt()
+        own = count * variance * inverse.square()
+        return (own - 2 * products * inverse + target.energy).sum() * target.scale
 
 
 def _normalized(features: Features, floor: Tensor) -> Features:

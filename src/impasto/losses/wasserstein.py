@@ -50,7 +50,11 @@ class Wasserstein(MomentLoss[WassersteinTarget]):
         symmetric = (product + product.mT) / 2
         # Metal has no eigenvalues.
         on_cpu = symmetric.cpu() if symmetric.device.type == "mps" else symmetric
-        eigenvalues = torch.linalg.eigvalsh(on_cpu).to(symmetric.device)
+        try:
+            eigenvalues = torch.linalg.eigvalsh(on_cpu).to(symmetric.device)
+        except torch.linalg.LinAlgError:
+            # Of what is no number there are none; the loss then is none either, as with every other loss.
+            eigenvalues = symmetric.diagonal(dim1=1, dim2=2) * float("nan")
         floor = (target.ridge**2)[:, None]
         overlap = torch.maximum(eigenvalues, floor).sqrt().sum(1)
         shift = (moments.mean - target.mean).square().sum(1)

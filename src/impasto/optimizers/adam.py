@@ -19,70 +19,69 @@ class Adam(Optimizer):
         self._settings = settings
         self._projected = projected
         self._damping = 1.0
-        self._forget()
+        self._known: State = {}
 
-    def _forget(self) -> None:
-        self._count = 0
-        self._mean: Tensor | None = None
-        self._square: Tensor | None = None
-        self._forget_average()
-
-    def _forget_average(self) -> None:
-        self._averaged = 0
-        self._average: Tensor | None = None
+    @property
+    def capturable(self) -> bool:
+        """Every step is the same operations."""
+        return True
 
     def step(self, image: Image, evaluation: Evaluation, evaluate: Evaluate) -> tuple[Image, Evaluation | None]:
         """Return the image after a step."""
         del evaluate
-        gradient = evaluation.slope
-        beta1, beta2 = self._settings.beta1, self._settings.beta2
-        if self._mean is None or self._square is None:
-            self._mean, self._square = torch.zeros_like(image), torch.zeros_like(image)
+        gradient, settings, known = evaluation.slope, self._settings, self._known
+        if "count" not in known:
+            # float64 on the device: powers of it are taken. Metal has none.
+            wide = torch.float32 if image.device.type == "mps" else torch.float64
+            known |= {"count": image.new_zeros((), dtype=wide)}
+            known |= {"mean": torch.zeros_like(image), "square": torch.zeros_like(image)}
+        if "average" not in known:
+            known |= {"averaged": torch.zeros_like(known["count"]), "average": torch.zeros_like(image)}
+        count = known["count"]
         # Keras' ExponentialDecay: the first step has the full rate.
-        decay = self._settings.decay ** (self._count / self._settings.decay_steps)
-        self._count += 1
-        self._mean.lerp_(gradient, 1 - beta1)
-        self._square.lerp_(gradient.square(), 1 - beta2)
-        mean = self._mean / (1 - beta1**self._count)
+        rate = self._damping * settings.learning_rate * settings.decay ** (count / settings.decay_steps)
+        count += 1
+        known["mean"].lerp_(gradient, 1 - settings.beta1)
+        known["square"].lerp_(gradient.square(), 1 - settings.beta2)
+        mean = known["mean"] * (rate / (1 - settings.beta1**count)).to(image.dtype)
         # Kingma and Ba's epsilon is 1e-8; gradients of relative losses are as small themselves, hence smaller here.
-        scale = (self._square / (1 - beta2**self._count)).sqrt().add_(1e-12)
-        image = image - self._damping * self._settings.learning_rate * decay * mean / scale
+        scale = (known["square"] / (1 - settings.beta2**count).to(image.dtype)).sqrt_().add_(1e-12)
+        image = image - mean / scale
         if self._projected:
             image = image.clamp_(0, 1)
-        if self._average is None:
-            self._average = torch.zeros_like(image)
-        self._averaged += 1
-        self._average.lerp_(image, 1 - self._settings.average)
+        known["averaged"] += 1
+        known["average"].lerp_(image, 1 - settings.average)
         return image, None
 
     def result(self, image: Image) -> Image:
         """Return the running mean of this scale's images, its start's bias removed."""
-        if self._average is None:
+        if "average" not in self._known:
             return image
-        return self._average / (1 - self._settings.average**self._averaged)
+        bias = 1 - self._settings.average ** self._known["averaged"]
+        return self._known["average"] / bias.to(image.dtype)
 
     def restart(self, height: int, width: int) -> None:
         """Carry the running means of the gradient over (crowsonkb); begin the average of the images anew."""
-        if self._mean is not None and self._square is not None:
-            self._mean = interpolate(self._mean, height, width, "bilinear")
-            self._square = interpolate(self._square, height, width, "bilinear").clamp_(min=0)
-        self._forget_average()
+        known = self._known
+        if "count" not in known:
+            return
+        self._known = {
+            "count": known["count"],
+            "mean": interpolate(known["mean"], height, width, "bilinear"),
+            "square": interpolate(known["square"], height, width, "bilinear").clamp_(min=0),
+        }
 
     def slow_down(self) -> None:
         """Take steps of half the size, without memory."""
         self._damping /= 2
-        self._forget()
+        self._known = {}
 
     def state(self) -> State:
         """Return the running means and the counts."""
-        counts = torch.tensor([self._damping, self._count, self._averaged], dtype=torch.float64)
-        tensors = {"mean": self._mean, "square": self._square, "average": self._average}
-        return {"counts": counts} | {name: value.clone() for name, value in tensors.items() if value is not None}
+        damping = torch.tensor(self._damping, dtype=torch.float64)
+        return {"damping": damping} | {name: value.clone() for name, value in self._known.items()}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Take over what `state` returned."""
-        self._damping, count, averaged = state["counts"].tolist()
-        self._count, self._averaged = int(count), int(averaged)
-        copies = {name: value.clone() for name, value in state.items()}
-        self._mean, self._square = copies.get("mean"), copies.get("square")
-        self._average = copies.get("average")
+        self._damping = state["damping"].item()
+        self._known = {name: value.clone() for name, value in state.items() if name != "damping"}

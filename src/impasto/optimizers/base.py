@@ -15,6 +15,11 @@ State = dict[str, Tensor]
 class Optimizer(ABC):
     """Makes the next image of an image and what the objective says of it, and remembers what it learnt on the way."""
 
+    @property
+    @abstractmethod
+    def capturable(self) -> bool:
+        """Whether a step, after the first, is the same operations on the same tensors: fit for a CUDA graph."""
+
     @abstractmethod
     def step(self, image: Image, evaluation: Evaluation, evaluate: Evaluate) -> tuple[Image, Evaluation | None]:
         """Return the next image.

@@ -1,6 +1,5 @@
 """L-BFGS, free or projected onto [0, 1], with a bounded step or a line search."""
 
-import math
 from collections.abc import Mapping
 
 import torch
@@ -25,80 +24,75 @@ class LBFGS(Optimizer):
     def __init__(self, settings: recipe.LBFGS, *, projected: bool = True) -> None:
         self._settings = settings
         self._projected = projected
-        self._memory = Memory(settings.history)
         self._damping = 1.0
-        self._forget()
+        self._known: _Known | None = None
 
-    def _forget(self) -> None:
-        self._memory.clear()
-        self._caution = 1.0  # part of a step that is taken
-        self._rises = 0  # steps above the start since the last new best image
-        self._unit: float | None = None
-        self._ceiling: float | None = None  # the loss of the first image
-        self._lowest = float("inf")
-        self._best: Tensor | None = None
-        self._last: tuple[Tensor, Tensor] | None = None
+    @property
+    def capturable(self) -> bool:
+        """A line search looks at numbers before it goes on."""
+        return self._settings.line_search == "none"
 
     def step(self, image: Image, evaluation: Evaluation, evaluate: Evaluate) -> tuple[Image, Evaluation | None]:
         """Return the image after a quasi-Newton step, or the best one so far where the last step led above the start.
 
         The first step goes along the gradient, as far as `first_step` says, whatever the unit of the loss.
         """
-        flat, slope = image.flatten(), self._scaled(evaluation)
-        learnt = self._last is not None and self._memory.learn(flat - self._last[0], slope - self._last[1])
-        self._last = flat, slope
-        if self._ceiling is None:
-            self._ceiling = evaluation.loss
-        if evaluation.loss > self._ceiling and self._best is not None:
-            # What was learnt shortens the next step; where it did not, or nothing was learnt, we do.
-            if self._rises > 0 or not learnt:
-                self._caution /= 2
-            self._rises += 1
-            # The way back has nothing to teach: it was learnt on the way here.
-            self._last = None
-            return self._best.view_as(image), None
-        if evaluation.loss < self._lowest:
-            self._lowest, self._best = evaluation.loss, flat
-            self._rises, self._caution = 0, min(1.0, 2 * self._caution)
-        direction = self._direction(flat, slope)
-        if self._settings.line_search == "none":
-            return self._moved(image, direction), None
-        return self._search(image, evaluation, slope, direction, evaluate)
+        flat, gradient, loss = image.flatten(), evaluation.slope.flatten(), evaluation.numbers[0]
+        if self._known is None:
+            self._known = _Known(flat, gradient, loss, self._settings.history)
+        known = self._known
+        slope = gradient * known.unit
+        learnt = known.memory.learn(flat - known.last_image, slope - known.last_slope, known.followed)
+        known.last_image.copy_(flat)
+        known.last_slope.copy_(slope)
+        # What was learnt shortens the next step; where it did not, or nothing was learnt, we do.
+        risen = loss > known.ceiling
+        again = risen & ((known.rises > 0) | ~learnt)
+        improved = loss < known.lowest
+        known.best.copy_(torch.where(improved, flat, known.best))
+        known.lowest.copy_(torch.minimum(loss, known.lowest))
+        known.rises.copy_(torch.where(improved, 0, known.rises + risen.to(known.rises)))
+        bolder = torch.where(improved, (2 * known.caution).clamp(max=1), known.caution)
+        known.caution.copy_(torch.where(again, known.caution / 2, bolder))
+        # The way back has nothing to teach: it was learnt on the way here.
+        known.followed.copy_(~risen)
+        direction = self._direction(known, flat, slope)
+        if not self.capturable:
+            if bool(risen):
+                return known.best.view_as(image).clone(), None
+            return self._search(known, image, evaluation, slope, direction, evaluate)
+        return torch.where(risen, known.best.view_as(image), self._moved(image, direction)), None
 
-    def _scaled(self, evaluation: Evaluation) -> Tensor:
-        """Return the gradient in a unit of its own, so that no recipe's is too large or too small for float32."""
-        gradient = evaluation.slope.flatten()
-        if self._unit is None:
-            peak = gradient.abs().max().item()
-            self._unit = 1 / peak if peak > 0 else 1.0
-        return gradient * self._unit
-
-    def _direction(self, flat: Tensor, slope: Tensor) -> Tensor:
+    def _direction(self, known: "_Known", flat: Tensor, slope: Tensor) -> Tensor:
         """Return the quasi-Newton step, bounded."""
         held = torch.zeros_like(slope, dtype=torch.bool)
         if self._projected:
             held = ((flat <= 0) & (slope > 0)) | ((flat >= 1) & (slope < 0))
-        direction = -self._memory.inverse_hessian(slope.masked_fill(held, 0)).masked_fill_(held, 0)
+        direction = known.memory.inverse_hessian(slope.masked_fill(held, 0)).neg_().masked_fill_(held, 0)
         size = direction.square().mean().sqrt()
-        if len(self._memory):
-            factor = (self._settings.max_step / size).clamp(max=1)
-        else:
-            # The gradient alone knows the direction but not the distance.
-            factor = self._settings.first_step / size.clamp(min=torch.finfo(size.dtype).tiny)
-        return direction * (factor * self._damping * self._caution)
+        # The gradient alone knows the direction but not the distance.
+        first = self._settings.first_step / size.clamp(min=torch.finfo(size.dtype).tiny)
+        factor = torch.where(known.memory.empty, first, (self._settings.max_step / size).clamp(max=1))
+        return direction.mul_((factor * self._damping * known.caution).to(direction.dtype))
 
     def _moved(self, image: Image, direction: Tensor) -> Image:
         moved = image + direction.view_as(image)
         return moved.clamp_(0, 1) if self._projected else moved
 
     def _search(
-        self, image: Image, evaluation: Evaluation, slope: Tensor, direction: Tensor, evaluate: Evaluate
+        self,
+        known: "_Known",
+        image: Image,
+        evaluation: Evaluation,
+        slope: Tensor,
+        direction: Tensor,
+        evaluate: Evaluate,
     ) -> tuple[Image, Evaluation | None]:
         direction = (self._moved(image, direction) - image).flatten()
         if not direction @ slope < 0:
             # The projection can turn a quasi-Newton step uphill, but never one along the gradient.
-            self._memory.clear()
-            direction = (self._moved(image, self._direction(image.flatten(), slope)) - image).flatten()
+            known.memory.clear()
+            direction = (self._moved(image, self._direction(known, image.flatten(), slope)) - image).flatten()
 
         def at(distance: float) -> Trial[tuple[Image, Evaluation]]:
             point = self._moved(image, distance * direction)
@@ -113,8 +107,8 @@ class LBFGS(Optimizer):
             return image, evaluation
         trial = strong_wolfe(at, start, 1.0, 1.0 if self._projected else float("inf"))
         if trial is start:
-            self._memory.clear()
-            self._caution /= 2
+            known.memory.clear()
+            known.caution /= 2
         return trial.payload
 
     def result(self, image: Image) -> Image:
@@ -124,32 +118,60 @@ class LBFGS(Optimizer):
     def restart(self, height: int, width: int) -> None:
         """Forget everything: the curvature of one scale says little about the next (measured)."""
         del height, width
-        self._forget()
+        self._known = None
 
     def slow_down(self) -> None:
         """Take steps of half the size, without memory."""
         self._damping /= 2
-        self._forget()
+        self._known = None
 
     def state(self) -> State:
         """Return the pairs, the best and the last image, and the numbers that the next step needs."""
-        nan = float("nan")
-        scale = [self._unit or nan, nan if self._ceiling is None else self._ceiling, self._lowest]
-        numbers = torch.tensor([self._damping, self._caution, self._rises, *scale], dtype=torch.float64)
-        state = self._memory.state() | {"numbers": numbers}
-        if self._best is not None:
-            state["best"] = self._best.clone()
-        if self._last is not None:
-            state["last"] = torch.stack(self._last)
-        return state
+        state = {"damping": torch.tensor(self._damping, dtype=torch.float64)}
+        return state if self._known is None else state | self._known.state()
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Take over what `state` returned."""
-        self._memory.load(state)
-        self._damping, self._caution, rises, unit, ceiling, self._lowest = state["numbers"].tolist()
-        self._rises = int(rises)
-        self._unit = None if math.isnan(unit) else unit
-        self._ceiling = None if math.isnan(ceiling) else ceiling
-        self._best = state["best"].clone() if "best" in state else None
-        last = state.get("last")
-        self._last = None if last is None else (last[0].clone(), last[1].clone())
+        self._damping = state["damping"].item()
+        self._known = _Known.of(state) if "best" in state else None
+
+
+class _Known:
+    """All that L-BFGS knows at a scale, in tensors that stay where they are.
+
+    Attributes:
+        unit: the gradient is multiplied by it, so that no recipe's is too large or too small for float32.
+        ceiling: the loss of the first image.
+        lowest: the lowest loss so far, of `best`.
+        rises: steps above the first loss since the last new best image.
+        caution: part of a step that is taken.
+        followed: whether the present image came from the last one by a step.
+
+    """
+
+    def __init__(self, flat: Tensor, gradient: Tensor, loss: Tensor, history: int) -> None:
+        peak = gradient.abs().max()
+        self.unit = torch.where(peak > 0, peak, 1).reciprocal()
+        self.ceiling = loss.clone()
+        self.lowest = torch.full_like(self.ceiling, float("inf"))
+        self.rises = torch.zeros_like(self.ceiling, dtype=torch.long)
+        self.caution = torch.ones_like(self.ceiling)
+        self.followed = torch.zeros_like(self.ceiling, dtype=torch.bool)
+        self.best, self.last_image, self.last_slope = flat.clone(), flat.clone(), torch.zeros_like(flat)
+        self.memory = Memory(history, flat)
+
+    @classmethod
+    def of(cls, state: Mapping[str, Tensor]) -> "_Known":
+        """Make one of what `state` returned."""
+        known = cls(state["best"], state["last_slope"], state["ceiling"], len(state["steps"]))
+        for name, tensor in known._own().items():
+            tensor.copy_(state[name])
+        known.memory.load(state)
+        return known
+
+    def _own(self) -> State:
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+
+    def state(self) -> State:
+        """Return everything by name."""
+        return {name: tensor.clone() for name, tensor in (self._own() | self.memory.state()).items()}

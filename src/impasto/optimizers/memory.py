@@ -19,92 +19,99 @@ class Memory:
     with s and y as columns from the oldest, R the upper triangle of S^T Y, D its diagonal, and g = 1 / (y . y) of the
     last pair. It is the matrix of the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4), applied with four
     products with all pairs at once instead of a loop over them.
+
+    Nothing here waits for the device, and everything is kept where it was: a step can be captured in a CUDA graph.
+
+    Args:
+        capacity: how many pairs.
+        like: (n,) whose size, type and device theirs are.
+
     """
 
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self.clear()
+    def __init__(self, capacity: int, like: Tensor) -> None:
+        # Small systems in float64: triangular ones of float32 lose digits that the step needs. Metal has no float64.
+        wide = torch.float32 if like.device.type == "mps" else torch.float64
+        self._steps = like.new_zeros(capacity, like.numel())  # rows without a pair are zero
+        self._changes = torch.zeros_like(self._steps)
+        self._products = like.new_zeros(capacity, capacity, dtype=wide)  # s_i . y_j
+        self._squares = torch.zeros_like(self._products)  # y_i . y_j
+        self._count = like.new_zeros((), dtype=torch.long)
+        self._row = torch.zeros_like(self._count)  # where the next pair goes: the oldest, once all rows are taken
+        self._ages = torch.arange(capacity, device=like.device)
 
     def clear(self) -> None:
         """Forget all pairs."""
-        self._order: list[int] = []  # rows of the pairs, from the oldest
-        self._steps: Tensor | None = None  # (capacity, n), rows in use as `_order` says
-        self._changes: Tensor | None = None
-        # In float64 on the CPU: they are small, and triangular systems of float32 lose digits that the step needs.
-        self._products = torch.zeros(self._capacity, self._capacity, dtype=torch.float64)  # s_i . y_j, where i <= j
-        self._squares = torch.zeros(self._capacity, self._capacity, dtype=torch.float64)  # y_i . y_j
+        for tensor in self.state().values():
+            tensor.zero_()
 
-    def __len__(self) -> int:
-        return len(self._order)
+    @property
+    def empty(self) -> Tensor:
+        """Whether there is no pair, as a truth value on the device."""
+        return self._count == 0
 
-    def learn(self, step: Tensor, change: Tensor) -> bool:
-        """Remember a pair, (n,) each, instead of the oldest if there is no room; return whether it was worth it."""
+    def learn(self, step: Tensor, change: Tensor, wanted: Tensor | bool = True) -> Tensor:
+        """Remember a pair, (n,) each, instead of the oldest if there is no room; return whether it was worth it.
+
+        It is forgotten at once where it is not `wanted`.
+        """
         curvature = step @ change
         # Negative or vanishing curvature would turn the next step uphill: Nocedal and Wright 2006, section 7.2.
-        if not curvature > _MIN_CURVATURE * step.norm() * change.norm():
-            return False
-        if self._steps is None or self._changes is None:
-            self._steps = step.new_empty(self._capacity, step.numel())
-            self._changes = torch.empty_like(self._steps)
-        full = len(self._order) == self._capacity
-        row = self._order.pop(0) if full else len(self._order)
-        self._order.append(row)
-        unit = curvature.rsqrt()
-        self._steps[row] = step * unit
-        self._changes[row] = change * unit
-        used = len(self._order)
-        self._products[:used, row] = _small(self._steps[:used] @ self._changes[row])
-        self._squares[:used, row] = self._squares[row, :used] = _small(self._changes[:used] @ self._changes[row])
-        return True
+        worth = (curvature > _MIN_CURVATURE * step.norm() * change.norm()) & wanted
+        unit = torch.where(worth, curvature, 1).rsqrt()
+        row = self._row[None]
+        for rows, new in ((self._steps, step), (self._changes, change)):
+            rows.index_copy_(0, row, torch.where(worth, new * unit, rows.index_select(0, row)[0])[None])
+        newest = self._changes.index_select(0, row)[0]
+        wide = self._products.dtype
+        products, squares = (self._steps @ newest).to(wide), (self._changes @ newest).to(wide)
+        # Of the new step with the changes before it there is no need: only the triangle counts.
+        self._products.index_copy_(1, row, products[:, None])
+        self._squares.index_copy_(1, row, squares[:, None])
+        self._squares.index_copy_(0, row, squares[None])
+        capacity = len(self._ages)
+        self._row.copy_((self._row + worth) % capacity)
+        self._count.copy_((self._count + worth).clamp(max=capacity))
+        return worth
 
     def inverse_hessian(self, slope: Tensor) -> Tensor:
         """Return H times `slope`, (n,); the slope itself where nothing has been learnt."""
-        if self._steps is None or self._changes is None or not self._order:
-            return slope.clone()
-        used, order = len(self._order), torch.tensor(self._order)
-        steps, changes = self._steps[:used], self._changes[:used]
+        wide = self._products.dtype
+        # From the oldest; rows without a pair come first and take no part: their products are 0.
+        order = (self._row + self._ages) % len(self._ages)
+        unused = self._ages < len(self._ages) - self._count
         squares = self._squares[order][:, order]
-        triangle = self._products[order][:, order].triu()
-        gamma = 1 / squares[-1, -1]
-        first = torch.linalg.solve_triangular(triangle, _small(steps @ slope)[order, None], upper=True)
+        triangle = self._products[order][:, order].triu() + torch.diag(unused.to(wide))
+        gamma = torch.where(self.empty, 1, squares[-1, -1]).reciprocal()
+        first = torch.linalg.solve_triangular(triangle, (self._steps @ slope).to(wide)[order, None], upper=True)
         right = first * triangle.diagonal()[:, None] + gamma * (squares @ first)
-        right -= gamma * _small(changes @ slope)[order, None]
+        right -= gamma * (self._changes @ slope).to(wide)[order, None]
         second = torch.linalg.solve_triangular(triangle.mT, right, upper=False)
-        by_row = torch.zeros(2, used, dtype=torch.float64)
-        by_row[:, order] = torch.stack([second[:, 0], -gamma * first[:, 0]])
-        step_shares, change_shares = by_row.to(slope.dtype).to(slope.device)
-        result: Tensor = gamma.item() * slope + steps.mT @ step_shares + changes.mT @ change_shares
-        return result
+        shares = (
+            torch.zeros_like(first).index_copy(0, order, second),
+            torch.zeros_like(first).index_copy(0, order, first),
+        )
+        step_shares, change_shares = (share[:, 0].to(slope.dtype) for share in shares)
+        gamma = gamma.to(slope.dtype)
+        result = gamma * slope
+        result.addmv_(self._steps.mT, step_shares)
+        return result.addmv_(self._changes.mT, -gamma * change_shares)
 
     def state(self) -> State:
         """Return the pairs and their products, row by row as they lie."""
-        if self._steps is None or self._changes is None:
-            return {}
-        used = len(self._order)
         return {
-            "order": torch.tensor(self._order),
-            "steps": self._steps[:used].clone(),
-            "changes": self._changes[:used].clone(),
-            "products": self._products[:used, :used].clone(),
-            "squares": self._squares[:used, :used].clone(),
+            "row": self._row,
+            "count": self._count,
+            "steps": self._steps,
+            "changes": self._changes,
+            "products": self._products,
+            "squares": self._squares,
         }
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take over what `state` returned."""
-        self.clear()
-        if "order" not in state:
-            return
-        self._order = state["order"].tolist()
-        used, size = state["steps"].shape
-        self._steps = state["steps"].new_empty(self._capacity, size)
-        self._changes = torch.empty_like(self._steps)
-        self._steps[:used], self._changes[:used] = state["steps"], state["changes"]
-        self._products[:used, :used], self._squares[:used, :used] = state["products"], state["squares"]
+        """Take over what `state` returned of a memory of the same size."""
+        for name, tensor in self.state().items():
+            tensor.copy_(state[name])
 
 
 # Ours: pairs of less curvature carry more rounding than knowledge.
 _MIN_CURVATURE = 1e-6
-
-
-def _small(values: Tensor) -> Tensor:
-    return values.double().cpu() if values.device.type != "mps" else values.cpu().double()

@@ -1,0 +1,53 @@
+"""The jobs of `scripts/bench` by name. Each leaves its results in benchmarks/results/.
+
+scripts/bench [main] ...             seconds, memory and scores of impasto stylize
+scripts/bench sizes ...              time per step and peak memory against size
+scripts/bench limits ...             one step, taken apart, beside the machine's limits
+scripts/bench batch ...              many pictures in one process and in many
+scripts/bench gpu ...                all that is measured on a CUDA machine
+scripts/bench crowsonkb ...          beside style-transfer-pytorch's recipe in a plain loop
+scripts/bench neural-style-pt ...    beside that program
+scripts/bench pystiche ...           beside that program
+scripts/bench --report               docs/benchmarks.md and its plots from all results
+
+Each has its own --help.
+"""
+
+import importlib
+import sys
+
+JOBS = {
+    "main": "main_job",
+    "sizes": "sizes",
+    "limits": "limits",
+    "batch": "batch",
+    "gpu": "gpu",
+    "crowsonkb": "crowsonkb",
+    "neural-style-pt": "neural_style_pt",
+    "pystiche": "pystiche",
+}
+
+
+def main(given: list[str]) -> None:
+    """Run the job named first, or the main job where none is named.
+
+    Raises:
+        SystemExit: there is no such job, or it failed.
+
+    """
+    if given in (["-h"], ["--help"]):
+        print(__doc__)
+        return
+    if given == ["--report"]:
+        from benchmarks import report
+
+        report.write()
+        return
+    name, *rest = given if given and not given[0].startswith("-") else ["main", *given]
+    if name not in JOBS:
+        raise SystemExit(f"scripts/bench: no job {name!r}; choose {', '.join(JOBS)}")
+    importlib.import_module(f"benchmarks.{JOBS[name]}").main(rest)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,38 @@
+"""How much arithmetic a step is by the plain count: no method that multiplies less than the formula says."""
+
+import math
+
+from impasto import architecture
+from impasto.recipe import Recipe
+from impasto.terms import Content, LayeredLoss
+
+
+def step_operations(recipe: Recipe, height: int, width: int) -> int:
+    """Return the operations of one step on a canvas, a multiply-add being two.
+
+    Counted are the network's convolutions to the deepest layer, there and back, and the sums of outer products of the
+    style's layers, there and back. The way back costs as much as the way there: the weights have no gradient.
+
+    Args:
+        recipe: its terms say which layers there are.
+        height: of the canvas, the margin included, in pixels.
+        width: likewise.
+
+    """
+    terms = [term.loss for term in recipe.terms if isinstance(term.loss, LayeredLoss) and recipe.weight_of(term) > 0]
+    wanted = {name for loss in terms for name, _ in loss.layers}
+    styled = {name for loss in terms if not isinstance(loss, Content) for name, _ in loss.layers}
+    convolutions = architecture.NETWORKS[recipe.network]
+    known = architecture.layers(convolutions)
+    multiplications = height * width * 3**2 if architecture.PIXELS in styled else 0
+    left = wanted - {architecture.PIXELS}
+    for convolution in convolutions:
+        if not left:
+            break
+        stride = known[convolution.name].stride
+        positions = math.ceil(height / stride) * math.ceil(width / stride)
+        multiplications += convolution.in_channels * convolution.out_channels * 9 * positions
+        here = {convolution.name, convolution.rectified}
+        multiplications += len(here & styled) * convolution.out_channels**2 * positions
+        left -= here
+    return 2 * 2 * multiplications

@@ -1,0 +1,1 @@
+"""Names of what pystiche imports and never calls here."""

@@ -1,0 +1,24 @@
+"""docs/benchmarks.md and its plots, made of the results of all jobs; each job writes its own section."""
+
+from pathlib import Path
+
+from benchmarks import batch, crowsonkb, gpu, limits, main_job, records, sizes
+from benchmarks.peers import tables
+
+DOCS = records.ROOT / "docs"
+SECTIONS = (main_job.section, gpu.section, sizes.section, limits.section, batch.section, crowsonkb.section)
+
+
+def text(folder: Path = records.RESULTS) -> str:
+    """Return docs/benchmarks.md."""
+    sections = [section(folder) for section in SECTIONS]
+    return "".join(["# Benchmarks\n", *(part for part in sections if part), tables.section(folder / "peers")])
+
+
+def write(folder: Path = records.RESULTS, docs: Path = DOCS) -> None:
+    """Write the page and its plots."""
+    docs.mkdir(parents=True, exist_ok=True)
+    (docs / "pictures").mkdir(exist_ok=True)
+    (docs / "benchmarks.md").write_text(text(folder))
+    for name, plot in sizes.plots(folder).items():
+        (docs / "pictures" / name).write_text(plot)

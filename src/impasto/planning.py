@@ -1,0 +1,173 @@
+"""What a run will take, before it begins: memory and time, and how to make do with less.
+
+The constants were fitted to `scripts/bench sizes`; `docs/benchmarks.md` has what they predict beside what was measured.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from impasto import architecture, layers
+from impasto.errors import DeviceError
+from impasto.recipe import LBFGS, Recipe
+from impasto.terms import LayeredLoss
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one scale is computed.
+
+    Attributes:
+        tile: longest side of the tiles in pixels; None for the whole at once.
+        history: pairs that L-BFGS remembers; 0 for an optimiser without any.
+        memory: bytes in use at the peak.
+
+    """
+
+    tile: int | None
+    history: int
+    memory: int
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """What memory depends on: the picture's size with its margin, the largest style picture's, and the steps."""
+
+    height: int
+    width: int
+    style_pixels: int
+    steps: int
+    element_size: int = 4  # bytes of a feature
+    banded: bool = True  # whether the machine computes blocks in bands
+
+
+def plans(recipe: Recipe, canvas: Canvas) -> Iterator[Plan]:
+    """Yield all ways to compute a scale, the fastest first, each with less memory than all before.
+
+    Tiles cost time, a shorter memory of L-BFGS a little quality; so tiles come first, unless they are very small.
+    """
+    optimizer = recipe.optimizer
+    full = min(optimizer.history, canvas.steps) if isinstance(optimizer, LBFGS) else 0
+    sides = [None, *(tile for tile in _TILES if tile < max(canvas.height, canvas.width))]
+    if recipe.padding == "circular":
+        sides = [None]
+    least = math.inf
+    for history in dict.fromkeys((full, min(full, 4), min(full, 2))):
+        for tile in sides:
+            plan = Plan(tile, history, memory(recipe, canvas, tile, history))
+            if plan.memory < least:
+                least = plan.memory
+                yield plan
+
+
+def choose(recipe: Recipe, canvas: Canvas, limit: int | None) -> Plan:
+    """Return the fastest plan that takes no more than `limit` bytes.
+
+    Raises:
+        DeviceError: there is none; the message says what size would fit.
+
+    """
+    found = _fitting(recipe, canvas, limit)
+    if found is None:
+        assert limit is not None
+        raise _refusal(recipe, canvas, limit)
+    return found
+
+
+def below(recipe: Recipe, canvas: Canvas, plan: Plan) -> Plan | None:
+    """Return the next plan with less memory than `plan`; None if there is none."""
+    return _fitting(recipe, canvas, plan.memory - 1)
+
+
+def _fitting(recipe: Recipe, canvas: Canvas, limit: int | None) -> Plan | None:
+    return next((plan for plan in plans(recipe, canvas) if limit is None or plan.memory <= limit), None)
+
+
+def memory(recipe: Recipe, canvas: Canvas, tile: int | None, history: int) -> int:
+    """Return the bytes of main memory that the process uses at its peak while a scale of that size is painted."""
+    pixels = canvas.height * canvas.width
+    computed, style = float(pixels), float(canvas.style_pixels)
+    if tile is not None:
+        side = tile + 2 * _HALO
+        computed, style = min(computed, side * side), min(style, side * side)
+    # A pair of L-BFGS is two images of three float32 channels; Adam's moments and average are three.
+    images = _IMAGES + (2 * history if isinstance(recipe.optimizer, LBFGS) else 3)
+    content = sum(4 * info.channels / info.stride**2 for info in _layers(recipe, "content"))
+    features = max(computed * _bytes_per_pixel(recipe, canvas), style * _STYLE_BYTES_PER_PIXEL)
+    return round(_PROCESS_BYTES + pixels * (12 * images + content) + features)
+
+
+def operations(recipe: Recipe) -> float:
+    """Return the multiply-adds, times two, of a step for each pixel: through the deepest layer and back."""
+    wanted = [info for role in ("content", "style") for info in _layers(recipe, role)]
+    convolutions = architecture.NETWORKS[recipe.network]
+    known = architecture.layers(convolutions)
+    deepest = max((info.receptive_field for info in wanted), default=0)
+    total = 0.0
+    for convolution in convolutions:
+        if known[convolution.name].receptive_field <= deepest:
+            total += 2 * 9 * convolution.in_channels * convolution.out_channels / known[convolution.name].stride ** 2
+    return 2 * total
+
+
+def seconds(recipe: Recipe, canvas: Canvas, plan: Plan) -> float:
+    """Return the seconds that the steps of a scale take on this machine's CPU."""
+    pixels = float(canvas.height * canvas.width)
+    work = operations(recipe)
+    if plan.tile is not None:
+        # Once for the sums and once for the gradient, which goes forward again; and all halos.
+        pixels *= 1.5 * ((plan.tile + 2 * _HALO) / plan.tile) ** 2
+    return canvas.steps * pixels * (work / layers.rate() + _SECONDS_PER_PIXEL)
+
+
+def _refusal(recipe: Recipe, canvas: Canvas, limit: int) -> DeviceError:
+    """Return the error for a scale that fits in no way, with the largest size that would."""
+    side = max(canvas.height, canvas.width)
+    fits = 0
+    for size in range(side, 15, -16):
+        part = size / side
+        smaller = dataclasses.replace(
+            canvas,
+            height=max(1, int(canvas.height * part)),
+            width=max(1, int(canvas.width * part)),
+            style_pixels=int(canvas.style_pixels * part * part),
+        )
+        if _fitting(recipe, smaller, limit):
+            fits = int(size / (1 + 2 * recipe.margin))
+            break
+    advice = f"choose a --size up to about {fits}" if fits else "no size fits"
+    needed = list(plans(recipe, canvas))[-1].memory
+    return DeviceError(
+        f"not enough memory: {canvas.width}x{canvas.height} needs about {needed / 1e9:.1f} GB at the least, "
+        f"and there are {limit / 1e9:.1f} GB; {advice}, or say otherwise with --max-memory"
+    )
+
+
+def _layers(recipe: Recipe, role: str) -> list[architecture.LayerInfo]:
+    known = architecture.layers(architecture.NETWORKS[recipe.network])
+    return [
+        known[name]
+        for term in recipe.terms
+        if term.loss.role == role and recipe.weight_of(term) > 0 and isinstance(term.loss, LayeredLoss)
+        for name, weight in term.loss.layers
+        if weight > 0 and name != architecture.PIXELS
+    ]
+
+
+def _bytes_per_pixel(recipe: Recipe, canvas: Canvas) -> float:
+    banded = canvas.banded and recipe.pooling == "max" and recipe.padding in ("zeros", "replicate")
+    return (_BANDED_BYTES_PER_PIXEL if banded else _PLAIN_BYTES_PER_PIXEL) * canvas.element_size / 4
+
+
+# Sides of tiles, in pixels: with their halos they cost 1.7, 1.9, 2.3 and 3.4 times the work of the whole.
+_TILES = (2048, 1024, 512, 256)
+# The reach of relu5_1, which most recipes use.
+_HALO = 64
+# Fitted to scripts/bench sizes.
+_PROCESS_BYTES = 420e6
+_IMAGES = 11
+_BANDED_BYTES_PER_PIXEL = 700
+_PLAIN_BYTES_PER_PIXEL = 1500
+_STYLE_BYTES_PER_PIXEL = 500
+_SECONDS_PER_PIXEL = 1e-6

@@ -1,0 +1,20 @@
+"""Amounts of memory, as people write them."""
+
+import re
+
+from impasto.errors import UsageError
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+
+
+def parsed(text: str | int) -> int:
+    """Return the bytes that `text` says, such as 3GB, 2.5 GiB, 800M or 3000000000.
+
+    Raises:
+        UsageError: it says no amount above 0.
+
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]?i?)b?\s*", str(text), re.IGNORECASE)
+    if not found or found[2].lower() not in _UNITS or not float(found[1]) > 0:
+        raise UsageError(f"{text!r} is not an amount of memory; give one such as 3GB or 800MB")
+    return int(float(found[1]) * _UNITS[found[2].lower()])
