@@ -43,7 +43,7 @@ class Kernel:
 
 def convolve(x: Features, kernel: Kernel, padding: int) -> Deeper:
     """Return the convolution of `x` with `padding` zeros around it, 0 or 1; differentiable once, by `x` only."""
-    result: Tensor = _Convolution.apply(x, kernel, padding)
+    result: Tensor = _Convolution.apply(x, kernel, padding)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -173,10 +173,10 @@ _FEW_CHANNELS = 8
 
 
 def rectified_maximum(x: Features) -> Deeper:
-    """Return the ReLU of the largest of each 2 x 2 positions, sizes rounded up; the gradient is the first's of equals."""
+    """Return the ReLU of the largest of each 2 x 2 positions, sizes rounded up; the first of equals has the slope."""
     if not x.is_contiguous():
         return F.max_pool2d(x, 2, ceil_mode=True).relu_()
-    result: Tensor = _RectifiedMaximum.apply(x)
+    result: Tensor = _RectifiedMaximum.apply(x)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -241,7 +241,7 @@ def block(x: Features, first: Kernel, second: Kernel, core: Core | None = None) 
     features take lies between these two convolutions, for a thirtieth of its work.
     """
     core = core or (slice(0, x.shape[2]), slice(0, x.shape[3]))
-    result, total, outer = _Block.apply(x, first, second, core)
+    result, total, outer = _Block.apply(x, first, second, core)  # type: ignore[no-untyped-call]
     count = total.new_full((x.shape[0],), math.prod(side.stop - side.start for side in core))
     return result, Moments(count, total, outer)
 

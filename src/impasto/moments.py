@@ -65,7 +65,7 @@ def moments(features: Features) -> Moments:
     """
     wide = torch.promote_types(features.dtype, torch.float32)
     count = features.new_full((features.shape[0],), features.shape[2] * features.shape[3], dtype=wide)
-    total, outer = _Sums.apply(features)
+    total, outer = _Sums.apply(features)  # type: ignore[no-untyped-call]
     return Moments(count, total, outer)
 
 

@@ -133,7 +133,8 @@ class Objective:
 
     def _tiles(self, image: Image, layers: Iterable[str]) -> list[Tile]:
         halo, stride = tiling.reach(layers, self._networks[0].convolutions)
-        return tiling.tiles(*image.shape[2:], self._tile, halo, stride)
+        height, width = image.shape[2:]
+        return tiling.tiles(height, width, self._tile, halo, stride)
 
     def _content_features(self, content: Image) -> dict[str, Tensor]:
         whole: dict[str, Tensor] = {}

@@ -1,5 +1,6 @@
 """The run: an iterator of events that paints a picture on the way."""
 
+import contextlib
 import dataclasses
 import functools
 import gc
@@ -128,7 +129,9 @@ class Run:
         optimizer = self._optimizer(plans[0])
         final: Evaluation | None = None
         exact = self._precision == "float32"
-        with backends.memory_kept(self.device), backends.arithmetic(self.device, exact=exact):
+        # What is kept is not always used again: not where every byte is counted.
+        kept = backends.memory_kept(self.device) if self._limit is None else contextlib.nullcontext()
+        with kept, backends.arithmetic(self.device, exact=exact):
             for index, scale in enumerate(self.scales):
                 yield ScaleStarted(index, *scale)
                 if index and plans[index].history != plans[index - 1].history:

@@ -35,8 +35,7 @@ class Content(PositionLoss[ContentTarget]):
             case "mean":
                 return ContentTarget(features, 1 / features.numel())
             case "relative":
-                energy = features.square().sum().item()
-                return ContentTarget(features, 1 / max(energy, _TINY))
+                return ContentTarget(features, 1 / max(features.square().sum().item(), _TINY))
             case "normalized":
                 floor = (_SPREAD_FLOOR * features.square().mean()).clamp(min=_TINY)
                 normalized = _normalized(features, floor)
@@ -70,7 +69,8 @@ class Content(PositionLoss[ContentTarget]):
         variance = (squares / count - mean.square()).clamp(min=0)
         inverse = (variance + target.floor).rsqrt()
         own = count * variance * inverse.square()
-        return (own - 2 * products * inverse + target.energy).sum() * target.scale
+        distance: Tensor = (own - 2 * products * inverse + target.energy).sum()
+        return distance * target.scale
 
 
 def _normalized(features: Features, floor: Tensor) -> Features:

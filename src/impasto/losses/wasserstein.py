@@ -52,7 +52,7 @@ class Wasserstein(MomentLoss[WassersteinTarget]):
         on_cpu = symmetric.cpu() if symmetric.device.type == "mps" else symmetric
         try:
             eigenvalues = torch.linalg.eigvalsh(on_cpu).to(symmetric.device)
-        except torch.linalg.LinAlgError:
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
             # Of what is no number there are none; the loss then is none either, as with every other loss.
             eigenvalues = symmetric.diagonal(dim1=1, dim2=2) * float("nan")
         floor = (target.ridge**2)[:, None]

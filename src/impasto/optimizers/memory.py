@@ -47,7 +47,8 @@ class Memory:
     @property
     def empty(self) -> Tensor:
         """Whether there is no pair, as a truth value on the device."""
-        return self._count == 0
+        empty: Tensor = self._count == 0
+        return empty
 
     def learn(self, step: Tensor, change: Tensor, wanted: Tensor | bool = True) -> Tensor:
         """Remember a pair, (n,) each, instead of the oldest if there is no room; return whether it was worth it.
@@ -56,7 +57,7 @@ class Memory:
         """
         curvature = step @ change
         # Negative or vanishing curvature would turn the next step uphill: Nocedal and Wright 2006, section 7.2.
-        worth = (curvature > _MIN_CURVATURE * step.norm() * change.norm()) & wanted
+        worth: Tensor = (curvature > _MIN_CURVATURE * step.norm() * change.norm()) & wanted
         unit = torch.where(worth, curvature, 1).rsqrt()
         row = self._row[None]
         for rows, new in ((self._steps, step), (self._changes, change)):
@@ -92,9 +93,10 @@ class Memory:
         )
         step_shares, change_shares = (share[:, 0].to(slope.dtype) for share in shares)
         gamma = gamma.to(slope.dtype)
-        result = gamma * slope
+        result: Tensor = gamma * slope
         result.addmv_(self._steps.mT, step_shares)
-        return result.addmv_(self._changes.mT, -gamma * change_shares)
+        result.addmv_(self._changes.mT, -gamma * change_shares)
+        return result
 
     def state(self) -> State:
         """Return the pairs and their products, row by row as they lie."""
