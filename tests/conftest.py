@@ -15,7 +15,9 @@ install_import_hook(
     "beartype.beartype",
 )
 
+from impasto import run  # noqa: E402
 from impasto.architecture import Convolution  # noqa: E402
+from impasto.caching import Cache  # noqa: E402
 from impasto.network import VGG  # noqa: E402
 from impasto.picture import Picture  # noqa: E402
 
@@ -57,6 +59,12 @@ def small_network() -> Callable[..., VGG]:
         return VGG(SMALL_LAYERS, small_tensors(SMALL_LAYERS), [0.5, 0.4, 0.3], **settings)
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def networks_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test finds a network that another has loaded."""
+    monkeypatch.setattr(run, "_NETWORKS", Cache(2))
 
 
 @pytest.fixture

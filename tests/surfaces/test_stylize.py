@@ -3,7 +3,9 @@
 import dataclasses
 import io
 import json
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -189,7 +191,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(folder: Path) -> None:
     before = sorted(folder.iterdir())
     result = run("photo.png", "painting.png", "-o", "out.png", *QUICK, "--dry-run")
     assert result.exit_code == 0
-    for part in ("16x12 (2 steps), 32x24 (2 steps)", "cpu", "GiB", "out.png"):
+    for part in ("16x12 (2 steps), 32x24 (2 steps)", "cpu", " GB\n", "time    about", "tiles   none", "out.png"):
         assert part in result.stdout
     assert sorted(folder.iterdir()) == before
 
@@ -295,16 +297,24 @@ main()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS binds on Linux only")
-def test_too_little_memory_is_one_line_and_keeps_the_coarser_picture(folder: Path) -> None:
-    size = ["--size", "2048", "--start-size", "64", "--scale-factor", "16", "--steps", "1", "--device", "cpu"]
+def test_too_little_memory_is_one_line_before_anything_is_painted(folder: Path) -> None:
+    size = ["--size", "4096", "--start-size", "64", "--scale-factor", "16", "--steps", "1", "--device", "cpu"]
     command = [sys.executable, "-c", LIMITED, "stylize", "photo.png", "painting.png", "-o", "out.png", *size, "-q"]
     done = subprocess.run(command, capture_output=True, check=False, cwd=folder)
     assert done.returncode == 1
-    lines = done.stderr.decode().splitlines()
-    assert lines[0] == "impasto: saved what there is, 362x272, to out.png"
-    assert lines[1].startswith("impasto: not enough memory on cpu for 2048x1536; choose a --size under 2048")
-    assert len(lines) == 2
-    assert read_picture("out.png").size == (272, 362)
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("impasto: not enough memory: 4352x3328 needs about")
+    assert re.search(r"choose a --size up to about \d+, or say otherwise with --max-memory$", line)
+    assert not Path("out.png").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS binds on Linux only")
+def test_a_real_limit_is_kept_by_tiles(folder: Path) -> None:
+    size = ["--size", "1024", "--start-size", "64", "--scale-factor", "16", "--steps", "1", "--device", "cpu"]
+    command = [sys.executable, "-c", LIMITED, "stylize", "photo.png", "painting.png", "-o", "out.png", *size, "-q"]
+    done = subprocess.run(command, capture_output=True, check=False, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert read_picture("out.png").size == (768, 1024)
 
 
 def test_a_diverged_run_saves_its_best_picture_and_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,7 +325,7 @@ def test_a_diverged_run_saves_its_best_picture_and_fails(folder: Path, monkeypat
 
     def poisoned(self: Objective, image: object, *, gradient: bool = True) -> object:
         found = evaluate(self, image, gradient=gradient)
-        return dataclasses.replace(found, loss=float("nan")) if next(calls) > 1 else found
+        return dataclasses.replace(found, numbers=found.numbers * math.nan) if next(calls) > 1 else found
 
     monkeypatch.setattr(Objective, "evaluate", poisoned)
     result = run("photo.png", "painting.png", "-o", "out.png", *QUICK, "--steps", "50")
