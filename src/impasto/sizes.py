@@ -1,5 +1,6 @@
 """Amounts of memory, as people write them."""
 
+import math
 import re
 
 from impasto.errors import UsageError
@@ -15,6 +16,7 @@ def parsed(text: str | int) -> int:
 
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]?i?)b?\s*", str(text), re.IGNORECASE)
-    if not found or found[2].lower() not in _UNITS or not float(found[1]) > 0:
+    amount = float(found[1]) * _UNITS.get(found[2].lower(), 0) if found else 0.0
+    if not 1 <= amount < math.inf:
         raise UsageError(f"{text!r} is not an amount of memory; give one such as 3GB or 800MB")
-    return int(float(found[1]) * _UNITS[found[2].lower()])
+    return int(amount)
