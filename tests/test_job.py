@@ -1,13 +1,16 @@
 """The other uses of the machinery: reconstructions, textures, and what an objective says of a picture."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from conftest import PAIRED_LAYERS, small_tensors
 
 import impasto
-from impasto import network
-from impasto.errors import RecipeError, UsageError
+from impasto import layers, network, run
+from impasto.errors import DeviceError, RecipeError, UsageError
 from impasto.job import texture_job
 from impasto.network import VGG
 from impasto.picture import Picture
@@ -144,3 +147,124 @@ def test_a_free_image_is_clipped_and_worth_what_it_is_worth_clipped(picture: Cal
     losses = [event.loss for event in events if isinstance(event, impasto.Stepped)]
     assert last.loss > 1.001 * min(losses)
     assert last.loss <= losses[0]
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[int, ...]]]:
+    """What was loaded, and the sizes of the pictures that the network looked at, by whether for a gradient."""
+    done: dict[str, list[tuple[int, ...]]] = {"loaded": [], "measured": [], "painted": []}
+    load, walk = network.load, VGG.walk
+
+    def loads(*args: Any, **kwargs: Any) -> VGG:
+        done["loaded"].append(args)
+        return load(*args, **kwargs)
+
+    def walks(self: VGG, image: torch.Tensor, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        done["painted" if torch.is_grad_enabled() else "measured"].append(tuple(image.shape[2:]))
+        return walk(self, image, *args, **kwargs)
+
+    monkeypatch.setattr(network, "load", loads)
+    monkeypatch.setattr(VGG, "walk", walks)
+    return done
+
+
+# From noise, which a few steps always better.
+BATCH: dict[str, Any] = {"size": 64, "start_size": 32, "steps": (4,), "init": "noise", "device": "cpu"}
+
+
+def test_a_batch_loads_once_and_measures_its_style_once(
+    picture: Callable[..., Picture], work: dict[str, list[tuple[int, ...]]]
+) -> None:
+    photos = [picture(48, 64, seed) for seed in (1, 3, 4)]
+    style, other = picture(60, 40, 2), picture(40, 60, 5)
+    sizes = [(34, 23), (68, 45)]  # the style's at both scales, of as many pixels as the photo's 24 x 32 and 48 x 64
+    found = []
+    for photo in photos:
+        found.append(impasto.stylize(photo, style, recipe=QUICK, **BATCH))
+        assert [work["measured"].count(size) for size in sizes] == [1, 1]
+    found.append(impasto.stylize(photos[0], [other, style], recipe=QUICK, **BATCH))
+    assert [work["measured"].count(size) for size in sizes] == [1, 1]
+    assert [work["measured"].count(size[::-1]) for size in sizes] == [1, 1]
+    assert len(work["loaded"]) == 1
+    for picture_found, photo, styles in zip(
+        found, [*photos, photos[0]], [style, style, style, [other, style]], strict=True
+    ):
+        run._NETWORKS.clear()
+        alone = impasto.stylize(photo, styles, recipe=QUICK, **BATCH)
+        np.testing.assert_array_equal(picture_found.pixels, alone.pixels)
+    assert len(work["loaded"]) == 5
+    assert not np.array_equal(found[0].pixels, found[3].pixels)
+
+
+@pytest.mark.parametrize("change", [{"pooling": "average"}, {"padding": "replicate"}])
+def test_another_recipe_gets_another_network(
+    change: dict[str, str], picture: Callable[..., Picture], work: dict[str, list[tuple[int, ...]]]
+) -> None:
+    def painted(**changes: str) -> np.ndarray:
+        return impasto.stylize(picture(), picture(40, 30, 2), recipe=QUICK, **{**BATCH, **changes}).pixels
+
+    first, other, again = painted(), painted(**change), painted()
+    np.testing.assert_array_equal(again, first)
+    assert not np.array_equal(other, first)
+    assert len(work["loaded"]) == 2
+
+
+def test_a_style_with_other_pixels_is_another_style(picture: Callable[..., Picture]) -> None:
+    style = picture(40, 30, 2)
+    first = impasto.stylize(picture(), style, recipe=QUICK, **BATCH).pixels
+    style.pixels[:] = 1 - style.pixels
+    changed = impasto.stylize(picture(), style, recipe=QUICK, **BATCH).pixels
+    run._NETWORKS.clear()
+    np.testing.assert_array_equal(impasto.stylize(picture(), style, recipe=QUICK, **BATCH).pixels, changed)
+    assert not np.array_equal(changed, first)
+
+
+@pytest.mark.parametrize("layer", ["relu1_1", "relu3_1"])
+def test_what_was_painted_before_does_not_show(
+    layer: str, picture: Callable[..., Picture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Blocks of two convolutions in bands, where nobody wants their features.
+    monkeypatch.setattr(network, "load", lambda *_, **__: VGG(PAIRED_LAYERS, small_tensors(PAIRED_LAYERS), [0.5] * 3))
+    monkeypatch.setattr(layers, "planar", lambda: True)
+    monkeypatch.setattr(layers, "_BAND_POSITIONS", 300)
+
+    def painted(content: str) -> np.ndarray:
+        terms = Content(content) + MeanCovariance(["relu1_1", "relu2_1", "relu3_1"])
+        return impasto.stylize(picture(), picture(40, 30, 2), recipe=QUICK.replace(terms=terms), **BATCH).pixels
+
+    alone = painted("relu2_2")
+    run._NETWORKS.clear()
+    painted(layer)
+    np.testing.assert_array_equal(painted("relu2_2"), alone)
+
+
+@pytest.mark.parametrize("limit", ["1GB", 10**9])
+def test_a_limit_is_an_amount_or_its_text(limit: str | int, picture: Callable[..., Picture]) -> None:
+    def tiles(**settings: Any) -> list[int | None]:
+        recipe = QUICK.replace(size=640, padding="zeros")
+        run = impasto.Job(picture(32, 32), [picture()], recipe, device="cpu", **settings).start()
+        return [plan.tile for plan in run.plans]
+
+    assert tiles(max_memory=limit) == [256]
+    assert tiles(max_memory="20GB") == [None]
+
+
+def test_no_amount_is_refused_before_anything_is_read() -> None:
+    with pytest.raises(UsageError, match="'lots' is not an amount of memory"):
+        impasto.stylize("gone.png", "gone.png", max_memory="lots")
+
+
+def test_a_limit_too_low_for_any_size_is_refused(picture: Callable[..., Picture]) -> None:
+    with pytest.raises(DeviceError, match="no size fits"):
+        impasto.stylize(picture(), picture(), recipe=QUICK, max_memory="100MB", device="cpu")
+
+
+def test_bfloat16_is_close_to_float32(picture: Callable[..., Picture]) -> None:
+    def painted(precision: Any) -> np.ndarray:
+        settings = {"recipe": QUICK, "device": "cpu", "precision": precision}
+        return impasto.stylize(picture(24, 32, 1), picture(40, 30, 2), **settings).pixels
+
+    exact, coarse, usual = painted("float32"), painted("bfloat16"), painted("auto")
+    assert np.corrcoef(exact.ravel(), coarse.ravel())[0, 1] > 0.98
+    assert not np.array_equal(exact, coarse)
+    np.testing.assert_array_equal(usual, exact)

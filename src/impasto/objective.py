@@ -173,7 +173,9 @@ class Objective:
                     found[layer] = found[layer] + share if layer in found else share
             return found
 
-        return self._networks[0].known_styles.get((pixels, *image.shape, self._tile, padding, *layers), measured)
+        # To the bit: in what parts it is computed makes a difference in the last digits.
+        parts = (self._tile, *sorted(self._position_layers))
+        return self._networks[0].known_styles.get((pixels, *image.shape, padding, *layers, parts), measured)
 
     def _features(
         self, network: VGG, image: Image, tile: Tile, layers: Iterable[str], padding: Padding | None = None

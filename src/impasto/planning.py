@@ -3,13 +3,11 @@
 The constants were fitted to `scripts/bench sizes`; `docs/benchmarks.md` has what they predict beside what was measured.
 """
 
-import dataclasses
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from impasto import architecture, layers
-from impasto.errors import DeviceError
 from impasto.recipe import LBFGS, Recipe
 from impasto.terms import LayeredLoss
 
@@ -43,7 +41,7 @@ class Canvas:
 
 
 def plans(recipe: Recipe, canvas: Canvas) -> Iterator[Plan]:
-    """Yield all ways to compute a scale, the fastest first, each with less memory than all before.
+    """Yield all ways to compute a scale, the best first, each with less memory than all before.
 
     Tiles cost time, a shorter memory of L-BFGS a little quality; so tiles come first, unless they are very small.
     """
@@ -61,27 +59,19 @@ def plans(recipe: Recipe, canvas: Canvas) -> Iterator[Plan]:
                 yield plan
 
 
-def choose(recipe: Recipe, canvas: Canvas, limit: int | None) -> Plan:
-    """Return the fastest plan that takes no more than `limit` bytes.
-
-    Raises:
-        DeviceError: there is none; the message says what size would fit.
-
-    """
-    found = _fitting(recipe, canvas, limit)
-    if found is None:
-        assert limit is not None
-        raise _refusal(recipe, canvas, limit)
-    return found
+def choose(recipe: Recipe, canvas: Canvas, limit: int | None) -> Plan | None:
+    """Return the best plan that takes no more than `limit` bytes; None if there is none."""
+    return next((plan for plan in plans(recipe, canvas) if limit is None or plan.memory <= limit), None)
 
 
 def below(recipe: Recipe, canvas: Canvas, plan: Plan) -> Plan | None:
     """Return the next plan with less memory than `plan`; None if there is none."""
-    return _fitting(recipe, canvas, plan.memory - 1)
+    return choose(recipe, canvas, plan.memory - 1)
 
 
-def _fitting(recipe: Recipe, canvas: Canvas, limit: int | None) -> Plan | None:
-    return next((plan for plan in plans(recipe, canvas) if limit is None or plan.memory <= limit), None)
+def least_memory(recipe: Recipe, canvas: Canvas) -> int:
+    """Return the bytes that the plan of the least memory takes."""
+    return min(plan.memory for plan in plans(recipe, canvas))
 
 
 def memory(recipe: Recipe, canvas: Canvas, tile: int | None, history: int) -> int:
@@ -119,29 +109,6 @@ def seconds(recipe: Recipe, canvas: Canvas, plan: Plan) -> float:
         # Once for the sums and once for the gradient, which goes forward again; and all halos.
         pixels *= 1.5 * ((plan.tile + 2 * _HALO) / plan.tile) ** 2
     return canvas.steps * pixels * (work / layers.rate() + _SECONDS_PER_PIXEL)
-
-
-def _refusal(recipe: Recipe, canvas: Canvas, limit: int) -> DeviceError:
-    """Return the error for a scale that fits in no way, with the largest size that would."""
-    side = max(canvas.height, canvas.width)
-    fits = 0
-    for size in range(side, 15, -16):
-        part = size / side
-        smaller = dataclasses.replace(
-            canvas,
-            height=max(1, int(canvas.height * part)),
-            width=max(1, int(canvas.width * part)),
-            style_pixels=int(canvas.style_pixels * part * part),
-        )
-        if _fitting(recipe, smaller, limit):
-            fits = int(size / (1 + 2 * recipe.margin))
-            break
-    advice = f"choose a --size up to about {fits}" if fits else "no size fits"
-    needed = list(plans(recipe, canvas))[-1].memory
-    return DeviceError(
-        f"not enough memory: {canvas.width}x{canvas.height} needs about {needed / 1e9:.1f} GB at the least, "
-        f"and there are {limit / 1e9:.1f} GB; {advice}, or say otherwise with --max-memory"
-    )
 
 
 def _layers(recipe: Recipe, role: str) -> list[architecture.LayerInfo]:

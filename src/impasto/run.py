@@ -22,6 +22,7 @@ from impasto.picture import Picture
 from impasto.planning import Canvas, Plan
 from impasto.recipe import LBFGS, Recipe
 from impasto.scene import Scene
+from impasto.schedule import Scale
 from impasto.types import Image
 
 
@@ -56,6 +57,7 @@ class Run:
         self._limit = max_memory
         self._precision = precision
         self._dtype = backends.dtype(precision, scene.device)
+        self._optimizer: Optimizer | None = None
         self._image: Image | None = None  # with its margin, on the device
         self._margin = 0
         self._done = 0  # steps of the present scale
@@ -78,7 +80,11 @@ class Run:
 
         """
         limit = self._limit or backends.available_memory(self.device)
-        return tuple(planning.choose(self.recipe, self._canvas(index), limit) for index in range(len(self.scales)))
+        found = self._planned(self._scene, limit)
+        if found is None:
+            assert limit is not None
+            raise self._refusal(limit)
+        return found
 
     @property
     def expected_memory(self) -> int | None:
@@ -90,13 +96,34 @@ class Run:
         """Seconds that the steps will take; None on devices where this was not measured."""
         if self.device.type != "cpu":
             return None
-        return sum(planning.seconds(self.recipe, self._canvas(index), plan) for index, plan in enumerate(self.plans))
+        pairs = zip(self.scales, self.plans, strict=True)
+        return sum(planning.seconds(self.recipe, self._canvas(self._scene, scale), plan) for scale, plan in pairs)
 
-    def _canvas(self, index: int) -> Canvas:
-        scale = self.scales[index]
+    def _planned(self, scene: Scene, limit: int | None) -> tuple[Plan, ...] | None:
+        """Return the plans of `scene`, which need not be that of this run; None if one of its scales fits in no way."""
+        plans = [planning.choose(scene.recipe, self._canvas(scene, scale), limit) for scale in scene.scales]
+        return tuple(plan for plan in plans if plan) if all(plans) else None
+
+    def _refusal(self, limit: int) -> DeviceError:
+        """Return the error for a run that fits in no way, with the largest size that would."""
+        recipe, largest = self.recipe, self._canvas(self._scene, self.scales[-1])
+        full = max(self.scales[-1].height, self.scales[-1].width) if recipe.size == "original" else recipe.size
+        smaller = (
+            size
+            for size in range(full - 16, 15, -16)
+            if self._planned(dataclasses.replace(self._scene, recipe=recipe.replace(size=size)), limit)
+        )
+        fits = next(smaller, None)
+        return DeviceError(
+            f"not enough memory: {largest.width}x{largest.height} needs about "
+            f"{planning.least_memory(recipe, largest) / 1e9:.1f} GB at the least, and there are {limit / 1e9:.1f} GB; "
+            f"{f'choose a --size up to about {fits}' if fits else 'no size fits'}, or say otherwise with --max-memory"
+        )
+
+    def _canvas(self, scene: Scene, scale: Scale) -> Canvas:
         banded = self.device.type == "cpu" and layers.planar()
-        style = self._scene.style_pixels(scale)
-        return Canvas(*self._scene.canvas_size(scale), style, scale.steps, self._dtype.itemsize, banded)
+        style = scene.style_pixels(scale)
+        return Canvas(*scene.canvas_size(scale), style, scale.steps, self._dtype.itemsize, banded)
 
     @property
     def begun(self) -> bool:
@@ -123,10 +150,9 @@ class Run:
 
     def _paint(self) -> Generator[Event, None, None]:
         begun = time.perf_counter()
-        yield Started(self.scales, str(self.device), self.recipe.digest)
         plans = self.plans
+        yield Started(self.scales, str(self.device), self.recipe.digest)
         networks = [load_network(self.recipe, device, self._dtype) for device in self._devices]
-        optimizer = self._optimizer(plans[0])
         final: Evaluation | None = None
         exact = self._precision == "float32"
         # What is kept is not always used again: not where every byte is counted.
@@ -134,32 +160,31 @@ class Run:
         with kept, backends.arithmetic(self.device, exact=exact):
             for index, scale in enumerate(self.scales):
                 yield ScaleStarted(index, *scale)
-                if index and plans[index].history != plans[index - 1].history:
-                    optimizer = self._optimizer(plans[index])
+                self._prepare(plans[index])
                 self._done = 0
-                final = yield from self._within_memory(index, networks, optimizer, begun)
+                final = yield from self._within_memory(index, networks, begun)
         assert final is not None
         steps = sum(scale.steps for scale in self.scales)
         yield Finished(final.loss, final.terms, steps, time.perf_counter() - begun)
 
-    def _optimizer(self, plan: Plan) -> Optimizer:
+    def _prepare(self, plan: Plan) -> None:
+        """Have an optimiser as `plan` says; one that fits already keeps what it knows."""
         settings = self.recipe.optimizer
         if isinstance(settings, LBFGS):
             settings = dataclasses.replace(settings, history=max(1, plan.history))
-        return optimizers.build(settings, projected=self.recipe.bounds == "projected")
+        if self._optimizer is None or settings != self._optimizer.settings:
+            self._optimizer = optimizers.build(settings, projected=self.recipe.bounds == "projected")
 
-    def _within_memory(
-        self, index: int, networks: list[VGG], optimizer: Optimizer, begun: float
-    ) -> Generator[Event, None, Evaluation]:
+    def _within_memory(self, index: int, networks: list[VGG], begun: float) -> Generator[Event, None, Evaluation]:
         """Paint a scale; where memory runs out in spite of the plan, go on from there in a way that takes less."""
         scale, plan = self.scales[index], self.plans[index]
         while True:
             try:
-                return (yield from self._scale(index, plan, networks, optimizer, begun))
+                return (yield from self._scale(index, plan, networks, begun))
             except (RuntimeError, MemoryError) as error:
                 if not backends.is_out_of_memory(error):
                     raise
-                smaller = planning.below(self.recipe, self._canvas(index), plan)
+                smaller = planning.below(self.recipe, self._canvas(self._scene, scale), plan)
                 if smaller is None:
                     raise DeviceError(
                         f"not enough memory on {self.device} for {scale.width}x{scale.height}; "
@@ -167,13 +192,13 @@ class Run:
                     ) from error
                 plan = smaller
             # Only out here has the error let go of what was computed.
+            self._optimizer = None
             gc.collect()
-            optimizer = self._optimizer(plan)
+            self._prepare(plan)
             yield Adapted(index, plan.tile, plan.history)
 
-    def _scale(
-        self, index: int, plan: Plan, networks: list[VGG], optimizer: Optimizer, begun: float
-    ) -> Generator[Event, None, Evaluation]:
+    def _scale(self, index: int, plan: Plan, networks: list[VGG], begun: float) -> Generator[Event, None, Evaluation]:
+        assert self._optimizer is not None
         scale = self.scales[index]
         photo, styles = self._scene.photo(scale), self._scene.style_images(scale)
         objective = Objective(networks, self.recipe, photo, styles, plan.tile)
@@ -181,7 +206,7 @@ class Run:
             image = self._scene.first_image(scale, photo, styles)
         elif self._done == 0:
             image = self._scene.resized(self._image, *photo.shape[2:])
-            optimizer.restart(*photo.shape[2:])
+            self._optimizer.restart(*photo.shape[2:])
         else:
             image = self._image
         # They have said what they had to say, and take memory.
@@ -189,35 +214,43 @@ class Run:
         # Together: a picture asked for between two events must not be cut by the other scale's margin.
         self._image, self._margin = image, self._scene.margin(scale)
         del image
-        return (yield from self._descend(objective, optimizer, index, begun))
+        return (yield from self._descend(objective, index, begun))
 
-    def _descend(
-        self, objective: Objective, optimizer: Optimizer, index: int, begun: float
-    ) -> Generator[Event, None, Evaluation]:
+    def _descend(self, objective: Objective, index: int, begun: float) -> Generator[Event, None, Evaluation]:
         """Go down from `self._image`, leave there the best image of the scale, and return what it was worth."""
         assert self._image is not None
+        assert self._optimizer is not None
         # A free image may be worth less clipped than what it started from; a projected one is never above its start.
         start = self._image if self.recipe.bounds == "free" else None
         first: Evaluation | None = None
         steps = self.scales[index].steps
         failures = 0
-        while True:
-            descent = Descent(objective, optimizer, self._image, steps - self._done)
-            for found in descent.go(backends.burst(self.device)):
-                self._image = descent.image
-                if found is None:
+        while self._done < steps:
+            descent = Descent(objective, self._optimizer, self._image, steps - self._done)
+            try:
+                for found in descent.go(backends.burst(self.device)):
+                    self._image = descent.image
+                    if found is None:
+                        break
+                    self._done += 1
+                    first = first or found
+                    yield Stepped(index, self._done, steps, found.loss, found.terms, time.perf_counter() - begun)
+                else:
+                    contenders = [descent.after(), (descent.best, descent.lowest), (start, first)]
+                    self._image = descent.best
                     break
-                self._done += 1
-                first = first or found
-                yield Stepped(index, self._done, steps, found.loss, found.terms, time.perf_counter() - begun)
-            else:
-                break
+            except (RuntimeError, MemoryError):
+                # Where memory ran out, it goes on from here.
+                self._image = descent.best
+                raise
             failures += 1
             if failures > _RETRIES:
                 raise _diverged(failures)
-            optimizer.slow_down()
+            self._optimizer.slow_down()
             self._image = descent.best
-        contenders = [descent.after(), (descent.best, descent.lowest), (start, first)]
+        else:
+            # Memory ran out after the last step.
+            contenders = [(self._image, None)]
         settled = [_clipped(objective, image, known) for image, known in contenders if image is not None]
         finite = [(picture, worth) for picture, worth in settled if worth.finite]
         if not finite:

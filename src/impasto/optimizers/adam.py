@@ -16,7 +16,7 @@ class Adam(Optimizer):
     """See `impasto.recipe.Adam`. Projected, the image is clamped to [0, 1] after each step."""
 
     def __init__(self, settings: recipe.Adam, *, projected: bool = True) -> None:
-        self._settings = settings
+        self.settings: recipe.Adam = settings
         self._projected = projected
         self._damping = 1.0
         self._known: State = {}
@@ -29,7 +29,7 @@ class Adam(Optimizer):
     def step(self, image: Image, evaluation: Evaluation, evaluate: Evaluate) -> tuple[Image, Evaluation | None]:
         """Return the image after a step."""
         del evaluate
-        gradient, settings, known = evaluation.slope, self._settings, self._known
+        gradient, settings, known = evaluation.slope, self.settings, self._known
         if "count" not in known:
             # float64 on the device: powers of it are taken. Metal has none.
             wide = torch.float32 if image.device.type == "mps" else torch.float64
@@ -57,7 +57,7 @@ class Adam(Optimizer):
         """Return the running mean of this scale's images, its start's bias removed."""
         if "average" not in self._known:
             return image
-        bias = 1 - self._settings.average ** self._known["averaged"]
+        bias = 1 - self.settings.average ** self._known["averaged"]
         return self._known["average"] / bias.to(image.dtype)
 
     def restart(self, height: int, width: int) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
+from impasto import recipe
 from impasto.objective import Evaluation
 from impasto.types import Image
 
@@ -13,7 +14,14 @@ State = dict[str, Tensor]
 
 
 class Optimizer(ABC):
-    """Makes the next image of an image and what the objective says of it, and remembers what it learnt on the way."""
+    """Makes the next image of an image and what the objective says of it, and remembers what it learnt on the way.
+
+    Attributes:
+        settings: what it was made of.
+
+    """
+
+    settings: recipe.LBFGS | recipe.Adam
 
     @property
     @abstractmethod

@@ -22,7 +22,7 @@ class LBFGS(Optimizer):
     """
 
     def __init__(self, settings: recipe.LBFGS, *, projected: bool = True) -> None:
-        self._settings = settings
+        self.settings: recipe.LBFGS = settings
         self._projected = projected
         self._damping = 1.0
         self._known: _Known | None = None
@@ -30,7 +30,7 @@ class LBFGS(Optimizer):
     @property
     def capturable(self) -> bool:
         """A line search looks at numbers before it goes on."""
-        return self._settings.line_search == "none"
+        return self.settings.line_search == "none"
 
     def step(self, image: Image, evaluation: Evaluation, evaluate: Evaluate) -> tuple[Image, Evaluation | None]:
         """Return the image after a quasi-Newton step, or the best one so far where the last step led above the start.
@@ -39,7 +39,7 @@ class LBFGS(Optimizer):
         """
         flat, gradient, loss = image.flatten(), evaluation.slope.flatten(), evaluation.numbers[0]
         if self._known is None:
-            self._known = _Known(flat, gradient, loss, self._settings.history)
+            self._known = _Known(flat, gradient, loss, self.settings.history)
         known = self._known
         slope = gradient * known.unit
         learnt = known.memory.learn(flat - known.last_image, slope - known.last_slope, known.followed)
@@ -71,8 +71,8 @@ class LBFGS(Optimizer):
         direction = known.memory.inverse_hessian(slope.masked_fill(held, 0)).neg_().masked_fill_(held, 0)
         size = direction.square().mean().sqrt()
         # The gradient alone knows the direction but not the distance.
-        first = self._settings.first_step / size.clamp(min=torch.finfo(size.dtype).tiny)
-        factor = torch.where(known.memory.empty, first, (self._settings.max_step / size).clamp(max=1))
+        first = self.settings.first_step / size.clamp(min=torch.finfo(size.dtype).tiny)
+        factor = torch.where(known.memory.empty, first, (self.settings.max_step / size).clamp(max=1))
         return direction.mul_((factor * self._damping * known.caution).to(direction.dtype))
 
     def _moved(self, image: Image, direction: Tensor) -> Image:
