@@ -146,10 +146,10 @@ def test_the_memory_is_the_bfgs_matrix_of_its_pairs() -> None:
 def test_the_memory_forgets_and_refuses_pairs_of_negative_curvature() -> None:
     memory = Memory(3, torch.zeros(2))
     vector = torch.tensor([1.0, 2.0])
-    assert not memory.learn(vector, -vector)
+    assert not memory.learn(vector.clone(), -vector)
     assert not memory.learn(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]))
     assert torch.equal(memory.inverse_hessian(vector), vector)
-    assert memory.learn(vector, 4 * vector)
+    assert memory.learn(vector.clone(), 4 * vector)
     torch.testing.assert_close(memory.inverse_hessian(vector), vector / 4)
     memory.clear()
     assert memory.empty

@@ -76,3 +76,47 @@ def test_notes_name_the_picture_they_are_about(picture: Callable[..., Picture]) 
 
     noted = dataclasses.replace(picture(), source="a.tif", notes=("it had three pages",))
     assert Scene(picture(), [(noted, 1.0)], Recipe(), CPU).notes == ("a.tif: it had three pages",)
+
+
+def scene(**changes: object) -> Scene:
+    rng = np.random.default_rng(0)
+    photo, style = (Picture(rng.random((3, 48, 64), np.float32)) for _ in range(2))
+    return Scene(photo, [(style, 1.0)], Recipe(size=64, start_size=32, **changes), CPU)
+
+
+def enlarged(of: Scene, image: torch.Tensor) -> torch.Tensor:
+    return of.next_image(image, of.photo(of.scales[-1]), of.style_images(of.scales[-1]))
+
+
+def test_without_detail_an_image_is_enlarged_and_nothing_else() -> None:
+    image = torch.rand(1, 3, 24, 32)
+    assert torch.equal(enlarged(scene(), image), resample.resize(image, 48, 64))
+
+
+@pytest.mark.parametrize("detail", [0.5, 1.0])
+def test_detail_is_what_the_smaller_scale_cannot_hold(detail: float) -> None:
+    flat = torch.full((1, 3, 24, 32), 0.5)
+    found = enlarged(scene(detail=detail, bounds="free"), flat) - 0.5
+    # Of the photo in the style's colours, which here are the photo's own: noise of the same kind.
+    photo = scene().photo(Scale(48, 64, 1))
+    fine = photo - resample.resize(resample.resize(photo, 24, 32), 48, 64)
+    assert float(torch.corrcoef(torch.stack([found.flatten(), fine.flatten()]))[0, 1]) > 0.99
+    assert float(found.std() / fine.std()) == pytest.approx(detail, rel=0.1)
+    assert float(resample.resize(found + 0.5, 24, 32).std()) < 0.2 * float(found.std())
+
+
+def test_a_projected_image_stays_in_bounds_with_detail() -> None:
+    found = enlarged(scene(detail=4.0), torch.rand(1, 3, 24, 32))
+    assert float(found.min()) == 0.0
+    assert float(found.max()) == 1.0
+
+
+def test_an_image_that_has_its_size_already_gets_no_detail() -> None:
+    image = torch.rand(1, 3, 48, 64)
+    assert torch.equal(enlarged(scene(detail=1.0), image), image)
+
+
+def test_a_frame_without_a_photo_has_no_detail() -> None:
+    frame = Scene(Picture(np.full((3, 48, 64), 0.5, np.float32)), [], Recipe(size=64, start_size=32, detail=1.0), CPU)
+    image = torch.rand(1, 3, 24, 32)
+    torch.testing.assert_close(enlarged(frame, image), resample.resize(image, 48, 64))

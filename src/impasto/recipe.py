@@ -117,6 +117,9 @@ class Recipe:
         128, help="size of the coarsest scale in pixels, or 'final' for a single scale", minimum=16, maximum=65536
     )
     scale_factor: float = setting(2.0, help="largest ratio between the sizes of two scales", minimum=1.05, maximum=16)
+    detail: float = setting(
+        0.0, help="how much of the photo's fine detail is put back where a larger scale begins", minimum=0, maximum=4
+    )
     margin: float = setting(
         0.0,
         help="border painted around the picture and cut off at the end, as a part of its long side",

@@ -205,7 +205,7 @@ class Run:
         if self._image is None:
             image = self._scene.first_image(scale, photo, styles)
         elif self._done == 0:
-            image = self._scene.resized(self._image, *photo.shape[2:])
+            image = self._scene.next_image(self._image, photo, styles)
             self._optimizer.restart(*photo.shape[2:])
         else:
             image = self._image

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from impasto import color, init, resample, schedule
-from impasto.moments import blend, moments
+from impasto.moments import Moments, blend, moments
 from impasto.picture import Picture
 from impasto.recipe import Recipe
 from impasto.schedule import Scale
@@ -100,14 +100,35 @@ class Scene:
                 image = init.noise(height, width, self.recipe.seed)
             case "grey":
                 image = init.grey(height, width, self.recipe.seed)
-            case "style" | "matched":
-                # Colours are matched on the CPU: it is quick, and MPS has no float64.
-                colors = blend((moments(style.cpu()), weight) for style, weight in styles)
-                if self.recipe.init == "matched":
-                    image = color.match(photo.cpu(), colors)
-                else:
-                    image = init.style_noise(colors, height, width, self.recipe.seed)
+            case "matched":
+                return _matched(photo, styles)
+            case "style":
+                image = init.style_noise(_colors(styles), height, width, self.recipe.seed)
         return image.to(self.device)
+
+    def next_image(self, image: Image, photo: Image, styles: Sequence[tuple[Image, float]]) -> Image:
+        """Return what the image is at the size of `photo`, the end of the scale before being `image`.
+
+        Enlarged, it has nothing of the finest forms: `recipe.detail` takes them from the photo in the style's colours.
+        """
+        height, width = photo.shape[2:]
+        larger = self.resized(image, height, width)
+        if self.recipe.detail == 0 or image.shape == photo.shape:
+            return larger
+        matched = _matched(photo, styles) if styles else photo
+        coarse = self.resized(self.resized(matched, *image.shape[2:]), height, width)
+        larger += self.recipe.detail * (matched - coarse)
+        return larger.clamp_(0, 1) if self.recipe.bounds == "projected" else larger
 
     def _tensor(self, picture: Picture) -> Image:
         return torch.from_numpy(np.ascontiguousarray(picture.pixels))[None].to(self.device)
+
+
+def _colors(styles: Sequence[tuple[Image, float]]) -> Moments:
+    # On the CPU: it is quick, and MPS has no float64.
+    return blend((moments(style.cpu()), weight) for style, weight in styles)
+
+
+def _matched(photo: Image, styles: Sequence[tuple[Image, float]]) -> Image:
+    """Return `photo` in the colours of the styles."""
+    return color.match(photo.cpu(), _colors(styles)).to(photo.device)

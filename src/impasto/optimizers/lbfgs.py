@@ -42,14 +42,16 @@ class LBFGS(Optimizer):
             self._known = _Known(flat, gradient, loss, self.settings.history)
         known = self._known
         slope = gradient * known.unit
-        learnt = known.memory.learn(flat - known.last_image, slope - known.last_slope, known.followed)
+        # In place, here and below: at print sizes every image counts.
+        moved, changed = known.last_image.neg_().add_(flat), known.last_slope.neg_().add_(slope)
+        learnt = known.memory.learn(moved, changed, known.followed)
         known.last_image.copy_(flat)
         known.last_slope.copy_(slope)
         # What was learnt shortens the next step; where it did not, or nothing was learnt, we do.
         risen = loss > known.ceiling
         again = risen & ((known.rises > 0) | ~learnt)
         improved = loss < known.lowest
-        known.best.copy_(torch.where(improved, flat, known.best))
+        torch.where(improved, flat, known.best, out=known.best)
         known.lowest.copy_(torch.minimum(loss, known.lowest))
         known.rises.copy_(torch.where(improved, 0, known.rises + risen.to(known.rises)))
         bolder = torch.where(improved, (2 * known.caution).clamp(max=1), known.caution)

@@ -53,7 +53,7 @@ class Memory:
     def learn(self, step: Tensor, change: Tensor, wanted: Tensor | bool = True) -> Tensor:
         """Remember a pair, (n,) each, instead of the oldest if there is no room; return whether it was worth it.
 
-        It is forgotten at once where it is not `wanted`.
+        It is forgotten at once where it is not `wanted`. What is given is overwritten.
         """
         curvature = step @ change
         # Negative or vanishing curvature would turn the next step uphill: Nocedal and Wright 2006, section 7.2.
@@ -61,7 +61,7 @@ class Memory:
         unit = torch.where(worth, curvature, 1).rsqrt()
         row = self._row[None]
         for rows, new in ((self._steps, step), (self._changes, change)):
-            rows.index_copy_(0, row, torch.where(worth, new * unit, rows.index_select(0, row)[0])[None])
+            rows.index_copy_(0, row, torch.where(worth, new.mul_(unit), rows.index_select(0, row)[0], out=new)[None])
         newest = self._changes.index_select(0, row)[0]
         wide = self._products.dtype
         products, squares = (self._steps @ newest).to(wide), (self._changes @ newest).to(wide)
