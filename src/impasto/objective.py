@@ -1,5 +1,6 @@
 """The objective of a run: the recipe's terms, fitted to one content and its styles at one size."""
 
+import dataclasses
 import functools
 import hashlib
 import math
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 
 from impasto import architecture, losses, tiling
 from impasto.errors import UsageError
-from impasto.losses import ImageLoss, MomentLoss, PositionLoss
+from impasto.losses import FeatureLoss, ImageLoss, MomentLoss, PhotoLoss, PositionLoss
 from impasto.moments import Moments, blend, moments
 from impasto.network import VGG, Padding
 from impasto.recipe import Recipe
@@ -96,7 +97,7 @@ class Objective:
             once. The loss and its gradient are the same, in less memory and more time.
 
     Raises:
-        UsageError: tiles of a picture that goes on at its other side.
+        UsageError: tiles of a picture that goes on at its other side, or of terms that need all of it at once.
 
     """
 
@@ -111,11 +112,13 @@ class Objective:
         self._networks = [networks] if isinstance(networks, VGG) else list(networks)
         self._wraps = recipe.padding == "circular"
         self._tile = tile
-        if tile is not None and self._wraps:
-            raise UsageError("a picture that goes on at its other side cannot be computed in tiles; leave them out")
+        if tile is not None and recipe.whole_only:
+            raise UsageError(f"{recipe.whole_only} cannot be computed in tiles; leave them out")
         plan = list(_plan(recipe))
-        self._position_layers = {part.layer for part in plan if part.layer and isinstance(part.loss, PositionLoss)}
-        self._moment_layers = {part.layer for part in plan if part.layer and isinstance(part.loss, MomentLoss)}
+        self._position_layers = _layers(plan, PositionLoss)
+        self._moment_layers = _layers(plan, MomentLoss)
+        self._feature_layers = _layers(plan, FeatureLoss)
+        self._layers = self._position_layers | self._moment_layers | self._feature_layers
         convolutions = self._networks[0].convolutions
         self._strides = {architecture.PIXELS: 1} | {
             name: info.stride for name, info in architecture.layers(convolutions).items()
@@ -123,7 +126,8 @@ class Objective:
         with torch.no_grad():
             features = self._content_features(content) if self._position_layers else {}
             statistics = self._blended(styles) if self._moment_layers else {}
-            self._parts = [_aimed(part, features, statistics) for part in plan]
+            examples = self._style_features(styles) if self._feature_layers else {}
+            self._parts = [self._aimed(part, content, features, statistics, examples) for part in plan]
         self._labels = tuple(dict.fromkeys(part.label for part in self._parts))
 
     @property
@@ -158,10 +162,24 @@ class Objective:
             layer: blend((found[layer], weight) for found, weight in shares) for layer in sorted(self._moment_layers)
         }
 
+    def _style_features(self, styles: Sequence[tuple[Image, float]]) -> dict[str, list[tuple[Tensor, float]]]:
+        """Return by layer the features of the styles that weigh anything. They are large: none are kept."""
+        total = sum(weight for _, weight in styles)
+        found: dict[str, list[tuple[Tensor, float]]] = {layer: [] for layer in self._feature_layers}
+        for image, weight in styles:
+            if weight > 0:
+                for layer, features in self._networks[0](image, found, self._style_padding).items():
+                    found[layer].append((features, weight / total))
+        return found
+
+    @property
+    def _style_padding(self) -> Padding | None:
+        # A style picture goes on at its other side only by chance.
+        return "reflect" if self._wraps else None
+
     def _style(self, image: Image) -> dict[str, Moments]:
         """Return the moments of a style picture; a process that paints many pictures computes them once."""
-        # A style picture goes on at its other side only by chance.
-        padding: Padding | None = "reflect" if self._wraps else None
+        padding = self._style_padding
         layers = sorted(self._moment_layers)
         pixels = hashlib.sha256(image.cpu().contiguous().numpy().tobytes()).digest()
 
@@ -174,7 +192,7 @@ class Objective:
             return found
 
         # To the bit: in what parts it is computed makes a difference in the last digits.
-        parts = (self._tile, *sorted(self._position_layers))
+        parts = (self._tile, *sorted(self._position_layers | self._feature_layers))
         return self._networks[0].known_styles.get((pixels, *image.shape, padding, *layers, parts), measured)
 
     def _features(
@@ -183,16 +201,38 @@ class Objective:
         """Yield the features of a tile's core, layer by layer, or the moments where nothing else is wanted of them."""
         summed = {
             layer: (tile.rows.core(self._strides[layer]), tile.columns.core(self._strides[layer]))
-            for layer in self._moment_layers - self._position_layers
+            for layer in self._moment_layers - self._position_layers - self._feature_layers
         }
         for layer, found in network.walk(image, layers, padding, summed=summed):
             yield layer, found if isinstance(found, Moments) else tile.core(found, self._strides[layer])
 
+    def _aimed(
+        self,
+        part: _Part,
+        content: Image,
+        features: dict[str, Tensor],
+        statistics: dict[str, Moments],
+        examples: dict[str, list[tuple[Tensor, float]]],
+    ) -> _Part:
+        """Return `part` with the target it has in the photo, its features, or the styles' statistics or features."""
+        layer, target = part.layer or "", None
+        if isinstance(part.loss, PositionLoss):
+            target = part.loss.target(features[layer])
+        elif isinstance(part.loss, MomentLoss):
+            target = part.loss.target(statistics[layer])
+        elif isinstance(part.loss, FeatureLoss):
+            target = part.loss.target(examples[layer], self._positions(content, layer))
+        elif isinstance(part.loss, PhotoLoss):
+            target = part.loss.target(content)
+        return dataclasses.replace(part, target=target)
+
+    def _positions(self, image: Image, layer: str) -> int:
+        return math.prod(math.ceil(side / self._strides[layer]) for side in image.shape[2:])
+
     def evaluate(self, image: Image, *, gradient: bool = True) -> Evaluation:
         """Return the loss of `image`, (1, 3, H, W) sRGB in [0, 1], term by term, and its gradient."""
         image = image.detach()
-        layers = self._position_layers | self._moment_layers
-        tiles = self._tiles(image, layers) if layers else []
+        tiles = self._tiles(image, self._layers) if self._layers else []
         if len(tiles) == 1:
             image.requires_grad_(gradient)
             with torch.set_grad_enabled(gradient):
@@ -241,13 +281,17 @@ class Objective:
     def _sums(self, network: VGG, image: Image, tile: Tile) -> Sums:
         """Return what the losses need to know of a tile, as sums over the positions of its core."""
         sums: Sums = {}
-        layers = self._position_layers | self._moment_layers
-        for layer, features in self._features(network, image.to(network.device), tile, layers):
+        for layer, features in self._features(network, image.to(network.device), tile, self._layers):
             if layer in self._moment_layers:
                 found = features if isinstance(features, Moments) else moments(features)
                 sums[f"{layer} total"], sums[f"{layer} outer"] = found.total, found.outer
             for index, part in enumerate(self._parts):
-                if part.layer == layer and isinstance(part.loss, PositionLoss) and isinstance(features, Tensor):
+                if part.layer != layer or isinstance(features, Moments):
+                    continue
+                if isinstance(part.loss, FeatureLoss):
+                    # There is one tile: its loss is the picture's.
+                    sums[f"{layer} {index}"] = part.loss.value(features, part.target)
+                elif isinstance(part.loss, PositionLoss):
                     matched = tile.part(part.loss.matched(part.target), self._strides[layer])
                     sums[f"{layer} {index}"] = part.loss.statistic(features, matched.to(network.device), part.target)
         return sums
@@ -258,6 +302,10 @@ class Objective:
         for index, part in enumerate(self._parts):
             if isinstance(part.loss, ImageLoss):
                 value = part.loss.value(F.pad(image, (0, 1, 0, 1), mode="circular") if self._wraps else image)
+            elif isinstance(part.loss, PhotoLoss):
+                value = part.loss.value(image, part.target)
+            elif isinstance(part.loss, FeatureLoss):
+                value = sums[f"{part.layer} {index}"]
             elif isinstance(part.loss, PositionLoss):
                 value = part.loss.value(sums[f"{part.layer} {index}"], part.target)
             else:
@@ -269,8 +317,7 @@ class Objective:
 
     def _moments(self, sums: Sums, layer: str, image: Image) -> Moments:
         total, outer = sums[f"{layer} total"], sums[f"{layer} outer"]
-        count = math.prod(math.ceil(side / self._strides[layer]) for side in image.shape[2:])
-        return Moments(total.new_full((total.shape[0],), count), total, outer)
+        return Moments(total.new_full((total.shape[0],), self._positions(image, layer)), total, outer)
 
 
 def _added(parts: Iterator[Sums]) -> Sums:
@@ -281,14 +328,8 @@ def _added(parts: Iterator[Sums]) -> Sums:
     return result
 
 
-def _aimed(part: _Part, features: dict[str, Tensor], statistics: dict[str, Moments]) -> _Part:
-    """Return `part` with the target it has in the content's features or the style's statistics."""
-    target: Any = None
-    if part.layer and isinstance(part.loss, PositionLoss):
-        target = part.loss.target(features[part.layer])
-    elif part.layer and isinstance(part.loss, MomentLoss):
-        target = part.loss.target(statistics[part.layer])
-    return _Part(part.label, part.weight, part.loss, part.layer, target)
+def _layers(plan: Iterable[_Part], kind: type) -> set[str]:
+    return {part.layer for part in plan if part.layer and isinstance(part.loss, kind)}
 
 
 def _plan(recipe: Recipe) -> Iterator[_Part]:

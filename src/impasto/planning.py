@@ -48,7 +48,7 @@ def plans(recipe: Recipe, canvas: Canvas) -> Iterator[Plan]:
     optimizer = recipe.optimizer
     full = min(optimizer.history, canvas.steps) if isinstance(optimizer, LBFGS) else 0
     sides = [None, *(tile for tile in _TILES if tile < max(canvas.height, canvas.width))]
-    if recipe.padding == "circular":
+    if recipe.whole_only:
         sides = [None]
     least = math.inf
     for history in dict.fromkeys((full, min(full, 4), min(full, 2))):

@@ -166,6 +166,14 @@ class Recipe:
         }
         return by_role[term.loss.role] * term.weight
 
+    @property
+    def whole_only(self) -> str:
+        """Why a picture cannot be computed in tiles, in a few words; empty if it can."""
+        if self.padding == "circular":
+            return "a picture that goes on at its other side"
+        kinds = [term.loss.kind for term in self.terms if self.weight_of(term) > 0 and not term.loss.tileable]
+        return f"the {kinds[0]} term, which needs the whole picture," if kinds else ""
+
     def compares(self, role: Role) -> bool:
         """Whether a term of that role counts: without one there is nothing to be like."""
         return any(term.loss.role == role and self.weight_of(term) > 0 for term in self.terms)

@@ -23,10 +23,18 @@ LayerWeights = tuple[tuple[str, float], ...]
 
 @dataclass(frozen=True)
 class Loss:
-    """Base of all losses: it can be weighted and added. Each subclass is final."""
+    """Base of all losses: it can be weighted and added. Each subclass is final.
+
+    Attributes:
+        role: which of the recipe's weights it is multiplied by.
+        kind: its name in recipe files.
+        tileable: whether it can be computed of a picture in tiles.
+
+    """
 
     role: ClassVar[Role]
     kind: ClassVar[str]
+    tileable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         fields.check(self)
@@ -148,8 +156,75 @@ class Smoothness(Loss):
     form: Literal["squared", "absolute", "sum"] = setting("squared", help="how differences are measured")
 
 
+@dataclass(frozen=True)
+class Histogram(LayeredLoss):
+    """Squared distance of every channel's values to the style's, smallest to smallest up to largest to largest.
+
+    mean (F - H)^2 / mean S^2: H holds in each channel the style's quantiles, as many as F has positions, each where F
+    has the value of the same rank: the nearest features with the style's histograms. Risser, Wilmot and Barnes 2017,
+    "Stable and Controllable Neural Texture Synthesis and Style Transfer Using Histogram Losses", with all values sorted
+    in place of bins and relative to the style's mean square, which are ours. Of several styles the histograms are mixed
+    by their weights. It needs all positions at once.
+    """
+
+    role: ClassVar[Role] = "style"
+    kind: ClassVar[str] = "histogram"
+    tileable: ClassVar[bool] = False
+
+    # Risser, Wilmot and Barnes 2017: relu1_1 and relu4_1.
+    layers: LayerWeights = setting(("relu1_1", "relu4_1"), help="layers, or layers with their weights")
+
+
+@dataclass(frozen=True)
+class Patches(LayeredLoss):
+    """Cosine distance of every patch of the features to the nearest one of the style: 0 alike, 2 opposite.
+
+    mean over positions i of min over j of 1 - cos(F_i - mean F, S_j - mean S). Patches of features matched one by one:
+    Li and Wand 2016; cosines of centred features: Kolkin et al. 2022, "Neural Neighbor Style Transfer". Neighbours are
+    looked for at every evaluation, in all styles together: a weight above 0 is no preference. It needs all positions at
+    once, and time that grows with the square of their number.
+    """
+
+    role: ClassVar[Role] = "style"
+    kind: ClassVar[str] = "patches"
+    tileable: ClassVar[bool] = False
+
+    # Li and Wand 2016: relu3_1 and relu4_1.
+    layers: LayerWeights = setting(("relu3_1", "relu4_1"), help="layers, or layers with their weights")
+    # Kolkin et al. 2022: single positions; Li and Wand 2016: 3.
+    patch: int = setting(1, help="side of the patches compared, in positions", minimum=1, maximum=5)
+
+
+@dataclass(frozen=True)
+class Laplacian(Loss):
+    """Squared distance between the Laplacians of image and photo, both averaged over squares of pixels first.
+
+    sum (L - L_p)^2 / sum L_p^2, L what each channel's pixels differ by from their four neighbours, sRGB: Li, Xu, Nie
+    and Liu 2017, "Laplacian-Steered Neural Style Transfer". It keeps lines and edges where they are. Relative: ours.
+    """
+
+    role: ClassVar[Role] = "content"
+    kind: ClassVar[str] = "laplacian"
+
+    # Li, Xu, Nie and Liu 2017: pooled by 4, or by 4 and 16.
+    pool: int = setting(4, help="side in pixels of the squares averaged first", minimum=1, maximum=256)
+
+
+@dataclass(frozen=True)
+class Photorealism(Loss):
+    """What an affine map of the photo's colours, another in each window of 3 x 3 pixels, leaves over of the image's.
+
+    sum over channels of V^T M V, with the matting Laplacian M of the photo, Levin, Lischinski and Weiss 2008, as in
+    Luan et al. 2017, "Deep Photo Style Transfer"; divided by channels x windows x 9: a mean square, sRGB in [0, 1].
+    """
+
+    role: ClassVar[Role] = "content"
+    kind: ClassVar[str] = "photorealism"
+
+
 LOSSES: Final[dict[str, type[Loss]]] = {
-    loss.kind: loss for loss in (Content, Gram, MeanCovariance, Wasserstein, Smoothness)
+    loss.kind: loss
+    for loss in (Content, Gram, MeanCovariance, Wasserstein, Histogram, Patches, Laplacian, Photorealism, Smoothness)
 }
 
 

@@ -13,6 +13,7 @@ Image: TypeAlias = Float[Tensor, "B 3 H W"]  # sRGB in [0, 1]
 Planes: TypeAlias = Float[Tensor, "B C H W"]  # an image, or its alpha, in [0, 1]
 Resized: TypeAlias = Float[Tensor, "B C h w"]  # the same at another size
 Features: TypeAlias = Float[Tensor, "B C h w"]  # what a network says of an image, any range
+AnyFeatures: TypeAlias = Float[Tensor, "B _ _ _"]  # of several pictures, each of its own size
 LayerFeatures: TypeAlias = dict[str, Float[Tensor, "B _ _ _"]]  # by layer, each of its own size
 Count: TypeAlias = Float[Tensor, "B"]
 Vector: TypeAlias = Float[Tensor, "B C"]

@@ -7,7 +7,19 @@ from impasto import architecture
 from impasto.errors import RecipeError
 from impasto.recipe import INITS, LBFGS, Adam, Recipe
 from impasto.schedule import measure, scales
-from impasto.terms import Content, Gram, MeanCovariance, Smoothness, Term, Terms, Wasserstein
+from impasto.terms import (
+    Content,
+    Gram,
+    Histogram,
+    Laplacian,
+    MeanCovariance,
+    Patches,
+    Photorealism,
+    Smoothness,
+    Term,
+    Terms,
+    Wasserstein,
+)
 
 weights = st.floats(1e-6, 1e6)
 layers = st.dictionaries(
@@ -18,6 +30,10 @@ losses = st.one_of(
     st.builds(Gram, layers, st.sampled_from(["literal", "mean", "relative"])),
     st.builds(MeanCovariance, layers),
     st.builds(Wasserstein, layers, st.sampled_from(["mean", "relative"])),
+    st.builds(Histogram, layers),
+    st.builds(Patches, layers, st.integers(1, 5)),
+    st.builds(Laplacian, st.integers(1, 256)),
+    st.just(Photorealism()),
     st.builds(Smoothness, st.sampled_from(["squared", "absolute", "sum"])),
 )
 optimizers = st.one_of(

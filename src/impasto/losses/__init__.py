@@ -3,22 +3,32 @@
 from typing import Any
 
 from impasto import terms
-from impasto.losses.base import ImageLoss, MomentLoss, PositionLoss
+from impasto.losses.base import FeatureLoss, ImageLoss, MomentLoss, PhotoLoss, PositionLoss
 from impasto.losses.content import Content
 from impasto.losses.gram import Gram
+from impasto.losses.histogram import Histogram
+from impasto.losses.laplacian import Laplacian
 from impasto.losses.mean_covariance import MeanCovariance
+from impasto.losses.patches import Patches
+from impasto.losses.photorealism import Photorealism
 from impasto.losses.smoothness import Smoothness
 from impasto.losses.wasserstein import Wasserstein
 
-AnyLoss = PositionLoss[Any] | MomentLoss[Any] | ImageLoss
+AnyLoss = PositionLoss[Any] | MomentLoss[Any] | FeatureLoss[Any] | PhotoLoss[Any] | ImageLoss
 
 __all__ = [
     "AnyLoss",
     "Content",
+    "FeatureLoss",
     "Gram",
+    "Histogram",
     "ImageLoss",
+    "Laplacian",
     "MeanCovariance",
     "MomentLoss",
+    "Patches",
+    "PhotoLoss",
+    "Photorealism",
     "PositionLoss",
     "Smoothness",
     "Wasserstein",
@@ -37,6 +47,14 @@ def build(spec: terms.Loss) -> AnyLoss:
             return MeanCovariance(spec)
         case terms.Wasserstein():
             return Wasserstein(spec)
+        case terms.Histogram():
+            return Histogram(spec)
+        case terms.Patches():
+            return Patches(spec)
+        case terms.Laplacian():
+            return Laplacian(spec)
+        case terms.Photorealism():
+            return Photorealism(spec)
         case terms.Smoothness():
             return Smoothness(spec)
     raise TypeError(f"no arithmetic for {spec!r}")

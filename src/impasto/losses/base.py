@@ -1,16 +1,18 @@
-"""The three kinds of losses, by what they ask of an image.
+"""The kinds of losses, by what they ask of an image.
 
 A loss is a statistic and a distance. What the statistic is decides how the loss behaves under tiling: a sum over
-positions or of moments adds up tile by tile, and the distance of the sum is exact.
+positions or of moments adds up tile by tile, and the distance of the sum is exact. A loss that needs all positions at
+once cannot be tiled; one of the image itself, which is whole even then, can.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from torch import Tensor
 
 from impasto.moments import Moments
-from impasto.types import Features, Image, Scalar
+from impasto.types import AnyFeatures, Features, Image, Scalar
 
 Target = TypeVar("Target")
 
@@ -45,6 +47,36 @@ class MomentLoss(ABC, Generic[Target]):
     @abstractmethod
     def value(self, moments: Moments, target: Target) -> Scalar:
         """Return the loss of `moments` at one layer."""
+
+
+class FeatureLoss(ABC, Generic[Target]):
+    """Compares all the features of a layer with all those of the styles, wherever in the picture they are."""
+
+    @abstractmethod
+    def target(self, styles: Sequence[tuple[AnyFeatures, float]], positions: int) -> Target:
+        """Return what the loss needs to know of the styles to judge features of that many positions.
+
+        Args:
+            styles: (1, C, h, w) of each, and its weight, above 0; the weights sum to 1.
+            positions: of the features to be judged.
+
+        """
+
+    @abstractmethod
+    def value(self, features: Features, target: Target) -> Scalar:
+        """Return the loss of `features`, all positions of one layer."""
+
+
+class PhotoLoss(ABC, Generic[Target]):
+    """Compares the image itself with the photo."""
+
+    @abstractmethod
+    def target(self, photo: Image) -> Target:
+        """Return what the loss needs to know of the photo."""
+
+    @abstractmethod
+    def value(self, image: Image, target: Target) -> Scalar:
+        """Return the loss of `image`, as large as the photo."""
 
 
 class ImageLoss(ABC):

@@ -1,0 +1,71 @@
+"""Style as histograms, channel by channel. Risser, Wilmot and Barnes 2017."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from impasto import terms
+from impasto.losses.base import FeatureLoss
+from impasto.types import AnyFeatures, Features, Scalar
+
+
+class HistogramTarget(NamedTuple):
+    """The style's quantiles, and what the distance to them is multiplied by."""
+
+    quantiles: Tensor  # (C, positions), each row rising
+    scale: Tensor
+
+
+class Histogram(FeatureLoss[HistogramTarget]):
+    """See `impasto.terms.Histogram`."""
+
+    def __init__(self, spec: terms.Histogram) -> None:
+        del spec  # it has no settings but its layers
+
+    def target(self, styles: Sequence[tuple[AnyFeatures, float]], positions: int) -> HistogramTarget:
+        """Return quantiles of the styles' values mixed by weight, at the middle of each of `positions` equal shares."""
+        flat = [(_flat(features)[0], weight) for features, weight in styles]
+        energy = torch.stack([weight * values.square().mean() for values, weight in flat]).sum()
+        device = flat[0][0].device
+        # Metal has no float64.
+        host = torch.device("cpu") if device.type == "mps" else device
+        values = torch.cat([found for found, _ in flat], dim=1).to(host)
+        shares = torch.cat(
+            [torch.full((found.shape[1],), weight / found.shape[1], dtype=torch.float64) for found, weight in flat]
+        ).to(host)
+        wanted = (torch.arange(positions, dtype=torch.float64, device=host) + 0.5) / positions
+        # One channel at a time: float64 of all would take twice what the features do.
+        quantiles = torch.stack([_quantiles(channel, shares, wanted) for channel in values])
+        return HistogramTarget(quantiles.to(device), 1 / energy.clamp(min=_TINY))
+
+    def value(self, features: Features, target: HistogramTarget) -> Scalar:
+        """Return the relative mean squared distance of the sorted values to the quantiles, summed over the batch.
+
+        Sorting sends each value's slope back to where it came from: which quantile it is matched with is held fixed.
+        """
+        rising = _flat(features).sort(dim=2).values
+        return (rising - target.quantiles).square().mean((1, 2)).sum() * target.scale
+
+
+def _quantiles(values: Tensor, shares: Tensor, wanted: Tensor) -> Tensor:
+    """Return quantiles of weighted values: each value stands at the middle of its share, between them runs a line."""
+    values, order = values.sort()
+    ends = shares[order].cumsum(0)
+    middles = ends - shares[order] / 2
+    above = torch.searchsorted(middles, wanted).clamp(min=1, max=max(1, len(values) - 1))
+    above = above.clamp(max=len(values) - 1)
+    below = (above - 1).clamp(min=0)
+    gap = (middles[above] - middles[below]).clamp(min=_TINY)
+    along = ((wanted - middles[below]) / gap).clamp(0, 1)
+    return torch.lerp(values[below].double(), values[above].double(), along).to(values.dtype)
+
+
+def _flat(features: Features) -> Tensor:
+    """Return (B, C, positions) in float32 or better."""
+    return features.to(torch.promote_types(features.dtype, torch.float32)).flatten(2)
+
+
+# Keeps features that are all zero, and values without a share, from dividing by zero.
+_TINY = 1e-12

@@ -1,0 +1,104 @@
+"""Content as local affine maps of colours. Luan et al. 2017; matting Laplacian: Levin, Lischinski and Weiss 2008.
+
+For a window of 9 pixels with colours I in the photo and values V in one channel of the image, V^T M V is what the best
+affine map leaves over, summed over windows: min over a, b of sum (V_i - a . I_i - b)^2 + eps |a|^2 (Levin et al.,
+theorem 1). Its slope is that at the best a and b, held fixed. So no matrix is ever built.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from impasto import terms
+from impasto.losses.base import PhotoLoss
+from impasto.types import Image, Scalar
+
+
+class PhotorealismTarget(NamedTuple):
+    """The photo, its mean in every window, and the inverse of its covariance there."""
+
+    photo: Tensor
+    mean: Tensor  # (B, 3, H - 2, W - 2)
+    inverse: Tensor  # (B, H - 2, W - 2, 3, 3)
+
+
+class Photorealism(PhotoLoss[PhotorealismTarget]):
+    """See `impasto.terms.Photorealism`."""
+
+    def __init__(self, spec: terms.Photorealism) -> None:
+        del spec  # it has no settings
+
+    def target(self, photo: Image) -> PhotorealismTarget:
+        """Return the photo, its windows' means and inverse covariances."""
+        if min(photo.shape[2:]) < _SIDE:
+            return PhotorealismTarget(photo, photo, photo)
+        mean = F.avg_pool2d(photo, _SIDE, 1)
+        batch, _, height, width = mean.shape
+        covariance = photo.new_zeros(batch, height, width, 3, 3)
+        for part in _shifted(photo):
+            away = (part - mean).movedim(1, -1)
+            covariance += away[..., :, None] * away[..., None, :] / _COUNT
+        ridge = _EPSILON / _COUNT * torch.eye(3, dtype=photo.dtype, device=photo.device)
+        return PhotorealismTarget(photo, mean, _inverse(covariance + ridge))
+
+    def value(self, image: Image, target: PhotorealismTarget) -> Scalar:
+        """Return the mean square of what affine maps of the photo's colours leave over; 0 where there is no window."""
+        if min(image.shape[2:]) < _SIDE:
+            return 0 * image.sum()
+        energy: Tensor = _Energy.apply(image, *target)  # type: ignore[no-untyped-call]
+        return energy / (_COUNT * target.mean.numel())
+
+
+class _Energy(torch.autograd.Function):
+    """The sum of V^T M V over channels, with its slope 2 M V, which is found on the way."""
+
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, photo: Tensor, mean: Tensor, inverse: Tensor) -> Tensor:
+        level = F.avg_pool2d(image, _SIDE, 1)
+        # From the windows' means: differences of large products would lose the digits of a flat window.
+        windows = list(zip(_shifted(image), _shifted(photo), strict=True))
+        covariance = image.new_zeros(*inverse.shape)  # of the photo's channels (rows) with the image's (columns)
+        for values, colours in windows:
+            away, there = (colours - mean).movedim(1, -1), (values - level).movedim(1, -1)
+            covariance += away[..., :, None] * there[..., None, :] / _COUNT
+        affine = inverse @ covariance
+        energy: Tensor = _EPSILON * affine.square().sum()
+        slope = torch.zeros_like(image)
+        for (values, colours), into in zip(windows, _shifted(slope), strict=True):
+            explained = ((colours - mean).movedim(1, -1)[..., None, :] @ affine)[..., 0, :].movedim(-1, 1)
+            left = values - level - explained
+            energy = energy + left.square().sum()
+            into.add_(left, alpha=2)
+        ctx.save_for_backward(slope)
+        return energy
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (slope,) = ctx.saved_tensors
+        scaled: Tensor = gradients[0] * slope
+        return scaled, None, None, None
+
+
+def _shifted(image: Tensor) -> Iterator[Tensor]:
+    """Yield views of the image: the first pixel of every window, the second, and so on."""
+    height, width = (side - _SIDE + 1 for side in image.shape[2:])
+    for row in range(_SIDE):
+        for column in range(_SIDE):
+            yield image[:, :, row : row + height, column : column + width]
+
+
+def _inverse(matrix: Tensor) -> Tensor:
+    """Return the inverse of symmetric 3 x 3 matrices, in float64: they may be nearly singular."""
+    host = matrix.cpu() if matrix.device.type == "mps" else matrix  # Metal has no float64
+    inverse: Tensor = torch.linalg.inv(host.double()).to(matrix.dtype)
+    return inverse.to(matrix.device)
+
+
+# Levin, Lischinski and Weiss 2008: windows of 3 x 3.
+_SIDE = 3
+_COUNT = _SIDE**2
+# Levin et al.'s code and, from it, Luan et al.'s: 1e-7, for colours in [0, 1].
+_EPSILON = 1e-7
