@@ -25,5 +25,6 @@ from .recipe import LBFGS as LBFGS
 from .recipe import Adam as Adam
 from .recipe import Recipe as Recipe
 from .run import Run as Run
+from .sheets import sheet as sheet
 
 __version__: str

@@ -7,6 +7,7 @@ from typing import NoReturn
 import click
 
 from impasto import __version__
+from impasto.cli.compare import compare
 from impasto.cli.completion import completion
 from impasto.cli.doctor import doctor
 from impasto.cli.loss import loss
@@ -27,7 +28,7 @@ def command() -> None:
     """Paint a photograph in the style of a picture."""
 
 
-for _subcommand in (stylize, texture, reconstruct, loss, recipe, weights, doctor, completion):
+for _subcommand in (stylize, texture, reconstruct, loss, compare, recipe, weights, doctor, completion):
     command.add_command(_subcommand)
 
 

@@ -169,7 +169,7 @@ def checked_output(given: dict[str, Any], inputs: list[str], default: str) -> Ou
     output = Output(
         given["output"] or default, int(given["bits"]), given["quality"], given["preview"], given["save_every"]
     )
-    _check_streams(inputs, output, as_json=given["as_json"])
+    check_streams(inputs, output, as_json=given["as_json"])
     output.check(inputs, force=given["force"])
     return output
 
@@ -197,7 +197,7 @@ def paint(run: "Run", output: Output, listener: progress.Listener, say: "Notes")
     """Run to the end, or to the first Ctrl-C, SIGTERM or fault, and write the picture."""
     stages = Stages(output)
     stopped: Interrupted | ImpastoError | None = None
-    with signals(_interrupt):
+    with signals(interrupt):
         try:
             with listener:
                 for event in run:
@@ -211,7 +211,7 @@ def paint(run: "Run", output: Output, listener: progress.Listener, say: "Notes")
         # What was painted is written, however often Ctrl-C is pressed now.
         with signals(signal.SIG_IGN):
             say.about(output.write(picture))
-        result = f"{picture.width}x{picture.height}, to {_where(output)}"
+        result = f"{picture.width}x{picture.height}, to {where(output)}"
         if stopped is None:
             say.line(f"saved {result}")
         else:
@@ -225,7 +225,8 @@ def paint(run: "Run", output: Output, listener: progress.Listener, say: "Notes")
         sys.exit(stopped.exit_code)
 
 
-def _where(output: Output) -> str:
+def where(output: Output) -> str:
+    """Return in words where the picture goes."""
     return "standard output" if output.path == STREAM else shown(output.path)
 
 
@@ -241,7 +242,7 @@ def plan(run: "Run", output: Output) -> str:
             f"memory  about {memory / 1e9:.1f} GB" if memory else "memory  not known for this device",
             f"time    about {progress.duration(seconds)}" if seconds else "time    not known for this device",
             f"tiles   {progress.tiles(largest.tile)}",
-            f"output  {_where(output)}",
+            f"output  {where(output)}",
         ]
     )
 
@@ -251,7 +252,8 @@ def default_output(inputs: list[str]) -> str:
     return "_".join("stdin" if path == STREAM else Path(path).stem for path in inputs) + ".png"
 
 
-def _check_streams(inputs: list[str], output: Output, *, as_json: bool) -> None:
+def check_streams(inputs: list[str], output: Output, *, as_json: bool = False) -> None:
+    """Refuse a use of standard input or output that cannot work."""
     if output.path == STREAM and sys.stdout.isatty():
         raise UsageError("a picture would garble the terminal; redirect standard output, or give -o FILE")
     if inputs.count(STREAM) > 1:
@@ -292,7 +294,8 @@ class Interrupted(KeyboardInterrupt):
         self.exit_code = 128 + number  # the shells' convention
 
 
-def _interrupt(number: int, frame: object) -> NoReturn:
+def interrupt(number: int, frame: object) -> NoReturn:
+    """Answer a signal by raising `Interrupted`."""
     del frame
     raise Interrupted(number)
 

@@ -1,0 +1,68 @@
+"""A sheet that is drawn as its pictures come."""
+
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from impasto.picture import Picture, as_picture
+from impasto.sheets.layout import Box, Label, Layout
+from impasto.sheets.lettering import Lettering
+
+# Ours: dark on light grey, on which both black and white pictures have an edge.
+PAPER: Final = (238, 238, 238)
+EMPTY: Final = (222, 222, 222)
+INK: Final = (32, 32, 32)
+FAINT: Final = (104, 104, 104)
+
+
+class Board:
+    """A sheet with its words, on which pictures are put one by one; a place without one stays empty.
+
+    Only what is shown is kept: a picture that was put is forgotten at its own size.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self._image = Image.new("RGB", (layout.width, layout.height), PAPER)
+        for box in layout.cells:
+            self._fill(box, EMPTY)
+        letterings = {size: Lettering(size) for size in {label.size for label in layout.labels}}
+        for label in layout.labels:
+            self._write(label, letterings[label.size])
+
+    def put(self, index: int, picture: Picture) -> None:
+        """Show a picture in a cell, as large as fits; of the cell's size, pixel by pixel. Paper shows through alpha."""
+        self.put_image(index, picture.to_pil())
+
+    def put_image(self, index: int, image: Image.Image) -> None:
+        """Show an image, RGB or RGBA, as `put` does."""
+        box = self.layout.cells[index]
+        self._fill(box, PAPER)
+        image = fitted(image, box.height, box.width)
+        corner = box.left + (box.width - image.width) // 2, box.top + (box.height - image.height) // 2
+        self._image.paste(image, corner, image.getchannel("A") if image.mode == "RGBA" else None)
+
+    def picture(self) -> Picture:
+        """Return the sheet as it is now."""
+        return as_picture(np.asarray(self._image))
+
+    def _fill(self, box: Box, colour: tuple[int, int, int]) -> None:
+        self._image.paste(colour, (box.left, box.top, box.right, box.bottom))
+
+    def _write(self, label: Label, lettering: Lettering) -> None:
+        if not label.text:
+            return
+        mask = lettering.mask(label.text)
+        if label.turned:
+            mask = mask.transpose(Image.Transpose.ROTATE_90)
+        box = label.box
+        left = box.right - mask.width if label.align == "right" else box.left + (box.width - mask.width) // 2
+        self._image.paste(FAINT if label.faint else INK, (left, box.top + (box.height - mask.height) // 2), mask)
+
+
+def fitted(image: Image.Image, height: int, width: int) -> Image.Image:
+    """Return an image as large as fits into `height` x `width`, in its own proportions; itself where it does."""
+    factor = min(height / image.height, width / image.width)
+    size = max(1, min(width, round(image.width * factor))), max(1, min(height, round(image.height * factor)))
+    return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)

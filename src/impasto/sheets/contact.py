@@ -1,0 +1,98 @@
+"""A contact sheet of finished pictures."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from PIL.Image import Image
+
+from impasto.errors import UsageError
+from impasto.picture import Picture, PictureSource, as_picture
+from impasto.sheets.board import Board, fitted
+from impasto.sheets.layout import captioned
+
+# Ours: below, nothing can be told from anything else; above, it is no sheet any more.
+SMALLEST_CELL: Final = 16
+LARGEST_CELL: Final = 4096
+# Ours: the long side of a cell where nobody chose it; three of them fill a screen.
+_COMMON_CELL: Final = 512
+
+
+def sheet(
+    pictures: Iterable[PictureSource],
+    labels: Sequence[str] | None = None,
+    *,
+    columns: int | None = None,
+    cell: int | None = None,
+) -> Picture:
+    """Return pictures side by side on light grey, each with a line under it.
+
+    Args:
+        pictures: one or more, in any of the forms that `stylize` takes. They are read one after another.
+        labels: one for each picture; names of files, or numbers for what is none, if left out. A long one is shortened
+            in the middle, and control characters are escaped.
+        columns: pictures side by side, at least 1; chosen to suit if left out.
+        cell: long side of the largest picture on the sheet in pixels, 16 to 4096; all are shown as large as fits into
+            the same box. If left out, that of the largest picture, at most 512: then pictures of one size of up to
+            512 are shown pixel by pixel.
+
+    Returns:
+        The sheet, opaque, 8-bit sRGB values in [0, 1].
+
+    Raises:
+        UsageError: no picture, another number of labels, a number out of range, or a sheet of over 100 million pixels.
+        PictureError: a picture cannot be read.
+
+    """
+    if columns is not None and columns < 1:
+        raise UsageError(f"columns is {columns}; expected a whole number of at least 1")
+    most = cell_side(cell, LARGEST_CELL) if cell else _COMMON_CELL
+    images, sizes, names = _read(pictures, most)
+    if not images:
+        raise UsageError("a sheet of no pictures; give one or more")
+    if labels is None:
+        labels = _labels(names)
+    if len(labels) != len(images):
+        raise UsageError(f"{len(labels)} labels for {len(images)} pictures; give one for each")
+    side = cell_side(cell, max(map(max, sizes)))
+    factors = [side / max(size) for size in sizes]
+    height, width = (
+        max(max(1, round(size[axis] * factor)) for size, factor in zip(sizes, factors, strict=True)) for axis in (0, 1)
+    )
+    board = Board(captioned(labels, height, width, columns))
+    for index, image in enumerate(images):
+        board.put_image(index, image)
+    return board.picture()
+
+
+def cell_side(cell: int | None, largest: int) -> int:
+    """Return the long side of a cell in pixels, for pictures whose largest long side is `largest`.
+
+    Raises:
+        UsageError: `cell` is out of range.
+
+    """
+    if cell is None:
+        return max(SMALLEST_CELL, min(largest, _COMMON_CELL))
+    if not SMALLEST_CELL <= cell <= LARGEST_CELL:
+        raise UsageError(f"cell is {cell}; expected a whole number from {SMALLEST_CELL} to {LARGEST_CELL}")
+    return cell
+
+
+def _read(pictures: Iterable[PictureSource], most: int) -> tuple[list[Image], list[tuple[int, int]], list[str]]:
+    """Return the pictures no larger than they can be shown, their own sizes (height, width), and their names."""
+    images, sizes, names = [], [], []
+    for source in pictures:
+        picture = as_picture(source)
+        image = picture.to_pil()
+        images.append(fitted(image, most, most) if max(picture.size) > most else image)
+        sizes.append(picture.size)
+        names.append(picture.source)
+    return images, sizes, names
+
+
+def _labels(names: Sequence[str]) -> list[str]:
+    short = [str(number) if name == "memory" else Path(name).name for number, name in enumerate(names, 1)]
+    if len(set(short)) == len(short):
+        return short
+    return [str(number) if name == "memory" else name for number, name in enumerate(names, 1)]
