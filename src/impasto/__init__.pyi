@@ -21,6 +21,8 @@ from .job import reconstruct as reconstruct
 from .job import stylize as stylize
 from .job import texture as texture
 from .picture import Picture as Picture
+from .picture import remembered as remembered
+from .provenance import Remembered as Remembered
 from .recipe import LBFGS as LBFGS
 from .recipe import Adam as Adam
 from .recipe import Recipe as Recipe

@@ -61,6 +61,7 @@ class Run:
         self._image: Image | None = None  # with its margin, on the device
         self._margin = 0
         self._done = 0  # steps of the present scale
+        self._finished = False
         self._events = self._paint()
 
     def __iter__(self) -> Iterator[Event]:
@@ -145,7 +146,13 @@ class Run:
         if alpha is not None:
             alpha = resample.resize(torch.from_numpy(alpha)[None, None], *image.shape[2:])[0, 0].numpy()
         return dataclasses.replace(
-            self._scene.content, pixels=image[0].contiguous().numpy(), alpha=alpha, source="memory", notes=()
+            self._scene.content,
+            pixels=image[0].contiguous().numpy(),
+            alpha=alpha,
+            source="memory",
+            sha256=None,
+            remembered=self._scene.remembered(image.shape[3], image.shape[2], finished=self._finished),
+            notes=(),
         )
 
     def _paint(self) -> Generator[Event, None, None]:
@@ -164,6 +171,7 @@ class Run:
                 self._done = 0
                 final = yield from self._within_memory(index, networks, begun)
         assert final is not None
+        self._finished = True
         steps = sum(scale.steps for scale in self.scales)
         yield Finished(final.loss, final.terms, steps, time.perf_counter() - begun)
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from impasto import color, init, resample, schedule
+from impasto import __version__, color, init, resample, schedule
 from impasto.moments import Moments, blend, moments
 from impasto.picture import Picture
+from impasto.provenance import Input, Remembered, plain_name
 from impasto.recipe import Recipe
 from impasto.schedule import Scale
 from impasto.types import Image
@@ -43,6 +44,20 @@ class Scene:
         """What a person should know about the pictures that were read."""
         pictures = [self.content, *(style for style, _ in self.styles)]
         return tuple(f"{picture.source}: {note}" for picture in pictures for note in picture.notes)
+
+    def remembered(self, width: int, height: int, *, finished: bool) -> Remembered:
+        """Return what a picture of that size, painted of these, should remember."""
+        # The frame of a texture is a size and nothing else.
+        framed = self.content.sha256 is None and not self.recipe.compares("content")
+        return Remembered(
+            recipe=self.recipe,
+            content=None if framed else _input(self.content),
+            styles=tuple(_input(style, weight) for style, weight in self.styles),
+            init=None if self.start is None else _input(self.start),
+            size=(width, height),
+            finished=finished,
+            version=__version__,
+        )
 
     def margin(self, scale: Scale) -> int:
         """Return the width of the border painted around the picture at `scale`, in pixels."""
@@ -132,3 +147,7 @@ def _colors(styles: Sequence[tuple[Image, float]]) -> Moments:
 def _matched(photo: Image, styles: Sequence[tuple[Image, float]]) -> Image:
     """Return `photo` in the colours of the styles."""
     return color.match(photo.cpu(), _colors(styles)).to(photo.device)
+
+
+def _input(picture: Picture, weight: float | None = None) -> Input:
+    return Input(plain_name(picture.source), picture.sha256, weight)

@@ -150,12 +150,15 @@ def test_text_that_cannot_be_stored_is_refused(text):
         write_picture(as_picture(making.scene()), io.BytesIO(), format="png", text=text)
 
 
-def test_the_source_s_metadata_is_not_written():
+def test_the_source_s_other_metadata_are_not_written():
     data = Image.Exif()
-    data[0x010F] = "SecretCamera"
+    data[0x0131] = "SecretProgram"
     data.get_ifd(0x8825)[1] = "N"
-    source = making.pillow_file(making.scene(), "JPEG", exif=data.tobytes(), comment=b"secret comment")
-    assert b"SecretCamera" in source
+    data.get_ifd(0x8769)[0x927C] = b"secret notes of the maker"
+    xmp = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>secret place</x:xmpmeta>"
+    source = making.pillow_file(making.scene(), "JPEG", exif=data.tobytes(), comment=b"secret comment", xmp=xmp)
+    for secret in (b"SecretProgram", b"secret notes", b"secret comment", b"secret place"):
+        assert secret in source
     for kind in WRITTEN:
         out = making.written(source, kind)
         assert b"ecret" not in out

@@ -40,6 +40,7 @@ class Output:
     quality: int | None = None
     preview: str | None = None
     save_every: int | None = None
+    metadata: bool = True
 
     def check(self, inputs: list[str], *, force: bool) -> None:
         """Refuse a path that cannot be written to, before minutes are spent."""
@@ -64,11 +65,11 @@ class Output:
         """
         target: str | BinaryIO = sys.stdout.buffer if self.path == STREAM else self.path
         try:
-            return picture.save(target, bits=self.bits, quality=self.quality)
+            return picture.save(target, bits=self.bits, quality=self.quality, metadata=self.metadata)
         except PictureError as error:
             # Minutes of work are not lost to a full disk or a folder that has gone.
             rescue = Path(tempfile.mkdtemp(prefix="impasto-")) / "picture.png"
-            picture.save(rescue, bits=self.bits)
+            picture.save(rescue, bits=self.bits, metadata=self.metadata)
             raise PictureError(f"{error}; the picture is in {rescue}") from error
 
     def stage(self, number: int) -> Path:
@@ -92,9 +93,12 @@ class Stages:
         self._count += 1
         every = self.output.save_every
         if every and self._count % every == 0:
-            picture().save(self.output.stage(self._count), bits=self.output.bits, quality=self.output.quality)
+            output = self.output
+            picture().save(
+                output.stage(self._count), bits=output.bits, quality=output.quality, metadata=output.metadata
+            )
         if self.output.preview and time.monotonic() >= self._next_preview:
-            picture().save(self.output.preview)
+            picture().save(self.output.preview, metadata=self.output.metadata)
             self._next_preview = time.monotonic() + self.PREVIEW_INTERVAL
 
 
@@ -145,6 +149,13 @@ _OPTIONS = (
     click.option("--quality", type=click.IntRange(1, 100), help="Quality of JPEG, WebP and AVIF."),
     click.option("--save-every", type=click.IntRange(1), metavar="N", help="Also save a picture every N steps."),
     click.option("--preview", metavar="FILE", help="A picture that is replaced as the run goes."),
+    click.option(
+        "--no-metadata",
+        "metadata",
+        flag_value=False,
+        default=True,
+        help="Leave out the recipe, the inputs' names and the photo's credits; see 'impasto show'.",
+    ),
     click.option("--force", is_flag=True, help="Replace an existing output."),
     click.option("--dry-run", is_flag=True, help="Print the plan and stop."),
     click.option("--json", "as_json", is_flag=True, help="Print one event a line on stdout, as JSON."),
@@ -167,7 +178,12 @@ def checked_output(given: dict[str, Any], inputs: list[str], default: str) -> Ou
 
     """
     output = Output(
-        given["output"] or default, int(given["bits"]), given["quality"], given["preview"], given["save_every"]
+        given["output"] or default,
+        int(given["bits"]),
+        given["quality"],
+        given["preview"],
+        given["save_every"],
+        given["metadata"],
     )
     check_streams(inputs, output, as_json=given["as_json"])
     output.check(inputs, force=given["force"])
@@ -266,6 +282,11 @@ def check_streams(inputs: list[str], output: Output, *, as_json: bool = False) -
 
 def source(path: str) -> PictureSource:
     """Return what `path` names: standard input or a file."""
+    return opened(path)
+
+
+def opened(path: str) -> str | BinaryIO:
+    """Return what `path` names, as what reads files takes it."""
     return sys.stdin.buffer if path == STREAM else path
 
 

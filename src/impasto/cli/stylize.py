@@ -1,11 +1,17 @@
 """`impasto stylize`: the main job."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from impasto import presets
 from impasto.cli import options, painting
+from impasto.errors import UsageError
+from impasto.messages import shown
+from impasto.picture import Picture, as_picture, remembered
+from impasto.provenance import Remembered
 from impasto.recipe import INITS, Recipe
 
 
@@ -13,24 +19,33 @@ from impasto.recipe import INITS, Recipe
 @click.argument("content")
 @click.argument("styles", metavar="STYLE [STYLE ...]", nargs=-1, required=True)
 @options.recipe_option("default")
+@click.option("--like", metavar="PICTURE", help="Take the recipe that PICTURE, painted by impasto, remembers.")
 @options.recipe_options("default")
 @options.init_option
 @options.style_weights_option
 @painting.output_options
-def stylize(content: str, styles: tuple[str, ...], **given: Any) -> None:
+def stylize(content: str, styles: tuple[str, ...], like: str | None, **given: Any) -> None:
     """Paint the photo CONTENT in the style of one picture or of several.
 
     Either may be - for standard input. Without -o the result is CONTENT_STYLE.png in the working directory.
     """
     inputs = [content, *styles]
-    recipe = options.changed(presets.resolve(given["recipe_name"]), given)
+    memory = None if like is None else _memory(like)
+    recipe = options.changed(memory.recipe if memory else presets.resolve(given["recipe_name"]), given)
     recipe, start = _init(recipe, given["init"])
-    output = painting.checked_output(given, [*inputs, *([start] if start else [])], painting.default_output(inputs))
+    read = [path for path in (start, like) if path is not None]
+    output = painting.checked_output(given, [*inputs, *read], painting.default_output(inputs))
     painting.quiet_threads()
     from impasto.job import Job  # imports torch: only now that the request is known to be sound
 
     sources = [painting.source(style) for style in styles]
-    job = Job(painting.source(content), sources, recipe, given["weights"], start)
+    weights = given["weights"]
+    if memory is not None:
+        pictures = [as_picture(style) for style in sources]
+        weights = weights or _weights(memory, pictures)
+        painting.Notes(quiet=given["quiet"]).about(_differences(like, memory, pictures, given["init"]))
+        sources = [*pictures]
+    job = Job(painting.source(content), sources, recipe, weights, start)
     painting.finish(job, output, given)
 
 
@@ -41,3 +56,32 @@ def _init(recipe: Recipe, init: str | None) -> tuple[Recipe, str | None]:
     if init in INITS:
         return recipe.replace(init=init), None
     return recipe, init
+
+
+def _memory(like: str) -> Remembered:
+    """Return what the picture to do like remembers, which then is the recipe."""
+    if click.get_current_context().get_parameter_source("recipe_name") is not ParameterSource.DEFAULT:
+        raise UsageError("--like and --recipe both name a recipe; leave one out")
+    return remembered(painting.opened(like))
+
+
+def _same(memory: Remembered, styles: Sequence[Picture]) -> bool:
+    return [style.sha256 for style in memory.styles] == [style.sha256 for style in styles]
+
+
+def _weights(memory: Remembered, styles: Sequence[Picture]) -> tuple[float, ...] | None:
+    """Return the weights of the blend where the styles are the same; for others they mean nothing."""
+    if not _same(memory, styles):
+        return None
+    return tuple(style.weight or 0.0 for style in memory.styles)
+
+
+def _differences(like: str | None, memory: Remembered, styles: Sequence[Picture], init: str | None) -> list[str]:
+    """Return what a person should know who expects a picture like the one named."""
+    notes = []
+    if not _same(memory, styles):
+        names = ", ".join(shown(style.name) for style in memory.styles) or "no style"
+        notes.append(f"{shown(like)}: was painted with other styles than given here ({names})")
+    if memory.init is not None and init is None:
+        notes.append(f"{shown(like)}: was started from {shown(memory.init.name)}; give it with --init to do the same")
+    return notes

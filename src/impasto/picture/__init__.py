@@ -6,14 +6,17 @@ writing goes `write` -> `encode` -> `atomic`. The package never prints and never
 """
 
 from impasto.picture.limits import DEFAULT_LIMITS, Limits
+from impasto.picture.metadata import Credits
 from impasto.picture.output import ENDINGS, check_output, format_of
 from impasto.picture.picture import Picture
 from impasto.picture.read import PictureSource, as_picture, read_picture
+from impasto.picture.recall import remembered
 from impasto.picture.write import write_picture
 
 __all__ = [
     "DEFAULT_LIMITS",
     "ENDINGS",
+    "Credits",
     "Limits",
     "Picture",
     "PictureSource",
@@ -21,5 +24,6 @@ __all__ = [
     "check_output",
     "format_of",
     "read_picture",
+    "remembered",
     "write_picture",
 ]

@@ -34,7 +34,7 @@ def decode(data: bytes, name: str, limits: Limits) -> Samples:
             return pnm.decode(data, name, limits)
         if kind == "tiff":
             return tiff.decode(data, name, limits)
-        image = _open(data, kind, name, limits)
+        image = opened(data, kind, name, limits)
         samples = pillow_samples(image, name)
         if kind == "png" and png.needs_full_depth(data):
             values, space, alpha, bits = png.decode(data)
@@ -66,7 +66,12 @@ def decoding(name: str) -> Iterator[None]:
         ) from error
 
 
-def _open(data: bytes, kind: str, name: str, limits: Limits) -> "ImageFile":
+def opened(data: bytes, kind: str, name: str, limits: Limits) -> "ImageFile":
+    """Return a picture that Pillow reads, of a size within the limits and not decoded yet; call it inside `decoding`.
+
+    Raises:
+        PictureError: The declared size is over the limits.
+    """
     # The plug-in is called directly: no other decoder can get at the file, and the size limit of `Image.open`, which
     # at first only warns, stays out of the way of ours.
     if kind == "webp":

@@ -1,22 +1,25 @@
 """Pictures to the bytes of a file."""
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from impasto.errors import OutputError, PictureError
 from impasto.messages import reason, shown
 from impasto.picture import png, tiff
+from impasto.picture.metadata import Credits, exif_block
 from impasto.picture.picture import Picture
 from impasto.picture.profiles import srgb_profile
+from impasto.picture.recall import KEYWORD
 
 ON_WHITE = "JPEG has no transparency: the picture was laid on white."
 TEXT_LEFT_OUT = "The text is longer than a JPEG can hold and was left out."
+RECIPE_LEFT_OUT = "The recipe is longer than a JPEG can hold and was left out."
 
 # Ours, measured on a stylised 512 x 384 picture with hard strokes and on a 1024 x 768 photograph. About 40 dB PSNR
 # (40.3 and 43.3 for JPEG, 40.1 and 42.4 for AVIF) in a third of PNG's size. WebP always halves the chroma and stays at
@@ -26,14 +29,12 @@ DEFAULT_QUALITY = {"jpeg": 95, "webp": 95, "avif": 90}
 FULL_CHROMA = "4:4:4"
 # libjpeg's JPEG_MAX_DIMENSION, the WebP container's 14 bits, and libavif's default limit.
 _LONGEST_SIDE = {"jpeg": 65_500, "webp": 16_383, "avif": 32_768}
-# One JPEG segment holds 65,533 bytes; the rest is for EXIF's own structure.
-_LONGEST_JPEG_TEXT = 65_000
-
-_DESCRIPTION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _INCH = 0x010E, 0x011A, 0x011B, 0x0128, 2
+# One JPEG segment holds 65,533 bytes.
+_LONGEST_JPEG_EXIF = 65_500
 
 
 def encode(
-    picture: Picture, kind: str, *, bits: int, quality: int | None, text: Mapping[str, str], name: str
+    picture: Picture, kind: str, *, bits: int, quality: int | None, text: Mapping[str, str], metadata: bool, name: str
 ) -> tuple[bytes, tuple[str, ...]]:
     """Return a picture as the bytes of a file and what a person should know about it; see `write_picture`.
 
@@ -42,6 +43,8 @@ def encode(
         PictureError: The picture is larger than the format or the memory allows.
     """
     _check_text(text)
+    if not metadata:
+        picture = replace(picture, credits=Credits(), remembered=None)
     longest = _LONGEST_SIDE.get(kind)
     if longest is not None and max(picture.size) > longest:
         raise PictureError(
@@ -64,13 +67,23 @@ def _png(picture: Picture, bits: int, text: Mapping[str, str]) -> bytes:
     chunks = [png.profile_chunk(srgb_profile())]
     if picture.dpi:
         chunks.append(png.dpi_chunk(picture.dpi))
-    chunks += [png.text_chunk(keyword, value) for keyword, value in text.items()]
+    block = exif_block(picture.credits)
+    if block:
+        chunks.append(png.exif_chunk(block))
+    document = _document(picture)
+    told = {KEYWORD: document, **text} if document else text
+    chunks += [png.text_chunk(keyword, value) for keyword, value in told.items()]
     return png.encode(picture.to_numpy(_dtype(bits)), chunks)
 
 
 def _tiff(picture: Picture, bits: int, text: Mapping[str, str]) -> bytes:
     return tiff.encode(
-        picture.to_numpy(_dtype(bits)), profile=srgb_profile(), dpi=picture.dpi, description=_described(text)
+        picture.to_numpy(_dtype(bits)),
+        profile=srgb_profile(),
+        dpi=picture.dpi,
+        credits=picture.credits,
+        description=_described(text),
+        document=_document(picture),
     )
 
 
@@ -81,9 +94,6 @@ def _lossy(picture: Picture, kind: str, quality: int, text: Mapping[str, str]) -
         if picture.alpha is not None:
             picture = _on_white(picture)
             notes.append(ON_WHITE)
-        if len(_described(text)) > _LONGEST_JPEG_TEXT:
-            text = {}
-            notes.append(TEXT_LEFT_OUT)
         options |= {"subsampling": FULL_CHROMA, "optimize": True}
         if picture.dpi and max(picture.dpi) <= 65535:
             options["dpi"] = picture.dpi
@@ -91,7 +101,8 @@ def _lossy(picture: Picture, kind: str, quality: int, text: Mapping[str, str]) -
         options["subsampling"] = FULL_CHROMA
     elif quality == 100:
         options |= {"lossless": True, "exact": True}
-    exif = _exif(picture, text)
+    exif, left_out = _exif(picture, kind, text)
+    notes += left_out
     if exif:
         options["exif"] = exif
     stream = BytesIO()
@@ -105,14 +116,21 @@ def _on_white(picture: Picture) -> Picture:
     return replace(picture, pixels=np.clip(pixels, 0, 1), alpha=None)
 
 
-def _exif(picture: Picture, text: Mapping[str, str]) -> bytes:
-    exif = Image.Exif()
-    if text:
-        exif[_DESCRIPTION] = _described(text)
-    if picture.dpi:
-        exif[_X_RESOLUTION], exif[_Y_RESOLUTION] = picture.dpi
-        exif[_RESOLUTION_UNIT] = _INCH
-    return exif.tobytes() if len(exif) else b""
+def _exif(picture: Picture, kind: str, text: Mapping[str, str]) -> tuple[bytes, list[str]]:
+    """Return EXIF data, and notes on what a JPEG has no room for."""
+    description, document, notes = _described(text), _document(picture), []
+    longest = _LONGEST_JPEG_EXIF if kind == "jpeg" else sys.maxsize
+    if description and len(exif_block(picture.credits, picture.dpi, description)) > longest:
+        description = ""
+        notes.append(TEXT_LEFT_OUT)
+    if document and len(exif_block(picture.credits, picture.dpi, description, document)) > longest:
+        document = ""
+        notes.append(RECIPE_LEFT_OUT)
+    return exif_block(picture.credits, picture.dpi, description, document), notes
+
+
+def _document(picture: Picture) -> str:
+    return picture.remembered.to_json() if picture.remembered else ""
 
 
 def _described(text: Mapping[str, str]) -> str:

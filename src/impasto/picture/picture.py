@@ -10,6 +10,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from impasto.errors import PictureError
 from impasto.picture.levels import Floats, quantised
+from impasto.picture.metadata import Credits
+from impasto.provenance import Remembered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +32,9 @@ class Picture:
         bits: 8 or 16, the depth of the source. Saving writes 8 unless asked for 16.
         dpi: Pixels an inch, (x, y); None if unknown.
         source: A path, "stdin" or "memory".
+        sha256: Of the file it was read from, in hexadecimal; None if there was none.
+        credits: What the photo's file says of its making; saved with the picture.
+        remembered: How it was painted, if it was; saved with the picture. Not read from files: see `remembered`.
         notes: Plain sentences about what was lost or assumed in reading; a surface may print them.
 
     Raises:
@@ -42,6 +47,9 @@ class Picture:
     bits: int = 8
     dpi: tuple[float, float] | None = None
     source: str = "memory"
+    sha256: str | None = None
+    credits: Credits = Credits()
+    remembered: Remembered | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -85,6 +93,7 @@ class Picture:
         bits: int = 8,
         quality: int | None = None,
         text: "Mapping[str, str] | None" = None,
+        metadata: bool = True,
         force: bool = True,
     ) -> tuple[str, ...]:
         """Write the picture in the format of the path's ending; see `write_picture`.
@@ -94,6 +103,7 @@ class Picture:
             bits: 8, or 16 for PNG and TIFF.
             quality: 1 to 100 for JPEG, WebP and AVIF; None for a good default.
             text: Names and values to keep with the picture.
+            metadata: False to leave out how it was painted and the photo's credits.
             force: Replace an existing file. False refuses to.
 
         Returns:
@@ -107,10 +117,10 @@ class Picture:
         from impasto.picture.write import write_picture
 
         if not isinstance(path, str | os.PathLike):
-            return write_picture(self, path, format="png", bits=bits, quality=quality, text=text)
+            return write_picture(self, path, format="png", bits=bits, quality=quality, text=text, metadata=metadata)
         if not force:
             check_output(path, bits=bits, quality=quality)
-        return write_picture(self, path, bits=bits, quality=quality, text=text)
+        return write_picture(self, path, bits=bits, quality=quality, text=text, metadata=metadata)
 
     def to_numpy(self, dtype: DTypeLike = np.uint8) -> NDArray[Any]:
         """Return (H, W, 3), or (H, W, 4) with alpha, sRGB: uint8 or uint16 rounded to the nearest, or float32.

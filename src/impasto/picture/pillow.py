@@ -9,6 +9,7 @@ from PIL import Image
 from impasto.errors import PictureError
 from impasto.messages import shown
 from impasto.picture.levels import unit_floats
+from impasto.picture.metadata import credits_of
 from impasto.picture.profiles import Space, adobe_rgb_profile, gamma_profile
 from impasto.picture.samples import Samples
 
@@ -73,6 +74,7 @@ def pillow_samples(image: Image.Image, name: str) -> Samples:
         assumed_profile=None if icc_profile else _assumed_profile(image, space),
         bits=16 if plain.mode[0] in "IF" else 8,
         dpi=_dpi(image),
+        credits=credits_of(_exif(image)),
         notes=tuple(notes),
     )
 

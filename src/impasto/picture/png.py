@@ -22,7 +22,7 @@ _HEADER_END = 33  # signature and IHDR
 def needs_full_depth(data: bytes) -> bool:
     """Tell whether Pillow would lose something: 16-bit levels, or a transparent colour given at other depths than 8."""
     depth, colour_type = data[24], data[25]
-    return depth == 16 or (depth < 8 and colour_type == _GRAY and any(kind == b"tRNS" for kind, _ in _chunks(data)))
+    return depth == 16 or (depth < 8 and colour_type == _GRAY and any(kind == b"tRNS" for kind, _ in chunks(data)))
 
 
 def decode(data: bytes) -> tuple[NDArray[Any], Space, NDArray[Any] | None, int]:
@@ -82,17 +82,19 @@ def dpi_chunk(dpi: tuple[float, float]) -> tuple[bytes, bytes]:
 
 
 def text_chunk(keyword: str, text: str) -> tuple[bytes, bytes]:
-    """Return a tEXt chunk, or iTXt (UTF-8) where the text is not Latin-1."""
-    try:
-        return b"tEXt", keyword.encode("latin-1") + b"\0" + text.encode("latin-1")
-    except UnicodeEncodeError:
-        return b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + text.encode("utf-8")
+    """Return an iTXt chunk: UTF-8, not compressed, of no language."""
+    return b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + text.encode("utf-8")
+
+
+def exif_chunk(block: bytes) -> tuple[bytes, bytes]:
+    """Return EXIF data as Pillow makes them as an eXIf chunk, which goes without their first six bytes."""
+    return b"eXIf", block.removeprefix(b"Exif\0\0")
 
 
 def _content(data: bytes) -> tuple[bytes, bytes]:
     """Return what is in the IDAT chunks and in the tRNS chunk."""
     content = {b"IDAT": bytearray(), b"tRNS": bytearray()}
-    for kind, chunk in _chunks(data):
+    for kind, chunk in chunks(data):
         if kind in content:
             content[kind] += chunk[8:-4]
     return bytes(content[b"IDAT"]), bytes(content[b"tRNS"])
@@ -115,7 +117,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield (kind, whole chunk with length and checksum)."""
     at = len(SIGNATURE)
     while at + 12 <= len(data):

@@ -1,5 +1,6 @@
 """Pictures from files, and from whatever else a caller holds."""
 
+import hashlib
 import os
 from typing import Any, TypeAlias
 
@@ -84,11 +85,11 @@ def as_picture(source: PictureSource, *, limits: Limits = DEFAULT_LIMITS) -> Pic
 
 
 def _read(data: bytes, name: str, limits: Limits) -> Picture:
-    return _develop(decode(data, name, limits), name)
+    return _develop(decode(data, name, limits), name, hashlib.sha256(data).hexdigest())
 
 
-def _develop(samples: Samples, name: str) -> Picture:
+def _develop(samples: Samples, name: str, sha256: str | None = None) -> Picture:
     try:
-        return develop(samples, name)
+        return develop(samples, name, sha256)
     except MemoryError as error:
         raise PictureError(f"{shown(name)}: does not fit into memory; make it smaller") from error

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impasto.picture.levels import unit
+from impasto.picture.metadata import Credits
 from impasto.picture.picture import Picture
 from impasto.picture.profiles import Space, to_srgb
 
@@ -27,6 +28,7 @@ class Samples:
         assumed_profile: A profile to use where the file has none (PNG gamma, the camera standard's Adobe RGB).
         bits: 8 or 16, what the file could tell apart.
         dpi: (x, y) as stored, before turning.
+        credits: What the file says of the photo's making.
         notes: Plain sentences for a person.
     """
 
@@ -38,15 +40,18 @@ class Samples:
     assumed_profile: bytes | None = None
     bits: int = 8
     dpi: tuple[float, float] | None = None
+    credits: Credits = Credits()
     notes: tuple[str, ...] = ()
 
 
-def develop(samples: Samples, source: str) -> Picture:
+def develop(samples: Samples, source: str, sha256: str | None = None) -> Picture:
     """Return the samples as a `Picture`: upright, sRGB, colours under transparent pixels replaced.
 
     A pixel of alpha 0 stores a colour that nobody ever saw. It is replaced by the mean sRGB colour of the visible
     pixels, weighted by alpha (mid-grey where nothing is visible): so it adds no edge and no hue of its own, and the
     picture's mean colour stays that of its visible part. Alpha that is 1 everywhere says nothing and is dropped.
+
+    `sha256` is that of the file.
     """
     colour, note = to_srgb(samples.values, samples.space, samples.icc_profile or samples.assumed_profile)
     pixels = np.ascontiguousarray(np.moveaxis(upright(colour, samples.orientation), -1, 0))
@@ -65,6 +70,8 @@ def develop(samples: Samples, source: str) -> Picture:
         bits=samples.bits,
         dpi=dpi,
         source=source,
+        sha256=sha256,
+        credits=samples.credits,
         notes=samples.notes + ((note,) if note else ()),
     )
 

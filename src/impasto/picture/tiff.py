@@ -1,5 +1,6 @@
 """TIFF of every depth through tifffile. Pillow has no 16-bit colour, and its libtiff writes errors to the terminal."""
 
+import contextlib
 import logging
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,16 @@ from impasto.messages import shown
 from impasto.picture import ycbcr
 from impasto.picture.levels import Floats, unit, unit_floats
 from impasto.picture.limits import Limits
+from impasto.picture.metadata import (
+    DESCRIPTION,
+    EXIF_IFD,
+    PLACES,
+    TAKEN,
+    TAKEN_OFFSET,
+    USER_COMMENT,
+    Credits,
+    user_comment,
+)
 from impasto.picture.pillow import plausible_dpi
 from impasto.picture.profiles import Space
 from impasto.picture.samples import Samples
@@ -37,6 +48,8 @@ _CHANNELS = {
 _UNSIGNED, _SIGNED, _FLOAT, _UNDEFINED = 1, 2, 3, 4
 _PREMULTIPLIED, _STRAIGHT = 1, 2
 _JPEG = (6, 7)
+_ASCII, _BYTES = 2, 7  # types of tags
+_EXIF_NAMES = {TAKEN: "DateTimeOriginal", TAKEN_OFFSET: "OffsetTimeOriginal"}  # as tifffile calls them
 _MOST_CHANNELS = 8  # ours: colour and a few extra masks; a header can claim 65,535
 
 
@@ -68,15 +81,53 @@ def decode(data: bytes, name: str, limits: Limits) -> Samples:
             icc_profile=bytes(_tag(page, _ICC_PROFILE, b"")) or None,
             bits=8 if page.bitspersample <= 8 else 16,
             dpi=plausible_dpi((_ratio(page, _X_RESOLUTION), _ratio(page, _Y_RESOLUTION)), per_inch),
+            credits=_credits(page),
             notes=(*notes, *found),
         )
 
 
-def encode(
-    pixels: NDArray[Any], *, profile: bytes, dpi: tuple[float, float] | None = None, description: str = ""
-) -> bytes:
-    """Return a TIFF, deflate-compressed, of (H, W, 3|4) uint8 or uint16; `description` is ASCII."""
+def tag_bytes(data: bytes, code: int, longest: int) -> bytes | None:
+    """Return the bytes of a tag of the first page, as many as `longest`; None where there are none."""
     import tifffile
+
+    _silence()
+    with tifffile.TiffFile(BytesIO(data)) as file:
+        value = _tag(file.pages.first, code, None)
+        return value[:longest] if isinstance(value, bytes) else None
+
+
+def _credits(page: "TiffPage") -> Credits:
+    """Return what the tags, and EXIF's in a directory of their own, say of the photo's making."""
+    found: dict[str, str | None] = {}
+    for name, (_, code) in PLACES.items():
+        with contextlib.suppress(Exception):
+            # The pixels are fine; damaged tags, which fail in every way there is, are no reason to refuse them.
+            inner = _tag(page, EXIF_IFD, {})
+            value = _tag(page, code, inner.get(_EXIF_NAMES.get(code)) if isinstance(inner, dict) else None)
+            found[name] = value if isinstance(value, str) else None
+    return Credits(**found)
+
+
+def encode(
+    pixels: NDArray[Any],
+    *,
+    profile: bytes,
+    dpi: tuple[float, float] | None = None,
+    credits: Credits | None = None,
+    description: str = "",
+    document: str = "",
+) -> bytes:
+    """Return a TIFF, deflate-compressed, of (H, W, 3|4) uint8 or uint16; `description` and `document` are ASCII.
+
+    EXIF's own fields stand beside TIFF's, as TIFF/EP (ISO 12234-2) has them: tifffile writes no nested directory.
+    """
+    import tifffile
+
+    tags = [(PLACES[name][1], text.encode() + b"\0", _ASCII) for name, text in (credits.items() if credits else ())]
+    if description:
+        tags = [tag for tag in tags if tag[0] != DESCRIPTION]
+    if document:
+        tags.append((USER_COMMENT, user_comment(document), _BYTES))
 
     stream = BytesIO()
     tifffile.imwrite(
@@ -91,6 +142,7 @@ def encode(
         resolution=dpi,
         resolutionunit="INCH" if dpi else None,
         description=description or None,
+        extratags=[(tag, kind, len(content), content, True) for tag, content, kind in tags],
         software="impasto",
         metadata=None,
     )

@@ -21,11 +21,13 @@ def write_picture(
     bits: int = 8,
     quality: int | None = None,
     text: Mapping[str, str] | None = None,
+    metadata: bool = True,
 ) -> tuple[str, ...]:
     """Write a picture as PNG, JPEG, WebP, TIFF or AVIF, whole or not at all, replacing an existing file.
 
     Values are rounded to the nearest level, an sRGB profile is embedded, alpha and dpi are kept. JPEG has no alpha:
-    the picture is laid on white, and a note says so. Nothing of the source's own metadata is written.
+    the picture is laid on white, and a note says so. With them go how it was painted (`Picture.remembered`) and what is
+    kept of the photo's EXIF data (`Picture.credits`): never the place, a thumbnail or the maker's notes.
 
     Args:
         picture: What to write.
@@ -35,6 +37,7 @@ def write_picture(
         quality: 1 to 100 for JPEG, WebP (100: lossless) and AVIF; None for the format's default.
         text: Names (1 to 79 Latin-1 characters) and values to keep with the picture: PNG text, one by one; elsewhere
             together, as JSON in the EXIF or TIFF field ImageDescription.
+        metadata: False to leave out `Picture.remembered` and `Picture.credits`.
 
     Returns:
         What a person should know about the file, in plain sentences; mostly nothing.
@@ -45,13 +48,13 @@ def write_picture(
     """
     if isinstance(destination, str | os.PathLike):
         format = format or format_of(destination)
-        data, notes = _encoded(picture, format, bits, quality, text, path_name(destination))
+        data, notes = _encoded(picture, format, bits, quality, text, metadata, path_name(destination))
         write_file(destination, data)
         return notes
     if format is None:
         raise OutputError("an open file has no ending to tell the format by; pass format='png' or another")
     name = stream_name(destination)
-    data, notes = _encoded(picture, format, bits, quality, text, name)
+    data, notes = _encoded(picture, format, bits, quality, text, metadata, name)
     try:
         destination.write(data)
         destination.flush()
@@ -79,7 +82,13 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def _encoded(
-    picture: Picture, kind: str, bits: int, quality: int | None, text: Mapping[str, str] | None, name: str
+    picture: Picture,
+    kind: str,
+    bits: int,
+    quality: int | None,
+    text: Mapping[str, str] | None,
+    metadata: bool,
+    name: str,
 ) -> tuple[bytes, tuple[str, ...]]:
     check_options(kind, bits, quality)
-    return encode(picture, kind, bits=bits, quality=quality, text=text or {}, name=name)
+    return encode(picture, kind, bits=bits, quality=quality, text=text or {}, metadata=metadata, name=name)
