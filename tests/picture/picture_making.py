@@ -1,5 +1,6 @@
 """Pictures and files that the tests of impasto.picture share."""
 
+import functools
 import io
 import struct
 import subprocess
@@ -86,8 +87,48 @@ def exif(orientation):
     return data.tobytes()
 
 
+@functools.cache  # it holds the time it was made
 def adobe_rgb():
     return imagecodecs.cms_profile("adobergb")
+
+
+def icc_profile(primaries, curve):
+    """An RGB matrix profile made by hand (ICC.1:2022, sections 8.3 and 10): D65, a curve of 1,024 points for all."""
+
+    def s15(values):
+        return b"".join(round(v * 65536).to_bytes(4, "big", signed=True) for v in values)
+
+    d50 = np.array([0.9642, 1.0, 0.8249])
+    bradford = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+    matrix = _to_xyz(primaries)
+    gains = np.diag((bradford @ d50) / (bradford @ matrix.sum(axis=1)))
+    adapted = np.linalg.inv(bradford) @ gains @ bradford @ matrix
+    points = (curve(np.linspace(0, 1, 1024)) * 65535).round().astype(">u2").tobytes()
+    tags = [(b"desc", b"desc\0\0\0\0\0\0\0\2a\0".ljust(92, b"\0")), (b"wtpt", b"XYZ \0\0\0\0" + s15(d50))]
+    tags += [(name, b"XYZ \0\0\0\0" + s15(adapted[:, i])) for i, name in enumerate((b"rXYZ", b"gXYZ", b"bXYZ"))]
+    tags += [(name, b"curv\0\0\0\0" + (1024).to_bytes(4, "big") + points) for name in (b"rTRC", b"gTRC", b"bTRC")]
+    table, body, at = b"", b"", 128 + 4 + 12 * len(tags)
+    for name, content in tags:
+        table += name + (at + len(body)).to_bytes(4, "big") + len(content).to_bytes(4, "big")
+        body += content
+    size = at + len(body)
+    header = size.to_bytes(4, "big") + b"\0\0\0\0\x02\x40\0\0mntrRGB XYZ " + bytes(12) + b"acsp" + bytes(28) + s15(d50)
+    return header.ljust(128, b"\0") + len(tags).to_bytes(4, "big") + table + body
+
+
+P3 = [(0.680, 0.320), (0.265, 0.690), (0.150, 0.060)]
+
+
+def srgb_curve(encoded):
+    """Encoded sRGB to linear light, IEC 61966-2-1."""
+    return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+
+
+def p3_to_srgb(values):
+    """Display P3 in [0, 1] to sRGB, in closed form; clipped."""
+    srgb = _to_xyz([(0.64, 0.33), (0.30, 0.60), (0.15, 0.06)])
+    linear = np.clip(srgb_curve(np.asarray(values, np.float64)) @ (np.linalg.inv(srgb) @ _to_xyz(P3)).T, 0, 1)
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
 def adobe_to_srgb(values):

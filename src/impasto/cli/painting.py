@@ -20,7 +20,8 @@ from impasto.cli import progress
 from impasto.errors import ImpastoError, OutputError, PictureError, UsageError
 from impasto.events import Stepped
 from impasto.messages import shown
-from impasto.picture import Picture, PictureSource, check_output
+from impasto.picture import Picture, PictureSource, check_output, output_profile
+from impasto.picture.output import COMPRESSIONS
 
 if TYPE_CHECKING:
     from impasto.job import Job
@@ -41,12 +42,26 @@ class Output:
     preview: str | None = None
     save_every: int | None = None
     metadata: bool = True
+    compression: str | None = None
+    profile: str | None = None
+    proof: str | None = None
 
     def check(self, inputs: list[str], *, force: bool) -> None:
         """Refuse a path that cannot be written to, before minutes are spent."""
         files = [Path(path) for path in inputs if path != STREAM]
         if self.path != STREAM:
-            check_output(self.path, files, force=force, bits=self.bits, quality=self.quality)
+            check_output(
+                self.path,
+                files,
+                force=force,
+                bits=self.bits,
+                quality=self.quality,
+                compression=self.compression,
+                profile=None if self.profile is None else output_profile(self.profile),
+            )
+        if self.proof is not None:
+            output_profile(self.proof)
+            check_output(self.proof_path, files, force=force)
         if self.preview is not None:
             # A preview is made to be replaced.
             check_output(self.preview, files, force=True)
@@ -65,12 +80,36 @@ class Output:
         """
         target: str | BinaryIO = sys.stdout.buffer if self.path == STREAM else self.path
         try:
-            return picture.save(target, bits=self.bits, quality=self.quality, metadata=self.metadata)
+            notes = self._save(picture, target)
+            if self.proof is None:
+                return notes
+            proof, path = picture.proof(self.proof), self.proof_path
+            return *notes, *proof.save(path, bits=self.bits, metadata=self.metadata), f"the proof is in {shown(path)}"
         except PictureError as error:
             # Minutes of work are not lost to a full disk or a folder that has gone.
             rescue = Path(tempfile.mkdtemp(prefix="impasto-")) / "picture.png"
             picture.save(rescue, bits=self.bits, metadata=self.metadata)
             raise PictureError(f"{error}; the picture is in {rescue}") from error
+
+    def _save(self, picture: Picture, target: str | Path | BinaryIO) -> tuple[str, ...]:
+        return picture.save(
+            target,
+            bits=self.bits,
+            quality=self.quality,
+            metadata=self.metadata,
+            compression=self.compression,
+            profile=self.profile,
+        )
+
+    def save_stage(self, picture: Picture, number: int) -> None:
+        """Write the picture there is after `number` steps."""
+        self._save(picture, self.stage(number))
+
+    @property
+    def proof_path(self) -> Path:
+        """The path of the soft proof: `out.proof.png`."""
+        path = Path(self.path)
+        return path.with_name(f"{path.stem}.proof.png")
 
     def stage(self, number: int) -> Path:
         """Return the path of the picture saved after `number` steps: `out-00050.png`."""
@@ -93,10 +132,7 @@ class Stages:
         self._count += 1
         every = self.output.save_every
         if every and self._count % every == 0:
-            output = self.output
-            picture().save(
-                output.stage(self._count), bits=output.bits, quality=output.quality, metadata=output.metadata
-            )
+            self.output.save_stage(picture(), self._count)
         if self.output.preview and time.monotonic() >= self._next_preview:
             picture().save(self.output.preview, metadata=self.output.metadata)
             self._next_preview = time.monotonic() + self.PREVIEW_INTERVAL
@@ -147,6 +183,17 @@ _OPTIONS = (
         "--bits", type=click.Choice(["8", "16"]), default="8", show_default=True, help="Depth of PNG and TIFF."
     ),
     click.option("--quality", type=click.IntRange(1, 100), help="Quality of JPEG, WebP and AVIF."),
+    click.option("--compression", type=click.Choice(COMPRESSIONS), help="Of TIFF [default: deflate]."),
+    click.option(
+        "--profile",
+        metavar="FILE.icc",
+        help="Convert the colours into this ICC profile and embed it: RGB, or CMYK for TIFF and JPEG [default: sRGB].",
+    ),
+    click.option(
+        "--proof",
+        metavar="FILE.icc",
+        help="Also write OUT.proof.png: how the picture would look printed with this profile.",
+    ),
     click.option("--save-every", type=click.IntRange(1), metavar="N", help="Also save a picture every N steps."),
     click.option("--preview", metavar="FILE", help="A picture that is replaced as the run goes."),
     click.option(
@@ -184,6 +231,9 @@ def checked_output(given: dict[str, Any], inputs: list[str], default: str) -> Ou
         given["preview"],
         given["save_every"],
         given["metadata"],
+        given["compression"],
+        given["profile"],
+        given["proof"],
     )
     check_streams(inputs, output, as_json=given["as_json"])
     output.check(inputs, force=given["force"])
@@ -276,6 +326,10 @@ def check_streams(inputs: list[str], output: Output, *, as_json: bool = False) -
         raise UsageError("standard input holds one picture; give - once")
     if output.path == STREAM and as_json:
         raise UsageError("--json and -o - both write to standard output; leave one out")
+    if output.path == STREAM and output.proof:
+        raise UsageError("--proof needs an output file to name the proof after; give -o FILE")
+    if output.path == STREAM and output.compression:
+        raise UsageError("standard output gets a PNG, which has no choice of compression; give -o FILE.tif")
     if output.path == STREAM and output.save_every:
         raise UsageError("--save-every needs an output file to name its pictures after; give -o FILE")
 

@@ -9,6 +9,7 @@ from impasto.picture.limits import DEFAULT_LIMITS, Limits
 from impasto.picture.metadata import Credits
 from impasto.picture.output import ENDINGS, check_output, format_of
 from impasto.picture.picture import Picture
+from impasto.picture.printing import OutputProfile, output_profile
 from impasto.picture.read import PictureSource, as_picture, read_picture
 from impasto.picture.recall import remembered
 from impasto.picture.write import write_picture
@@ -18,11 +19,13 @@ __all__ = [
     "ENDINGS",
     "Credits",
     "Limits",
+    "OutputProfile",
     "Picture",
     "PictureSource",
     "as_picture",
     "check_output",
     "format_of",
+    "output_profile",
     "read_picture",
     "remembered",
     "write_picture",

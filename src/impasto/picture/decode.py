@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from impasto.errors import ImpastoError, PictureError
 from impasto.messages import reason, shown
-from impasto.picture import png, pnm, tiff
+from impasto.picture import heic, png, pnm, tiff
 from impasto.picture.limits import Limits
 from impasto.picture.pillow import pillow_samples
 from impasto.picture.samples import Samples
@@ -34,6 +34,8 @@ def decode(data: bytes, name: str, limits: Limits) -> Samples:
             return pnm.decode(data, name, limits)
         if kind == "tiff":
             return tiff.decode(data, name, limits)
+        if kind == "heic":
+            return heic.decode(data, name, limits)
         image = opened(data, kind, name, limits)
         samples = pillow_samples(image, name)
         if kind == "png" and png.needs_full_depth(data):

@@ -3,17 +3,21 @@
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from impasto.errors import OutputError, PictureError
 from impasto.messages import reason, shown
 from impasto.picture import png, tiff
+from impasto.picture.levels import quantised
 from impasto.picture.metadata import Credits, exif_block
 from impasto.picture.picture import Picture
+from impasto.picture.printing import OutputProfile
 from impasto.picture.profiles import srgb_profile
 from impasto.picture.recall import KEYWORD
 
@@ -33,17 +37,32 @@ _LONGEST_SIDE = {"jpeg": 65_500, "webp": 16_383, "avif": 32_768}
 _LONGEST_JPEG_EXIF = 65_500
 
 
-def encode(
-    picture: Picture, kind: str, *, bits: int, quality: int | None, text: Mapping[str, str], metadata: bool, name: str
-) -> tuple[bytes, tuple[str, ...]]:
+@dataclass(frozen=True)
+class Options:
+    """How a picture is to be written; see `write_picture`."""
+
+    bits: int = 8
+    quality: int | None = None
+    text: Mapping[str, str] = field(default_factory=dict)
+    metadata: bool = True
+    compression: str | None = None
+    profile: OutputProfile | None = None
+
+    @property
+    def icc_profile(self) -> bytes:
+        """The profile to embed."""
+        return srgb_profile() if self.profile is None else self.profile.data
+
+
+def encode(picture: Picture, kind: str, options: Options, *, name: str) -> tuple[bytes, tuple[str, ...]]:
     """Return a picture as the bytes of a file and what a person should know about it; see `write_picture`.
 
     Raises:
-        OutputError: `text` cannot be stored.
+        OutputError: `text` cannot be stored, or colours cannot be converted into the profile.
         PictureError: The picture is larger than the format or the memory allows.
     """
-    _check_text(text)
-    if not metadata:
+    _check_text(options.text)
+    if not options.metadata:
         picture = replace(picture, credits=Credits(), remembered=None)
     longest = _LONGEST_SIDE.get(kind)
     if longest is not None and max(picture.size) > longest:
@@ -53,61 +72,76 @@ def encode(
         )
     try:
         if kind == "png":
-            return _png(picture, bits, text), ()
+            return _png(picture, options), ()
         if kind == "tiff":
-            return _tiff(picture, bits, text), ()
-        return _lossy(picture, kind, quality or DEFAULT_QUALITY[kind], text)
+            return _tiff(picture, options), ()
+        return _lossy(picture, kind, options)
     except MemoryError as error:
         raise PictureError(f"{shown(name)}: does not fit into memory as {kind.upper()}; make it smaller") from error
     except (OSError, ValueError, RuntimeError) as error:
         raise PictureError(f"{shown(name)}: could not be encoded as {kind.upper()} ({reason(error)})") from error
 
 
-def _png(picture: Picture, bits: int, text: Mapping[str, str]) -> bytes:
-    chunks = [png.profile_chunk(srgb_profile())]
+def _png(picture: Picture, options: Options) -> bytes:
+    chunks = [png.profile_chunk(options.icc_profile)]
     if picture.dpi:
         chunks.append(png.dpi_chunk(picture.dpi))
     block = exif_block(picture.credits)
     if block:
         chunks.append(png.exif_chunk(block))
     document = _document(picture)
-    told = {KEYWORD: document, **text} if document else text
+    told = {KEYWORD: document, **options.text} if document else options.text
     chunks += [png.text_chunk(keyword, value) for keyword, value in told.items()]
-    return png.encode(picture.to_numpy(_dtype(bits)), chunks)
+    return png.encode(_levels(picture, options), chunks)
 
 
-def _tiff(picture: Picture, bits: int, text: Mapping[str, str]) -> bytes:
+def _tiff(picture: Picture, options: Options) -> bytes:
     return tiff.encode(
-        picture.to_numpy(_dtype(bits)),
-        profile=srgb_profile(),
+        _levels(picture, options),
+        profile=options.icc_profile,
+        inks=options.profile is not None and options.profile.space == "cmyk",
+        compression=options.compression or "deflate",
         dpi=picture.dpi,
         credits=picture.credits,
-        description=_described(text),
+        description=_described(options.text),
         document=_document(picture),
     )
 
 
-def _lossy(picture: Picture, kind: str, quality: int, text: Mapping[str, str]) -> tuple[bytes, tuple[str, ...]]:
+def _lossy(picture: Picture, kind: str, options: Options) -> tuple[bytes, tuple[str, ...]]:
     notes: list[str] = []
-    options: dict[str, Any] = {"quality": quality, "icc_profile": srgb_profile()}
+    quality = options.quality or DEFAULT_QUALITY[kind]
+    told: dict[str, Any] = {"quality": quality, "icc_profile": options.icc_profile}
     if kind == "jpeg":
         if picture.alpha is not None:
             picture = _on_white(picture)
             notes.append(ON_WHITE)
-        options |= {"subsampling": FULL_CHROMA, "optimize": True}
+        told |= {"subsampling": FULL_CHROMA, "optimize": True}
         if picture.dpi and max(picture.dpi) <= 65535:
-            options["dpi"] = picture.dpi
+            told["dpi"] = picture.dpi
     elif kind == "avif":
-        options["subsampling"] = FULL_CHROMA
+        told["subsampling"] = FULL_CHROMA
     elif quality == 100:
-        options |= {"lossless": True, "exact": True}
-    exif, left_out = _exif(picture, kind, text)
+        told |= {"lossless": True, "exact": True}
+    exif, left_out = _exif(picture, kind, options.text)
     notes += left_out
     if exif:
-        options["exif"] = exif
+        told["exif"] = exif
     stream = BytesIO()
-    picture.to_pil().save(stream, kind.upper(), **options)
+    inks = options.profile is not None and options.profile.space == "cmyk"
+    levels = _levels(picture, options)
+    image = Image.fromarray(levels, "CMYK") if inks else Image.fromarray(levels)
+    image.save(stream, kind.upper(), **told)
     return stream.getvalue(), tuple(notes)
+
+
+def _levels(picture: Picture, options: Options) -> NDArray[Any]:
+    """Return (H, W, C) as it is stored: the colours of the profile, and alpha where there is some."""
+    dtype = np.uint16 if options.bits == 16 else np.uint8
+    if options.profile is None:
+        return picture.to_numpy(dtype)
+    colours = quantised(options.profile.converted(np.moveaxis(picture.pixels, 0, -1)), dtype)
+    return colours if picture.alpha is None else np.dstack([colours, quantised(picture.alpha, dtype)])
 
 
 def _on_white(picture: Picture) -> Picture:
@@ -136,10 +170,6 @@ def _document(picture: Picture) -> str:
 def _described(text: Mapping[str, str]) -> str:
     # ASCII, for that is all these fields may hold; JSON escapes the rest.
     return json.dumps(dict(text)) if text else ""
-
-
-def _dtype(bits: int) -> type[np.uint8] | type[np.uint16]:
-    return np.uint16 if bits == 16 else np.uint8
 
 
 def _check_text(text: Mapping[str, str]) -> None:

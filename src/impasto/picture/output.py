@@ -10,6 +10,7 @@ from pathlib import Path
 from impasto.errors import OutputError, nearest
 from impasto.messages import reason, shown
 from impasto.picture.files import path_name
+from impasto.picture.printing import OutputProfile
 
 ENDINGS = {
     ".png": "png",
@@ -23,6 +24,8 @@ ENDINGS = {
 FORMATS = tuple(dict.fromkeys(ENDINGS.values()))
 DEEP_FORMATS = ("png", "tiff")
 QUALITY_FORMATS = ("jpeg", "webp", "avif")
+INK_FORMATS = ("jpeg", "tiff")
+COMPRESSIONS = ("deflate", "lzw", "none")
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
@@ -41,11 +44,18 @@ def format_of(path: str | os.PathLike[str]) -> str:
     return kind
 
 
-def check_options(kind: str, bits: int, quality: int | None) -> None:
-    """Refuse a depth or a quality that the format does not have.
+def check_options(
+    kind: str,
+    bits: int,
+    quality: int | None,
+    compression: str | None = None,
+    profile: OutputProfile | None = None,
+) -> None:
+    """Refuse a depth, a quality, a compression or inks that the format does not have.
 
     Raises:
-        OutputError: Not a format, not 8 or 16 bits, 16 bits of a format that has 8, or a quality where there is none.
+        OutputError: Not a format, not 8 or 16 bits, 16 bits of a format that has 8, or a quality,
+            a compression or a CMYK profile where there is none.
     """
     if kind not in FORMATS:
         raise OutputError(f"unknown format {kind!r}; {nearest(kind, FORMATS)}")
@@ -53,6 +63,14 @@ def check_options(kind: str, bits: int, quality: int | None) -> None:
         raise OutputError(f"bits is {bits!r}; expected 8 or 16")
     if bits == 16 and kind not in DEEP_FORMATS:
         raise OutputError(f"{kind.upper()} holds 8 bits a channel, not 16; write a .png or .tif instead")
+    if compression is not None and kind != "tiff":
+        raise OutputError(f"{kind.upper()} has no choice of compression; leave compression out, or write a .tif")
+    if compression is not None and compression not in COMPRESSIONS:
+        raise OutputError(f"compression is {compression!r}; choose from {', '.join(COMPRESSIONS)}")
+    if profile is not None and profile.space == "cmyk" and kind not in INK_FORMATS:
+        raise OutputError(
+            f"{kind.upper()} holds no CMYK, which {shown(profile.name)} is of; write a .tif or .jpg instead"
+        )
     if quality is None:
         return
     if kind not in QUALITY_FORMATS:
@@ -68,6 +86,8 @@ def check_output(
     *,
     bits: int = 8,
     quality: int | None = None,
+    compression: str | None = None,
+    profile: OutputProfile | None = None,
 ) -> str:
     """Make sure that a picture can be written to `path`, before minutes are spent on it. Leaves nothing behind.
 
@@ -77,6 +97,8 @@ def check_output(
         force: Allow an existing file to be replaced.
         bits: The depth that will be asked for.
         quality: The quality that will be asked for.
+        compression: The compression that will be asked for.
+        profile: The profile that will be asked for.
 
     Returns:
         The format, as `format_of`.
@@ -87,7 +109,7 @@ def check_output(
     """
     name = path_name(path)
     kind = format_of(path)
-    check_options(kind, bits, quality)
+    check_options(kind, bits, quality, compression, profile)
     try:
         target = Path(os.path.realpath(name))
         info = _status(target)

@@ -2,7 +2,7 @@
 
 import io
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -94,6 +94,8 @@ class Picture:
         quality: int | None = None,
         text: "Mapping[str, str] | None" = None,
         metadata: bool = True,
+        compression: str | None = None,
+        profile: "str | os.PathLike[str] | bytes | None" = None,
         force: bool = True,
     ) -> tuple[str, ...]:
         """Write the picture in the format of the path's ending; see `write_picture`.
@@ -104,6 +106,8 @@ class Picture:
             quality: 1 to 100 for JPEG, WebP and AVIF; None for a good default.
             text: Names and values to keep with the picture.
             metadata: False to leave out how it was painted and the photo's credits.
+            compression: "deflate", "lzw" or "none" for TIFF.
+            profile: An ICC profile to convert the colours into, for print; sRGB if left out.
             force: Replace an existing file. False refuses to.
 
         Returns:
@@ -116,11 +120,33 @@ class Picture:
         from impasto.picture.output import check_output
         from impasto.picture.write import write_picture
 
-        if not isinstance(path, str | os.PathLike):
-            return write_picture(self, path, format="png", bits=bits, quality=quality, text=text, metadata=metadata)
-        if not force:
+        named = isinstance(path, str | os.PathLike)
+        if isinstance(path, str | os.PathLike) and not force:
             check_output(path, bits=bits, quality=quality)
-        return write_picture(self, path, bits=bits, quality=quality, text=text, metadata=metadata)
+        return write_picture(
+            self,
+            path,
+            format=None if named else "png",
+            bits=bits,
+            quality=quality,
+            text=text,
+            metadata=metadata,
+            compression=compression,
+            profile=profile,
+        )
+
+    def proof(self, profile: "str | os.PathLike[str] | bytes") -> "Picture":
+        """Return how the picture will look printed with an ICC profile, rendered back to sRGB: a soft proof.
+
+        Colours that the inks do not reach become the nearest that they do; the paper's white is taken as white.
+
+        Raises:
+            OutputError: No profile that colours can be converted into and back.
+        """
+        from impasto.picture.printing import output_profile
+
+        pixels = output_profile(profile).proofed(np.ascontiguousarray(np.moveaxis(self.pixels, 0, -1)))
+        return replace(self, pixels=np.ascontiguousarray(np.moveaxis(pixels, -1, 0)))
 
     def to_numpy(self, dtype: DTypeLike = np.uint8) -> NDArray[Any]:
         """Return (H, W, 3), or (H, W, 4) with alpha, sRGB: uint8 or uint16 rounded to the nearest, or float32.

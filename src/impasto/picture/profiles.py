@@ -22,6 +22,7 @@ Space = Literal["gray", "rgb", "cmyk", "lab"]
 _SIGNATURES = {"gray": b"GRAY", "rgb": b"RGB ", "cmyk": b"CMYK", "lab": b"Lab "}
 _RELATIVE_COLORIMETRIC = 1  # ICC.1:2022, 7.2.15
 _BLACK_POINT_COMPENSATION = 0x2000  # lcms2.h, cmsFLAGS_BLACKPOINTCOMPENSATION
+_FULL_INK = 100  # lcms2 counts float inks in percent
 # Half an 8-bit level: the many profiles that call themselves sRGB differ from each other by no more.
 _SAME = 0.5 / 255
 
@@ -44,6 +45,22 @@ def adobe_rgb_profile() -> bytes:
     import imagecodecs
 
     return bytes(imagecodecs.cms_profile("adobergb"))
+
+
+@functools.cache
+def display_p3_profile() -> bytes:
+    """Return a profile with Display P3's primaries, D65 and sRGB's curve."""
+    import imagecodecs
+
+    # IEC 61966-2-1's curve as a table: littlecms interpolates between its 4,096 points, right to 1e-6.
+    steps = np.linspace(0, 1, 4096)
+    curve = np.where(steps <= 0.04045, steps / 12.92, ((steps + 0.055) / 1.055) ** 2.4)
+    # SMPTE EG 432-1: red, green, blue
+    primaries = [0.680, 0.320, 1.0, 0.265, 0.690, 1.0, 0.150, 0.060, 1.0]
+    table = (curve * 65535).round().astype(np.uint16)
+    return bytes(
+        imagecodecs.cms_profile("rgb", whitepoint=[0.3127, 0.3290, 1.0], primaries=primaries, transferfunction=table)
+    )
 
 
 def gamma_profile(space: Space, gamma: float, chromaticity: tuple[float, ...] | None) -> bytes | None:
@@ -141,24 +158,50 @@ def _lab_profile() -> bytes:
     return bytes(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes())
 
 
+def from_srgb(pixels: Floats, space: Literal["rgb", "cmyk"], profile: bytes) -> Floats:
+    """Return sRGB (H, W, 3) in [0, 1] as the numbers of a profile, (H, W, 3 or 4) in [0, 1]; 1 is full ink.
+
+    Raises:
+        RuntimeError, ValueError, TypeError: littlecms cannot convert into the profile.
+    """
+    return _converted(pixels, "rgb", srgb_profile(), space, profile, _BLACK_POINT_COMPENSATION)
+
+
+def to_screen(values: Floats, space: Literal["rgb", "cmyk"], profile: bytes) -> Floats:
+    """Return the numbers of a profile as sRGB (H, W, 3), without black point compensation: pale blacks stay pale.
+
+    Raises:
+        RuntimeError, ValueError, TypeError: littlecms cannot convert from the profile.
+    """
+    return _converted(values, space, profile, "rgb", srgb_profile(), 0)
+
+
 def _transform(values: NDArray[Any], space: Space, profile: bytes) -> Floats:
+    return _converted(values, space, profile, "rgb", srgb_profile(), _BLACK_POINT_COMPENSATION)
+
+
+def _converted(
+    values: NDArray[Any], space: Space, profile: bytes, outspace: Literal["rgb", "cmyk"], target: bytes, flags: int
+) -> Floats:
     import imagecodecs
 
     if values.dtype.kind == "f" and space == "cmyk":
-        values = values * np.float32(100)  # lcms2 counts float inks in percent
+        values = values * np.float32(_FULL_INK)
     if space == "gray":
         values = values[:, :, 0]
     converted = imagecodecs.cms_transform(
         np.ascontiguousarray(values),
         profile,
-        srgb_profile(),
+        target,
         colorspace=space,
-        outcolorspace="rgb",
+        outcolorspace=outspace,
         outdtype="uint16" if values.dtype == np.uint8 else "float32",
         intent=_RELATIVE_COLORIMETRIC,
-        flags=_BLACK_POINT_COMPENSATION,
+        flags=flags,
     )
     result = unit(np.asarray(converted))
+    if outspace == "cmyk" and values.dtype.kind == "f":
+        result = result / np.float32(_FULL_INK)
     if not np.isfinite(result).all():
         raise ValueError("the profile gives no numbers")
     return np.clip(result, 0, 1)

@@ -24,7 +24,7 @@ PictureSource: TypeAlias = (
 
 
 def read_picture(source: str | os.PathLike[str] | BinaryReader, *, limits: Limits = DEFAULT_LIMITS) -> Picture:
-    """Read a PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF or PNM file as an upright sRGB picture.
+    """Read a PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF, HEIC (with pillow-heif) or PNM file as an upright sRGB picture.
 
     The format is told by the content, never by the name. EXIF orientation is applied. Colours are converted to sRGB by
     the embedded profile (relative colorimetric, black point compensation). 16-bit and float files keep their levels.

@@ -3,7 +3,7 @@
 from impasto.errors import PictureError
 from impasto.messages import shown
 
-READABLE = "PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF or PNM"
+READABLE = "PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF, HEIC or PNM"
 
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -38,7 +38,7 @@ _FOREIGN = (
 
 
 def sniff(data: bytes, name: str) -> str:
-    """Return the format of a file by its first bytes: "png", "jpeg", "webp", "tiff", "bmp", "gif", "avif" or "pnm".
+    """Return a file's format by its first bytes: "png", "jpeg", "webp", "tiff", "bmp", "gif", "avif", "heic" or "pnm".
 
     Raises:
         PictureError: None of these; the message says what it is instead, where that can be told.
@@ -53,12 +53,14 @@ def sniff(data: bytes, name: str) -> str:
     brands = data[8:64] if data[4:8] == b"ftyp" else b""
     if b"avif" in brands or b"avis" in brands:
         return "avif"
+    if b"mif1" in brands or b"hei" in brands or b"hevc" in brands:
+        return "heic"
     raise PictureError(f"{shown(name)}: is {_foreign(data, brands)}, whatever its name says; convert it to {READABLE}")
 
 
 def _foreign(data: bytes, brands: bytes) -> str:
     if brands:
-        return "a HEIC picture" if b"mif1" in brands or b"hei" in brands else "a video"
+        return "a video"
     start = data[:256].removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n").lower()
     for magic, what in _FOREIGN:
         if start.startswith(magic):

@@ -112,12 +112,16 @@ def encode(
     pixels: NDArray[Any],
     *,
     profile: bytes,
+    inks: bool = False,
+    compression: str = "deflate",
     dpi: tuple[float, float] | None = None,
     credits: Credits | None = None,
     description: str = "",
     document: str = "",
 ) -> bytes:
-    """Return a TIFF, deflate-compressed, of (H, W, 3|4) uint8 or uint16; `description` and `document` are ASCII.
+    """Return a TIFF of (H, W, C) uint8 or uint16, RGB or `inks` (CMYK), with or without alpha.
+
+    `compression` is "deflate", "lzw" or "none"; `description` and `document` are ASCII.
 
     EXIF's own fields stand beside TIFF's, as TIFF/EP (ISO 12234-2) has them: tifffile writes no nested directory.
     """
@@ -133,11 +137,11 @@ def encode(
     tifffile.imwrite(
         stream,
         pixels,
-        photometric="rgb",
-        extrasamples=["unassalpha"] if pixels.shape[2] == 4 else None,
+        photometric="separated" if inks else "rgb",
+        extrasamples=["unassalpha"] if pixels.shape[2] > (4 if inks else 3) else None,
         planarconfig="contig",
-        compression="zlib",
-        predictor=True,
+        compression={"deflate": "zlib", "lzw": "lzw", "none": None}[compression],
+        predictor=compression != "none",
         iccprofile=profile,
         resolution=dpi,
         resolutionunit="INCH" if dpi else None,

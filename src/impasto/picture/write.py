@@ -2,15 +2,18 @@
 
 import os
 from collections.abc import Mapping
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from impasto.atomic import write_whole
 from impasto.errors import OutputError, PictureError
 from impasto.messages import reason, shown
-from impasto.picture.encode import encode
+from impasto.picture.encode import Options, encode
 from impasto.picture.files import path_name, stream_name
 from impasto.picture.output import check_options, format_of
 from impasto.picture.picture import Picture
+from impasto.picture.printing import output_profile
+
+ProfileSource: TypeAlias = str | os.PathLike[str] | bytes
 
 
 def write_picture(
@@ -22,12 +25,15 @@ def write_picture(
     quality: int | None = None,
     text: Mapping[str, str] | None = None,
     metadata: bool = True,
+    compression: str | None = None,
+    profile: ProfileSource | None = None,
 ) -> tuple[str, ...]:
     """Write a picture as PNG, JPEG, WebP, TIFF or AVIF, whole or not at all, replacing an existing file.
 
-    Values are rounded to the nearest level, an sRGB profile is embedded, alpha and dpi are kept. JPEG has no alpha:
-    the picture is laid on white, and a note says so. With them go how it was painted (`Picture.remembered`) and what is
-    kept of the photo's EXIF data (`Picture.credits`): never the place, a thumbnail or the maker's notes.
+    Values are rounded to the nearest level, an sRGB profile is embedded unless another is given, alpha and dpi are
+    kept. JPEG has no alpha: the picture is laid on white, and a note says so. With them go how it was
+    painted (`Picture.remembered`) and what is kept of the photo's EXIF data (`Picture.credits`): never the place, a
+    thumbnail or the maker's notes.
 
     Args:
         picture: What to write.
@@ -38,23 +44,37 @@ def write_picture(
         text: Names (1 to 79 Latin-1 characters) and values to keep with the picture: PNG text, one by one; elsewhere
             together, as JSON in the EXIF or TIFF field ImageDescription.
         metadata: False to leave out `Picture.remembered` and `Picture.credits`.
+        compression: "deflate", "lzw" or "none" for TIFF; None for deflate.
+        profile: A file or the bytes of an ICC profile of RGB, or of CMYK for TIFF and JPEG: the colours are converted
+            into it (relative colorimetric, black point compensation), and it is embedded. None for sRGB.
 
     Returns:
         What a person should know about the file, in plain sentences; mostly nothing.
 
     Raises:
-        OutputError: An unknown ending or format, or an option that the format lacks.
+        OutputError: An unknown ending or format, an option that the format lacks, or no profile to write with.
         PictureError: The picture is too large for the format, or writing failed; an existing file is then untouched.
     """
+    target = None if profile is None else output_profile(profile)
+
+    def encoded(kind: str, name: str) -> tuple[bytes, tuple[str, ...]]:
+        check_options(kind, bits, quality, compression, target)
+        return encode(
+            picture,
+            kind,
+            Options(bits, quality, text or {}, metadata=metadata, compression=compression, profile=target),
+            name=name,
+        )
+
     if isinstance(destination, str | os.PathLike):
         format = format or format_of(destination)
-        data, notes = _encoded(picture, format, bits, quality, text, metadata, path_name(destination))
+        data, notes = encoded(format, path_name(destination))
         write_file(destination, data)
         return notes
     if format is None:
         raise OutputError("an open file has no ending to tell the format by; pass format='png' or another")
     name = stream_name(destination)
-    data, notes = _encoded(picture, format, bits, quality, text, metadata, name)
+    data, notes = encoded(format, name)
     try:
         destination.write(data)
         destination.flush()
@@ -79,16 +99,3 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> None:
             f"{shown(os.fspath(path))}: could not be written ({reason(error)}); "
             "free some space or choose another place; what was there before is untouched"
         ) from error
-
-
-def _encoded(
-    picture: Picture,
-    kind: str,
-    bits: int,
-    quality: int | None,
-    text: Mapping[str, str] | None,
-    metadata: bool,
-    name: str,
-) -> tuple[bytes, tuple[str, ...]]:
-    check_options(kind, bits, quality)
-    return encode(picture, kind, bits=bits, quality=quality, text=text or {}, metadata=metadata, name=name)
