@@ -6,7 +6,6 @@ import click
 
 from impasto import presets
 from impasto.cli import options, painting
-from impasto.recipe import INITS, Recipe
 
 
 @click.command()
@@ -24,7 +23,7 @@ def stylize(content: str, styles: tuple[str, ...], **given: Any) -> None:
     """
     inputs = [content, *styles]
     recipe = options.changed(presets.resolve(given["recipe_name"]), given)
-    recipe, start = _init(recipe, given["init"])
+    recipe, start = options.start(recipe, given["init"])
     output = painting.checked_output(given, [*inputs, *([start] if start else [])], painting.default_output(inputs))
     painting.quiet_threads()
     from impasto.job import Job  # imports torch: only now that the request is known to be sound
@@ -32,12 +31,3 @@ def stylize(content: str, styles: tuple[str, ...], **given: Any) -> None:
     sources = [painting.source(style) for style in styles]
     job = Job(painting.source(content), sources, recipe, given["weights"], start)
     painting.finish(job, output, given)
-
-
-def _init(recipe: Recipe, init: str | None) -> tuple[Recipe, str | None]:
-    """Return the recipe with the start that was asked for, or the picture to start from."""
-    if init is None:
-        return recipe, None
-    if init in INITS:
-        return recipe.replace(init=init), None
-    return recipe, init
