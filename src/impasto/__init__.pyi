@@ -28,5 +28,7 @@ from .recipe import Adam as Adam
 from .recipe import Recipe as Recipe
 from .run import Run as Run
 from .sheets import sheet as sheet
+from .sweeps import Sweep as Sweep
+from .sweeps import sweep as sweep
 
 __version__: str

@@ -214,6 +214,24 @@ class Recipe:
                 raise RecipeError(f"a recipe has no field {name!r}; {nearest(name, known)}")
         return dataclasses.replace(self, **changes)
 
+    def with_settings(self, settings: Mapping[str, Any]) -> "Recipe":
+        """Return a recipe with other values, named and written as in a recipe's file, such as `optimizer.history`.
+
+        Raises:
+            RecipeError: a table or a field that does not exist, or a value out of type or range.
+
+        """
+        table = self.to_table()
+        for key, value in settings.items():
+            *path, last = key.split(".")
+            inner = table
+            for part in path:
+                if not isinstance(inner.get(part), dict):
+                    raise RecipeError(f"{key}: the recipe has no table {part!r}; see 'impasto recipe show'")
+                inner = inner[part]
+            inner[last] = value
+        return Recipe.from_table(table)
+
     def to_table(self) -> dict[str, Any]:
         """Return the recipe as a table of plain values, as TOML and JSON hold it."""
         table = fields.to_table(self)

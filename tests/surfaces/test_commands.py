@@ -96,7 +96,9 @@ def test_importing_impasto_imports_nothing_heavy() -> None:
     assert not modules_after("import impasto") & {"torch", "numpy", "PIL", "click", "rich"}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["stylize", "--help"], ["recipe", "show", "default"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["stylize", "--help"], ["sweep", "--help"], ["recipe", "show", "default"]]
+)
 def test_help_does_not_import_torch(arguments: list[str]) -> None:
     code = f"""
 import sys

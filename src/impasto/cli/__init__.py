@@ -15,6 +15,7 @@ from impasto.cli.recipes import recipe
 from impasto.cli.reconstruct import reconstruct
 from impasto.cli.show import show
 from impasto.cli.stylize import stylize
+from impasto.cli.sweep import sweep
 from impasto.cli.texture import texture
 from impasto.cli.weights import weights
 from impasto.errors import ImpastoError
@@ -29,7 +30,7 @@ def command() -> None:
     """Paint a photograph in the style of a picture."""
 
 
-for _subcommand in (stylize, texture, reconstruct, loss, compare, show, recipe, weights, doctor, completion):
+for _subcommand in (stylize, sweep, texture, reconstruct, loss, compare, show, recipe, weights, doctor, completion):
     command.add_command(_subcommand)
 
 

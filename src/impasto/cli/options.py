@@ -11,7 +11,7 @@ import click
 
 from impasto import fields, presets
 from impasto.errors import RecipeError
-from impasto.recipe import Recipe
+from impasto.recipe import INITS, Recipe
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -95,22 +95,26 @@ def changed(recipe: Recipe, given: dict[str, Any]) -> Recipe:
     """
     plain = {field.name: given[field.name] for field in recipe_fields() if given.get(field.name) is not None}
     recipe = recipe.replace(**plain)
-    if not given["settings"]:
-        return recipe
-    table = recipe.to_table()
-    for text in given["settings"]:
-        key, _, value = text.partition("=")
-        *path, last = key.strip().split(".")
-        inner = table
-        for part in path:
-            if not isinstance(inner.get(part), dict):
-                raise RecipeError(f"--set {text}: the recipe has no table {part!r}; see 'impasto recipe show'")
-            inner = inner[part]
-        inner[last] = _toml(value.strip())
-    return Recipe.from_table(table)
+    return recipe.with_settings(set_values(given)) if given["settings"] else recipe
 
 
-def _toml(text: str) -> Any:
+def set_values(given: dict[str, Any]) -> dict[str, Any]:
+    """Return what `--set` was given, by name."""
+    pairs = (text.partition("=") for text in given["settings"])
+    return {key.strip(): toml_value(value.strip()) for key, _, value in pairs}
+
+
+def start(recipe: Recipe, init: str | None) -> tuple[Recipe, str | None]:
+    """Return the recipe with the start that `--init` asks for, or the picture to start from."""
+    if init is None:
+        return recipe, None
+    if init in INITS:
+        return recipe.replace(init=init), None
+    return recipe, init
+
+
+def toml_value(text: str) -> Any:
+    """Return the value that a text is in a recipe's file; a text without quotes stands for itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -120,10 +124,20 @@ def _toml(text: str) -> Any:
 def _weights(_: click.Context, __: click.Parameter, value: str | None) -> tuple[float, ...] | None:
     if value is None:
         return None
+    return weights_of(value, ",")
+
+
+def weights_of(text: str, separator: str) -> tuple[float, ...]:
+    """Return the style weights in a text.
+
+    Raises:
+        click.BadParameter: it is no list of numbers.
+
+    """
     try:
-        return tuple(float(part) for part in value.split(","))
+        return tuple(float(part) for part in text.split(separator))
     except ValueError:
-        raise click.BadParameter(f"{value!r} is not a list of numbers such as 0.7,0.3.") from None
+        raise click.BadParameter(f"{text!r} is not a list of numbers such as 0.7{separator}0.3.") from None
 
 
 def _option(field: dataclasses.Field[Any], recipe: Recipe) -> Callable[[F], F]:

@@ -12,7 +12,6 @@ from impasto.errors import UsageError
 from impasto.messages import shown
 from impasto.picture import Picture, as_picture, remembered
 from impasto.provenance import Remembered
-from impasto.recipe import INITS, Recipe
 
 
 @click.command()
@@ -32,7 +31,7 @@ def stylize(content: str, styles: tuple[str, ...], like: str | None, **given: An
     inputs = [content, *styles]
     memory = None if like is None else _memory(like)
     recipe = options.changed(memory.recipe if memory else presets.resolve(given["recipe_name"]), given)
-    recipe, start = _init(recipe, given["init"])
+    recipe, start = options.start(recipe, given["init"])
     read = [path for path in (start, like) if path is not None]
     output = painting.checked_output(given, [*inputs, *read], painting.default_output(inputs))
     painting.quiet_threads()
@@ -47,15 +46,6 @@ def stylize(content: str, styles: tuple[str, ...], like: str | None, **given: An
         sources = [*pictures]
     job = Job(painting.source(content), sources, recipe, weights, start)
     painting.finish(job, output, given)
-
-
-def _init(recipe: Recipe, init: str | None) -> tuple[Recipe, str | None]:
-    """Return the recipe with the start that was asked for, or the picture to start from."""
-    if init is None:
-        return recipe, None
-    if init in INITS:
-        return recipe.replace(init=init), None
-    return recipe, init
 
 
 def _memory(like: str) -> Remembered:

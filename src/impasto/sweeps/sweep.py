@@ -1,0 +1,220 @@
+"""A sweep: one photo and its styles, painted with every combination of some settings."""
+
+import dataclasses
+import functools
+import os
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from impasto import presets
+from impasto.backends import Precision
+from impasto.errors import OutputError, UsageError, WeightsError
+from impasto.job import Job
+from impasto.messages import reason, shown
+from impasto.picture import Picture, PictureSource, as_picture
+from impasto.recipe import INITS, Recipe
+from impasto.sheets import Board, Layout, cell_side, table
+from impasto.sweeps.cells import Cell, file_name, fingerprint
+from impasto.sweeps.variations import RECIPE, STYLE_WEIGHTS, Choice, Variation, choices, hyphened, recipe_with
+from impasto.weights.spec import find
+from impasto.weights.store import entry
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Pictures of every combination of some settings, painted one after another when they are asked for.
+
+    Iterating gives `(settings, picture)`, row by row as on the sheet: `settings` holds the value of everything varied,
+    by its name. Where `cells` names a folder, a picture is kept there as soon as it is finished, and found there
+    another time.
+
+    Attributes:
+        variations: what varies: the first from left to right, the second down, each further one from table to table.
+        cells: what is painted, in the order of the sheet.
+
+    """
+
+    variations: tuple[Variation, ...]
+    cells: tuple[Cell, ...]
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def __iter__(self) -> Iterator[tuple[dict[str, Any], Picture]]:
+        """Paint the cells, or read those that are kept.
+
+        Raises:
+            ImpastoError: as `Job.paint`; an `OutputError` where the folder of the cells cannot be made.
+
+        """
+        self.make_folder()
+        for cell in self.cells:
+            yield cell.settings, cell.picture()
+
+    def sheet(self, cell: int | None = None) -> Picture:
+        """Paint the cells that are not kept, and return all of them as a labelled sheet.
+
+        Args:
+            cell: long side of the largest cell on the sheet in pixels, 16 to 4096; its own, at most 512, if left out.
+
+        Raises:
+            ImpastoError: as iterating; a `UsageError` where `cell` is out of range or the sheet too large.
+
+        """
+        board = self.board(cell)
+        for index, (_, picture) in enumerate(self):
+            board.put(index, picture)
+        return board.picture()
+
+    def board(self, cell: int | None = None) -> Board:
+        """Return the sheet with nothing painted on it yet; arguments and errors as for `sheet`."""
+        return Board(self.layout(cell))
+
+    def layout(self, cell: int | None = None) -> Layout:
+        """Return where everything stands on the sheet; arguments and errors as for `sheet`."""
+        sizes = [each.scales[-1][:2] for each in self.cells]
+        largest = max(map(max, sizes))
+        factor = cell_side(cell, largest) / largest
+        height, width = (max(1, round(max(size[axis] for size in sizes) * factor)) for axis in (0, 1))
+        across, *rest = self.variations
+        down = rest[0].axis if rest else None
+        blocks = len(self) // len(across.values) // (len(down.heads) if down else 1)
+        stride = len(self) // blocks
+        captions = [", ".join(map(str, each.choices[2:])) for each in self.cells[::stride]] if rest[1:] else []
+        # Of four variations and more, the tables of one value of the last stand below each other.
+        columns = len(self.variations[-1].values) if len(self.variations) > 3 else None
+        return table(across.axis, down, captions, height, width, columns)
+
+    def make_folder(self) -> None:
+        """Make the folder of the cells where there is none.
+
+        Raises:
+            OutputError: it cannot be made.
+
+        """
+        for folder in {cell.file.parent for cell in self.cells if cell.file}:
+            try:
+                folder.mkdir(exist_ok=True)
+            except OSError as error:
+                raise OutputError(
+                    f"{shown(folder)}: cannot be the folder of the cells ({reason(error)}); choose another"
+                ) from error
+
+
+def sweep(
+    content: PictureSource,
+    style: PictureSource | Sequence[PictureSource],
+    vary: Mapping[str, Sequence[Any]],
+    *,
+    recipe: Recipe | str | Path = "default",
+    cells: str | os.PathLike[str] | None = None,
+    weights: Sequence[float] | None = None,
+    init: PictureSource | None = None,
+    device: str = "auto",
+    max_memory: int | str | None = None,
+    precision: Precision = "auto",
+    **changes: Any,
+) -> Sweep:
+    """Return a sweep: `content` in the style of `style`, once for every combination of the values in `vary`.
+
+        for settings, picture in impasto.sweep("photo.jpg", "painting.jpg", {"content_weight": [0.03, 0.1, 0.3]}):
+            picture.save(f"{settings['content_weight']}.png")
+
+    Everything is checked here; the pictures are painted one after another when the sweep is gone through.
+
+    Args:
+        content: the photo, in any of the forms that `stylize` takes.
+        style: the style picture or a list of them.
+        vary: lists of values by the name of a setting: a field of the recipe such as `content_weight`, a dotted name
+            such as `optimizer.history`, `recipe`, or `style_weights` (each value one weight for every style). At most
+            2500 combinations.
+        recipe: what is the same everywhere; see `stylize`.
+        cells: a folder that keeps finished pictures as 8-bit PNG, made if its parent is there. A picture is read from
+            there instead of being painted where photo, styles, recipe and version of impasto are the same. None keeps
+            nothing: going through the sweep again paints again.
+        weights: how much each of several styles counts; equal if left out.
+        init: as in `stylize`.
+        device: as in `stylize`.
+        max_memory: as in `stylize`.
+        precision: as in `stylize`.
+        **changes: values for the recipe's fields, the same everywhere.
+
+    Raises:
+        UsageError: nothing varied, something varied that is no setting or is given as well, or what `stylize` raises.
+        ImpastoError: as `Job.start`, for any of the cells.
+
+    """
+    chosen = presets.resolve(recipe)
+    if isinstance(init, str) and init in INITS:
+        changes["init"], init = init, None
+    for name in (*changes, *([STYLE_WEIGHTS] if weights is not None else [])):
+        if name in vary:
+            raise UsageError(f"{hyphened(name)} is given and varied; leave one out")
+    if RECIPE in vary and not isinstance(vary[RECIPE], str):
+        named = [(presets.resolve(each), each) for each in vary[RECIPE]]
+        values = [each.replace(**changes) for each, _ in named]
+        by_recipe = Variation(RECIPE, values, [_name(each) for _, each in named])
+        variations = [by_recipe if name == RECIPE else Variation(name, given) for name, given in vary.items()]
+    else:
+        variations = [Variation(name, given) for name, given in vary.items()]
+    styles = style if isinstance(style, list | tuple) else [typing.cast(PictureSource, style)]
+    job = Job(content, styles, chosen.replace(**changes), weights, init, device, max_memory, precision)
+    return swept(job, variations, cells)
+
+
+def swept(
+    job: Job, variations: Sequence[Variation], folder: str | os.PathLike[str] | None = None, bits: int = 8
+) -> Sweep:
+    """Return the sweep that starts from `job`; see `sweep`.
+
+    Args:
+        job: what is the same everywhere.
+        variations: what is not. A varied recipe takes the place of the job's.
+        folder: keeps finished pictures.
+        bits: 8 or 16, the depth in which it does.
+
+    """
+    chosen = list(choices(variations))
+    # Read once, whatever their number of cells.
+    job = dataclasses.replace(
+        job,
+        content=as_picture(job.content),
+        styles=[as_picture(style) for style in job.styles],
+        init=None if job.init is None else as_picture(job.init),
+    )
+    pictures = [job.content, *job.styles, *([] if job.init is None else [job.init])]
+    fingerprints = [fingerprint(typing.cast(Picture, picture)) for picture in pictures]
+    make = functools.partial(_cell, job, fingerprints, None if folder is None else Path(folder), bits)
+    return Sweep(tuple(variations), tuple(make(each) for each in chosen))
+
+
+def _cell(job: Job, fingerprints: Sequence[str], folder: Path | None, bits: int, chosen: tuple[Choice, ...]) -> Cell:
+    """Return a cell that has been checked: it can be painted."""
+    values = {choice.name: choice.value for choice in chosen}
+    recipe = presets.resolve(values.pop(RECIPE, job.recipe))
+    weights = values.pop(STYLE_WEIGHTS, job.weights)
+    job = dataclasses.replace(job, recipe=recipe_with(recipe, values), weights=weights)
+    _check(job)
+    file = None if folder is None else folder / file_name(chosen, job, fingerprints, bits)
+    return Cell(chosen, job, file, bits)
+
+
+def _check(job: Job) -> None:
+    """Make sure, as far as can be without painting, that a job can be done.
+
+    Raises:
+        ImpastoError: as `Job.start`, too little memory, or weights that are not on this machine.
+
+    """
+    run = job.start()
+    _ = run.plans  # refuses what does not fit into memory
+    spec = find(run.recipe.network)
+    if not spec.embedded and entry(spec.name) is None:
+        raise WeightsError(spec.not_here())
+
+
+def _name(recipe: Recipe | str | Path) -> str:
+    return recipe.name if isinstance(recipe, Recipe) else Path(recipe).name
