@@ -6,7 +6,7 @@ from impasto.moments import Moments, moments
 from impasto.types import Image, Matrix
 
 
-def match(image: Image, colors: Moments) -> Image:
+def match(image: Image, colors: Moments, own: Moments | None = None) -> Image:
     """Return `image` with the mean and covariance of its colours changed to those of `colors`, clamped to [0, 1].
 
     The linear map is the Monge-Kantorovich one: of all that do this, it moves colours least (Pitie and Kokaram 2007).
@@ -14,9 +14,10 @@ def match(image: Image, colors: Moments) -> Image:
     Args:
         image: (1, 3, H, W) sRGB in [0, 1].
         colors: moments of the sRGB pixels to be matched, C = 3.
+        own: moments of those of the image's that are to match, in float64; of all of them if left out.
 
     """
-    own = moments(image.double())
+    own = own or moments(image.double())
     own_root = root(_with_ridge(own.covariance))
     inverse = torch.linalg.inv(own_root)
     transport: Matrix = inverse @ root(own_root @ _with_ridge(colors.covariance.to(own_root)) @ own_root) @ inverse

@@ -10,10 +10,12 @@ import numpy as np
 
 from impasto import backends, presets, sizes
 from impasto.backends import Precision
-from impasto.errors import UsageError
+from impasto.errors import UsageError, nearest
+from impasto.masks import Masks, assign
 from impasto.objective import Evaluation
 from impasto.picture import Picture, PictureSource, as_picture
 from impasto.recipe import INITS, Recipe
+from impasto.regions import PARTS, Part
 from impasto.run import Run, evaluate
 from impasto.scene import Scene
 
@@ -28,6 +30,11 @@ class Job:
         recipe: a recipe, the name of a preset, or the path of a `.toml` file.
         weights: how much each style counts in the blend; equal if left out. They need not sum to 1.
         init: a picture to start from, instead of what `recipe.init` says; stretched to the photo's frame.
+        content_mask: which parts of the photo are painted after which style; see `impasto.masks.assign`.
+        style_masks: which parts of each style picture count; None, or none given, for all of it.
+        protect: a grey mask of the photo: white stays as it is.
+        style_scales: sizes of the style pictures relative to each other; `recipe.style_scale` multiplies all.
+        style_parts: what each style speaks for: strokes and colours (`fine`), forms (`coarse`) or `all`.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, or several with commas between them, which share the tiles of
             a picture that is computed in tiles.
         max_memory: bytes, or text such as `3GB`, to make do with: of the process on the CPU, of the device elsewhere.
@@ -44,6 +51,11 @@ class Job:
     device: str = "auto"
     max_memory: int | str | None = None
     precision: Precision = "auto"
+    content_mask: PictureSource | None = None
+    style_masks: Sequence[PictureSource | None] = ()
+    protect: PictureSource | None = None
+    style_scales: Sequence[float] = ()
+    style_parts: Sequence[Part] = ()
 
     def start(self) -> Run:
         """Read the pictures and return the run, which begins with the first event asked for.
@@ -87,8 +99,24 @@ class Job:
         device, *_ = backends.devices(self.device)
         content = as_picture(self.content)
         styles = [(as_picture(style), weight) for style, weight in zip(self.styles, weights, strict=True)]
-        start = None if self.init is None else as_picture(self.init)
-        return Scene(content, styles, recipe, device, start)
+        start, content_mask, protect, *style_masks = (
+            None if source is None else as_picture(source)
+            for source in (self.init, self.content_mask, self.protect, *self.style_masks)
+        )
+        masks = Masks()
+        if content_mask or protect or style_masks:
+            masks = assign(content, len(styles), content_mask, style_masks, protect)
+        for name, given in (("scales", self.style_scales), ("parts", self.style_parts)):
+            if len(given) not in (0, len(styles)):
+                raise UsageError(f"{len(given)} style {name} for {len(styles)} style pictures; give one for each")
+        if not all(0 < scale <= 16 for scale in self.style_scales):
+            raise UsageError(
+                f"style scales are {', '.join(map(str, self.style_scales))}; give numbers above 0 up to 16"
+            )
+        unknown = set(self.style_parts) - set(PARTS)
+        if unknown:
+            raise UsageError(f"style part {min(unknown)!r}; {nearest(min(unknown), PARTS)}")
+        return Scene(content, styles, recipe, device, start, masks, self.style_scales, self.style_parts)
 
 
 def style_weights(count: int, weights: Sequence[float] | None, *, needed: bool = True) -> tuple[float, ...]:
@@ -122,6 +150,11 @@ def stylize(
     device: str = "auto",
     max_memory: int | str | None = None,
     precision: Precision = "auto",
+    content_mask: PictureSource | None = None,
+    style_masks: Sequence[PictureSource | None] = (),
+    protect: PictureSource | None = None,
+    style_scales: Sequence[float] = (),
+    style_parts: Sequence[Part] = (),
     **changes: Any,
 ) -> Picture:
     """Return `content` painted in the style of one or several pictures.
@@ -135,6 +168,11 @@ def stylize(
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; see `Job`.
         max_memory: bytes, or text such as `3GB`, to make do with.
         precision: of the features, `auto`, `float32` or `bfloat16`.
+        content_mask: which parts of the photo are painted after which style; see `Job`.
+        style_masks: which parts of each style picture count.
+        protect: a grey mask of the photo: white stays as it is.
+        style_scales: sizes of the style pictures relative to each other.
+        style_parts: what each style speaks for: `fine`, `coarse` or `all`.
         **changes: values for the recipe's fields, such as `size=1024` or `content_weight=0.05`.
 
     Returns:
@@ -148,7 +186,21 @@ def stylize(
     if isinstance(init, str) and init in INITS:
         changes["init"], init = init, None
     styles = style if isinstance(style, list | tuple) else [typing.cast(PictureSource, style)]
-    return Job(content, styles, chosen.replace(**changes), weights, init, device, max_memory, precision).paint()
+    return Job(
+        content,
+        styles,
+        chosen.replace(**changes),
+        weights,
+        init,
+        device,
+        max_memory,
+        precision,
+        content_mask,
+        style_masks,
+        protect,
+        style_scales,
+        style_parts,
+    ).paint()
 
 
 def reconstruct(

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.types import Count, Features, Matrix, Vector
+from impasto.types import Count, Features, Mask, Matrix, Vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,15 +57,22 @@ class Moments:
         return self.gram - self.mean[:, :, None] * self.mean[:, None, :]
 
 
-def moments(features: Features) -> Moments:
+def moments(features: Features, mask: Mask | None = None) -> Moments:
     """Return the moments of `features` over all positions, in float32 or better.
 
     Half precision never reaches a Gram matrix: its sums of thousands of products overflow float16 and lose every digit
     in bfloat16.
+
+    Args:
+        features: any.
+        mask: (1, 1, h, w) how much each position counts, at least 0; all count 1 without it.
+
     """
     wide = torch.promote_types(features.dtype, torch.float32)
+    total, outer = _Sums.apply(features, mask)  # type: ignore[no-untyped-call]
     count = features.new_full((features.shape[0],), features.shape[2] * features.shape[3], dtype=wide)
-    total, outer = _Sums.apply(features)  # type: ignore[no-untyped-call]
+    if mask is not None:
+        count = mask.to(wide).sum().expand_as(count)
     return Moments(count, total, outer)
 
 
@@ -73,22 +80,27 @@ class _Sums(torch.autograd.Function):
     """Sum of the features and of their outer products; the gradient of both in one product."""
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(features)
+    def forward(ctx: Any, features: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(features, mask)
         flat = _flat(features)
-        return flat.sum(2), flat @ flat.mT
+        if mask is None:
+            return flat.sum(2), flat @ flat.mT
+        weighted = flat * _flat(mask)
+        return weighted.sum(2), weighted @ flat.mT
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        (features,) = ctx.saved_tensors
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        features, mask = ctx.saved_tensors
         total, outer = gradients
         # d(F F^T) = dF F^T + F dF^T
         slope = torch.baddbmm(total[:, :, None], outer + outer.mT, _flat(features))
+        if mask is not None:
+            slope *= _flat(mask)
         if features.is_contiguous():
-            return slope.view_as(features).to(features.dtype)
+            return slope.view_as(features).to(features.dtype), None
         batch, channels, height, width = features.shape
         channels_last = slope.mT.view(batch, height, width, channels)
-        return channels_last.permute(0, 3, 1, 2).to(features.dtype)
+        return channels_last.permute(0, 3, 1, 2).to(features.dtype), None
 
 
 def _flat(features: Tensor) -> Tensor:

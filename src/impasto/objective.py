@@ -13,15 +13,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from impasto import architecture, losses, tiling
+from impasto import architecture, losses, regions, tiling
 from impasto.errors import UsageError
 from impasto.losses import FeatureLoss, ImageLoss, MomentLoss, PhotoLoss, PositionLoss
 from impasto.moments import Moments, blend, moments
 from impasto.network import VGG, Padding
 from impasto.recipe import Recipe
+from impasto.regions import Region, Source
 from impasto.terms import LayeredLoss
 from impasto.tiling import Tile
-from impasto.types import Image, Scalar
+from impasto.types import Image, Mask, Scalar
 
 # Sums over positions, by the layer or the loss that they are of; those of a picture are those of its tiles added.
 Sums = dict[str, Tensor]
@@ -82,6 +83,7 @@ class _Part:
     weight: float
     loss: losses.AnyLoss
     layer: str | None
+    region: int = 0
     target: Any = None
 
 
@@ -93,11 +95,14 @@ class Objective:
         recipe: its terms and weights; a term of weight 0 costs nothing.
         content: (1, 3, H, W) the photo, sRGB in [0, 1].
         styles: the style pictures, (1, 3, h, w) each, and their weights, which need not sum to 1.
+        regions: parts of the picture with styles of their own; one with all styles if left out.
+        kept: (1, 1, H, W) in [0, 1], how much of each pixel is the photo's and stays it.
         tile: longest side of the tiles the picture is computed in, in pixels, without the halo; None for the whole at
             once. The loss and its gradient are the same, in less memory and more time.
 
     Raises:
-        UsageError: tiles of a picture that goes on at its other side, or of terms that need all of it at once.
+        UsageError: tiles of a picture that goes on at its other side, or of terms that need all of it at once; regions
+            with such terms.
 
     """
 
@@ -108,16 +113,25 @@ class Objective:
         content: Image,
         styles: Sequence[tuple[Image, float]],
         tile: int | None = None,
+        *,
+        regions: Sequence[Region] = (),
+        kept: Mask | None = None,
     ) -> None:
         self._networks = [networks] if isinstance(networks, VGG) else list(networks)
         self._wraps = recipe.padding == "circular"
         self._tile = tile
         if tile is not None and recipe.whole_only:
             raise UsageError(f"{recipe.whole_only} cannot be computed in tiles; leave them out")
-        plan = list(_plan(recipe))
+        self._strength = recipe.strength
+        self._regions = list(regions) or [Region(None, tuple(Source(index) for index in range(len(styles))))]
+        self._kept = None if kept is None else (kept, content)
+        plan = [part for entry in _plan(recipe) for part in self._shared(entry, styles)]
         self._position_layers = _layers(plan, PositionLoss)
         self._moment_layers = _layers(plan, MomentLoss)
         self._feature_layers = _layers(plan, FeatureLoss)
+        if self._feature_layers and regions:
+            kinds = ", ".join(sorted({part.label for part in plan if isinstance(part.loss, FeatureLoss)}))
+            raise UsageError(f"{kinds}: knows no masks, scales or parts of single styles; leave the term or those out")
         self._layers = self._position_layers | self._moment_layers | self._feature_layers
         convolutions = self._networks[0].convolutions
         self._strides = {architecture.PIXELS: 1} | {
@@ -125,7 +139,8 @@ class Objective:
         }
         with torch.no_grad():
             features = self._content_features(content) if self._position_layers else {}
-            statistics = self._blended(styles) if self._moment_layers else {}
+            self._masks = [self._carried(region.mask, self._moment_layers) for region in self._regions]
+            statistics = self._blended(styles, content) if self._moment_layers else {}
             examples = self._style_features(styles) if self._feature_layers else {}
             self._parts = [self._aimed(part, content, features, statistics, examples) for part in plan]
         self._labels = tuple(dict.fromkeys(part.label for part in self._parts))
@@ -144,7 +159,8 @@ class Objective:
         whole: dict[str, Tensor] = {}
         tiles = self._tiles(content, self._position_layers)
         for tile in tiles:
-            for layer, features in self._features(self._networks[0], tile.cut(content), tile, self._position_layers):
+            part = tile.cut(content)
+            for layer, features in self._features(self._networks[0], part, tile, self._position_layers, whole=True):
                 assert isinstance(features, Tensor)
                 if len(tiles) == 1:
                     whole[layer] = features
@@ -155,12 +171,40 @@ class Objective:
                 tile.part(whole[layer], self._strides[layer]).copy_(features)
         return whole
 
-    def _blended(self, styles: Sequence[tuple[Image, float]]) -> dict[str, Moments]:
-        total = sum(weight for _, weight in styles)
-        shares = [(self._style(image), weight / total) for image, weight in styles]
-        return {
-            layer: blend((found[layer], weight) for found, weight in shares) for layer in sorted(self._moment_layers)
-        }
+    def _shared(self, part: _Part, styles: Sequence[tuple[Image, float]]) -> Iterator[_Part]:
+        """Yield the part once for each region, weighing as much as the region has pixels and its styles weigh."""
+        if len(self._regions) == 1 or not isinstance(part.loss, MomentLoss):
+            yield part
+            return
+        shares = [
+            float(region.mask.mean()) * sum(styles[source.style][1] for source in region.sources)
+            for region in self._regions
+            if region.mask is not None
+        ]
+        for index, share in enumerate(shares):
+            yield dataclasses.replace(part, weight=part.weight * share / sum(shares), region=index)
+
+    def _carried(self, mask: Mask | None, layers: set[str]) -> dict[str, Mask]:
+        """Return a mask as every layer sees it; none where there is no mask."""
+        if mask is None:
+            return {}
+        # Where nothing is left of a region, something must be divided by.
+        return regions.carried(mask.clamp(min=_LEAST), self._networks[0].convolutions, layers)
+
+    def _blended(self, styles: Sequence[tuple[Image, float]], content: Image) -> dict[tuple[int, str], Moments]:
+        """Return the moments that each region is to have at each layer."""
+        found: dict[tuple[int, str], Moments] = {}
+        for number, region in enumerate(self._regions):
+            known = [(source, self._style(styles[source.style][0], source.mask)) for source in region.sources]
+            own = self._style(content, region.mask) if self._strength < 1 else {}
+            for layer in self._moment_layers:
+                speaking = [pair for pair in known if pair[0].speaks_for(self._strides[layer])] or known
+                total = sum(styles[source.style][1] for source, _ in speaking)
+                shares = [(of[layer], self._strength * styles[source.style][1] / total) for source, of in speaking]
+                if own:
+                    shares.append((own[layer], 1 - self._strength))
+                found[number, layer] = blend(shares)
+        return found
 
     def _style_features(self, styles: Sequence[tuple[Image, float]]) -> dict[str, list[tuple[Tensor, float]]]:
         """Return by layer the features of the styles that weigh anything. They are large: none are kept."""
@@ -177,31 +221,50 @@ class Objective:
         # A style picture goes on at its other side only by chance.
         return "reflect" if self._wraps else None
 
-    def _style(self, image: Image) -> dict[str, Moments]:
+    def _style(self, image: Image, mask: Mask | None) -> dict[str, Moments]:
         """Return the moments of a style picture; a process that paints many pictures computes them once."""
         padding = self._style_padding
         layers = sorted(self._moment_layers)
-        pixels = hashlib.sha256(image.cpu().contiguous().numpy().tobytes()).digest()
+        masks = self._carried(mask, self._moment_layers)
 
         def measured() -> dict[str, Moments]:
             found: dict[str, Moments] = {}
             for tile in self._tiles(image, layers):
-                for layer, features in self._features(self._networks[0], tile.cut(image), tile, layers, padding):
-                    share = features if isinstance(features, Moments) else moments(features)
+                part = tile.cut(image)
+                for layer, features in self._features(self._networks[0], part, tile, layers, padding, whole=not masks):
+                    share = features
+                    if not isinstance(share, Moments):
+                        share = moments(share, self._cut(masks, layer, tile))
                     found[layer] = found[layer] + share if layer in found else share
             return found
 
         # To the bit: in what parts it is computed makes a difference in the last digits.
         parts = (self._tile, *sorted(self._position_layers | self._feature_layers))
-        return self._networks[0].known_styles.get((pixels, *image.shape, padding, *layers, parts), measured)
+        key = (_digest(image), None if mask is None else _digest(mask), *image.shape, padding, *layers, parts)
+        return self._networks[0].known_styles.get(key, measured)
+
+    def _cut(self, masks: dict[str, Mask], layer: str, tile: Tile) -> Mask | None:
+        """Return the part of a layer's mask that belongs to a tile's core."""
+        return tile.part(masks[layer], self._strides[layer]) if masks else None
 
     def _features(
-        self, network: VGG, image: Image, tile: Tile, layers: Iterable[str], padding: Padding | None = None
+        self,
+        network: VGG,
+        image: Image,
+        tile: Tile,
+        layers: Iterable[str],
+        padding: Padding | None = None,
+        *,
+        whole: bool,
     ) -> Iterator[tuple[str, Tensor | Moments]]:
-        """Yield the features of a tile's core, layer by layer, or the moments where nothing else is wanted of them."""
+        """Yield the features of a tile's core, layer by layer, or the moments where nothing else is wanted of them.
+
+        Not the moments unless they are of the `whole` picture, every position counting alike.
+        """
         summed = {
             layer: (tile.rows.core(self._strides[layer]), tile.columns.core(self._strides[layer]))
             for layer in self._moment_layers - self._position_layers - self._feature_layers
+            if whole
         }
         for layer, found in network.walk(image, layers, padding, summed=summed):
             yield layer, found if isinstance(found, Moments) else tile.core(found, self._strides[layer])
@@ -211,7 +274,7 @@ class Objective:
         part: _Part,
         content: Image,
         features: dict[str, Tensor],
-        statistics: dict[str, Moments],
+        statistics: dict[tuple[int, str], Moments],
         examples: dict[str, list[tuple[Tensor, float]]],
     ) -> _Part:
         """Return `part` with the target it has in the photo, its features, or the styles' statistics or features."""
@@ -219,7 +282,7 @@ class Objective:
         if isinstance(part.loss, PositionLoss):
             target = part.loss.target(features[layer])
         elif isinstance(part.loss, MomentLoss):
-            target = part.loss.target(statistics[layer])
+            target = part.loss.target(statistics[part.region, layer])
         elif isinstance(part.loss, FeatureLoss):
             target = part.loss.target(examples[layer], self._positions(content, layer))
         elif isinstance(part.loss, PhotoLoss):
@@ -231,7 +294,14 @@ class Objective:
 
     def evaluate(self, image: Image, *, gradient: bool = True) -> Evaluation:
         """Return the loss of `image`, (1, 3, H, W) sRGB in [0, 1], term by term, and its gradient."""
-        image = image.detach()
+        if self._kept is None:
+            return self._evaluated(image.detach(), gradient=gradient)
+        # What is painted is the image under the photo, as far as that is kept.
+        kept, photo = self._kept
+        found = self._evaluated(image.detach().lerp(photo, kept), gradient=gradient)
+        return dataclasses.replace(found, gradient=None if found.gradient is None else found.gradient * (1 - kept))
+
+    def _evaluated(self, image: Image, *, gradient: bool) -> Evaluation:
         tiles = self._tiles(image, self._layers) if self._layers else []
         if len(tiles) == 1:
             image.requires_grad_(gradient)
@@ -281,10 +351,14 @@ class Objective:
     def _sums(self, network: VGG, image: Image, tile: Tile) -> Sums:
         """Return what the losses need to know of a tile, as sums over the positions of its core."""
         sums: Sums = {}
-        for layer, features in self._features(network, image.to(network.device), tile, self._layers):
-            if layer in self._moment_layers:
-                found = features if isinstance(features, Moments) else moments(features)
-                sums[f"{layer} total"], sums[f"{layer} outer"] = found.total, found.outer
+        whole = not any(self._masks)
+        for layer, features in self._features(network, image.to(network.device), tile, self._layers, whole=whole):
+            for region, masks in enumerate(self._masks if layer in self._moment_layers else ()):
+                found = features
+                if not isinstance(found, Moments):
+                    mask = self._cut(masks, layer, tile)
+                    found = moments(found, None if mask is None else mask.to(network.device))
+                sums[f"{layer} total {region}"], sums[f"{layer} outer {region}"] = found.total, found.outer
             for index, part in enumerate(self._parts):
                 if part.layer != layer or isinstance(features, Moments):
                     continue
@@ -309,15 +383,17 @@ class Objective:
             elif isinstance(part.loss, PositionLoss):
                 value = part.loss.value(sums[f"{part.layer} {index}"], part.target)
             else:
-                value = part.loss.value(self._moments(sums, str(part.layer), image), part.target)
+                value = part.loss.value(self._moments(sums, str(part.layer), part.region, image), part.target)
             value = part.weight * value
             values[part.label] = values[part.label] + value if part.label in values else value
         total = torch.stack(list(values.values())).sum()
         return total, torch.stack([total, *values.values()])
 
-    def _moments(self, sums: Sums, layer: str, image: Image) -> Moments:
-        total, outer = sums[f"{layer} total"], sums[f"{layer} outer"]
-        return Moments(total.new_full((total.shape[0],), self._positions(image, layer)), total, outer)
+    def _moments(self, sums: Sums, layer: str, region: int, image: Image) -> Moments:
+        total, outer = sums[f"{layer} total {region}"], sums[f"{layer} outer {region}"]
+        masks = self._masks[region]
+        count = masks[layer].sum() if masks else self._positions(image, layer)
+        return Moments(torch.as_tensor(count).to(total).expand(total.shape[0]), total, outer)
 
 
 def _added(parts: Iterator[Sums]) -> Sums:
@@ -345,3 +421,11 @@ def _plan(recipe: Recipe) -> Iterator[_Part]:
                     yield _Part(label, weight * share, loss, layer)
         elif weight > 0:
             yield _Part(label, weight, loss, None)
+
+
+def _digest(tensor: Tensor) -> bytes:
+    return hashlib.sha256(tensor.cpu().contiguous().numpy().tobytes()).digest()
+
+
+# Of the loudest position: far below what an 8-bit mask can say.
+_LEAST = 1e-6

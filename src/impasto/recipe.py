@@ -94,6 +94,12 @@ class Recipe:
     content_weight: float = setting(1.0, help="how much the photo's content counts (alpha)", minimum=0)
     style_weight: float = setting(1.0, help="how much the painting's style counts (beta)", minimum=0)
     smoothness: float = setting(1.0, help="how much neighbouring pixels are kept alike (total variation)", minimum=0)
+    strength: float = setting(
+        1.0,
+        help="from the photo (0) to the painting's statistics as far as the content allows (1)",
+        minimum=0,
+        maximum=1,
+    )
     style_scale: float = setting(
         1.0, help="size of the style pictures relative to the result: larger means larger strokes", above=0, maximum=16
     )
@@ -162,7 +168,8 @@ class Recipe:
         by_role: dict[Role, float] = {
             "content": self.content_weight,
             "style": self.style_weight,
-            "smoothness": self.smoothness,
+            # Of the photo itself, which is what strength 0 is, nothing is to be smoothed away.
+            "smoothness": self.smoothness * self.strength,
         }
         return by_role[term.loss.role] * term.weight
 

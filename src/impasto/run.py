@@ -59,7 +59,7 @@ class Run:
         self._dtype = backends.dtype(precision, scene.device)
         self._optimizer: Optimizer | None = None
         self._image: Image | None = None  # with its margin, on the device
-        self._margin = 0
+        self._present: Scale = scene.scales[0]
         self._done = 0  # steps of the present scale
         self._finished = False
         self._events = self._paint()
@@ -122,7 +122,7 @@ class Run:
         )
 
     def _canvas(self, scene: Scene, scale: Scale) -> Canvas:
-        banded = self.device.type == "cpu" and layers.planar()
+        banded = self.device.type == "cpu" and layers.planar() and not scene.masks.areas
         style = scene.style_pixels(scale)
         return Canvas(*scene.canvas_size(scale), style, scale.steps, self._dtype.itemsize, banded)
 
@@ -141,7 +141,7 @@ class Run:
         if self._image is None:
             raise UsageError("nothing has been painted yet; ask for the picture after the first Stepped event")
         # A free image is clipped when it is looked at.
-        image = resample.without_margin(self._image, self._margin).float().cpu().clamp(0, 1)
+        image = self._scene.finished(self._image, self._present).float().cpu().clamp(0, 1)
         alpha = self._scene.content.alpha
         if alpha is not None:
             alpha = resample.resize(torch.from_numpy(alpha)[None, None], *image.shape[2:])[0, 0].numpy()
@@ -208,19 +208,20 @@ class Run:
     def _scale(self, index: int, plan: Plan, networks: list[VGG], begun: float) -> Generator[Event, None, Evaluation]:
         assert self._optimizer is not None
         scale = self.scales[index]
-        photo, styles = self._scene.photo(scale), self._scene.style_images(scale)
-        objective = Objective(networks, self.recipe, photo, styles, plan.tile)
+        photo, styles, regions = self._scene.photo(scale), self._scene.style_images(scale), self._scene.regions(scale)
+        kept = self._scene.kept(scale)
+        objective = Objective(networks, self.recipe, photo, styles, plan.tile, regions=regions, kept=kept)
         if self._image is None:
-            image = self._scene.first_image(scale, photo, styles)
+            image = self._scene.first_image(scale, photo, styles, regions)
         elif self._done == 0:
-            image = self._scene.next_image(self._image, photo, styles)
+            image = self._scene.next_image(self._image, photo, styles, regions)
             self._optimizer.restart(*photo.shape[2:])
         else:
             image = self._image
         # They have said what they had to say, and take memory.
-        del photo, styles
+        del photo, styles, regions, kept
         # Together: a picture asked for between two events must not be cut by the other scale's margin.
-        self._image, self._margin = image, self._scene.margin(scale)
+        self._image, self._present = image, scale
         del image
         return (yield from self._descend(objective, index, begun))
 
@@ -283,8 +284,14 @@ def evaluate(scene: Scene) -> Evaluation:
             f"{start.source}: is {start.width}x{start.height}, which is not the photo's aspect ratio "
             f"({scene.content.width}x{scene.content.height}); give a picture painted from that photo"
         )
-    photo, styles = scene.photo(scale), scene.style_images(scale)
-    objective = Objective(load_network(scene.recipe, scene.device), scene.recipe, photo, styles)
+    network = load_network(scene.recipe, scene.device)
+    photo, styles, regions, kept = (
+        scene.photo(scale),
+        scene.style_images(scale),
+        scene.regions(scale),
+        scene.kept(scale),
+    )
+    objective = Objective(network, scene.recipe, photo, styles, regions=regions, kept=kept)
     return objective.evaluate(scene.on_canvas(start, scale), gradient=False)
 
 

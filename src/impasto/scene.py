@@ -7,12 +7,14 @@ import numpy as np
 import torch
 
 from impasto import __version__, color, init, resample, schedule
+from impasto.masks import Area, Masks, Plane
 from impasto.moments import Moments, blend, moments
 from impasto.picture import Picture
 from impasto.provenance import Input, Remembered, plain_name
 from impasto.recipe import Recipe
+from impasto.regions import Part, Region, Source
 from impasto.schedule import Scale
-from impasto.types import Image
+from impasto.types import Image, Mask
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,9 @@ class Scene:
         recipe: says at which sizes they are looked at.
         device: where they are wanted.
         start: a picture to start from instead of what `recipe.init` says.
+        masks: where what is painted.
+        style_scales: what the recipe's style scale is multiplied by, style by style; 1 for all if left out.
+        style_parts: what each style speaks for, see `regions.Source`; everything if left out.
 
     """
 
@@ -33,6 +38,9 @@ class Scene:
     recipe: Recipe
     device: torch.device
     start: Picture | None = None
+    masks: Masks = Masks()
+    style_scales: Sequence[float] = ()
+    style_parts: Sequence[Part] = ()
 
     @property
     def scales(self) -> tuple[Scale, ...]:
@@ -77,34 +85,82 @@ class Scene:
         margin = round(self.recipe.margin * max(picture.height, picture.width))
         return self.resized(resample.with_margin(self._tensor(picture), margin), *self.canvas_size(scale))
 
+    def finished(self, image: Image, scale: Scale) -> Image:
+        """Return a painted image of `scale` without its margin, and with the photo where that is kept."""
+        kept = self.kept(scale)
+        if kept is not None:
+            image = image.lerp(self.photo(scale), kept)
+        return resample.without_margin(image, self.margin(scale))
+
     def resized(self, image: Image, height: int, width: int) -> Image:
         """Return `image` at another size; one that tiles still does."""
         return resample.resize(image, height, width, wraps=self.recipe.padding == "circular")
 
     def style_pixels(self, scale: Scale) -> int:
         """Return the number of pixels of the largest style picture at `scale`."""
-        final = self.scales[-1]
-        sizes = (
-            schedule.style_size(picture.height, picture.width, scale, final, self.recipe) for picture, _ in self.styles
-        )
-        return max((height * width for height, width in sizes), default=0)
+        return max((height * width for height, width in self._style_sizes(scale)), default=0)
 
     def style_images(self, scale: Scale) -> list[tuple[Image, float]]:
         """Return the style pictures and their weights."""
-        final = self.scales[-1]
         return [
-            (
-                resample.resize(
-                    self._tensor(picture),
-                    *schedule.style_size(picture.height, picture.width, scale, final, self.recipe),
-                ),
-                weight,
-            )
-            for picture, weight in self.styles
+            (resample.resize(self._tensor(picture), *size), weight)
+            for (picture, weight), size in zip(self.styles, self._style_sizes(scale), strict=True)
         ]
 
-    def first_image(self, scale: Scale, photo: Image, styles: Sequence[tuple[Image, float]]) -> Image:
-        """Return what the image starts as, with its margin; `photo` and `styles` are those of `scale`."""
+    def _style_sizes(self, scale: Scale) -> list[tuple[int, int]]:
+        factors = self.style_scales or [1.0] * len(self.styles)
+        return [
+            schedule.style_size(
+                picture.height,
+                picture.width,
+                scale,
+                self.scales[-1],
+                self.recipe.replace(style_scale=self.recipe.style_scale * factor),
+            )
+            for (picture, _), factor in zip(self.styles, factors, strict=True)
+        ]
+
+    def regions(self, scale: Scale) -> list[Region]:
+        """Return the parts of the picture that have styles of their own; none where all have all of them."""
+        if not self.masks.areas and not self.style_parts:
+            return []
+        areas = self.masks.areas or [Area(None, tuple((index, None) for index in range(len(self.styles))))]
+        parts = self.style_parts or ["all"] * len(self.styles)
+        sizes = self._style_sizes(scale)
+        return [
+            Region(
+                None if area.mask is None else self._mask(area.mask, scale),
+                tuple(
+                    Source(index, None if mask is None else self._of_style(mask, sizes[index]), parts[index])
+                    for index, mask in area.styles
+                ),
+            )
+            for area in areas
+        ]
+
+    def kept(self, scale: Scale) -> Mask | None:
+        """Return how much of each pixel is left to the photo."""
+        return None if self.masks.kept is None else self._mask(self.masks.kept, scale)
+
+    def _mask(self, plane: Plane, scale: Scale) -> Mask:
+        """Return a mask of the photo at `scale`, with the margin."""
+        margin = round(self.recipe.margin * max(plane.shape))
+        return resample.resize(resample.with_margin(self._plane(plane), margin), *self.canvas_size(scale))
+
+    def _of_style(self, plane: Plane, size: tuple[int, int]) -> Mask:
+        return resample.resize(self._plane(plane), *size)
+
+    def _plane(self, plane: Plane) -> Mask:
+        return torch.from_numpy(np.ascontiguousarray(plane))[None, None].to(self.device)
+
+    def first_image(
+        self,
+        scale: Scale,
+        photo: Image,
+        styles: Sequence[tuple[Image, float]],
+        regions: Sequence[Region] = (),
+    ) -> Image:
+        """Return what the image starts as, with its margin; `photo`, `styles` and `regions` are those of `scale`."""
         if self.start is not None:
             return self.on_canvas(self.start, scale)
         height, width = photo.shape[2:]
@@ -116,12 +172,14 @@ class Scene:
             case "grey":
                 image = init.grey(height, width, self.recipe.seed)
             case "matched":
-                return _matched(photo, styles)
+                return self._matched(photo, styles, regions)
             case "style":
-                image = init.style_noise(_colors(styles), height, width, self.recipe.seed)
+                image = init.style_noise(self._colors(photo, styles), height, width, self.recipe.seed)
         return image.to(self.device)
 
-    def next_image(self, image: Image, photo: Image, styles: Sequence[tuple[Image, float]]) -> Image:
+    def next_image(
+        self, image: Image, photo: Image, styles: Sequence[tuple[Image, float]], regions: Sequence[Region] = ()
+    ) -> Image:
         """Return what the image is at the size of `photo`, the end of the scale before being `image`.
 
         Enlarged, it has nothing of the finest forms: `recipe.detail` takes them from the photo in the style's colours.
@@ -130,23 +188,40 @@ class Scene:
         larger = self.resized(image, height, width)
         if self.recipe.detail == 0 or image.shape == photo.shape:
             return larger
-        matched = _matched(photo, styles) if styles else photo
+        matched = self._matched(photo, styles, regions) if styles else photo
         coarse = self.resized(self.resized(matched, *image.shape[2:]), height, width)
         larger += self.recipe.detail * (matched - coarse)
         return larger.clamp_(0, 1) if self.recipe.bounds == "projected" else larger
 
+    def _matched(self, photo: Image, styles: Sequence[tuple[Image, float]], regions: Sequence[Region]) -> Image:
+        """Return `photo` in the colours of the styles, each of its regions in those of its own."""
+        if not any(region.mask is not None for region in regions):
+            return color.match(photo.cpu(), self._colors(photo, styles, *regions)).to(photo.device)
+        matched = photo.clone()
+        for region in regions:
+            assert region.mask is not None
+            own = moments(photo.cpu().double(), region.mask.cpu().double().clamp(min=1e-6))
+            found = color.match(photo.cpu(), self._colors(photo, styles, region), own)
+            matched += region.mask * (found.to(photo.device) - photo)
+        return matched.clamp_(0, 1)
+
+    def _colors(self, photo: Image, styles: Sequence[tuple[Image, float]], region: Region | None = None) -> Moments:
+        """Return the moments that the pixels of a region, or of all of the picture, are to have."""
+        # On the CPU: it is quick, and MPS has no float64.
+        sources = region.sources if region else tuple(Source(index) for index in range(len(styles)))
+        total = sum(styles[source.style][1] for source in sources)
+        shares = []
+        for source in sources:
+            image, weight = styles[source.style]
+            mask = None if source.mask is None else source.mask.cpu().clamp(min=1e-6)
+            shares.append((moments(image.cpu(), mask), self.recipe.strength * weight / total))
+        if self.recipe.strength < 1:
+            mask = None if region is None or region.mask is None else region.mask.cpu().clamp(min=1e-6)
+            shares.append((moments(photo.cpu(), mask), 1 - self.recipe.strength))
+        return blend(shares)
+
     def _tensor(self, picture: Picture) -> Image:
         return torch.from_numpy(np.ascontiguousarray(picture.pixels))[None].to(self.device)
-
-
-def _colors(styles: Sequence[tuple[Image, float]]) -> Moments:
-    # On the CPU: it is quick, and MPS has no float64.
-    return blend((moments(style.cpu()), weight) for style, weight in styles)
-
-
-def _matched(photo: Image, styles: Sequence[tuple[Image, float]]) -> Image:
-    """Return `photo` in the colours of the styles."""
-    return color.match(photo.cpu(), _colors(styles)).to(photo.device)
 
 
 def _input(picture: Picture, weight: float | None = None) -> Input:

@@ -56,6 +56,35 @@ def recipe_options(default: str, without: Sequence[str] = ()) -> Callable[[F], F
     return decorate
 
 
+_MASKS = (
+    click.option(
+        "--content-mask",
+        metavar="FILE",
+        help="Which parts of the photo are painted after which style: grey, white after the first and black after the "
+        "second (with one style: left as they are), or a colour for each style in the order of the rainbow.",
+    ),
+    click.option(
+        "--style-mask",
+        "style_masks",
+        metavar="FILE",
+        multiple=True,
+        help="Which parts of a style picture count: grey, or the colours of the content mask. Once for each style, in "
+        "their order; 'none' for all of it.",
+    ),
+    click.option("--protect", metavar="FILE", help="A grey mask of the photo: white stays as it is."),
+    click.option(
+        "--style-scales",
+        callback=lambda *given: _weights(*given),
+        metavar="X,X,...",
+        help="Sizes of the style pictures relative to each other; --style-scale multiplies all.",
+    ),
+    click.option(
+        "--style-parts",
+        metavar="PART,PART,...",
+        help="What each style speaks for: 'fine' strokes and colours, 'coarse' forms, or 'all'.",
+    ),
+)
+
 _SET = click.option(
     "--set",
     "settings",
@@ -84,6 +113,24 @@ def style_weights_option(function: F) -> F:
         metavar="X,X,...",
         help="How much each style counts in a blend [default: all the same].",
     )(function)
+
+
+def mask_options(function: F) -> F:
+    """Give a command the options that say where what is painted."""
+    for option in reversed(_MASKS):
+        function = option(function)
+    return function
+
+
+def masks(given: dict[str, Any], source: Callable[[str], Any]) -> dict[str, Any]:
+    """Return what `Job` calls the values of `mask_options`; `source` opens what was named."""
+    return {
+        "content_mask": given["content_mask"] and source(given["content_mask"]),
+        "style_masks": [None if name == "none" else source(name) for name in given["style_masks"]],
+        "protect": given["protect"] and source(given["protect"]),
+        "style_scales": given["style_scales"] or (),
+        "style_parts": tuple(given["style_parts"].split(",")) if given["style_parts"] else (),
+    }
 
 
 def changed(recipe: Recipe, given: dict[str, Any]) -> Recipe:

@@ -22,6 +22,7 @@ from impasto.provenance import Remembered
 @options.recipe_options("default")
 @options.init_option
 @options.style_weights_option
+@options.mask_options
 @painting.output_options
 def stylize(content: str, styles: tuple[str, ...], like: str | None, **given: Any) -> None:
     """Paint the photo CONTENT in the style of one picture or of several.
@@ -32,19 +33,20 @@ def stylize(content: str, styles: tuple[str, ...], like: str | None, **given: An
     memory = None if like is None else _memory(like)
     recipe = options.changed(memory.recipe if memory else presets.resolve(given["recipe_name"]), given)
     recipe, start = options.start(recipe, given["init"])
-    read = [path for path in (start, like) if path is not None]
-    output = painting.checked_output(given, [*inputs, *read], painting.default_output(inputs))
+    read = [path for path in (start, like, given["content_mask"], given["protect"]) if path is not None]
+    output = painting.checked_output(given, [*inputs, *read, *given["style_masks"]], painting.default_output(inputs))
     painting.quiet_threads()
     from impasto.job import Job  # imports torch: only now that the request is known to be sound
 
     sources = [painting.source(style) for style in styles]
+    masks = options.masks(given, painting.source)
     weights = given["weights"]
     if memory is not None:
         pictures = [as_picture(style) for style in sources]
         weights = weights or _weights(memory, pictures)
         painting.Notes(quiet=given["quiet"]).about(_differences(like, memory, pictures, given["init"]))
         sources = [*pictures]
-    job = Job(painting.source(content), sources, recipe, weights, start)
+    job = Job(painting.source(content), sources, recipe, weights, start, **masks)
     painting.finish(job, output, given)
 
 
