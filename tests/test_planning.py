@@ -17,7 +17,7 @@ from impasto.planning import Canvas
 from impasto.recipe import LBFGS, Adam, Recipe
 from impasto.run import Run
 from impasto.scene import Scene
-from impasto.terms import Content, MeanCovariance
+from impasto.terms import Content, Histogram, Laplacian, Loss, MeanCovariance, Patches, Photorealism
 
 GB = 10**9
 optimizers = st.one_of(st.builds(LBFGS, history=st.integers(1, 100)), st.just(Adam()))
@@ -102,6 +102,45 @@ def test_below_goes_down_all_plans_one_by_one(recipe: Recipe, canvas: Canvas) ->
 def test_what_goes_on_at_its_other_side_is_never_tiled(recipe: Recipe, canvas: Canvas, limit: int) -> None:
     circular = recipe.replace(padding="circular")
     assert {plan.tile for plan in planning.plans(circular, canvas)} == {None}
+
+
+@given(canvases, st.sampled_from([Histogram(), Patches("relu2_1"), Patches(patch=3)]))
+def test_what_needs_the_whole_picture_is_never_tiled(canvas: Canvas, loss: Loss) -> None:
+    recipe = presets.DEFAULT.replace(terms=(*presets.DEFAULT.terms, *(1.0 * loss)))
+    assert {plan.tile for plan in planning.plans(recipe, canvas)} == {None}
+    # Nor does it keep from tiles where it weighs nothing.
+    without = presets.DEFAULT.replace(terms=(*presets.DEFAULT.terms, *(0.0 * loss)))
+    assert list(planning.plans(without, canvas)) == list(planning.plans(presets.DEFAULT, canvas))
+
+
+@given(canvases)
+def test_what_judges_the_image_itself_is_tiled(canvas: Canvas) -> None:
+    recipe = presets.DEFAULT.replace(terms=(*presets.DEFAULT.terms, *(Laplacian() + Photorealism())))
+    tiles = {plan.tile for plan in planning.plans(presets.DEFAULT, canvas)}
+    assert {plan.tile for plan in planning.plans(recipe, canvas)} == tiles
+
+
+@pytest.mark.parametrize("loss", [Histogram(), Patches(), Photorealism()])
+def test_what_a_term_keeps_is_counted(loss: Loss) -> None:
+    small, large = (
+        planning.memory(Recipe(terms=terms), canvas(1024, style=1024**2), None, 4)
+        for terms in (1.0 * Content(), Content() + loss)
+    )
+    assert large - small > 100 * 1024**2
+
+
+def test_patches_take_time_as_the_square_of_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "rate", lambda: 1e9)
+    plan = planning.Plan(None, 4, 0)
+    extra = []
+    for side in (512, 1024):
+        frame = canvas(side, steps=10, style=side**2)
+        pair = [Recipe(terms=terms) for terms in (1.0 * Content("relu3_1"), Content("relu3_1") + Patches("relu3_1"))]
+        found = [planning.seconds(recipe, frame, plan) for recipe in pair]
+        extra.append(found[1] - found[0])
+    # 256 channels, at one of 16 pixels, with one of 16 of the style's.
+    assert extra[0] == pytest.approx(10 * 2 * 256 * (512**2 / 16) ** 2 / 1e9)
+    assert extra[1] == pytest.approx(16 * extra[0])
 
 
 @given(canvases)

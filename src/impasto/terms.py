@@ -216,10 +216,16 @@ class Photorealism(Loss):
 
     sum over channels of V^T M V, with the matting Laplacian M of the photo, Levin, Lischinski and Weiss 2008, as in
     Luan et al. 2017, "Deep Photo Style Transfer"; divided by channels x windows x 9: a mean square, sRGB in [0, 1].
+    A map of slopes a costs epsilon |a|^2 in each window: the photo itself is worth next to nothing, but not 0.
     """
 
     role: ClassVar[Role] = "content"
     kind: ClassVar[str] = "photorealism"
+
+    # Levin et al.'s code and, from it, Luan et al.'s: 1e-7, for colours in [0, 1].
+    epsilon: float = setting(
+        1e-7, help="what a steep map costs: at 1e-4 the noise of an even sky makes no colours", above=0, maximum=1
+    )
 
 
 LOSSES: Final[dict[str, type[Loss]]] = {

@@ -98,7 +98,7 @@ def laplacian_by_numpy(image: Array, photo: Array, pool: int) -> float:
     return float(((laplacian(image) - theirs) ** 2).mean() / max((theirs**2).mean(), 1 / 255**2))
 
 
-def matting_laplacian(photo: Array) -> Array:
+def matting_laplacian(photo: Array, epsilon: float) -> Array:
     """Levin, Lischinski and Weiss 2008, equation 12, entry by entry; photo (3, H, W)."""
     _, height, width = photo.shape
     number = np.arange(height * width).reshape(height, width)
@@ -107,7 +107,7 @@ def matting_laplacian(photo: Array) -> Array:
         for x in range(width - 2):
             colours = photo[:, y : y + 3, x : x + 3].reshape(3, 9)
             away = colours - colours.mean(1, keepdims=True)
-            inverse = np.linalg.inv(np.cov(colours, bias=True) + 1e-7 / 9 * np.eye(3))
+            inverse = np.linalg.inv(np.cov(colours, bias=True) + epsilon / 9 * np.eye(3))
             pixels = number[y : y + 3, x : x + 3].ravel()
             result[np.ix_(pixels, pixels)] += np.eye(9) - (1 + away.T @ inverse @ away) / 9
     return result
@@ -181,12 +181,13 @@ def test_laplacian_against_numpy(pool: int) -> None:
     assert beside(terms.Laplacian(pool=pool), image, photo).item() == pytest.approx(expected, rel=1e-10)
 
 
-def test_photorealism_is_the_matting_laplacian() -> None:
+@pytest.mark.parametrize("epsilon", [1e-7, 1e-4, 0.1])
+def test_photorealism_is_the_matting_laplacian(epsilon: float) -> None:
     image, photo = picture(1), picture(2)
-    matrix = matting_laplacian(photo[0].numpy())
+    matrix = matting_laplacian(photo[0].numpy(), epsilon)
     planes = image[0].flatten(1).numpy()
     image.requires_grad_()
-    found = beside(terms.Photorealism(), image, photo)
+    found = beside(terms.Photorealism(epsilon), image, photo)
     scale = 9 * 3 * 6 * 8
     assert found.item() * scale == pytest.approx(sum(plane @ matrix @ plane for plane in planes), rel=1e-9)
     slope = torch.autograd.grad(found, image)[0][0].flatten(1).numpy() * scale

@@ -33,7 +33,7 @@ losses = st.one_of(
     st.builds(Histogram, layers),
     st.builds(Patches, layers, st.integers(1, 5)),
     st.builds(Laplacian, st.integers(1, 256)),
-    st.just(Photorealism()),
+    st.builds(Photorealism, st.floats(1e-9, 1)),
     st.builds(Smoothness, st.sampled_from(["squared", "absolute", "sum"])),
 )
 optimizers = st.one_of(

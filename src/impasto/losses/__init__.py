@@ -9,7 +9,7 @@ from impasto.losses.gram import Gram
 from impasto.losses.histogram import Histogram
 from impasto.losses.laplacian import Laplacian
 from impasto.losses.mean_covariance import MeanCovariance
-from impasto.losses.patches import Patches
+from impasto.losses.patches import CHUNK_BYTES, Patches
 from impasto.losses.photorealism import Photorealism
 from impasto.losses.smoothness import Smoothness
 from impasto.losses.wasserstein import Wasserstein
@@ -17,6 +17,7 @@ from impasto.losses.wasserstein import Wasserstein
 AnyLoss = PositionLoss[Any] | MomentLoss[Any] | FeatureLoss[Any] | PhotoLoss[Any] | ImageLoss
 
 __all__ = [
+    "CHUNK_BYTES",
     "AnyLoss",
     "Content",
     "FeatureLoss",

@@ -22,14 +22,14 @@ class PhotorealismTarget(NamedTuple):
 
     photo: Tensor
     mean: Tensor  # (B, 3, H - 2, W - 2)
-    inverse: Tensor  # (B, H - 2, W - 2, 3, 3)
+    inverse: Tensor  # (B, H - 2, W - 2, 3, 3), a multiple of 1 added before
 
 
 class Photorealism(PhotoLoss[PhotorealismTarget]):
     """See `impasto.terms.Photorealism`."""
 
     def __init__(self, spec: terms.Photorealism) -> None:
-        del spec  # it has no settings
+        self.epsilon = spec.epsilon
 
     def target(self, photo: Image) -> PhotorealismTarget:
         """Return the photo, its windows' means and inverse covariances."""
@@ -41,14 +41,14 @@ class Photorealism(PhotoLoss[PhotorealismTarget]):
         for part in _shifted(photo):
             away = (part - mean).movedim(1, -1)
             covariance += away[..., :, None] * away[..., None, :] / _COUNT
-        ridge = _EPSILON / _COUNT * torch.eye(3, dtype=photo.dtype, device=photo.device)
+        ridge = self.epsilon / _COUNT * torch.eye(3, dtype=photo.dtype, device=photo.device)
         return PhotorealismTarget(photo, mean, _inverse(covariance + ridge))
 
     def value(self, image: Image, target: PhotorealismTarget) -> Scalar:
         """Return the mean square of what affine maps of the photo's colours leave over; 0 where there is no window."""
         if min(image.shape[2:]) < _SIDE:
             return 0 * image.sum()
-        energy: Tensor = _Energy.apply(image, *target)  # type: ignore[no-untyped-call]
+        energy: Tensor = _Energy.apply(image, self.epsilon, *target)  # type: ignore[no-untyped-call]
         return energy / (_COUNT * target.mean.numel())
 
 
@@ -56,7 +56,7 @@ class _Energy(torch.autograd.Function):
     """The sum of V^T M V over channels, with its slope 2 M V, which is found on the way."""
 
     @staticmethod
-    def forward(ctx: Any, image: Tensor, photo: Tensor, mean: Tensor, inverse: Tensor) -> Tensor:
+    def forward(ctx: Any, image: Tensor, epsilon: float, photo: Tensor, mean: Tensor, inverse: Tensor) -> Tensor:
         level = F.avg_pool2d(image, _SIDE, 1)
         # From the windows' means: differences of large products would lose the digits of a flat window.
         windows = list(zip(_shifted(image), _shifted(photo), strict=True))
@@ -65,7 +65,7 @@ class _Energy(torch.autograd.Function):
             away, there = (colours - mean).movedim(1, -1), (values - level).movedim(1, -1)
             covariance += away[..., :, None] * there[..., None, :] / _COUNT
         affine = inverse @ covariance
-        energy: Tensor = _EPSILON * affine.square().sum()
+        energy: Tensor = epsilon * affine.square().sum()
         slope = torch.zeros_like(image)
         for (values, colours), into in zip(windows, _shifted(slope), strict=True):
             explained = ((colours - mean).movedim(1, -1)[..., None, :] @ affine)[..., 0, :].movedim(-1, 1)
@@ -79,7 +79,7 @@ class _Energy(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (slope,) = ctx.saved_tensors
         scaled: Tensor = gradients[0] * slope
-        return scaled, None, None, None
+        return scaled, None, None, None, None
 
 
 def _shifted(image: Tensor) -> Iterator[Tensor]:
@@ -100,5 +100,3 @@ def _inverse(matrix: Tensor) -> Tensor:
 # Levin, Lischinski and Weiss 2008: windows of 3 x 3.
 _SIDE = 3
 _COUNT = _SIDE**2
-# Levin et al.'s code and, from it, Luan et al.'s: 1e-7, for colours in [0, 1].
-_EPSILON = 1e-7

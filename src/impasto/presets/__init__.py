@@ -16,6 +16,8 @@ NAMES: Final = (
     "default",
     "draft",
     "fine",
+    "patches",
+    "photoreal",
     "gatys-2016",
     "gatys-2016-normalised",
     "gatys-2016-code",
