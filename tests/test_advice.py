@@ -177,6 +177,13 @@ def test_what_is_said_of_a_washed_out_picture_helps() -> None:
 def test_what_is_said_of_borders_mends_them() -> None:
     (first, *_) = advised(*PAIRS[2], margin=0.0)
     assert (first.sign, first.help) == ("borders", "try --margin 0.03125")
+    assert advised(*PAIRS[2], margin=0.03125) == ()
+
+
+def test_what_is_said_of_a_run_cut_short_helps() -> None:
+    (first, *_) = advised(*PAIRS[2], init="grey", steps=(10,))
+    assert (first.sign, first.help) == ("unfinished", "try more --steps, 20 there")
+    assert len(advised(*PAIRS[2], init="grey", steps=(60,))) == 0
 
 
 def test_a_run_carries_it_from_its_start(picture: Callable[..., Picture]) -> None:
