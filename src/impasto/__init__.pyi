@@ -1,6 +1,7 @@
 from . import errors as errors
 from . import presets as presets
 from . import terms as terms
+from .advice import Advice as Advice
 from .errors import DeviceError as DeviceError
 from .errors import DivergedError as DivergedError
 from .errors import ImpastoError as ImpastoError

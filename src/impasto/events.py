@@ -1,7 +1,8 @@
-"""What a run says on its way. Plain numbers only: the picture is asked of the run by whoever wants it."""
+"""What a run says on its way. Plain numbers and words only: the picture is asked of the run by whoever wants it."""
 
 from dataclasses import dataclass
 
+from impasto.advice import Advice
 from impasto.schedule import Scale
 
 
@@ -12,6 +13,7 @@ class Started:
     scales: tuple[Scale, ...]
     device: str
     recipe: str  # digest
+    advice: tuple[Advice, ...] = ()  # what can be said of the pictures before they are painted
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Finished:
     terms: dict[str, float]
     steps: int
     seconds: float
+    advice: tuple[Advice, ...] = ()  # on problems that were seen, the gravest first; none if all is well
 
 
 Event = Started | ScaleStarted | Adapted | Stepped | Finished

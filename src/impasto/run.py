@@ -9,7 +9,8 @@ from collections.abc import Generator, Iterator, Sequence
 
 import torch
 
-from impasto import backends, layers, network, optimizers, planning, resample, schedule
+from impasto import advice, backends, layers, network, optimizers, planning, resample, schedule
+from impasto.advice import Advice
 from impasto.backends import Precision
 from impasto.caching import Cache
 from impasto.descent import Descent
@@ -62,6 +63,7 @@ class Run:
         self._present: Scale = scene.scales[0]
         self._done = 0  # steps of the present scale
         self._finished = False
+        self._losses: list[float] = []  # of the present scale
         self._events = self._paint()
 
     def __iter__(self) -> Iterator[Event]:
@@ -86,6 +88,12 @@ class Run:
             assert limit is not None
             raise self._refusal(limit)
         return found
+
+    @functools.cached_property
+    def foreseen(self) -> tuple[Advice, ...]:
+        """What the pictures show, before they are painted, to be a problem; `Started` has it too."""
+        styles = [style.pixels for style, _ in self._scene.styles]
+        return advice.foresee(self._scene.content.pixels, styles, self.recipe)
 
     @property
     def expected_memory(self) -> int | None:
@@ -158,7 +166,7 @@ class Run:
     def _paint(self) -> Generator[Event, None, None]:
         begun = time.perf_counter()
         plans = self.plans
-        yield Started(self.scales, str(self.device), self.recipe.digest)
+        yield Started(self.scales, str(self.device), self.recipe.digest, self.foreseen)
         networks = [load_network(self.recipe, device, self._dtype) for device in self._devices]
         final: Evaluation | None = None
         exact = self._precision == "float32"
@@ -169,11 +177,29 @@ class Run:
                 yield ScaleStarted(index, *scale)
                 self._prepare(plans[index])
                 self._done = 0
+                self._losses = []
                 final = yield from self._within_memory(index, networks, begun)
         assert final is not None
         self._finished = True
         steps = sum(scale.steps for scale in self.scales)
-        yield Finished(final.loss, final.terms, steps, time.perf_counter() - begun)
+        seconds = time.perf_counter() - begun
+        yield Finished(final.loss, final.terms, steps, seconds, self._advised(final.loss))
+
+    def _advised(self, final: float) -> tuple[Advice, ...]:
+        """Return what is to be said of the result, and what was foreseen."""
+        scale = self.scales[-1]
+        margin = self._scene.margin(scale)
+        try:
+            photo = resample.without_margin(self._scene.photo(scale), margin)[0].cpu().numpy()
+            styles = [style[0].cpu().numpy() for style, _ in self._scene.style_images(scale)]
+            losses = [*self._losses, final]
+            found = advice.advise(self.picture().pixels, photo, styles, self.recipe, losses)
+        except (RuntimeError, MemoryError) as error:
+            # A picture is not lost for want of what could be said of it.
+            if not backends.is_out_of_memory(error):
+                raise
+            found = ()
+        return (*self.foreseen, *found)[: advice.MOST]
 
     def _prepare(self, plan: Plan) -> None:
         """Have an optimiser as `plan` says; one that fits already keeps what it knows."""
@@ -243,6 +269,7 @@ class Run:
                         break
                     self._done += 1
                     first = first or found
+                    self._losses.append(found.loss)
                     yield Stepped(index, self._done, steps, found.loss, found.terms, time.perf_counter() - begun)
                 else:
                     contenders = [descent.after(), (descent.best, descent.lowest), (start, first)]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from impasto.advice import Advice
 from impasto.cli import progress
 from impasto.events import Adapted, Event, Finished, ScaleStarted, Started, Stepped
 from impasto.schedule import Scale
@@ -19,7 +20,7 @@ EVENTS: list[Event] = [
     ScaleStarted(1, 24, 32, 1),
     Adapted(1, None, 2),
     Stepped(1, 1, 1, 1.0, {"gram": 1.0}, 2.0),
-    Finished(1.0, {"gram": 1.0}, 3, 2.5),
+    Finished(1.0, {"gram": 1.0}, 3, 2.5, (Advice("noise", "there is grain", "try less"),)),
 ]
 SAID = ["memory ran out; going on with tiles: of 512 px, history 4",
         "memory ran out; going on with tiles: none: the whole at once, history 2"]  # fmt: skip
@@ -44,6 +45,7 @@ def test_json_lines_have_it_as_an_event(capsys: pytest.CaptureFixture[str]) -> N
     found = [json.loads(line) for line in out.splitlines()]
     assert [event["event"] for event in found] == [progress.event_name(event) for event in EVENTS]
     assert found[3] == {"event": "adapted", "scale": 0, "tile": 512, "history": 4}
+    assert found[-1]["advice"] == [{"sign": "noise", "seen": "there is grain", "help": "try less"}]
     assert found[6] == {"event": "adapted", "scale": 1, "tile": None, "history": 2}
     assert err == ""
 

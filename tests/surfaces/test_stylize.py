@@ -102,6 +102,26 @@ def test_quiet_says_nothing(folder: Path) -> None:
     assert result.output == ""
 
 
+def test_what_helps_is_said_in_a_line_unless_quiet(folder: Path) -> None:
+    Picture(np.full((3, 30, 30), 0.5, np.float32)).save("painting.png")
+    arguments = ["photo.png", "painting.png", "--force", "-o", "out.png", *QUICK]
+    result = run(*arguments)
+    hint = "hint: the style picture is nearly of one colour: choose one with forms in it"
+    assert [line for line in result.stderr.splitlines() if line.startswith("hint: ")] == [hint]
+    assert run(*arguments, "-q").output == ""
+    first, *_, last = map(json.loads, run(*arguments, "--json").stdout.splitlines())
+    assert [first["advice"][0]["sign"], last["advice"][0]["sign"]] == ["one-colour", "one-colour"]
+
+
+def test_what_a_result_shows_is_said_after_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from impasto import advice
+
+    found = advice.Advice("noise", "there is grain", "try less")
+    monkeypatch.setattr(advice, "advise", lambda *_: (found,))
+    lines = run("photo.png", "painting.png", "-o", "out.png", *QUICK).stderr.splitlines()
+    assert lines[-2:] == ["saved 32x24, to out.png", "hint: there is grain: try less"]
+
+
 def test_json_is_one_event_a_line(folder: Path) -> None:
     result = run("photo.png", "painting.png", "-o", "out.png", *QUICK, "--json")
     events = [json.loads(line) for line in result.stdout.splitlines()]

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar
 import click
 
 from impasto import sizes
+from impasto.advice import Advice
 from impasto.cli import progress
 from impasto.errors import ImpastoError, OutputError, PictureError, UsageError
-from impasto.events import Stepped
+from impasto.events import Finished, Stepped
 from impasto.messages import shown
 from impasto.picture import Picture, PictureSource, check_output, output_profile
 from impasto.picture.output import COMPRESSIONS
@@ -255,6 +256,7 @@ def finish(job: "Job", output: Output, given: dict[str, Any]) -> None:
         return
     say = Notes(quiet=given["quiet"])
     say.about(run.notes)
+    say.hints(run.foreseen)
     listener = progress.listener(quiet=given["quiet"], as_json=given["as_json"], terminal=sys.stderr.isatty())
     paint(run, output, listener, say)
 
@@ -263,6 +265,7 @@ def paint(run: "Run", output: Output, listener: progress.Listener, say: "Notes")
     """Run to the end, or to the first Ctrl-C, SIGTERM or fault, and write the picture."""
     stages = Stages(output)
     stopped: Interrupted | ImpastoError | None = None
+    advice: tuple[Advice, ...] = ()
     with signals(interrupt):
         try:
             with listener:
@@ -270,6 +273,9 @@ def paint(run: "Run", output: Output, listener: progress.Listener, say: "Notes")
                     listener.show(event)
                     if isinstance(event, Stepped):
                         stages.show(run.picture)
+                    elif isinstance(event, Finished):
+                        # What was foreseen has been said.
+                        advice = tuple(one for one in event.advice if one not in run.foreseen)
         except (Interrupted, ImpastoError) as error:
             stopped = error
     if run.begun:
@@ -280,6 +286,7 @@ def paint(run: "Run", output: Output, listener: progress.Listener, say: "Notes")
         result = f"{picture.width}x{picture.height}, to {where(output)}"
         if stopped is None:
             say.line(f"saved {result}")
+            say.hints(advice)
         else:
             cause = f"{stopped}: " if isinstance(stopped, Interrupted) else ""
             click.echo(f"impasto: {cause}saved what there is, {result}", err=True)
@@ -359,6 +366,11 @@ class Notes:
         """Say what a person should know."""
         for note in notes:
             self.line(f"note: {note}")
+
+    def hints(self, advice: Iterable[Advice]) -> None:
+        """Say what helps."""
+        for one in advice:
+            self.line(f"hint: {one}")
 
 
 class Interrupted(KeyboardInterrupt):
