@@ -69,7 +69,7 @@ class Run:
         self._seconds = 0.0  # that the run took before it was interrupted
         self._begun = 0.0
         self._trail: Trail | None = None
-        self._resting = False  # between two steps, where a snapshot can be taken
+        self._resting = self.stepped = False  # whether now is between two steps; whether one was taken
         self.keeper: Keeper | None = None  # of the checkpoints
         self._finished = False
         self._snapshot = snapshot
@@ -322,7 +322,7 @@ class Run:
 
     def _rest(self, event: Event) -> Generator[Event, None, None]:
         """Yield `event` between two steps, and write a checkpoint if it is time for one."""
-        self._resting = True
+        self._resting = self.stepped = True
         yield event
         if self.keeper is not None:
             last = self._scale_now == len(self.scales) - 1 and self._done >= self.scales[-1].steps
