@@ -103,7 +103,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(number: signal.Signals, c
     assert saved.startswith("impasto: interrupted: saved what there is")
     assert line == "impasto: go on with: impasto resume out.png.impasto"
     assert Path("out.png").read_bytes() != expected
-    said = done(*"resume", "out.png.impasto", "--json")
+    said = done("resume", "out.png.impasto", "--json")
     assert Path("out.png").read_bytes() == expected
     assert not Path("out.png.impasto").exists()
     events = [json.loads(text) for text in said.splitlines() if text.startswith("{")]

@@ -110,16 +110,20 @@ class Folder:
     def close(self) -> None:
         """Let other processes have it; what is in it stays, and a folder made for nothing goes."""
         if self._lock >= 0:
-            if self._made and self.empty:
-                self._remove()
+            # It may be gone by now, with all that was in it.
+            with contextlib.suppress(OSError):
+                if self._made and self.empty:
+                    self._remove()
             os.close(self._lock)
             self._lock = -1
 
     def remove(self) -> None:
         """Remove every checkpoint, and the folder if nothing else is in it."""
         if self._lock >= 0:
-            self._sweep(keep=[])
+            with contextlib.suppress(OSError):
+                self._sweep(keep=[])
             self._remove()
+            self._made = False
             self.close()
 
     def write(self, snapshot: Snapshot, table: Mapping[str, Any]) -> None:
