@@ -2,6 +2,8 @@ from . import errors as errors
 from . import presets as presets
 from . import terms as terms
 from .advice import Advice as Advice
+from .checkpoints import Checkpoints as Checkpoints
+from .errors import CheckpointError as CheckpointError
 from .errors import DeviceError as DeviceError
 from .errors import DivergedError as DivergedError
 from .errors import ImpastoError as ImpastoError
@@ -11,6 +13,8 @@ from .errors import RecipeError as RecipeError
 from .errors import UsageError as UsageError
 from .errors import WeightsError as WeightsError
 from .events import Adapted as Adapted
+from .events import Checkpointed as Checkpointed
+from .events import CheckpointFailed as CheckpointFailed
 from .events import Event as Event
 from .events import Finished as Finished
 from .events import ScaleStarted as ScaleStarted
@@ -27,6 +31,7 @@ from .provenance import Remembered as Remembered
 from .recipe import LBFGS as LBFGS
 from .recipe import Adam as Adam
 from .recipe import Recipe as Recipe
+from .resuming import resume as resume
 from .run import Run as Run
 from .sheets import sheet as sheet
 from .sweeps import Sweep as Sweep

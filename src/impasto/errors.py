@@ -7,6 +7,7 @@
     ├── PictureError              a picture that cannot be read or written
     ├── WeightsError              weights that are missing, damaged or not what they claim to be
     ├── DeviceError               a device that is not there or has too little memory
+    ├── CheckpointError           a checkpoint that is missing, damaged, in use or of other pictures
     └── DivergedError             an optimisation that produced no finite picture
 
 A message says what happened, to which file or field, and what to do about it, in one line.
@@ -46,6 +47,10 @@ class WeightsError(ImpastoError):
 
 class DeviceError(ImpastoError):
     """The device asked for is not there, or its memory is too small for the run."""
+
+
+class CheckpointError(ImpastoError):
+    """A checkpoint is missing, damaged, used by another process, or was made of other pictures."""
 
 
 class DivergedError(ImpastoError):

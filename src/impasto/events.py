@@ -48,6 +48,24 @@ class Stepped:
 
 
 @dataclass(frozen=True)
+class Checkpointed:
+    """A checkpoint was written: from here, after `step` steps of `scale`, the run can be resumed."""
+
+    scale: int
+    step: int
+    folder: str
+    seconds: float  # that writing it took
+
+
+@dataclass(frozen=True)
+class CheckpointFailed:
+    """A checkpoint could not be written; the run goes on, and the one before is untouched. Said once a run."""
+
+    folder: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Finished:
     """The run is over; `loss` is that of its result, with its margin where the recipe has one.
 
@@ -61,4 +79,4 @@ class Finished:
     advice: tuple[Advice, ...] = ()  # on problems that were seen, the gravest first; none if all is well
 
 
-Event = Started | ScaleStarted | Adapted | Stepped | Finished
+Event = Started | ScaleStarted | Adapted | Stepped | Checkpointed | CheckpointFailed | Finished

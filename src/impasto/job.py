@@ -1,5 +1,6 @@
 """From pictures and a recipe to a run: the only place where files meet the engine."""
 
+import os
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy as np
 
 from impasto import backends, presets, sizes
 from impasto.backends import Precision
+from impasto.checkpoints import Checkpoints
 from impasto.errors import UsageError, nearest
 from impasto.masks import Masks, assign
 from impasto.objective import Evaluation
@@ -40,6 +42,7 @@ class Job:
         max_memory: bytes, or text such as `3GB`, to make do with: of the process on the CPU, of the device elsewhere.
             What is free if left out.
         precision: of the features, `auto`, `float32` or `bfloat16`; see `impasto.backends.dtype`.
+        checkpoint: a folder to keep checkpoints in, from which `impasto.resume` goes on; none are kept if left out.
 
     """
 
@@ -56,12 +59,14 @@ class Job:
     protect: PictureSource | None = None
     style_scales: Sequence[float] = ()
     style_parts: Sequence[Part] = ()
+    checkpoint: Checkpoints | str | os.PathLike[str] | None = None
 
     def start(self) -> Run:
         """Read the pictures and return the run, which begins with the first event asked for.
 
         Raises:
-            UsageError: no style, weights that do not fit the styles, an unknown device, or no amount of memory.
+            UsageError: no style, weights that do not fit the styles, an unknown device, no amount of memory, or a
+                folder for checkpoints that holds those of another run.
             RecipeError: the recipe does not exist or is not valid.
             PictureError: a picture cannot be read.
             DeviceError: the device is not there.
@@ -69,7 +74,11 @@ class Job:
         """
         limit = None if self.max_memory is None else sizes.parsed(self.max_memory)
         _, *others = backends.devices(self.device)
-        return Run(self.scene(), others=others, max_memory=limit, precision=self.precision)
+        run = Run(self.scene(), others=others, max_memory=limit, precision=self.precision)
+        if self.checkpoint is not None:
+            asked = self.checkpoint if isinstance(self.checkpoint, Checkpoints) else Checkpoints(self.checkpoint)
+            run.keep(asked.open(), {}, every=asked.every, keep=asked.keep)
+        return run
 
     def paint(self) -> Picture:
         """Run to the end and return the picture.

@@ -5,7 +5,8 @@ import dataclasses
 import functools
 import gc
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -13,9 +14,10 @@ from impasto import advice, backends, layers, network, optimizers, planning, res
 from impasto.advice import Advice
 from impasto.backends import Precision
 from impasto.caching import Cache
-from impasto.descent import Descent
+from impasto.checkpoints import Folder, Keeper, Snapshot, document
+from impasto.descent import Descent, Record, Trail
 from impasto.errors import DeviceError, DivergedError, UsageError
-from impasto.events import Adapted, Event, Finished, ScaleStarted, Started, Stepped
+from impasto.events import Adapted, Checkpointed, CheckpointFailed, Event, Finished, ScaleStarted, Started, Stepped
 from impasto.network import VGG
 from impasto.objective import Evaluation, Objective
 from impasto.optimizers import Optimizer
@@ -38,6 +40,7 @@ class Run:
         others: further devices that share the tiles of a picture computed in tiles.
         max_memory: bytes of the device's memory, or for the CPU of the process, to make do with; what is there if None.
         precision: see `backends.dtype`.
+        snapshot: where a run of the same pictures was interrupted; this one goes on from there.
 
     """
 
@@ -48,6 +51,7 @@ class Run:
         others: Sequence[torch.device] = (),
         max_memory: int | None = None,
         precision: Precision = "auto",
+        snapshot: Snapshot | None = None,
     ) -> None:
         self.recipe = scene.recipe
         self.device = scene.device
@@ -60,10 +64,19 @@ class Run:
         self._dtype = backends.dtype(precision, scene.device)
         self._optimizer: Optimizer | None = None
         self._image: Image | None = None  # with its margin, on the device
-        self._present: Scale = scene.scales[0]
+        self._present: Scale = scene.scales[0]  # that the image is of
+        self._scale_now = 0
         self._done = 0  # steps of the present scale
+        self._seconds = 0.0  # that the run took before it was interrupted
+        self._begun = 0.0
+        self._trail: Trail | None = None
+        self._resting = self.stepped = False  # whether now is between two steps; whether one was taken
+        self.keeper: Keeper | None = None  # of the checkpoints
         self._finished = False
         self._losses: list[float] = []  # of the present scale
+        self._snapshot = snapshot
+        if snapshot is not None:
+            self._take_up(snapshot)
         self._events = self._paint()
 
     def __iter__(self) -> Iterator[Event]:
@@ -163,8 +176,37 @@ class Run:
             notes=(),
         )
 
+    @property
+    def taken(self) -> int:
+        """How many steps have been taken at all scales."""
+        return sum(scale.steps for scale in self.scales[: self._scale_now]) + self._done
+
+    @property
+    def resumable(self) -> bool:
+        """Whether `checkpoint` can write where the run is now."""
+        return self.keeper is not None and self._resting
+
+    def keep(self, folder: Folder, options: Mapping[str, Any], *, every: float, keep: bool) -> None:
+        """Write checkpoints into `folder`, which is locked, from now on; `options` are plain values kept with them."""
+        given = {"max_memory": self._limit, "precision": self._precision, "device": ",".join(map(str, self._devices))}
+        table = document.table(self._scene, folder.path, given | dict(options) | {"keep": keep})
+        self.keeper = Keeper(folder, table, every=every, keep=keep)
+
+    def checkpoint(self) -> Checkpointed | CheckpointFailed:
+        """Write a checkpoint of the run as it is after its last `Stepped`, and return whether that succeeded.
+
+        Raises:
+            UsageError: the job names no folder for them, or the run is not between two steps.
+
+        """
+        if self.keeper is None or not self._resting:
+            raise UsageError("a checkpoint is written between two steps, into the folder that the job names for them")
+        assert self._trail is not None and self._optimizer is not None  # noqa: PT018
+        seconds = time.perf_counter() - self._begun
+        return self.keeper.write(self._trail.snapshot(self._scale_now, seconds, self.plans, self._optimizer))
+
     def _paint(self) -> Generator[Event, None, None]:
-        begun = time.perf_counter()
+        begun = self._begun = time.perf_counter() - self._seconds
         plans = self.plans
         yield Started(self.scales, str(self.device), self.recipe.digest, self.foreseen)
         networks = [load_network(self.recipe, device, self._dtype) for device in self._devices]
@@ -173,11 +215,13 @@ class Run:
         # What is kept is not always used again: not where every byte is counted.
         kept = backends.memory_kept(self.device) if self._limit is None else contextlib.nullcontext()
         with kept, backends.arithmetic(self.device, exact=exact):
-            for index, scale in enumerate(self.scales):
+            for index, scale in list(enumerate(self.scales))[self._scale_now :]:
                 yield ScaleStarted(index, *scale)
                 self._prepare(plans[index])
-                self._done = 0
                 self._losses = []
+                self._scale_now = index
+                if self._snapshot is None:
+                    self._done = 0
                 final = yield from self._within_memory(index, networks, begun)
         assert final is not None
         self._finished = True
@@ -226,9 +270,10 @@ class Run:
                     ) from error
                 plan = smaller
             # Only out here has the error let go of what was computed.
-            self._optimizer = None
+            self._optimizer = self._trail = None
             gc.collect()
             self._prepare(plan)
+            self.plans = (*self.plans[:index], plan, *self.plans[index + 1 :])
             yield Adapted(index, plan.tile, plan.history)
 
     def _scale(self, index: int, plan: Plan, networks: list[VGG], begun: float) -> Generator[Event, None, Evaluation]:
@@ -256,32 +301,40 @@ class Run:
         assert self._image is not None
         assert self._optimizer is not None
         # A free image may be worth less clipped than what it started from; a projected one is never above its start.
-        start = self._image if self.recipe.bounds == "free" else None
-        first: Evaluation | None = None
+        trail = Trail(self._image if self.recipe.bounds == "free" else None)
+        before, self._snapshot, self._trail = self._snapshot, None, trail
         steps = self.scales[index].steps
-        failures = 0
-        while self._done < steps:
-            descent = Descent(objective, self._optimizer, self._image, steps - self._done)
+        record: Record | None = None
+        if before is not None and before.lowest is not None:
+            self._optimizer.load(before.optimizer)
+            trail.start, trail.first, trail.failures = before.start, before.first, before.failures
+            record = Record(before.best, before.lowest)
+        del before  # as large as all the optimiser's memory
+        while self._done < steps or record is not None:
+            descent = Descent(objective, self._optimizer, self._image, max(0, steps - self._done), record)
+            trail.descent, trail.base, record = descent, self._done, None
             try:
                 for found in descent.go(backends.burst(self.device)):
                     self._image = descent.image
                     if found is None:
                         break
                     self._done += 1
-                    first = first or found
                     self._losses.append(found.loss)
-                    yield Stepped(index, self._done, steps, found.loss, found.terms, time.perf_counter() - begun)
+                    trail.first = found.numbers if trail.first is None else trail.first
+                    seconds = time.perf_counter() - begun
+                    yield from self._rest(Stepped(index, self._done, steps, found.loss, found.terms, seconds))
                 else:
-                    contenders = [descent.after(), (descent.best, descent.lowest), (start, first)]
+                    first = None if trail.first is None else Evaluation(descent.lowest.labels, trail.first, None)
+                    contenders = [descent.after(), (descent.best, descent.lowest), (trail.start, first)]
                     self._image = descent.best
                     break
             except (RuntimeError, MemoryError):
                 # Where memory ran out, it goes on from here.
                 self._image = descent.best
                 raise
-            failures += 1
-            if failures > _RETRIES:
-                raise _diverged(failures)
+            trail.failures += 1
+            if trail.failures > _RETRIES:
+                raise _diverged(trail.failures)
             self._optimizer.slow_down()
             self._image = descent.best
         else:
@@ -290,9 +343,27 @@ class Run:
         settled = [_clipped(objective, image, known) for image, known in contenders if image is not None]
         finite = [(picture, worth) for picture, worth in settled if worth.finite]
         if not finite:
-            raise _diverged(failures)
+            raise _diverged(trail.failures)
         self._image, final = min(finite, key=lambda pair: pair[1].loss)
+        self._trail = None
         return final
+
+    def _rest(self, event: Event) -> Generator[Event, None, None]:
+        """Yield `event` between two steps, and write a checkpoint if it is time for one."""
+        self._resting = self.stepped = True
+        yield event
+        if self.keeper is not None:
+            last = self._scale_now == len(self.scales) - 1 and self._done >= self.scales[-1].steps
+            if self.keeper.due or (last and self.keeper.keep):
+                said = self.checkpoint()
+                if isinstance(said, Checkpointed) or self.keeper.failures == 1:
+                    yield said
+        self._resting = False
+
+    def _take_up(self, snapshot: Snapshot) -> None:
+        self._image, self._present = snapshot.image, self.scales[snapshot.scale]
+        self._scale_now, self._done, self._seconds = snapshot.scale, snapshot.done, snapshot.seconds
+        self.plans = snapshot.plans
 
 
 def evaluate(scene: Scene) -> Evaluation:

@@ -37,11 +37,11 @@ def recipe_option(default: str) -> Callable[[F], F]:
     )
 
 
-def recipe_options(default: str, without: Sequence[str] = ()) -> Callable[[F], F]:
+def recipe_options(default: str | None, without: Sequence[str] = ()) -> Callable[[F], F]:
     """Give a command an option for every plain field of a recipe, and `--set` for the others.
 
     Args:
-        default: name of the recipe whose values are shown as defaults; an option not given is None.
+        default: name of the recipe whose values are shown as defaults, if any; an option not given is None.
         without: fields for which the command has an option of its own.
 
     """
@@ -50,7 +50,7 @@ def recipe_options(default: str, without: Sequence[str] = ()) -> Callable[[F], F
         function = _SET(function)
         for field in reversed(recipe_fields()):
             if field.name not in without:
-                function = _option(field, presets.get(default))(function)
+                function = _option(field, presets.get(default) if default else None)(function)
         return function
 
     return decorate
@@ -187,17 +187,19 @@ def weights_of(text: str, separator: str) -> tuple[float, ...]:
         raise click.BadParameter(f"{text!r} is not a list of numbers such as 0.7{separator}0.3.") from None
 
 
-def _option(field: dataclasses.Field[Any], recipe: Recipe) -> Callable[[F], F]:
+def _option(field: dataclasses.Field[Any], recipe: Recipe | None) -> Callable[[F], F]:
     about = fields.setting_of(field)
-    default = getattr(recipe, field.name)
-    shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+    shown = ""
+    if recipe is not None:
+        default = getattr(recipe, field.name)
+        shown = f" [default: {','.join(map(str, default)) if isinstance(default, tuple) else default}]"
     extent = f", {about.range}" if about.range else ""
     return click.option(
         "--" + field.name.replace("_", "-"),
         field.name,
         type=FieldType(field),
         metavar=metavar(fields.field_types(Recipe)[field.name]),
-        help=f"{about.help}{extent} [default: {shown}]",
+        help=f"{about.help}{extent}{shown}",
     )
 
 

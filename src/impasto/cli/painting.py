@@ -7,17 +7,18 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
 
 from impasto import sizes
 from impasto.advice import Advice
-from impasto.cli import progress
+from impasto.cli import keeping, progress
+from impasto.cli.interrupting import Interrupted, Stop, signals
 from impasto.errors import ImpastoError, OutputError, PictureError, UsageError
 from impasto.events import Finished, Stepped
 from impasto.messages import shown
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from impasto.run import Run
 
 F = TypeVar("F", bound=Callable[..., Any])
+
 
 STREAM = "-"
 
@@ -125,7 +127,7 @@ class Stages:
     PREVIEW_INTERVAL = 2.0  # seconds: a viewer that watches the file need not blink
 
     output: Output
-    _count: int = 0
+    _count: int = 0  # steps so far
     _next_preview: float = field(default=0.0)
 
     def show(self, picture: Callable[[], Picture]) -> None:
@@ -146,6 +148,13 @@ def output_options(function: F) -> F:
     return function
 
 
+def saying_options(function: F) -> F:
+    """Give a command the options about what it says."""
+    for option in reversed(_SAYING):
+        function = option(function)
+    return function
+
+
 def device_option(function: F) -> F:
     """Give a command the option `--device`."""
     return _DEVICE(function)
@@ -161,6 +170,12 @@ _DEVICE = click.option(
     show_default=True,
     metavar="auto|cpu|cuda|cuda:N|mps",
     help="Where to compute; several with commas between them share the tiles of a large picture.",
+)
+_SAYING = (
+    click.option("--dry-run", is_flag=True, help="Print the plan and stop."),
+    click.option("--json", "as_json", is_flag=True, help="Print one event a line on stdout, as JSON."),
+    click.option("-q", "--quiet", is_flag=True, help="Show nothing but errors."),
+    click.option("-v", "--verbose", is_flag=True, help="Show a traceback with an error."),
 )
 _OPTIONS = (
     click.option(
@@ -205,10 +220,7 @@ _OPTIONS = (
         help="Leave out the recipe, the inputs' names and the photo's credits; see 'impasto show'.",
     ),
     click.option("--force", is_flag=True, help="Replace an existing output."),
-    click.option("--dry-run", is_flag=True, help="Print the plan and stop."),
-    click.option("--json", "as_json", is_flag=True, help="Print one event a line on stdout, as JSON."),
-    click.option("-q", "--quiet", is_flag=True, help="Show nothing but errors."),
-    click.option("-v", "--verbose", is_flag=True, help="Show a traceback with an error."),
+    *_SAYING,
 )
 
 
@@ -257,16 +269,19 @@ def finish(job: "Job", output: Output, given: dict[str, Any]) -> None:
     say = Notes(quiet=given["quiet"])
     say.about(run.notes)
     say.hints(run.foreseen)
+    say.about(keeping.begin(run, output, given))
     listener = progress.listener(quiet=given["quiet"], as_json=given["as_json"], terminal=sys.stderr.isatty())
     paint(run, output, listener, say)
 
 
 def paint(run: "Run", output: Output, listener: progress.Listener, say: "Notes") -> None:
-    """Run to the end, or to the first Ctrl-C, SIGTERM or fault, and write the picture."""
-    stages = Stages(output)
+    """Run to the end, or to the first Ctrl-C, SIGTERM, SIGUSR1 or fault, and write the picture."""
+    stages = Stages(output, run.taken)
     stopped: Interrupted | ImpastoError | None = None
     advice: tuple[Advice, ...] = ()
-    with signals(interrupt):
+    stop = Stop(run)
+    kept = False
+    with signals(stop.answer, stop.NUMBERS):
         try:
             with listener:
                 for event in run:
@@ -276,13 +291,21 @@ def paint(run: "Run", output: Output, listener: progress.Listener, say: "Notes")
                     elif isinstance(event, Finished):
                         # What was foreseen has been said.
                         advice = tuple(one for one in event.advice if one not in run.foreseen)
+                    stop.check()
         except (Interrupted, ImpastoError) as error:
             stopped = error
+        # Asked twice, it stops at once; the checkpoint before is as good.
+        with suppress(Interrupted):
+            kept = isinstance(stopped, Interrupted) and run.resumable and keeping.save(run)
     if run.begun:
         picture = run.picture()
         # What was painted is written, however often Ctrl-C is pressed now.
-        with signals(signal.SIG_IGN):
-            say.about(output.write(picture))
+        with signals(signal.SIG_IGN, stop.NUMBERS):
+            try:
+                say.about(output.write(picture))
+            except PictureError:
+                _go_on(run)
+                raise
         result = f"{picture.width}x{picture.height}, to {where(output)}"
         if stopped is None:
             say.line(f"saved {result}")
@@ -290,12 +313,21 @@ def paint(run: "Run", output: Output, listener: progress.Listener, say: "Notes")
         else:
             cause = f"{stopped}: " if isinstance(stopped, Interrupted) else ""
             click.echo(f"impasto: {cause}saved what there is, {result}", err=True)
+            _go_on(run)
+    keeping.end(run, safe=stopped is None)
     if isinstance(stopped, ImpastoError):
         raise stopped
     if isinstance(stopped, Interrupted):
         if not run.begun:
             click.echo(f"impasto: {stopped} before the first step; nothing was written", err=True)
-        sys.exit(stopped.exit_code)
+        # A scheduler that asked for a checkpoint and got it has nothing to complain of.
+        sys.exit(0 if kept and stopped.number == signal.SIGUSR1 else stopped.exit_code)
+
+
+def _go_on(run: "Run") -> None:
+    line = keeping.how_to_go_on(run)
+    if line is not None:
+        click.echo(line, err=True)
 
 
 def where(output: Output) -> str:
@@ -371,28 +403,3 @@ class Notes:
         """Say what helps."""
         for one in advice:
             self.line(f"hint: {one}")
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM arrived."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__("interrupted")
-        self.exit_code = 128 + number  # the shells' convention
-
-
-def interrupt(number: int, frame: object) -> NoReturn:
-    """Answer a signal by raising `Interrupted`."""
-    del frame
-    raise Interrupted(number)
-
-
-@contextmanager
-def signals(handler: Callable[[int, object], NoReturn] | signal.Handlers) -> Iterator[None]:
-    """Let `handler` answer SIGINT and SIGTERM."""
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)

@@ -12,7 +12,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from impasto.events import Adapted, Event, Finished, ScaleStarted, Started, Stepped
+from impasto.events import Adapted, CheckpointFailed, Event, Finished, ScaleStarted, Started, Stepped
+from impasto.messages import shown
 from impasto.schedule import Scale
 
 
@@ -81,8 +82,8 @@ class PlainLines(Listener):
             self._work = Work(event.scales)
             click.echo(f"painting on {event.device}: {sizes(event.scales)}", err=True)
             self._next = time.monotonic() + self.INTERVAL
-        elif isinstance(event, Adapted):
-            click.echo(adapted(event), err=True)
+        elif isinstance(event, Adapted | CheckpointFailed):
+            click.echo(remark(event), err=True)
         elif isinstance(event, Stepped) and time.monotonic() >= self._next:
             part = self._work.done(event)
             left = event.seconds * (1 - part) / part if part else 0
@@ -125,8 +126,8 @@ class Bar(Listener):
             self._work = Work(event.scales)
         elif isinstance(event, ScaleStarted):
             self._progress.update(self._task, size=f"{event.width}x{event.height}")
-        elif isinstance(event, Adapted):
-            self._progress.console.print(adapted(event), highlight=False)
+        elif isinstance(event, Adapted | CheckpointFailed):
+            self._progress.console.print(remark(event), highlight=False, markup=False)
         elif isinstance(event, Stepped):
             self._progress.update(
                 self._task,
@@ -161,8 +162,11 @@ def sizes(scales: tuple[Scale, ...]) -> str:
     return ", ".join(f"{scale.width}x{scale.height} ({scale.steps} steps)" for scale in scales)
 
 
-def adapted(event: Adapted) -> str:
-    """Return what is said where memory ran out."""
+def remark(event: Adapted | CheckpointFailed) -> str:
+    """Return what is said where memory ran out, or a checkpoint could not be written."""
+    if isinstance(event, CheckpointFailed):
+        why = f"a checkpoint could not be written ({event.reason})"
+        return f"{shown(event.folder)}: {why}; the run goes on, and the one before, if any, is kept"
     return f"memory ran out; going on with tiles: {tiles(event.tile)}, history {event.history}"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from impasto import presets
-from impasto.cli import options, painting
+from impasto.cli import keeping, options, painting
 
 
 @click.command()
@@ -23,6 +23,7 @@ from impasto.cli import options, painting
 @options.recipe_option("reconstruction")
 @options.recipe_options("reconstruction")
 @painting.output_options
+@keeping.checkpoint_option
 def reconstruct(image: str, layers: tuple[str, ...], **given: Any) -> None:
     """Paint what a layer of the network knows of IMAGE: content alone, without a style.
 

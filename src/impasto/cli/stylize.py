@@ -7,7 +7,7 @@ import click
 from click.core import ParameterSource
 
 from impasto import presets
-from impasto.cli import options, painting
+from impasto.cli import keeping, options, painting
 from impasto.errors import UsageError
 from impasto.messages import shown
 from impasto.picture import Picture, as_picture, remembered
@@ -24,6 +24,7 @@ from impasto.provenance import Remembered
 @options.style_weights_option
 @options.mask_options
 @painting.output_options
+@keeping.checkpoint_option
 def stylize(content: str, styles: tuple[str, ...], like: str | None, **given: Any) -> None:
     """Paint the photo CONTENT in the style of one picture or of several.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from impasto.cli import painting, progress
+from impasto.cli import interrupting, painting, progress
 from impasto.errors import DivergedError, ImpastoError
 from impasto.events import Stepped
 from impasto.messages import shown
@@ -96,9 +96,9 @@ class Teller:
 
 def paint(sweep: "Sweep", board: Board, output: painting.Output, teller: Teller, say: painting.Notes) -> None:
     """Paint all cells, or those up to the first Ctrl-C, SIGTERM or fault, and write the sheet of what is finished."""
-    stopped: painting.Interrupted | ImpastoError | None = None
+    stopped: interrupting.Interrupted | ImpastoError | None = None
     finished = 0
-    with painting.signals(painting.interrupt):
+    with interrupting.signals(interrupting.interrupt):
         try:
             for index, cell in enumerate(sweep.cells):
                 try:
@@ -110,11 +110,11 @@ def paint(sweep: "Sweep", board: Board, output: painting.Output, teller: Teller,
                     continue
                 board.put(index, picture)
                 finished += 1
-        except (painting.Interrupted, ImpastoError) as error:
+        except (interrupting.Interrupted, ImpastoError) as error:
             stopped = error
     if finished:
         # What was painted is written, however often Ctrl-C is pressed now.
-        with painting.signals(signal.SIG_IGN):
+        with interrupting.signals(signal.SIG_IGN):
             say.about(output.write(board.picture()))
     _end(sweep, finished, board.layout, output, stopped, say)
 
@@ -124,7 +124,7 @@ def _end(
     finished: int,
     layout: Layout,
     output: painting.Output,
-    stopped: painting.Interrupted | ImpastoError | None,
+    stopped: interrupting.Interrupted | ImpastoError | None,
     say: painting.Notes,
 ) -> None:
     """Say what there is, and end as the command has to."""
@@ -132,7 +132,7 @@ def _end(
     if stopped is None:
         say.line(f"saved {result}")
         return
-    interrupted = isinstance(stopped, painting.Interrupted)
+    interrupted = isinstance(stopped, interrupting.Interrupted)
     cause = f"{stopped}: " if interrupted else ""
     if finished:
         again = "; the same command with --force goes on" if interrupted else ""

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from impasto import presets
-from impasto.cli import options, painting
+from impasto.cli import keeping, options, painting
 
 
 class Size(click.ParamType[Any]):
@@ -33,6 +33,7 @@ class Size(click.ParamType[Any]):
 @options.recipe_options("texture", without=("size", "side"))
 @options.style_weights_option
 @painting.output_options
+@keeping.checkpoint_option
 def texture(styles: tuple[str, ...], size: tuple[int, int], layers: str | None, **given: Any) -> None:
     """Paint a picture with the statistics of STYLE and nothing else.
 

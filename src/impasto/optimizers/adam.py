@@ -79,7 +79,7 @@ class Adam(Optimizer):
     def state(self) -> State:
         """Return the running means and the counts."""
         damping = torch.tensor(self._damping, dtype=torch.float64)
-        return {"damping": damping} | {name: value.clone() for name, value in self._known.items()}
+        return {"damping": damping} | self._known
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Take over what `state` returned."""

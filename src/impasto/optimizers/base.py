@@ -56,7 +56,10 @@ class Optimizer(ABC):
 
     @abstractmethod
     def state(self) -> State:
-        """Return all that has been learnt, as named tensors; `load` continues from there, step for step the same."""
+        """Return all that has been learnt, as named tensors; `load` continues from there, step for step the same.
+
+        They are not copies: the next step changes them.
+        """
 
     @abstractmethod
     def load(self, state: Mapping[str, Tensor]) -> None:

@@ -176,4 +176,4 @@ class _Known:
 
     def state(self) -> State:
         """Return everything by name."""
-        return {name: tensor.clone() for name, tensor in (self._own() | self.memory.state()).items()}
+        return self._own() | self.memory.state()

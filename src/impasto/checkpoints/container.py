@@ -1,0 +1,86 @@
+"""Tensors to a safetensors file and back, one at a time: a second copy of all of them may not fit into memory.
+
+The form is https://github.com/huggingface/safetensors#format: eight bytes of length, a JSON table, the numbers.
+"""
+
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+_TYPES: Final = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.bool: "BOOL",
+}
+_CHUNK: Final = 1 << 24
+
+
+def write(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    """Write a new file, all of it onto the disk; return its SHA-256.
+
+    Raises:
+        OSError: it cannot be written; what there is of it stays.
+
+    """
+    # Those of the widest numbers first, so that all lie where their type wants them.
+    names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    digest = hashlib.sha256()
+    with path.open("xb") as file:
+        header = _header(names, tensors)
+        start = memoryview(len(header).to_bytes(8, "little") + header)
+        for content in itertools.chain([start], (_bytes(tensors[name]) for name in names)):
+            for first in range(0, len(content), _CHUNK):
+                digest.update(content[first : first + _CHUNK])
+                file.write(content[first : first + _CHUNK])
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest()
+
+
+def _header(names: list[str], tensors: Mapping[str, Tensor]) -> bytes:
+    table: dict[str, Any] = {}
+    end = 0
+    for name in names:
+        tensor, begin = tensors[name], end
+        end += tensor.numel() * tensor.element_size()
+        table[name] = {"dtype": _TYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+    text = json.dumps(table).encode()
+    return text + b" " * (-len(text) % 8)
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file.
+
+    Raises:
+        OSError: it cannot be read.
+
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read(path: Path, device: torch.device) -> dict[str, Tensor]:
+    """Return the tensors of a file, on `device`.
+
+    Raises:
+        OSError: it cannot be read; or whatever the library raises of a file that is none.
+
+    """
+    with safe_open(path, framework="pt") as file:
+        # Copied: in the file they need not lie where memory of torch's own would, which can change the last bits.
+        return {name: file.get_tensor(name).clone().to(device) for name in file.keys()}  # noqa: SIM118
