@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import gc
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 import torch
 
@@ -61,6 +61,7 @@ class Run:
         self._image: Image | None = None  # with its margin, on the device
         self._margin = 0
         self._done = 0  # steps of the present scale
+        self._finish: tuple[tuple[int, ...], Callable[[Image], Image]] | None = None  # final colours, for a size
         self._events = self._paint()
 
     def __iter__(self) -> Iterator[Event]:
@@ -141,6 +142,11 @@ class Run:
             raise UsageError("nothing has been painted yet; ask for the picture after the first Stepped event")
         # A free image is clipped when it is looked at.
         image = resample.without_margin(self._image, self._margin).float().cpu().clamp(0, 1)
+        size = tuple(image.shape[2:])
+        if self._finish is None or self._finish[0] != size:
+            # Kept: some ask for a picture at every step.
+            self._finish = size, self._scene.finish(*size)
+        image = self._finish[1](image)
         alpha = self._scene.content.alpha
         if alpha is not None:
             alpha = resample.resize(torch.from_numpy(alpha)[None, None], *image.shape[2:])[0, 0].numpy()

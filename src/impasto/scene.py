@@ -1,13 +1,12 @@
 """The pictures of a run at any of its scales."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from impasto import color, init, resample, schedule
-from impasto.moments import Moments, blend, moments
+from impasto import color, coloring, init, resample, schedule
 from impasto.picture import Picture
 from impasto.recipe import Recipe
 from impasto.schedule import Scale
@@ -60,7 +59,12 @@ class Scene:
     def on_canvas(self, picture: Picture, scale: Scale) -> Image:
         """Return a picture of the photo's frame, with the margin mirrored around it."""
         margin = round(self.recipe.margin * max(picture.height, picture.width))
-        return self.resized(resample.with_margin(self._tensor(picture), margin), *self.canvas_size(scale))
+        image = self.resized(resample.with_margin(self._tensor(picture), margin), *self.canvas_size(scale))
+        return coloring.shown(image, self.recipe)
+
+    def finish(self, height: int, width: int) -> Callable[[Image], Image]:
+        """Return what gives an image of that size, its margin cut off and on the CPU, its final colours."""
+        return coloring.finish(self._framed(height, width).cpu(), self.recipe)
 
     def resized(self, image: Image, height: int, width: int) -> Image:
         """Return `image` at another size; one that tiles still does."""
@@ -75,18 +79,14 @@ class Scene:
         return max((height * width for height, width in sizes), default=0)
 
     def style_images(self, scale: Scale) -> list[tuple[Image, float]]:
-        """Return the style pictures and their weights."""
-        final = self.scales[-1]
-        return [
-            (
-                resample.resize(
-                    self._tensor(picture),
-                    *schedule.style_size(picture.height, picture.width, scale, final, self.recipe),
-                ),
-                weight,
-            )
-            for picture, weight in self.styles
-        ]
+        """Return the style pictures and their weights, in the colours they are painted in."""
+        final, photo = self.scales[-1], self._framed(scale.height, scale.width)
+        result = []
+        for picture, weight in self.styles:
+            size = schedule.style_size(picture.height, picture.width, scale, final, self.recipe)
+            image = resample.resize(self._tensor(picture), *size)
+            result.append((coloring.style(image, photo, self.recipe), weight))
+        return result
 
     def first_image(self, scale: Scale, photo: Image, styles: Sequence[tuple[Image, float]]) -> Image:
         """Return what the image starts as, with its margin; `photo` and `styles` are those of `scale`."""
@@ -101,10 +101,11 @@ class Scene:
             case "grey":
                 image = init.grey(height, width, self.recipe.seed)
             case "matched":
-                return _matched(photo, styles)
+                return coloring.in_colors_of(styles, photo, self.recipe)
             case "style":
-                image = init.style_noise(_colors(styles), height, width, self.recipe.seed)
-        return image.to(self.device)
+                colors = color.palette(styles)
+                image = init.style_noise(colors, height, width, self.recipe.seed, self.recipe.color_match)
+        return coloring.shown(image.to(self.device), self.recipe)
 
     def next_image(self, image: Image, photo: Image, styles: Sequence[tuple[Image, float]]) -> Image:
         """Return what the image is at the size of `photo`, the end of the scale before being `image`.
@@ -115,7 +116,7 @@ class Scene:
         larger = self.resized(image, height, width)
         if self.recipe.detail == 0 or image.shape == photo.shape:
             return larger
-        matched = _matched(photo, styles) if styles else photo
+        matched = coloring.in_colors_of(styles, photo, self.recipe) if styles else photo
         coarse = self.resized(self.resized(matched, *image.shape[2:]), height, width)
         larger += self.recipe.detail * (matched - coarse)
         return larger.clamp_(0, 1) if self.recipe.bounds == "projected" else larger
@@ -123,12 +124,6 @@ class Scene:
     def _tensor(self, picture: Picture) -> Image:
         return torch.from_numpy(np.ascontiguousarray(picture.pixels))[None].to(self.device)
 
-
-def _colors(styles: Sequence[tuple[Image, float]]) -> Moments:
-    # On the CPU: it is quick, and MPS has no float64.
-    return blend((moments(style.cpu()), weight) for style, weight in styles)
-
-
-def _matched(photo: Image, styles: Sequence[tuple[Image, float]]) -> Image:
-    """Return `photo` in the colours of the styles."""
-    return color.match(photo.cpu(), _colors(styles)).to(photo.device)
+    def _framed(self, height: int, width: int) -> Image:
+        """Return the photo without a margin, at a size."""
+        return resample.resize(self._tensor(self.content), height, width)

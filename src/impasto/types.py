@@ -11,6 +11,7 @@ from torch import Tensor
 
 Image: TypeAlias = Float[Tensor, "B 3 H W"]  # sRGB in [0, 1]
 Planes: TypeAlias = Float[Tensor, "B C H W"]  # an image, or its alpha, in [0, 1]
+Lightness: TypeAlias = Float[Tensor, "B 1 H W"]  # OKLab's L in [0, 1]
 Resized: TypeAlias = Float[Tensor, "B C h w"]  # the same at another size
 Features: TypeAlias = Float[Tensor, "B C h w"]  # what a network says of an image, any range
 LayerFeatures: TypeAlias = dict[str, Float[Tensor, "B _ _ _"]]  # by layer, each of its own size
