@@ -55,6 +55,6 @@ def test_noise_is_seeded_and_style_noise_has_the_styles_colours() -> None:
     assert torch.equal(init.noise(8, 9, 1), init.noise(8, 9, 1))
     assert not torch.equal(init.noise(8, 9, 1), init.noise(8, 9, 2))
     target = moments(cloud(4).double())
-    found = moments(init.style_noise(moments(cloud(4)), 60, 60, 0).double())
+    found = moments(init.style_noise(color.palette([(cloud(4), 1.0, None)]), 60, 60, 0, "monge-kantorovich").double())
     torch.testing.assert_close(found.mean, target.mean, atol=1e-3, rtol=0)
     torch.testing.assert_close(found.covariance, target.covariance, atol=1e-4, rtol=0.05)

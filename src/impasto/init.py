@@ -3,7 +3,8 @@
 import torch
 
 from impasto import color
-from impasto.moments import Moments
+from impasto.color import Palette
+from impasto.recipe import ColorMatch
 from impasto.types import Image
 
 
@@ -22,6 +23,6 @@ def grey(height: int, width: int, seed: int) -> Image:
     return (mean + noise(height, width, seed)) / 255
 
 
-def style_noise(colors: Moments, height: int, width: int, seed: int) -> Image:
-    """Return noise whose colours have the mean and covariance of `colors`, clamped to [0, 1]."""
-    return color.match(noise(height, width, seed), colors)
+def style_noise(colors: Palette, height: int, width: int, seed: int, method: ColorMatch) -> Image:
+    """Return noise in the colours of a palette, clamped to [0, 1]."""
+    return color.recolor(noise(height, width, seed), colors, method)

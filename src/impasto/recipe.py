@@ -66,6 +66,8 @@ OPTIMIZERS: Final[dict[str, type[LBFGS] | type[Adam]]] = {"lbfgs": LBFGS, "adam"
 Side = Literal["long", "short", "height"]
 Init = Literal["content", "matched", "noise", "style", "grey"]
 INITS: Final = typing.get_args(Init)
+Colors = Literal["style", "content", "luminance", "match"]
+ColorMatch = Literal["monge-kantorovich", "cholesky", "pca", "symmetric", "histogram"]
 
 _TERMS: Final = Content() + MeanCovariance() + Smoothness()
 
@@ -112,6 +114,14 @@ class Recipe:
         "content",
         help="what the image starts as: the photo, the photo in the style's colours, white noise, "
         "noise in the style's colours, or grey with faint noise",
+    )
+    colors: Colors = setting(
+        "style",
+        help="whose colours the result has: the style's; the photo's, given to the finished picture (content), kept "
+        "from the photo while only lightness is painted (luminance), or given to the style before (match)",
+    )
+    color_match: ColorMatch = setting(
+        "monge-kantorovich", help="how colours are matched, wherever they are: a linear map, or the whole histogram"
     )
     seed: int = setting(0, help="seed of everything random", minimum=0, maximum=2**63 - 1)
     steps: tuple[int, ...] = setting(

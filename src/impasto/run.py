@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import gc
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -67,6 +67,7 @@ class Run:
         self._present: Scale = scene.scales[0]  # that the image is of
         self._scale_now = 0
         self._done = 0  # steps of the present scale
+        self._finish: tuple[Scale, Callable[[Image], Image]] | None = None  # of the size that was last asked for
         self._seconds = 0.0  # that the run took before it was interrupted
         self._begun = 0.0
         self._trail: Trail | None = None
@@ -162,7 +163,10 @@ class Run:
         if self._image is None:
             raise UsageError("nothing has been painted yet; ask for the picture after the first Stepped event")
         # A free image is clipped when it is looked at.
-        image = self._scene.finished(self._image, self._present).float().cpu().clamp(0, 1)
+        if self._finish is None or self._finish[0] != self._present:
+            # Kept: some ask for a picture at every step.
+            self._finish = self._present, self._scene.finish(self._present)
+        image = self._finish[1](self._image)
         alpha = self._scene.content.alpha
         if alpha is not None:
             alpha = resample.resize(torch.from_numpy(alpha)[None, None], *image.shape[2:])[0, 0].numpy()

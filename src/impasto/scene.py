@@ -1,14 +1,14 @@
 """The pictures of a run at any of its scales."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from impasto import __version__, color, init, resample, schedule
+from impasto import __version__, color, coloring, init, resample, schedule
+from impasto.color import Palette
 from impasto.masks import Area, Masks, Plane
-from impasto.moments import Moments, blend, moments
 from impasto.picture import Picture
 from impasto.provenance import Input, Remembered, plain_name
 from impasto.recipe import Recipe
@@ -83,14 +83,24 @@ class Scene:
     def on_canvas(self, picture: Picture, scale: Scale) -> Image:
         """Return a picture of the photo's frame, with the margin mirrored around it."""
         margin = round(self.recipe.margin * max(picture.height, picture.width))
-        return self.resized(resample.with_margin(self._tensor(picture), margin), *self.canvas_size(scale))
+        image = self.resized(resample.with_margin(self._tensor(picture), margin), *self.canvas_size(scale))
+        return coloring.shown(image, self.recipe)
 
-    def finished(self, image: Image, scale: Scale) -> Image:
-        """Return a painted image of `scale` without its margin, and with the photo where that is kept."""
-        kept = self.kept(scale)
-        if kept is not None:
-            image = image.lerp(self.photo(scale), kept)
-        return resample.without_margin(image, self.margin(scale))
+    def finish(self, scale: Scale) -> Callable[[Image], Image]:
+        """Return what makes the result of an image of `scale`: on the CPU, without its margin, in its final colours.
+
+        Where the photo is kept, it is the photo.
+        """
+        photo, kept, margin = self._framed(scale.height, scale.width).cpu(), self.kept(scale), self.margin(scale)
+        colored = coloring.finish(photo, self.recipe)
+        under = None if kept is None else resample.without_margin(kept, margin).cpu()
+
+        def finished(image: Image) -> Image:
+            # A free image is clipped when it is looked at.
+            result = colored(resample.without_margin(image, margin).float().cpu().clamp(0, 1))
+            return result if under is None else result.lerp(photo, under)
+
+        return finished
 
     def resized(self, image: Image, height: int, width: int) -> Image:
         """Return `image` at another size; one that tiles still does."""
@@ -101,9 +111,10 @@ class Scene:
         return max((height * width for height, width in self._style_sizes(scale)), default=0)
 
     def style_images(self, scale: Scale) -> list[tuple[Image, float]]:
-        """Return the style pictures and their weights."""
+        """Return the style pictures and their weights, in the colours they are painted in."""
+        photo = self._framed(scale.height, scale.width)
         return [
-            (resample.resize(self._tensor(picture), *size), weight)
+            (coloring.style(resample.resize(self._tensor(picture), *size), photo, self.recipe), weight)
             for (picture, weight), size in zip(self.styles, self._style_sizes(scale), strict=True)
         ]
 
@@ -174,8 +185,9 @@ class Scene:
             case "matched":
                 return self._matched(photo, styles, regions)
             case "style":
-                image = init.style_noise(self._colors(photo, styles), height, width, self.recipe.seed)
-        return image.to(self.device)
+                colors = self._colors(photo, styles)
+                image = init.style_noise(colors, height, width, self.recipe.seed, self.recipe.color_match)
+        return coloring.shown(image.to(self.device), self.recipe)
 
     def next_image(
         self, image: Image, photo: Image, styles: Sequence[tuple[Image, float]], regions: Sequence[Region] = ()
@@ -196,32 +208,32 @@ class Scene:
     def _matched(self, photo: Image, styles: Sequence[tuple[Image, float]], regions: Sequence[Region]) -> Image:
         """Return `photo` in the colours of the styles, each of its regions in those of its own."""
         if not any(region.mask is not None for region in regions):
-            return color.match(photo.cpu(), self._colors(photo, styles, *regions)).to(photo.device)
+            return coloring.in_colors_of(self._colors(photo, styles, *regions), photo, self.recipe)
         matched = photo.clone()
         for region in regions:
             assert region.mask is not None
-            own = moments(photo.cpu().double(), region.mask.cpu().double().clamp(min=1e-6))
-            found = color.match(photo.cpu(), self._colors(photo, styles, region), own)
-            matched += region.mask * (found.to(photo.device) - photo)
+            colors = self._colors(photo, styles, region)
+            matched += region.mask * (coloring.in_colors_of(colors, photo, self.recipe, region.mask) - photo)
         return matched.clamp_(0, 1)
 
-    def _colors(self, photo: Image, styles: Sequence[tuple[Image, float]], region: Region | None = None) -> Moments:
-        """Return the moments that the pixels of a region, or of all of the picture, are to have."""
-        # On the CPU: it is quick, and MPS has no float64.
+    def _colors(self, photo: Image, styles: Sequence[tuple[Image, float]], region: Region | None = None) -> Palette:
+        """Return the colours that a region, or all of the picture, is to have."""
         sources = region.sources if region else tuple(Source(index) for index in range(len(styles)))
         total = sum(styles[source.style][1] for source in sources)
-        shares = []
-        for source in sources:
-            image, weight = styles[source.style]
-            mask = None if source.mask is None else source.mask.cpu().clamp(min=1e-6)
-            shares.append((moments(image.cpu(), mask), self.recipe.strength * weight / total))
+        parts: list[tuple[Image, float, Mask | None]] = [
+            (styles[source.style][0], self.recipe.strength * styles[source.style][1] / total, source.mask)
+            for source in sources
+        ]
         if self.recipe.strength < 1:
-            mask = None if region is None or region.mask is None else region.mask.cpu().clamp(min=1e-6)
-            shares.append((moments(photo.cpu(), mask), 1 - self.recipe.strength))
-        return blend(shares)
+            parts.append((photo, 1 - self.recipe.strength, region.mask if region else None))
+        return color.palette(parts)
 
     def _tensor(self, picture: Picture) -> Image:
         return torch.from_numpy(np.ascontiguousarray(picture.pixels))[None].to(self.device)
+
+    def _framed(self, height: int, width: int) -> Image:
+        """Return the photo without a margin, at a size."""
+        return resample.resize(self._tensor(self.content), height, width)
 
 
 def _input(picture: Picture, weight: float | None = None) -> Input:

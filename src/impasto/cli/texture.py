@@ -30,7 +30,7 @@ class Size(click.ParamType[Any]):
     "--seamless", is_flag=True, help="Make a picture that continues at its other side when laid out in tiles."
 )
 @options.recipe_option("texture")
-@options.recipe_options("texture", without=("size", "side"))
+@options.recipe_options("texture", without=("size", "side", "colors"))
 @options.style_weights_option
 @painting.output_options
 @keeping.checkpoint_option

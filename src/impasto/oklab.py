@@ -1,0 +1,103 @@
+"""Lightness, chroma and hue as the eye has them: the OKLab colour space; colours that no screen has are led back.
+
+Ottosson 2020, "A perceptual color space for image processing", https://bottosson.github.io/posts/oklab/. L is 0 for
+black and 1 for white; a and b are 0 for greys; their length is the chroma, their direction the hue.
+"""
+
+import torch
+from torch import Tensor
+
+from impasto.types import Image, Lightness, Planes
+
+
+def from_srgb(image: Image) -> Planes:
+    """Return L, a and b, (B, 3, H, W), of sRGB in [0, 1]."""
+    return _product(_LMS_TO_LAB, _cone_roots(image))
+
+
+def lightness(image: Image) -> Lightness:
+    """Return L alone, (B, 1, H, W), in [0, 1], of sRGB in [0, 1]."""
+    return _product(_LMS_TO_LAB[:1], _cone_roots(image))
+
+
+def grey(lightness: Lightness) -> Image:
+    """Return the greys, sRGB in [0, 1], of a lightness in [0, 1]."""
+    return _encoded(lightness.clamp(0, 1) ** 3).expand(-1, 3, -1, -1).contiguous()
+
+
+def to_srgb(lab: Planes) -> Image:
+    """Return sRGB in [0, 1]; a colour outside loses chroma, its lightness and hue kept, until it is inside.
+
+    Args:
+        lab: (B, 3, H, W), L in [0, 1].
+
+    """
+    linear = _linear(lab)
+    outside = ~_inside(linear)
+    if outside.any():
+        # Only those, as a list: (1, 3, pixels, 1).
+        at = outside.nonzero(as_tuple=True)
+        colors = lab.movedim(1, -1)[at].T[None, :, :, None]
+        linear.movedim(1, -1)[at] = _linear(_reduced(colors))[0, :, :, 0].T
+    # What is cut here is rounding.
+    return _encoded(linear.clamp(0, 1))
+
+
+def _reduced(lab: Planes) -> Planes:
+    """Return colours outside with as much of their chroma as there is room for, by bisection."""
+    light, chroma = lab[:, :1].clamp(0, 1), lab[:, 1:]
+    low = torch.zeros_like(light)
+    width = torch.ones_like(light)
+    for _ in range(_BISECTIONS):
+        width = width / 2
+        middle = torch.cat([light, (low + width) * chroma], 1)
+        low = torch.where(_inside(_linear(middle))[:, None], low + width, low)
+    return torch.cat([light, low * chroma], 1)
+
+
+def _inside(linear: Image) -> Tensor:
+    return ((linear >= -_ROUNDING) & (linear <= 1 + _ROUNDING)).all(1)
+
+
+def _cone_roots(image: Image) -> Planes:
+    linear = torch.where(image <= 0.04045, image / 12.92, ((image.clamp(min=0) + 0.055) / 1.055) ** 2.4)
+    return _product(_RGB_TO_LMS, linear).clamp(min=0) ** (1 / 3)
+
+
+def _linear(lab: Planes) -> Image:
+    return _product(_LMS_TO_RGB, _product(_LAB_TO_LMS, lab) ** 3)
+
+
+def _encoded(linear: Planes) -> Planes:
+    # IEC 61966-2-1, sRGB.
+    return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp(min=1e-6) ** (1 / 2.4) - 0.055)
+
+
+def _product(matrix: Tensor, planes: Planes) -> Planes:
+    result: Planes = (matrix.to(planes) @ planes.flatten(2)).view(planes.shape[0], -1, *planes.shape[2:])
+    return result
+
+
+# Ottosson 2020, from linear sRGB, as revised in 2021.
+_RGB_TO_LMS = torch.tensor(
+    [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ],
+    dtype=torch.float64,
+)
+_LMS_TO_LAB = torch.tensor(
+    [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ],
+    dtype=torch.float64,
+)
+_LMS_TO_RGB = torch.linalg.inv(_RGB_TO_LMS)
+_LAB_TO_LMS = torch.linalg.inv(_LMS_TO_LAB)
+# Ours: 2^-14 of the chroma is far below a level of 16 bits.
+_BISECTIONS = 14
+# Ours: what float32 makes of white.
+_ROUNDING = 3e-6
