@@ -18,6 +18,7 @@ import fuzz_seeds
 from fuzz_mutations import mutated
 
 HERE = Path(__file__).resolve().parent
+WORKER = HERE / "fuzz_worker.py"
 SOURCE = HERE.parent.parent / "src"
 # Ours: whole files of this size take milliseconds and a few megabytes.
 SECONDS = 10
@@ -61,10 +62,9 @@ class Worker:
         paths = [str(SOURCE), str(HERE), str(HERE.parent / "weights")]
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1", "IMPASTO_CACHE": str(self.folder / "cache"),
-            "PYTHONFAULTHANDLER": "",
         }  # fmt: skip
         self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "fuzz_worker.py")],
+            [sys.executable, str(WORKER)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
         )  # fmt: skip
         answer = self._say([self.reader, *self.whole], 120)
@@ -86,7 +86,9 @@ class Worker:
         return {"end": "bug", "text": f"no answer in {SECONDS} s" if hung else f"died, status {code}", "grown": 0}
 
     def _say(self, message: object, seconds: float) -> dict[str, object] | None:
-        assert self.process is not None and self.process.stdin is not None and self.process.stdout is not None
+        assert self.process is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         try:
             self.process.stdin.write(json.dumps(message).encode() + b"\n")
             self.process.stdin.flush()

@@ -88,12 +88,29 @@ def digits(rng: random.Random, data: bytearray) -> bytearray:
     if not found:
         return extreme(rng, data)
     match = rng.choice(found)
-    other = rng.choice((b"0", b"-1", b"1e999", b"nan", b"99999999999999999999", b"65537", b"true", b'"x"', b"[]", b"{}"))
+    other = rng.choice(
+        (b"0", b"-1", b"1e999", b"nan", b"99999999999999999999", b"65537", b"true", b'"x"', b"[]", b"{}")
+    )
     data[match.start() : match.end()] = other
     return data
 
 
-BLIND = (truncate, flip, flip, overwrite, overwrite, run, noise, delete, insert, repeat, swap, extreme, extreme, extreme)
+BLIND = (
+    truncate,
+    flip,
+    flip,
+    overwrite,
+    overwrite,
+    run,
+    noise,
+    delete,
+    insert,
+    repeat,
+    swap,
+    extreme,
+    extreme,
+    extreme,
+)
 
 
 def png_parts(data: bytes) -> list[Part]:

@@ -125,12 +125,13 @@ def tiff() -> list[bytes]:
         making.tiff_file((DEEP / 65535).astype(np.float32), photometric="rgb", predictor=True, compression="zlib"),
         making.tiff_file((gray / 255).astype(np.float16), bigtiff=True),
         making.tiff_file(np.stack([gray, gray, gray]), photometric="minisblack", byteorder=">"),
-        making.tiff_file(gray, photometric="minisblack", bitspersample=4) if False else making.tiff_file(gray > 99),
+        making.tiff_file(gray > 99),
         *(
             making.pillow_file(IMAGE.convert(mode), "TIFF", compression=compression)
             for mode, compression in (
                 ("1", "group3"), ("1", "group4"), ("1", "tiff_ccitt"), ("1", None), ("P", "tiff_lzw"), ("L", "jpeg"),
-                ("CMYK", "tiff_adobe_deflate"), ("LAB", None), ("YCbCr", "tiff_lzw"), ("YCbCr", "jpeg"), ("RGB", "jpeg"),
+                ("CMYK", "tiff_adobe_deflate"), ("LAB", None), ("YCbCr", "tiff_lzw"), ("YCbCr", "jpeg"),
+                ("RGB", "jpeg"),
             )
         ),
     ]  # fmt: skip
