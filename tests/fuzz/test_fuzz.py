@@ -82,7 +82,7 @@ PLANTED = {
     "dies": ("os.kill(os.getpid(), 11)", "died, status -11"),
     "hangs": ("import time; time.sleep(60)", "no answer in"),
     "prints": ("os.write(2, b'libpng warning')", "printed b'libpng warning'"),
-    "swells": ("bytearray(700 * 2**20).count(1)", "took 7"),
+    "swells": ("bytearray(70 * 2**20).count(1)", "took 7"),
     "bursts": ("bytearray(2**36)", "MemoryError"),
     "two lines": ("from impasto.errors import PictureError; raise PictureError('a\\nb')", "not one printable line"),
 }
@@ -97,7 +97,9 @@ def test_the_harness_notices(how: str, tmp_path: Path, monkeypatch: pytest.Monke
     start, end = text.index("def picture("), text.index("def memory(")
     program.write_text(text[:start] + planted + "\n\n" + text[end:])
     monkeypatch.setattr(fuzz_harness, "WORKER", program)
-    monkeypatch.setattr(fuzz_harness, "SECONDS", 1.5)
+    monkeypatch.setattr(fuzz_harness, "GROWN", 50 * 2**20)
+    if how == "hangs":
+        monkeypatch.setattr(fuzz_harness, "SECONDS", 1.5)
     monkeypatch.setattr(fuzz_harness, "readers", lambda kind: ("picture",))
     found = fuzz_harness.survey("bmp", range(2), tmp_path, tmp_path / "kept")
     # The second as well: the worker has been started again.
