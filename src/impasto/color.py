@@ -76,8 +76,9 @@ def linear_map(source: Matrix, target: Matrix, method: ColorMatch) -> Matrix:
     """Return a matrix T with T source T^T = target, both symmetric and positive definite.
 
     There are as many as there are rotations. `monge-kantorovich` moves colours least (Pitie and Kokaram 2007);
-    `cholesky` and `symmetric` are those of Gatys et al. 2016, "Preserving color in neural artistic style transfer", its second
-    "image analogies" (Hertzmann 2001); `pca` turns the principal axes into each other, the longest into the longest.
+    `cholesky` and `symmetric` are those of Gatys et al. 2016, "Preserving color in neural artistic style transfer", its
+    second "image analogies" (Hertzmann 2001); `pca` turns the principal axes into each other, the longest into the
+    longest.
 
     Raises:
         ValueError: `histogram` is no linear map.

@@ -16,6 +16,9 @@ A message says what happened, to which file or field, and what to do about it, i
 import difflib
 from collections.abc import Iterable
 
+# Ours: no name here is longer, and comparing a text of megabytes with each would take minutes.
+_LONGEST_NAME = 100
+
 
 class ImpastoError(Exception):
     """Base of every error that impasto raises on purpose."""
@@ -59,7 +62,7 @@ class DivergedError(ImpastoError):
 
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Return the end of an error message about an unknown `name`: the nearest valid name, or all of them."""
-    valid = list(valid)
+    valid, name = list(valid), name[:_LONGEST_NAME]
     close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
     if close:
         return f"did you mean {close[0]!r}?"

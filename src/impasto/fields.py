@@ -5,7 +5,6 @@ and the error messages read it from there.
 """
 
 import dataclasses
-import math
 import types
 import typing
 from collections.abc import Mapping
@@ -14,6 +13,11 @@ from typing import Any, Literal, TypeVar
 from impasto.errors import RecipeError, nearest
 
 T = TypeVar("T")
+
+# Ours: nothing here counts so far, and a float holds it. NaN is not below it.
+_ENDLESS = 1e300
+# Ours: a line of a terminal.
+_LONGEST = 80
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Setting:
     def allows(self, number: float) -> bool:
         """Whether `number` lies in the range."""
         return (
-            math.isfinite(number)
+            abs(number) < _ENDLESS
             and (self.minimum is None or number >= self.minimum)
             and (self.maximum is None or number <= self.maximum)
             and (self.above is None or number > self.above)
@@ -106,12 +110,14 @@ def checked_value(value: Any, kind: Any, about: Setting, name: str) -> Any:
         return _number(value, kind, about, name)
     elif origin is None and isinstance(kind, type) and isinstance(value, kind):
         return value
-    raise RecipeError(f"{name} is {value!r}; expected {describe(kind)}")
+    raise RecipeError(f"{name} is {brief(value)}; expected {describe(kind)}")
 
 
 def _choice(value: Any, choices: tuple[Any, ...], name: str) -> Any:
     if value not in choices:
-        raise RecipeError(f"{name} is {value!r}; {nearest(str(value), map(str, choices))}")
+        raise RecipeError(
+            f"{name} is {brief(value)}; {nearest(value if isinstance(value, str) else brief(value), map(str, choices))}"
+        )
     return value
 
 
@@ -135,10 +141,21 @@ def _alternative(value: Any, kinds: tuple[Any, ...], about: Setting, name: str) 
 def _number(value: Any, kind: type, about: Setting, name: str) -> Any:
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not whole and not (kind is float and isinstance(value, float)):
-        raise RecipeError(f"{name} is {value!r}; expected {describe(kind)}")
+        raise RecipeError(f"{name} is {brief(value)}; expected {describe(kind)}")
     if not about.allows(value):
-        raise RecipeError(f"{name} is {value}; expected {describe(kind)} {about.range}".rstrip())
+        raise RecipeError(f"{name} is {brief(value)}; expected {describe(kind)} {about.range}".rstrip())
     return kind(value)
+
+
+def brief(value: Any) -> str:
+    """Return `value` as Python writes it, cut so that it fits into a line of a message."""
+    if isinstance(value, int) and abs(value) >= _ENDLESS:
+        return f"a number of {value.bit_length()} bits"
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a long number, or lists in lists without end, somewhere inside
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def describe(kind: Any) -> str:
@@ -184,7 +201,7 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
     known = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in table:
         if key not in known:
-            raise RecipeError(f"{where} has no field {key!r}; {nearest(key, known)}")
+            raise RecipeError(f"{where} has no field {brief(key)}; {nearest(key, known)}")
     missing = [name for name, field in known.items() if field.default is dataclasses.MISSING and name not in table]
     if missing:
         raise RecipeError(f"{where} lacks {', '.join(missing)}")

@@ -13,7 +13,8 @@ import tomli_w
 
 from impasto import architecture, fields
 from impasto.errors import RecipeError, nearest
-from impasto.fields import setting
+from impasto.fields import brief, setting
+from impasto.messages import reason
 from impasto.terms import Content, LayeredLoss, Loss, MeanCovariance, Role, Smoothness, Term, Terms, weighted_layers
 
 
@@ -161,7 +162,7 @@ class Recipe:
     def __post_init__(self) -> None:
         terms = 1.0 * self.terms if isinstance(self.terms, Loss) else self.terms
         if not (isinstance(terms, tuple | list) and all(isinstance(term, Term) for term in terms)):
-            raise RecipeError(f"terms is {terms!r}; expected weighted losses, such as 0.2 * Content() + Gram()")
+            raise RecipeError(f"terms is {brief(terms)}; expected weighted losses, such as 0.2 * Content() + Gram()")
         object.__setattr__(self, "terms", Terms(terms))
         fields.check(self)
         if not self.steps:
@@ -228,7 +229,7 @@ class Recipe:
         known = [field.name for field in dataclasses.fields(self)]
         for name in changes:
             if name not in known:
-                raise RecipeError(f"a recipe has no field {name!r}; {nearest(name, known)}")
+                raise RecipeError(f"a recipe has no field {brief(name)}; {nearest(name, known)}")
         return dataclasses.replace(self, **changes)
 
     def with_settings(self, settings: Mapping[str, Any]) -> "Recipe":
@@ -290,8 +291,9 @@ class Recipe:
         """
         try:
             table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise RecipeError(f"not TOML: {error}") from error
+        except (ValueError, RecursionError) as error:
+            # Not all of them are TOMLDecodeErrors: a number of thousands of digits, brackets without end.
+            raise RecipeError(f"not TOML: {reason(error)}") from error
         return cls.from_table(table)
 
     @property
@@ -304,9 +306,9 @@ class Recipe:
 
 def _optimizer(table: Any) -> LBFGS | Adam:
     if not isinstance(table, Mapping):
-        raise RecipeError(f"optimizer is {table!r}; expected a table with a name and its settings")
+        raise RecipeError(f"optimizer is {brief(table)}; expected a table with a name and its settings")
     rest = dict(table)
     kind = rest.pop("name", None)
-    if kind not in OPTIMIZERS:
-        raise RecipeError(f"optimizer's name is {kind!r}; {nearest(str(kind), OPTIMIZERS)}")
+    if not isinstance(kind, str) or kind not in OPTIMIZERS:
+        raise RecipeError(f"optimizer's name is {brief(kind)}; {nearest(brief(kind), OPTIMIZERS)}")
     return fields.from_table(OPTIMIZERS[kind], rest, f"the {kind} optimizer")

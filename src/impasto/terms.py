@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from impasto import fields
 from impasto.errors import RecipeError, nearest
-from impasto.fields import Setting, setting
+from impasto.fields import Setting, brief, setting
 
 Role = Literal["content", "style", "smoothness"]
 
@@ -60,7 +60,7 @@ def weighted_layers(layers: str | Iterable[str] | Mapping[str, float] | LayerWei
     if isinstance(layers, str):
         layers = (layers,)
     if not isinstance(layers, Iterable):
-        raise RecipeError(f"layers is {layers!r}; expected names, or names with their weights")
+        raise RecipeError(f"layers is {brief(layers)}; expected names, or names with their weights")
     entries: list[Any] = list(layers.items() if isinstance(layers, Mapping) else layers)
     pairs = tuple((entry, 1 / len(entries)) if isinstance(entry, str) else entry for entry in entries)
     checked: LayerWeights = fields.checked_value(pairs, LayerWeights, Setting("", minimum=0), "layers")
@@ -268,8 +268,8 @@ class Term:
         """
         rest = dict(table)
         kind, weight = rest.pop("loss", None), rest.pop("weight", 1.0)
-        if kind not in LOSSES:
-            raise RecipeError(f"a term's loss is {kind!r}; {nearest(str(kind), LOSSES)}")
+        if not isinstance(kind, str) or kind not in LOSSES:
+            raise RecipeError(f"a term's loss is {brief(kind)}; {nearest(brief(kind), LOSSES)}")
         return cls(fields.from_table(LOSSES[kind], rest, f"the {kind} term"), weight)
 
 

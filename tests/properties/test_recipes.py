@@ -1,9 +1,12 @@
 """Whatever a recipe holds: it survives TOML, or it is refused with a RecipeError."""
 
+from pathlib import Path
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impasto import architecture
+from impasto import architecture, presets
 from impasto.errors import RecipeError
 from impasto.recipe import INITS, LBFGS, Adam, Recipe
 from impasto.schedule import measure, scales
@@ -117,3 +120,44 @@ def test_scales_grow_to_the_size_asked_for_and_keep_the_aspect_ratio(recipe: Rec
         assert scale.steps in recipe.steps
         exact = max(scale.height, scale.width) * min(height, width) / max(height, width)
         assert abs(min(scale.height, scale.width) - exact) <= 1
+
+
+HOSTILE = [
+    "a = " + "[" * 100_000,
+    "size = " + "9" * 4000,
+    "size = " + "9" * 5000,
+    "size = 0x" + "f" * 5000,
+    "content_weight = 0x" + "f" * 5000,
+    "side = 0x" + "f" * 5000,
+    "steps = [0x" + "f" * 5000 + "]",
+    'size = "' + "x" * 100_000 + '"',
+    "x" * 100_000 + " = 1",
+    "a." * 5000 + "b = 1",
+    "optimizer = " + "{a = " * 400 + "1" + "}" * 400,
+    'optimizer = {name = ["lbfgs"]}',
+    '[[terms]]\nloss = ["gram"]',
+    '[[terms]]\nloss = "gram"\nlayers = [["conv1_1"]]',
+    '[[terms]]\nloss = "gram"\nweight = 1e999',
+    'name = "a\\nb\\u001b"\nsize = -1',
+    "size = 1979-05-27",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_toml_is_one_short_line(text: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        Recipe.from_toml(text)
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 600
+
+
+def test_recipe_files_that_are_none(tmp_path: Path) -> None:
+    paths = [tmp_path / "endless.toml", tmp_path / "a\nb.toml", Path("a\0b.toml"), tmp_path, tmp_path / "latin.toml"]
+    paths[0].write_bytes(b"#" * 2_000_000)
+    paths[1].write_text("size = 1")
+    paths[4].write_bytes(b"name = '\xe9'")
+    for path in [*paths, Path("/dev/zero")]:
+        with pytest.raises(RecipeError) as error:
+            presets.read(path)
+        assert str(error.value).isprintable()
+        assert "toml" in str(error.value) or str(path) in str(error.value)

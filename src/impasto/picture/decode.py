@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from impasto.errors import ImpastoError, PictureError
 from impasto.messages import reason, shown
-from impasto.picture import heic, png, pnm, tiff
+from impasto.picture import heic, jpeg, png, pnm, tiff, webp
 from impasto.picture.limits import Limits
-from impasto.picture.pillow import pillow_samples
+from impasto.picture.pillow import LONG_EXIF, pillow_samples
+from impasto.picture.profiles import TOO_LONG
 from impasto.picture.samples import Samples
 from impasto.picture.sniff import sniff
 
@@ -35,13 +36,24 @@ def decode(data: bytes, name: str, limits: Limits) -> Samples:
         if kind == "tiff":
             return tiff.decode(data, name, limits)
         if kind == "heic":
-            return heic.decode(data, name, limits)
+            return _bounded(heic.decode(data, name, limits), limits)
+        long = False
+        if kind == "jpeg":
+            data, long = jpeg.checked(data, name, limits)
         image = opened(data, kind, name, limits)
-        samples = pillow_samples(image, name)
+        samples = _bounded(pillow_samples(image, name, limits), limits)
+        if long:
+            samples = replace(samples, notes=(*samples.notes, LONG_EXIF))
         if kind == "png" and png.needs_full_depth(data):
             values, space, alpha, bits = png.decode(data)
             samples = replace(samples, values=values, space=space, alpha=alpha, bits=bits)
         return samples
+
+
+def _bounded(samples: Samples, limits: Limits) -> Samples:
+    if len(samples.icc_profile or b"") <= limits.max_profile_bytes:
+        return samples
+    return replace(samples, icc_profile=None, notes=(*samples.notes, TOO_LONG))
 
 
 @contextmanager
@@ -78,7 +90,9 @@ def opened(data: bytes, kind: str, name: str, limits: Limits) -> "ImageFile":
     # at first only warns, stays out of the way of ours.
     if kind == "webp":
         # Pillow's WebP plug-in allocates the canvas as it opens the file.
-        limits.check(*_webp_size(data), name)
+        limits.check(*webp.canvas(data), name)
+    elif kind == "png":
+        png.check(data, name, limits)
     image = _plugin(kind)(BytesIO(data))
     limits.check(*image.size, name)
     return image
@@ -95,15 +109,3 @@ def _plugin(kind: str) -> "type[ImageFile]":
         "png": PngImagePlugin.PngImageFile,
         "webp": WebPImagePlugin.WebPImageFile,
     }[kind]
-
-
-def _webp_size(data: bytes) -> tuple[int, int]:
-    """Return the canvas's (width, height) from the header (RFC 9649, sections 2.5 to 2.7)."""
-    if len(data) < 30:
-        raise ValueError("the header is cut short")
-    if data[12:16] == b"VP8X":
-        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
-    if data[12:16] == b"VP8L":
-        packed = int.from_bytes(data[21:25], "little")
-        return (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
-    return int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(data[28:30], "little") & 0x3FFF

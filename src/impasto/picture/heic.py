@@ -13,6 +13,7 @@ from impasto.picture.limits import Limits
 from impasto.picture.metadata import credits_of
 from impasto.picture.profiles import display_p3_profile
 from impasto.picture.samples import Samples
+from impasto.picture.tags import overlapping
 
 SEVERAL = "The HEIC file holds several pictures; its primary one was taken."
 HDR = "The picture is HDR; its brightness was taken as that of an ordinary picture, so it may look flat."
@@ -54,7 +55,8 @@ def decode(data: bytes, name: str, limits: Limits) -> Samples:
     wide = profile is None and nclx.get("color_primaries") == _P3_D65 and colours == 3
     exif = Image.Exif()
     try:
-        exif.load(file.info.get("exif") or b"")
+        block = file.info.get("exif") or b""
+        exif.load(b"" if len(block) > limits.max_exif_bytes or overlapping(block) else block)
     except Exception:
         exif = Image.Exif()  # the pixels are fine
     return Samples(

@@ -1,4 +1,9 @@
-"""How large a picture may be. Checked against the header, before anything is decoded."""
+"""How large a picture may be, in every way a file can be large: checked before anything is decoded.
+
+One object for every decoder, and for every surface that reads what strangers send. There is no clock in it: a decoder
+cannot be stopped from inside its process. What its time follows (pixels, scans, parts) is counted instead; whoever
+needs a clock reads in a process that can be killed. Of an animation one frame is decoded, so frames need no limit.
+"""
 
 from dataclasses import dataclass
 
@@ -16,6 +21,11 @@ class Limits:
         max_pixels: Height times width.
         max_side: The longer side, px.
         max_file_bytes: The size of the file.
+        max_pixel_bytes: What a pixel takes decoded, in a picture of `max_pixels`; in a smaller one it may be more.
+        max_parts: The chunks of a PNG, the segments of a JPEG, the strips or tiles of a TIFF and the numbers in a tag.
+        max_scans: The scans of a progressive JPEG, each of which goes over the whole picture.
+        max_profile_bytes: An ICC profile; a longer one is ignored, and a note says so.
+        max_exif_bytes: EXIF data; longer ones are ignored, and a note says so.
     """
 
     # Where Pillow, too, stops by default (2 x 1 GiB / 4 / 3). A medium-format frame of 150 million pixels still fits,
@@ -26,6 +36,16 @@ class Limits:
     max_side: int = 100_000
     # Ours: an uncompressed 16-bit RGBA picture of max_pixels takes 1.4 GB.
     max_file_bytes: int = 2 * 1024**3
+    # Ours: float32 RGBA.
+    max_pixel_bytes: int = 16
+    # Ours: libpng's chunks of 8 kB hold 1.6 GB in so many; a picture of max_pixels in tiles of 64 x 64 has 44,000.
+    max_parts: int = 200_000
+    # Ours: encoders make about 10; libjpeg-turbo's own fuzzers give up at 500.
+    max_scans: int = 100
+    # Ours: the largest CMYK profiles take 3 MB.
+    max_profile_bytes: int = 32 * 1024**2
+    # Ours: what a painting remembers (1 MB at most) and the photo's credits; cameras stay under a JPEG's 65 kB.
+    max_exif_bytes: int = 2 * 1024**2
 
     def check(self, width: int, height: int, name: str) -> None:
         """Refuse a picture that declares more than the limits, or no pixels at all.
@@ -57,6 +77,43 @@ class Limits:
             raise PictureError(
                 f"{shown(name)}: the file is over the limit of {self.max_file_bytes:,} bytes; "
                 "make it smaller, or raise max_file_bytes if you trust the file"
+            )
+
+    def check_decoded(self, count: int, name: str) -> None:
+        """Refuse pixels that take more than `max_pixels` x `max_pixel_bytes` bytes as they are stored.
+
+        Raises:
+            PictureError: They take more.
+        """
+        most = self.max_pixels * self.max_pixel_bytes
+        if count > most:
+            raise PictureError(
+                f"{shown(name)}: its pixels take {count:,} bytes, over the limit of {most:,}; "
+                "save it with fewer channels or bits, or raise max_pixel_bytes if you trust the file"
+            )
+
+    def check_parts(self, count: int, name: str) -> None:
+        """Refuse a file of more than `max_parts` chunks, segments, strips or tiles.
+
+        Raises:
+            PictureError: It has more.
+        """
+        if count > self.max_parts:
+            raise PictureError(
+                f"{shown(name)}: is in more than {self.max_parts:,} parts; "
+                "save it anew elsewhere, or raise max_parts if you trust the file"
+            )
+
+    def check_scans(self, count: int, name: str) -> None:
+        """Refuse a JPEG of more than `max_scans` scans.
+
+        Raises:
+            PictureError: It has more.
+        """
+        if count > self.max_scans:
+            raise PictureError(
+                f"{shown(name)}: is a JPEG of more than {self.max_scans:,} scans; "
+                "save it anew elsewhere, or raise max_scans if you trust the file"
             )
 
 

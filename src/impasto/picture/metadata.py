@@ -25,6 +25,8 @@ _ASCII = b"ASCII\0\0\0"
 
 # Ours: a long licence fits, and all of them together stay well under the 65,533 bytes of a JPEG segment.
 LONGEST_TEXT = 2000
+# More than is kept, for characters that will be taken out, but not without end.
+MOST_TEXT = 4 * LONGEST_TEXT
 _FORMS = {"taken": re.compile(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d"), "taken_offset": re.compile(r"[+-]\d\d:\d\d")}
 
 PLACES = {
@@ -76,7 +78,7 @@ def credits_of(exif: Image.Exif) -> Credits:
     found: dict[str, str | None] = {}
     for name, (folder, tag) in PLACES.items():
         try:
-            found[name] = _text((exif if folder is None else exif.get_ifd(folder)).get(tag))
+            found[name] = text_of((exif if folder is None else exif.get_ifd(folder)).get(tag))
         except Exception:
             # The pixels are fine; damaged EXIF data, which fails in every way there is, is no reason to refuse them.
             continue
@@ -147,14 +149,13 @@ def commented(value: object) -> str | None:
     return value[len(_ASCII) :].rstrip(b"\0").decode("ascii", "replace")
 
 
-def _text(value: object) -> str | None:
+def text_of(value: object) -> str | None:
     """Return an EXIF text. Pillow takes the bytes for Latin-1, where most programs today write UTF-8."""
     if isinstance(value, str):
         value = value.encode("latin-1", "replace")
     if not isinstance(value, bytes):
         return None
-    # More than is kept, for characters that will be taken out, but not without end.
-    value = value[: 4 * LONGEST_TEXT]
+    value = value[:MOST_TEXT]
     try:
         return value.decode()
     except UnicodeDecodeError:

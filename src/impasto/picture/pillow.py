@@ -9,10 +9,13 @@ from PIL import Image
 from impasto.errors import PictureError
 from impasto.messages import shown
 from impasto.picture.levels import unit_floats
+from impasto.picture.limits import DEFAULT_LIMITS, Limits
 from impasto.picture.metadata import credits_of
 from impasto.picture.profiles import Space, adobe_rgb_profile, gamma_profile
 from impasto.picture.samples import Samples
+from impasto.picture.tags import overlapping
 
+LONG_EXIF = "The EXIF data are too long or damaged; they were not read, nor was an orientation in them."
 ANIMATED = "The picture is animated; its first frame was taken."
 
 # EXIF 2.32, tables 4 and 5; DCF 2.0 for the interoperability index.
@@ -35,7 +38,7 @@ _SPACES: dict[str, Space] = {"CMYK": "cmyk", "LAB": "lab", "RGB": "rgb", "RGBA":
 _WITH_TRANSPARENCY = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
 
 
-def pillow_samples(image: Image.Image, name: str) -> Samples:
+def pillow_samples(image: Image.Image, name: str, limits: Limits = DEFAULT_LIMITS) -> Samples:
     """Return a Pillow image's samples, orientation, profile and dpi.
 
     Mode "I" is read as 0 to 65535, as Pillow itself makes it from 16-bit files, and mode "F" as [0, 1].
@@ -65,16 +68,20 @@ def pillow_samples(image: Image.Image, name: str) -> Samples:
         values, note = unit_floats(values, name)
         notes += note
     icc_profile = image.info.get("icc_profile") or None
+    block = image.info.get("exif") or b""
+    long = len(block) > limits.max_exif_bytes or overlapping(block)
+    exif = Image.Exif() if long else _exif(image)
+    notes += [LONG_EXIF] if long else []
     return Samples(
         values=values,
         space=space,
         alpha=alpha,
-        orientation=_orientation(image),
+        orientation=_orientation(exif),
         icc_profile=icc_profile,
-        assumed_profile=None if icc_profile else _assumed_profile(image, space),
+        assumed_profile=None if icc_profile else _assumed_profile(image, exif, space),
         bits=16 if plain.mode[0] in "IF" else 8,
-        dpi=_dpi(image),
-        credits=credits_of(_exif(image)),
+        dpi=_dpi(image, exif),
+        credits=credits_of(exif),
         notes=tuple(notes),
     )
 
@@ -96,15 +103,14 @@ def _exif(image: Image.Image) -> Image.Exif:
         return Image.Exif()
 
 
-def _orientation(image: Image.Image) -> int:
-    value = _exif(image).get(_ORIENTATION, 1)
+def _orientation(exif: Image.Exif) -> int:
+    value = exif.get(_ORIENTATION, 1)
     return value if value in range(1, 9) else 1
 
 
-def _dpi(image: Image.Image) -> tuple[float, float] | None:
+def _dpi(image: Image.Image, exif: Image.Exif) -> tuple[float, float] | None:
     pair = image.info.get("dpi")
     if pair is None:
-        exif = _exif(image)
         per_inch = {2: 1.0, 3: 2.54}.get(exif.get(_RESOLUTION_UNIT, 2), 0.0)
         pair = (exif.get(_X_RESOLUTION), exif.get(_Y_RESOLUTION))
     else:
@@ -122,14 +128,14 @@ def plausible_dpi(pair: Any, scale: float = 1.0) -> tuple[float, float] | None:
     return (x, y) if min(x, y) > 1 and max(x, y) <= 1e6 else None
 
 
-def _assumed_profile(image: Image.Image, space: Space) -> bytes | None:
+def _assumed_profile(image: Image.Image, exif: Image.Exif, space: Space) -> bytes | None:
     """Return the profile that other metadata stand for: a PNG's gamma, or a camera's Adobe RGB option."""
     if space in ("gray", "rgb") and "gamma" in image.info and "srgb" not in image.info:
         gamma = image.info["gamma"]
         return gamma_profile(space, 1 / gamma, image.info.get("chromaticity")) if gamma > 0 else None
     if space == "rgb" and image.format == "JPEG":
         try:
-            index = _exif(image).get_ifd(_INTEROPERABILITY).get(_INDEX)
+            index = exif.get_ifd(_INTEROPERABILITY).get(_INDEX)
         except Exception:
             return None  # damaged EXIF data, as above
         return adobe_rgb_profile() if index == "R03" else None

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from impasto.picture.limits import Limits
 from impasto.picture.profiles import Space
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -17,6 +18,19 @@ _CHANNELS = {_GRAY: 1, _RGB: 3, 4: 2, 6: 4}
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _WHOLE = ((0, 0, 1, 1),)
 _HEADER_END = 33  # signature and IHDR
+
+
+def check(data: bytes, name: str, limits: Limits) -> None:
+    """Refuse a PNG of too many chunks: Pillow takes its time over each.
+
+    Raises:
+        PictureError: It has more than `max_parts`.
+    """
+    at, count = len(SIGNATURE), 0
+    while at + 12 <= len(data):
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+        count += 1
+        limits.check_parts(count, name)
 
 
 def needs_full_depth(data: bytes) -> bool:

@@ -1,6 +1,7 @@
 """PNM (PBM, PGM, PPM; plain and raw; 1 to 16 bits). Pillow scales 16-bit colour down to 8 bits, so this is our own."""
 
 import re
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from impasto.picture.samples import Samples
 # Netpbm's ppm(5): whitespace and comments separate the header's numbers.
 _NUMBER = re.compile(rb"(?:[ \t\n\v\f\r]|#[^\n\r]*+)*+(\d{1,9})")
 _COMMENT = re.compile(rb"#[^\n\r]*")
+_WORD = re.compile(rb"\S+")
 
 
 def decode(data: bytes, name: str, limits: Limits) -> Samples:
@@ -62,11 +64,19 @@ def _plain(data: bytes, count: int, bitmap: bool) -> NDArray[Any]:
     body = _COMMENT.sub(b" ", data)
     if bitmap:
         # In a plain bitmap the digits need not be separated.
-        digits = np.frombuffer(b"".join(body.split()), np.uint8, count) - ord("0")
+        digits = np.frombuffer(body.translate(None, b" \t\n\v\f\r"), np.uint8, count) - ord("0")
         if digits.max(initial=0) > 1:
             raise ValueError("a bitmap holds only 0 and 1")
         return digits
-    words = body.split(maxsplit=count)[:count]
-    if len(words) < count or not all(word.isdigit() and len(word) <= 9 for word in words):
+    # A number takes a byte and a space at least, the last one no space.
+    if len(body) < 2 * count - 1:
         raise ValueError(f"expected {count} numbers")
-    return np.array([int(word) for word in words])
+    # One by one: all words at once would take twenty times the file.
+    words = islice(_WORD.finditer(body), count)
+    return np.fromiter((_number(match[0]) for match in words), np.int32, count)
+
+
+def _number(word: bytes) -> int:
+    if not (word.isdigit() and len(word) <= 9):
+        raise ValueError(f"expected numbers and found {word[:9]!r}")
+    return int(word)

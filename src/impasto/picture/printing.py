@@ -14,10 +14,9 @@ from impasto.errors import OutputError
 from impasto.messages import reason, shown
 from impasto.picture.files import path_name
 from impasto.picture.levels import Floats
+from impasto.picture.limits import DEFAULT_LIMITS
 from impasto.picture.profiles import from_srgb, to_screen
 
-# Ours: the largest CMYK profiles take 3 MB.
-_MOST_BYTES = 32 * 1024**2
 _SPACES: dict[bytes, Literal["rgb", "cmyk"]] = {b"RGB ": "rgb", b"CMYK": "cmyk"}
 
 
@@ -71,6 +70,7 @@ def output_profile(source: str | os.PathLike[str] | bytes) -> OutputProfile:
     Raises:
         OutputError: it cannot be read, is no ICC profile of RGB or CMYK, or nothing can be converted into it.
     """
+    most = DEFAULT_LIMITS.max_profile_bytes
     if isinstance(source, bytes):
         data, name = source, "profile"
     else:
@@ -79,11 +79,11 @@ def output_profile(source: str | os.PathLike[str] | bytes) -> OutputProfile:
             if not Path(name).is_file():
                 raise OutputError(f"{shown(name)}: no such file; name an ICC profile (.icc or .icm)")
             with Path(name).open("rb") as file:
-                data = file.read(_MOST_BYTES + 1)
+                data = file.read(most + 1)
         except (OSError, ValueError) as error:
             raise OutputError(f"{shown(name)}: cannot be read ({reason(error)}); name an ICC profile") from error
     # ICC.1:2022, 7.2: the signature, and the space of the device's numbers
-    if len(data) > _MOST_BYTES or data[36:40] != b"acsp":
+    if len(data) > most or data[36:40] != b"acsp":
         raise OutputError(f"{shown(name)}: is no ICC profile; name a file that ends in .icc or .icm")
     space = _SPACES.get(data[16:20])
     if space is None:

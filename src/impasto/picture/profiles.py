@@ -27,6 +27,7 @@ _FULL_INK = 100  # lcms2 counts float inks in percent
 _SAME = 0.5 / 255
 
 IGNORED = "The colour profile is damaged or does not fit the picture; it was ignored and the colours taken as sRGB."
+TOO_LONG = "The colour profile is longer than any real one; it was ignored and the colours taken as sRGB."
 NO_CMYK_PROFILE = "The picture is CMYK without a colour profile; its colours are approximate."
 
 

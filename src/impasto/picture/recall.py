@@ -3,16 +3,15 @@
 import os
 import zlib
 
-from PIL import Image
-
 from impasto.errors import PictureError
 from impasto.messages import shown
-from impasto.picture import png, tiff
+from impasto.picture import jpeg, png, tiff
 from impasto.picture.decode import decoding, opened
 from impasto.picture.files import BinaryReader, path_name, read_path, read_stream, stream_name
 from impasto.picture.limits import DEFAULT_LIMITS, Limits
 from impasto.picture.metadata import EXIF_IFD, USER_COMMENT, commented
 from impasto.picture.sniff import sniff
+from impasto.picture.tags import Directories
 from impasto.provenance import MOST_BYTES, Remembered
 
 KEYWORD = "impasto"
@@ -52,13 +51,19 @@ def _document(data: bytes, kind: str, name: str, limits: Limits) -> str | None:
     if kind == "tiff":
         return commented(tiff.tag_bytes(data, USER_COMMENT, MOST_BYTES + 16))
     if kind in ("jpeg", "webp", "avif"):
+        if kind == "jpeg":
+            data, _ = jpeg.checked(data, name, limits)
         raw = opened(data, kind, name, limits).info.get("exif")
-        if not raw:
-            return None
-        exif = Image.Exif()
-        exif.load(raw)
-        return commented(exif.get_ifd(EXIF_IFD).get(USER_COMMENT))
+        return _exif_text(raw) if raw else None
     return None
+
+
+def _exif_text(raw: bytes) -> str | None:
+    directories = Directories(raw.removeprefix(b"Exif\0\0"))
+    tags, _ = directories.read(directories.first)
+    place = directories.number_of(tags[EXIF_IFD]) if EXIF_IFD in tags else None
+    inner, _ = ({}, 0) if place is None else directories.read(place)
+    return commented(directories.bytes_of(inner[USER_COMMENT], MOST_BYTES + 16)) if USER_COMMENT in inner else None
 
 
 def _png_text(data: bytes) -> str | None:

@@ -1,7 +1,7 @@
 """TIFF of every depth through tifffile. Pillow has no 16-bit colour, and its libtiff writes errors to the terminal."""
 
-import contextlib
 import logging
+import struct
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -10,22 +10,24 @@ from numpy.typing import NDArray
 
 from impasto.errors import PictureError
 from impasto.messages import shown
-from impasto.picture import ycbcr
+from impasto.picture import jpeg, ycbcr
 from impasto.picture.levels import Floats, unit, unit_floats
 from impasto.picture.limits import Limits
 from impasto.picture.metadata import (
     DESCRIPTION,
     EXIF_IFD,
+    MOST_TEXT,
     PLACES,
-    TAKEN,
-    TAKEN_OFFSET,
     USER_COMMENT,
     Credits,
+    text_of,
     user_comment,
 )
 from impasto.picture.pillow import plausible_dpi
-from impasto.picture.profiles import Space
+from impasto.picture.profiles import TOO_LONG, Space
 from impasto.picture.samples import Samples
+from impasto.picture.tags import Directories, Tag
+from impasto.picture.webp import canvas
 
 if TYPE_CHECKING:
     from tifffile import TiffPage
@@ -48,8 +50,13 @@ _CHANNELS = {
 _UNSIGNED, _SIGNED, _FLOAT, _UNDEFINED = 1, 2, 3, 4
 _PREMULTIPLIED, _STRAIGHT = 1, 2
 _JPEG = (6, 7)
+_WEBP = (34927, 50001)
+# None, fax, LZW, JPEG, deflate, PackBits, LZMA and Zstandard, with old numbers: what programs write for pictures. What
+# else imagecodecs decodes, for microscopes and raw files, is more code than strangers' files need to reach.
+_COMPRESSIONS = frozenset([1, 2, 3, 4, 5, *_JPEG, 8, 32946, 32773, 34925, 34926, 50000, *_WEBP])
 _ASCII, _BYTES = 2, 7  # types of tags
-_EXIF_NAMES = {TAKEN: "DateTimeOriginal", TAKEN_OFFSET: "OffsetTimeOriginal"}  # as tifffile calls them
+_PLANAR = 2
+_BLOCK = 32  # ours: the largest block of a JPEG with its chroma subsampled by 4
 _MOST_CHANNELS = 8  # ours: colour and a few extra masks; a header can claim 65,535
 
 
@@ -62,11 +69,18 @@ def decode(data: bytes, name: str, limits: Limits) -> Samples:
     import tifffile
 
     _silence()
-    with tifffile.TiffFile(BytesIO(data)) as file:
+    directories = Directories(data)
+    tags, following = directories.read(directories.first)
+    notes = [SEVERAL_PAGES] if 0 < following < len(data) and following != directories.first else []
+    profile = None
+    if _ICC_PROFILE in tags:
+        profile = directories.bytes_of(tags[_ICC_PROFILE], limits.max_profile_bytes + 1)
+        if profile is not None and len(profile) > limits.max_profile_bytes:
+            profile, notes = None, [*notes, TOO_LONG]
+    with tifffile.TiffFile(BytesIO(directories.plain(tags, name, limits))) as file:
         page = file.pages.first
-        _check(page, name, limits)
+        _check(page, data, name, limits)
         raster: NDArray[Any] = ycbcr.unpacked(page, data) if _needs_unpacking(page) else _raster(page)
-        notes = [SEVERAL_PAGES] if file.pages.is_multipage else []
         values, space, found = _colours(page, raster[:, :, : _CHANNELS[page.photometric]], name)
         alpha = _alpha(page, raster)
         if alpha is not None and _extra_kind(page) == _PREMULTIPLIED and space != "lab":
@@ -78,33 +92,35 @@ def decode(data: bytes, name: str, limits: Limits) -> Samples:
             space=space,
             alpha=alpha,
             orientation=orientation if orientation in range(1, 9) else 1,
-            icc_profile=bytes(_tag(page, _ICC_PROFILE, b"")) or None,
+            icc_profile=profile or None,
             bits=8 if page.bitspersample <= 8 else 16,
             dpi=plausible_dpi((_ratio(page, _X_RESOLUTION), _ratio(page, _Y_RESOLUTION)), per_inch),
-            credits=_credits(page),
+            credits=_credits(directories, tags),
             notes=(*notes, *found),
         )
 
 
 def tag_bytes(data: bytes, code: int, longest: int) -> bytes | None:
     """Return the bytes of a tag of the first page, as many as `longest`; None where there are none."""
-    import tifffile
-
-    _silence()
-    with tifffile.TiffFile(BytesIO(data)) as file:
-        value = _tag(file.pages.first, code, None)
-        return value[:longest] if isinstance(value, bytes) else None
+    directories = Directories(data)
+    tags, _ = directories.read(directories.first)
+    return directories.bytes_of(tags[code], longest) if code in tags else None
 
 
-def _credits(page: "TiffPage") -> Credits:
+def _credits(directories: Directories, tags: dict[int, Tag]) -> Credits:
     """Return what the tags, and EXIF's in a directory of their own, say of the photo's making."""
+    inner: dict[int, Tag] = {}
+    place = directories.number_of(tags[EXIF_IFD]) if EXIF_IFD in tags else None
+    if place is not None:
+        try:
+            inner, _ = directories.read(place)
+        except (ValueError, struct.error):
+            inner = {}  # the pixels are fine; damaged EXIF data are no reason to refuse them
     found: dict[str, str | None] = {}
     for name, (_, code) in PLACES.items():
-        with contextlib.suppress(Exception):
-            # The pixels are fine; damaged tags, which fail in every way there is, are no reason to refuse them.
-            inner = _tag(page, EXIF_IFD, {})
-            value = _tag(page, code, inner.get(_EXIF_NAMES.get(code)) if isinstance(inner, dict) else None)
-            found[name] = value if isinstance(value, str) else None
+        tag = tags.get(code) or inner.get(code)
+        text = None if tag is None or tag.kind != _ASCII else directories.bytes_of(tag, MOST_TEXT)
+        found[name] = text_of(text)
     return Credits(**found)
 
 
@@ -160,13 +176,13 @@ def _silence() -> None:
         logger.addHandler(logging.NullHandler())
 
 
-def _check(page: "TiffPage", name: str, limits: Limits) -> None:
+def _check(page: "TiffPage", data: bytes, name: str, limits: Limits) -> None:
     limits.check(page.imagewidth, page.imagelength, name)
-    if page.is_tiled:
-        # A small picture may declare huge tiles, and a whole tile is decoded at a time.
-        limits.check(page.tilewidth, page.tilelength, name)
+    _check_parts(page, name, limits)
     if page.axes not in ("YX", "YXS", "SYX"):
-        raise PictureError(f"{shown(name)}: a TIFF with axes {page.axes} is not a flat picture; save one plane of it")
+        raise PictureError(
+            f"{shown(name)}: a TIFF with axes {shown(page.axes)} is not a flat picture; save one plane of it"
+        )
     if page.is_reduced:
         raise PictureError(
             f"{shown(name)}: begins with a thumbnail, as camera raw files do; develop it to a TIFF first"
@@ -174,11 +190,51 @@ def _check(page: "TiffPage", name: str, limits: Limits) -> None:
     channels = _CHANNELS.get(page.photometric)
     if channels is None or (page.photometric == _CMYK and int(_tag(page, 332, 1)) != 1):
         model = getattr(page.photometric, "name", page.photometric)
-        raise PictureError(f"{shown(name)}: a TIFF of colour model {model} is not read; convert it to RGB")
+        raise PictureError(f"{shown(name)}: a TIFF of colour model {shown(model)} is not read; convert it to RGB")
     if not channels <= page.samplesperpixel <= _MOST_CHANNELS:
         raise PictureError(f"{shown(name)}: a TIFF of {page.samplesperpixel} channels is not read; convert it to RGB")
+    if page.compression not in _COMPRESSIONS:
+        method = getattr(page.compression, "name", page.compression)
+        raise PictureError(
+            f"{shown(name)}: a TIFF compressed as {shown(method)} is not read; save it anew with deflate"
+        )
+    if page.compression in (*_JPEG, *_WEBP):
+        _check_inner(page, data, name, limits)
     if page.sampleformat not in (_UNSIGNED, _FLOAT, _UNDEFINED) and page.photometric not in (_CIELAB, _ICCLAB):
         raise PictureError(f"{shown(name)}: a TIFF of signed or complex numbers is not read; convert it to unsigned")
+
+
+def _part_size(page: "TiffPage") -> tuple[int, int]:
+    """Return (width, height) of the tiles or strips that the pixels are stored in."""
+    if page.is_tiled:
+        return int(page.tilewidth), int(page.tilelength)
+    return int(page.imagewidth), int(min(page.rowsperstrip or page.imagelength, page.imagelength))
+
+
+def _check_parts(page: "TiffPage", name: str, limits: Limits) -> None:
+    """Refuse too many tiles or strips, too large ones, and pixels that take too much."""
+    # A small picture may declare huge tiles, and a whole tile is decoded at a time.
+    width, height = _part_size(page)
+    limits.check(width, height, name)
+    planes = page.samplesperpixel if page.planarconfig == _PLANAR else 1
+    limits.check_parts(-(-page.imagewidth // width) * -(-page.imagelength // height) * planes, name)
+    stored = -(-page.bitspersample // 8) * page.samplesperpixel
+    limits.check_decoded(max(width * height, page.imagewidth * page.imagelength) * stored, name)
+
+
+def _check_inner(page: "TiffPage", data: bytes, name: str, limits: Limits) -> None:
+    """Refuse strips and tiles that are JPEG or WebP of a size of their own, which decoders would believe."""
+    width, height = _part_size(page)
+    for at, count in zip(page.dataoffsets, page.databytecounts, strict=False):
+        part = data[at : at + count]
+        if page.compression in _WEBP:
+            size = canvas(part) if len(part) >= 30 else None
+        else:
+            jpeg.checked(part, name, limits)
+            size = jpeg.size(part)
+        # Encoders round up to whole blocks.
+        if size is not None and (size[0] > width + _BLOCK or size[1] > height + _BLOCK):
+            raise ValueError(f"a part is {size[0]} x {size[1]} pixels and declared as {width} x {height}")
 
 
 def _raster(page: "TiffPage") -> NDArray[Any]:

@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from impasto.errors import RecipeError, nearest
+from impasto.messages import reason, shown
 from impasto.recipe import Recipe
+
+# Ours: a recipe takes 2 kB.
+_MOST_BYTES: Final = 1_000_000
 
 NAMES: Final = (
     "default",
@@ -60,13 +64,17 @@ def read(path: str | Path) -> Recipe:
 
     """
     try:
-        return Recipe.from_toml(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
+        with Path(path).open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise RecipeError(f"has more than {_MOST_BYTES:,} bytes, so it is no recipe")
+        return Recipe.from_toml(content.decode("utf-8").replace("\r\n", "\n"))
     except UnicodeDecodeError as error:
-        raise RecipeError(f"{path}: not a text file") from error
+        raise RecipeError(f"{shown(path)}: not a text file") from error
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{shown(path)}: cannot be read ({reason(error)})") from error
     except RecipeError as error:
-        raise RecipeError(f"{path}: {error}") from error
+        raise RecipeError(f"{shown(path)}: {error}") from error
 
 
 def resolve(recipe: Recipe | str | Path) -> Recipe:
