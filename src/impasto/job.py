@@ -105,7 +105,7 @@ class Job:
         )
         masks = Masks()
         if content_mask or protect or style_masks:
-            masks = assign(content, len(styles), content_mask, style_masks, protect)
+            masks = assign(content, [style for style, _ in styles], content_mask, style_masks, protect)
         for name, given in (("scales", self.style_scales), ("parts", self.style_parts)):
             if len(given) not in (0, len(styles)):
                 raise UsageError(f"{len(given)} style {name} for {len(styles)} style pictures; give one for each")

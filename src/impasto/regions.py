@@ -5,7 +5,7 @@ statistics of a region are those of its weighted positions.
 """
 
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
@@ -54,6 +54,12 @@ class Region:
 
     mask: Tensor | None
     sources: tuple[Source, ...]
+
+
+def shares(weights: Sequence[float]) -> list[float]:
+    """Return weights that sum to 1; all the same where none weighs anything."""
+    total = sum(weights)
+    return [weight / total for weight in weights] if total > 0 else [1 / len(weights)] * len(weights)
 
 
 def carried(mask: Mask, convolutions: Iterable[Convolution], layers: Iterable[str]) -> dict[str, Mask]:

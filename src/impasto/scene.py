@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from impasto import __version__, color, init, resample, schedule
+from impasto import __version__, color, init, regions, resample, schedule
 from impasto.masks import Area, Masks, Plane
 from impasto.moments import Moments, blend, moments
 from impasto.picture import Picture
@@ -209,12 +209,12 @@ class Scene:
         """Return the moments that the pixels of a region, or of all of the picture, are to have."""
         # On the CPU: it is quick, and MPS has no float64.
         sources = region.sources if region else tuple(Source(index) for index in range(len(styles)))
-        total = sum(styles[source.style][1] for source in sources)
+        weights = regions.shares([styles[source.style][1] for source in sources])
         shares = []
-        for source in sources:
-            image, weight = styles[source.style]
+        for source, weight in zip(sources, weights, strict=True):
+            image, _ = styles[source.style]
             mask = None if source.mask is None else source.mask.cpu().clamp(min=1e-6)
-            shares.append((moments(image.cpu(), mask), self.recipe.strength * weight / total))
+            shares.append((moments(image.cpu(), mask), self.recipe.strength * weight))
         if self.recipe.strength < 1:
             mask = None if region is None or region.mask is None else region.mask.cpu().clamp(min=1e-6)
             shares.append((moments(photo.cpu(), mask), 1 - self.recipe.strength))
