@@ -116,6 +116,11 @@ def test_a_colour_is_its_mean_and_specks_and_edges_do_not_count() -> None:
     np.testing.assert_allclose(found, [RED, BLUE], atol=0.03)
 
 
+def test_a_large_map_has_the_colours_of_a_small_one() -> None:
+    found = palette(stripes(RED, BLUE, GREEN, height=1200, width=900))
+    np.testing.assert_allclose(found, [RED, GREEN, BLUE])
+
+
 def test_soft_edges_of_a_map_leave_no_gap() -> None:
     mask = np.asarray(Image.fromarray(stripes(RED, BLUE).to_numpy()).resize((216, 144), Image.Resampling.BICUBIC))
     found = assigned(Picture(np.ascontiguousarray(mask.transpose(2, 0, 1) / np.float32(255))), styles=2)
@@ -210,14 +215,16 @@ def test_a_mask_of_one_colour_is_used_or_refused_in_one_line(mask: Picture, role
     given = {"content": (mask, (), None), "protect": (None, (), mask), "style": (None, (mask,), None)}[role]
     try:
         found = assign(PHOTO, [STYLE] * styles, *given)
-    except UsageError as error:
-        assert "\n" not in str(error)
-        assert str(error).startswith("mask.png: ")
-        return
-    planes = [area.mask for area in found.areas] + [found.kept]
-    planes += [plane for area in found.areas for _, plane in area.styles]
-    for plane in planes:
-        assert plane is None or (plane.dtype == np.float32 and plane.min() >= 0 and plane.max() <= 1)
+    except UsageError as refusal:
+        said = str(refusal)
+    else:
+        said = "mask.png: used"
+        planes = [area.mask for area in found.areas] + [found.kept]
+        planes += [plane for area in found.areas for _, plane in area.styles]
+        for plane in planes:
+            assert plane is None or (plane.dtype == np.float32 and plane.min() >= 0 and plane.max() <= 1)
+    assert said.startswith("mask.png: ")
+    assert "\n" not in said
 
 
 def test_a_mask_of_one_pixel_fits_a_square_photo() -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from impasto.errors import UsageError
 from impasto.picture import Picture
+from impasto.provenance import Drawn, Input, plain_name
 
 # (H, W) in [0, 1], how much each pixel belongs to something.
 Plane = NDArray[np.float32]
@@ -37,11 +38,13 @@ class Masks:
     Attributes:
         areas: regions of the photo; none where the whole photo is painted after all styles.
         kept: how much of each pixel is the photo's and stays it.
+        drawn: the pictures that say so.
 
     """
 
     areas: tuple[Area, ...] = ()
     kept: Plane | None = None
+    drawn: Drawn = Drawn()
 
 
 def assign(
@@ -80,12 +83,14 @@ def assign(
                 f"{mask.source}: is {mask.width}x{mask.height}, which is not the {role}'s aspect ratio "
                 f"({picture.width}x{picture.height})"
             )
+    of_all = tuple(_input(mask) for mask in each) if any(each) else ()
+    drawn = Drawn(_input(content), of_all, _input(protect))
     content, protect, *each = (None if mask is None else _opaque(mask) for mask in (content, protect, *each))
     areas, left = _areas(len(styles), content, each)
     kept = None if protect is None else _grey(protect)
     if left is not None:
         kept = left if kept is None else np.maximum(*_alike(kept, left))
-    return Masks(areas, kept)
+    return Masks(areas, kept, drawn)
 
 
 def _areas(
@@ -108,7 +113,7 @@ def _areas(
             return (Area(white, ((0, planes[0]),)),), 1 - white
         return (Area(white, ((0, planes[0]),)), Area(1 - white, ((1, planes[1]),))), None
     colors = palette(content)
-    regions = [_belonging(content, colors, index) for index in range(len(colors))]
+    regions = _belonging(content, colors)
     if coloured:
         return _by_color(content, colors, regions, each)
     if styles not in (len(colors), len(colors) - 1):
@@ -129,7 +134,7 @@ def _by_color(
     """Return the regions, each painted after what has its colour in the masks of the styles; and what is left."""
     areas = []
     left = np.zeros_like(regions[0])
-    of_styles = [None if mask is None else _near(mask, colors) for mask in each]
+    of_styles = [None if mask is None else _belonging(mask, colors, _APART) for mask in each]
     for mask, planes in zip(each, of_styles, strict=True):
         if mask is not None and planes is not None and all(plane.mean() < _SMALLEST for plane in planes):
             raise UsageError(f"{mask.source}: has none of the colours of {content.source}: {_named(colors)}")
@@ -150,13 +155,16 @@ def palette(mask: Picture) -> list[NDArray[np.float32]]:
         UsageError: there are too many to be told apart.
 
     """
-    pixels = mask.pixels[:, _flat(mask)]
+    step = max(1, math.isqrt(mask.width * mask.height // _ENOUGH))
+    thinned = mask.pixels[:, ::step, ::step]
+    flat = _flat(thinned)
+    pixels = thinned[:, flat]
     red, green, blue = np.round(pixels * (_CELLS - 1)).astype(np.int32)
     cells = (red * _CELLS + green) * _CELLS + blue
     codes, counts = np.unique(cells, return_counts=True)
     colors: list[NDArray[np.float32]] = []
     for code, count in sorted(zip(codes, counts, strict=True), key=lambda pair: -pair[1]):
-        if count < _SMALLEST * mask.width * mask.height:
+        if count < _SMALLEST * flat.size:
             break
         color = pixels[:, cells == code].mean(axis=1, dtype=np.float64).astype(np.float32)
         if all(np.linalg.norm(color - other) > _APART for other in colors):
@@ -168,11 +176,11 @@ def palette(mask: Picture) -> list[NDArray[np.float32]]:
     return sorted(colors, key=ordered)
 
 
-def _flat(mask: Picture) -> NDArray[np.bool_]:
+def _flat(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return where a map has one colour as far as two pixels around: edges, soft or of a JPEG, have many."""
-    around = np.pad(mask.pixels, ((0, 0), (_EDGE, _EDGE), (_EDGE, _EDGE)), mode="edge")
+    around = np.pad(pixels, ((0, 0), (_EDGE, _EDGE), (_EDGE, _EDGE)), mode="edge")
     steps = range(2 * _EDGE + 1)
-    height, width = mask.pixels.shape[1:]
+    height, width = pixels.shape[1:]
     high, low = (
         functools.reduce(chosen, [side[:, :, step : step + width] for step in steps])
         for chosen, side in ((np.maximum, around), (np.minimum, around))
@@ -199,21 +207,16 @@ def ordered(color: NDArray[np.float32]) -> tuple[bool, float]:
     return False, float(hue)
 
 
-def _belonging(mask: Picture, colors: Sequence[NDArray[np.float32]], index: int) -> Plane:
-    """Return 1 where the nearest of `colors` is the one at `index`, and 0 elsewhere."""
-    plane: Plane = (_distances(mask, colors).argmin(axis=0) == index).astype(np.float32)
-    return plane
-
-
-def _near(mask: Picture, colors: Sequence[NDArray[np.float32]]) -> list[Plane]:
-    """Return for each of `colors` 1 where it is the nearest, and near at all: what has another colour has no region."""
-    distances = _distances(mask, colors)
-    nearest, near = distances.argmin(axis=0), distances.min(axis=0) <= _APART
-    return [((nearest == index) & near).astype(np.float32) for index in range(len(colors))]
-
-
-def _distances(mask: Picture, colors: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    return np.stack([np.linalg.norm(mask.pixels - color[:, None, None], axis=0) for color in colors])
+def _belonging(mask: Picture, colors: Sequence[NDArray[np.float32]], within: float = math.inf) -> list[Plane]:
+    """Return for each of `colors` 1 where it is the nearest, and not farther than `within`, and 0 elsewhere."""
+    nearest = np.full(mask.pixels.shape[1:], -1)
+    least = np.full(nearest.shape, within, np.float32)
+    # One after the other: the distances of all take much memory.
+    for index, color in enumerate(colors):
+        distance = np.linalg.norm(mask.pixels - color[:, None, None], axis=0)
+        closer = distance < least
+        nearest[closer], least[closer] = index, distance[closer]
+    return [(nearest == index).astype(np.float32) for index in range(len(colors))]
 
 
 def _is_coloured(mask: Picture) -> bool:
@@ -232,6 +235,10 @@ def _counting(mask: Picture) -> Plane:
     if plane.max() < _SMALLEST:
         raise UsageError(f"{mask.source}: is black, so nothing of the style counts; make white what should")
     return plane
+
+
+def _input(mask: Picture | None) -> Input | None:
+    return None if mask is None else Input(plain_name(mask.source), mask.sha256)
 
 
 def _opaque(mask: Picture) -> Picture:
@@ -263,6 +270,8 @@ _COLOURLESS: Final = 0.15
 _SMALLEST: Final = 0.005
 # Ours, px: a JPEG's colours are at half its size.
 _EDGE: Final = 2
+# Ours: so many pixels of a map tell its colours.
+_ENOUGH: Final = 250_000
 # Ours: levels of a channel that are told apart, and the least distance of two colours in [0, 1]^3.
 _CELLS: Final = 9
 _APART: Final = 0.3

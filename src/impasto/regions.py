@@ -4,20 +4,17 @@
 statistics of a region are those of its weighted positions.
 """
 
-import typing
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from torch import Tensor
 from torch.nn import functional as F
 
 from impasto import architecture
 from impasto.architecture import Convolution
+from impasto.recipe import Part
 from impasto.types import Mask
-
-Part = Literal["all", "fine", "coarse"]
-PARTS: Final = typing.get_args(Part)
 
 # Layers whose positions are at most this many pixels apart speak of strokes, the others of forms.
 _FINE_STRIDE: Final = 2

@@ -11,8 +11,8 @@ from impasto.masks import Area, Masks, Plane
 from impasto.moments import Moments, blend, moments
 from impasto.picture import Picture
 from impasto.provenance import Input, Remembered, plain_name
-from impasto.recipe import Recipe
-from impasto.regions import Part, Region, Source
+from impasto.recipe import Part, Recipe
+from impasto.regions import Region, Source
 from impasto.schedule import Scale
 from impasto.types import Image, Mask
 
@@ -65,6 +65,9 @@ class Scene:
             size=(width, height),
             finished=finished,
             version=__version__,
+            drawn=self.masks.drawn,
+            style_scales=tuple(map(float, self.style_scales)),
+            style_parts=tuple(self.style_parts),
         )
 
     def margin(self, scale: Scale) -> int:
@@ -145,7 +148,9 @@ class Scene:
     def _mask(self, plane: Plane, scale: Scale) -> Mask:
         """Return a mask of the photo at `scale`, with the margin."""
         margin = round(self.recipe.margin * max(plane.shape))
-        return resample.resize(resample.with_margin(self._plane(plane), margin), *self.canvas_size(scale))
+        mask = resample.resize(resample.with_margin(self._plane(plane), margin), *self.canvas_size(scale))
+        # Resampling leaves 1 a rounding below; what is kept is kept to the bit.
+        return torch.where(mask > 1 - _ROUNDING, 1.0, mask)
 
     def _of_style(self, plane: Plane, size: tuple[int, int]) -> Mask:
         return resample.resize(self._plane(plane), *size)
@@ -222,6 +227,10 @@ class Scene:
 
     def _tensor(self, picture: Picture) -> Image:
         return torch.from_numpy(np.ascontiguousarray(picture.pixels))[None].to(self.device)
+
+
+# Ours: far below a level of 16 bits, far above what resampling in float32 rounds.
+_ROUNDING = 4e-6
 
 
 def _input(picture: Picture, weight: float | None = None) -> Input:
