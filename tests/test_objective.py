@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -6,12 +7,14 @@ from conftest import PAIRED_LAYERS, small_tensors
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from impasto import layers, losses, network, resample
+from impasto import layers, losses, network, regions, resample
+from impasto.architecture import Convolution
 from impasto.errors import UsageError
 from impasto.moments import moments
 from impasto.network import VGG
 from impasto.objective import Evaluation, Objective
 from impasto.recipe import Recipe
+from impasto.regions import Region, Source
 from impasto.terms import (
     Content,
     Gram,
@@ -385,3 +388,277 @@ def test_nothing_tiled_is_larger_than_the_picture(small_network: Callable[..., V
     # Six channels in the first block, and the picture's own three.
     assert largest[None] >= 6 * 128 * 128
     assert largest[32] <= 3 * 128 * 128
+
+
+# Regions, strength and what is kept. A network of one block, two convolutions: it sees 2 pixels around, a mask blurs 2.
+SHALLOW = (Convolution("conv1_1", 3, 4), Convolution("conv1_2", 4, 5))
+REGIONAL = (
+    0.3 * Content(["relu2_1", "relu3_1"])
+    + 2 * Gram({"relu1_1": 0.2, "relu2_1": 0.3}, "literal")
+    + MeanCovariance(["rgb", "relu2_1"])
+    + 0.5 * Wasserstein(["relu3_1"])
+    + 0.1 * Smoothness()
+)
+SIZE = (45, 61)
+
+
+def half(height: int = 45, width: int = 61, *, soft: bool = True) -> Tensor:
+    """The left of a picture, with an edge of a few pixels."""
+    x = torch.arange(width, dtype=torch.float64)
+    edge = ((width / 2 - x) / 4 + 0.5).clamp(0, 1) if soft else (x < width // 2).double()
+    return edge.expand(1, 1, height, width).clone()
+
+
+def divided(
+    networks: VGG | Sequence[VGG],
+    regions: Sequence[Region],
+    terms: Terms = REGIONAL,
+    *,
+    weights: tuple[float, float] = (1.0, 1.0),
+    tile: int | None = None,
+    strength: float = 1.0,
+    kept: Tensor | None = None,
+    padding: str = "zeros",
+) -> Objective:
+    styles = [(image(2, 37, 52).double(), weights[0]), (image(5, 60, 19).double(), weights[1])]
+    recipe = Recipe(terms=terms, strength=strength, padding=padding)
+    return Objective(networks, recipe, image(1, *SIZE).double(), styles, tile, regions=regions, kept=kept)
+
+
+def both(mask: Tensor, **masks: Tensor) -> list[Region]:
+    return [
+        Region(mask, (Source(0, masks.get("first")),)),
+        Region(1 - mask, (Source(1, masks.get("second")),)),
+    ]
+
+
+@pytest.fixture
+def double(small_network: Callable[..., VGG]) -> VGG:
+    return small_network(padding="reflect").to(dtype=torch.float64)
+
+
+def test_a_region_of_the_whole_picture_is_no_region(double: VGG) -> None:
+    start = image(3, *SIZE).double()
+    sources = (Source(0), Source(1, torch.ones(1, 1, 60, 19, dtype=torch.float64)))
+    expected = divided(double, []).evaluate(start)
+    for mask in (None, torch.ones(1, 1, *SIZE, dtype=torch.float64)):
+        assert_same(divided(double, [Region(mask, sources)]).evaluate(start), expected)
+
+
+def test_a_region_has_the_statistics_of_its_positions(double: VGG) -> None:
+    mask, start = half(), image(3, *SIZE).double()
+    terms = 1.0 * Gram("relu2_1", "mean")
+    found = divided(double, both(mask), terms, weights=(1.0, 3.0)).evaluate(start)
+    layers_of_masks = [
+        regions.carried(share, double.convolutions, ["relu2_1"])["relu2_1"] for share in (mask, 1 - mask)
+    ]
+    ours = double(start, ["relu2_1"])["relu2_1"].flatten(2)[0]
+    expected, areas = 0.0, [float(mask.mean()) * 1.0, float(1 - mask.mean()) * 3.0]
+    for share, area, style in zip(layers_of_masks, areas, (image(2, 37, 52), image(5, 60, 19)), strict=True):
+        theirs = double(style.double(), ["relu2_1"])["relu2_1"].flatten(2)[0]
+        weighted = (ours * share.flatten(2)[0]) @ ours.T / share.sum()
+        difference = weighted - theirs @ theirs.T / theirs.shape[1]
+        expected += area / sum(areas) * float(difference.square().sum())
+    normalised = divided(double, [], terms).evaluate(start).loss
+    by_hand = moments(double(start, ["relu2_1"])["relu2_1"]).gram
+    targets = [
+        moments(double(style.double(), ["relu2_1"])["relu2_1"]).gram for style in (image(2, 37, 52), image(5, 60, 19))
+    ]
+    factor = normalised / float((by_hand - sum(targets) / 2).square().sum())
+    assert found.loss == pytest.approx(factor * expected, rel=1e-5)
+
+
+def test_regions_of_one_style_that_is_everywhere_the_same(double: VGG) -> None:
+    # Halves of a picture that goes on as it is have the statistics of the whole: each asks for what the whole asks.
+    row = image(7, 45, 1).double().expand(1, 3, *SIZE).clone()
+    mask = half(soft=False)
+    regions = [Region(mask, (Source(0),)), Region(1 - mask, (Source(0),))]
+    terms = MeanCovariance(["rgb", "relu2_1"]) + Gram("relu3_1")
+    alone = divided(double, [Region(None, (Source(0),))], terms).evaluate(row)
+    assert divided(double, regions, terms).evaluate(row).terms == pytest.approx(alone.terms, rel=1e-5)
+
+
+def test_a_small_region_is_painted_no_stronger(double: VGG) -> None:
+    # Of a picture that is everywhere the same, a twentieth has a twentieth of the loss.
+    row = image(7, 45, 1).double().expand(1, 3, *SIZE).clone()
+    mask = torch.zeros(1, 1, *SIZE, dtype=torch.float64)
+    mask[..., :3] = 1
+    terms = 1.0 * MeanCovariance(["rgb", "relu2_1"])
+    whole = divided(double, [Region(None, (Source(0),))], terms).evaluate(row).loss
+    small = divided(double, [Region(mask, (Source(0),))], terms).evaluate(row).loss
+    assert small == pytest.approx(whole * 3 / 61, rel=1e-3)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_region_does_not_feel_what_is_far_outside(side: int) -> None:
+    vgg = VGG(SHALLOW, small_tensors(SHALLOW), [0.5, 0.4, 0.3]).to(dtype=torch.float64)
+    terms = Gram(["rgb", "relu1_1"]) + MeanCovariance("relu1_2")
+    judge = divided(vgg, both(half(soft=False)), terms, weights=(1.0 - side, 1.0 * side))
+    start = image(3, *SIZE).double()
+    first = judge.evaluate(start)
+    # An edge at 30, blurred by 2 and seen from 2 further; the rest of a mask is a millionth.
+    far = (slice(36, None), slice(None, 24))[side]
+    near = (slice(None, 24), slice(36, None))[side]
+    changed = start.clone()
+    changed[..., far] = image(8, *SIZE).double()[..., far]
+    second = judge.evaluate(changed)
+    assert second.loss == pytest.approx(first.loss, rel=1e-4)
+    torch.testing.assert_close(
+        second.slope[..., near], first.slope[..., near], rtol=0, atol=1e-4 * float(first.slope.abs().max())
+    )
+    assert float(first.slope[..., far].abs().max()) < 1e-4 * float(first.slope.abs().max())
+
+
+def test_what_is_masked_of_a_style_does_not_count() -> None:
+    vgg = VGG(SHALLOW, small_tensors(SHALLOW), [0.5, 0.4, 0.3]).to(dtype=torch.float64)
+    start, style, mask = image(3, *SIZE).double(), image(2, *SIZE).double(), half(soft=False)
+    other, cut = style.clone(), style[..., :30].contiguous()
+    other[..., 36:] = 0.9
+    recipe = Recipe(terms=1.0 * Gram(["rgb", "relu1_1", "relu1_2"]))
+
+    def loss(of: Tensor, mask: Tensor | None) -> float:
+        source = Source(0, mask)
+        return Objective(vgg, recipe, start, [(of, 1.0)], regions=[Region(None, (source,))]).evaluate(start).loss
+
+    assert loss(other, mask) == pytest.approx(loss(style, mask), rel=1e-4)
+    assert loss(other, None) != pytest.approx(loss(style, None), rel=1e-2)
+    # As the part alone would, but for its new edge.
+    assert loss(style, mask) == pytest.approx(loss(cut, None), rel=0.3)
+
+
+@POOLINGS
+@pytest.mark.parametrize("padding", ["zeros", "replicate", "reflect"])
+def test_tiles_say_what_the_whole_says_of_regions(
+    padding: str, pooling: str, small_network: Callable[..., VGG]
+) -> None:
+    vgg = small_network(pooling=pooling, padding=padding).to(dtype=torch.float64)
+    start, regions = image(3, *SIZE).double(), both(half(), second=half(60, 19))
+    for more in ({}, {"strength": 0.4}, {"kept": half().flip(3) * 0.7}):
+        expected = divided(vgg, regions, **more, padding=padding).evaluate(start)
+        for tile in (16, 24):
+            assert_same(divided(vgg, regions, **more, tile=tile, padding=padding).evaluate(start), expected)
+
+
+def test_several_networks_share_the_tiles_of_regions(small_network: Callable[..., VGG]) -> None:
+    networks = [small_network().to(dtype=torch.float64) for _ in range(2)]
+    start, regions = image(3, *SIZE).double(), both(half())
+    expected = divided(networks[0], regions, tile=16, kept=half().flip(3)).evaluate(start)
+    found = divided(networks, regions, tile=16, kept=half().flip(3)).evaluate(start)
+    assert torch.equal(found.numbers, expected.numbers)
+    assert torch.equal(found.slope, expected.slope)
+
+
+@pytest.mark.parametrize("more", [{}, {"strength": 0.4}, {"kept": half().flip(3)}], ids=["", "strength", "kept"])
+def test_the_gradient_of_regions_is_that_of_the_loss(more: dict[str, Any], small_network: Callable[..., VGG]) -> None:
+    vgg = small_network(pooling="average").to(dtype=torch.float64)
+    judge, x = divided(vgg, both(half()), **more), image(3, *SIZE).double()
+    step = 1e-6 * (image(4, *SIZE).double() - 0.5)
+    ahead, behind = (judge.evaluate(x + sign * step, gradient=False).loss for sign in (1, -1))
+    assert float((judge.evaluate(x).slope * step).sum()) == pytest.approx((ahead - behind) / 2, rel=1e-4)
+
+
+def test_a_region_after_a_style_of_no_weight_is_not_painted(double: VGG) -> None:
+    start, mask = image(3, *SIZE).double(), half()
+    found = divided(double, both(mask), weights=(1.0, 0.0), terms=REGIONAL).evaluate(start)
+    alone = divided(double, [Region(mask, (Source(0),))], weights=(1.0, 0.0)).evaluate(start)
+    assert found.finite
+    assert found.terms["wasserstein relu3_1"] == pytest.approx(alone.terms["wasserstein relu3_1"] / float(mask.mean()))
+    nothing = torch.zeros_like(mask)
+    for weights in ((1.0, 0.0), (0.0, 1.0)):
+        found = divided(double, both(nothing), weights=weights).evaluate(start)
+        assert found.finite
+        assert (found.terms["wasserstein relu3_1"] > 0) == (weights[1] > 0)
+
+
+def test_styles_speak_for_their_layers(double: VGG) -> None:
+    start = image(3, *SIZE).double()
+    terms = [1.0 * Gram(["relu1_1", "relu2_1"], "mean"), 1.0 * Gram(["relu3_1", "relu4_1"], "mean")]
+    for kind, (fine, coarse) in (("fine", (0, 1)), ("coarse", (1, 0))):
+        other = "coarse" if kind == "fine" else "fine"
+        region = Region(None, (Source(0, None, kind), Source(1, None, other)))
+        for each, speaking in zip(terms, (fine, coarse), strict=True):
+            found = divided(double, [region], each).evaluate(start)
+            assert_same(found, divided(double, [Region(None, (Source(speaking),))], each).evaluate(start))
+    # Where nobody speaks for a layer, all do.
+    region = Region(None, (Source(0, None, "fine"), Source(1, None, "fine")))
+    assert_same(divided(double, [region]).evaluate(start), divided(double, []).evaluate(start))
+
+
+STRENGTHS = [0.0, 0.25, 0.5, 0.75, 1.0]
+
+
+@pytest.mark.parametrize("padding", ["zeros", "reflect", "circular"])
+@pytest.mark.parametrize("divide", [False, True])
+def test_at_strength_0_nothing_pulls_at_the_photo(
+    divide: bool, padding: str, small_network: Callable[..., VGG]
+) -> None:
+    vgg = small_network(padding=padding)
+    terms = Terms(REGIONAL[:3]) + Smoothness()
+    recipe = Recipe(terms=terms, strength=0, padding=padding)
+    photo, mask = image(1, *SIZE), half().float()
+    parts = both(mask) if divide else []
+    found = Objective(vgg, recipe, photo, [(image(2), 1.0), (image(5), 1.0)], regions=parts).evaluate(photo)
+    assert found.loss == 0
+    assert not found.slope.any()
+
+
+@EVERY_WHOLE
+def test_strength_reaches_what_compares_features(loss: Loss, double: VGG) -> None:
+    photo, start = image(1, *SIZE).double(), image(3, *SIZE).double()
+    whole = 1.0 * loss
+    assert divided(double, [], whole, strength=0).evaluate(photo).loss == pytest.approx(0, abs=1e-6)
+    ends = [divided(double, [], whole, strength=strength).evaluate(start).loss for strength in (0, 1)]
+    between = divided(double, [], whole, strength=0.3).evaluate(start)
+    assert between.loss == pytest.approx(0.7 * ends[0] + 0.3 * ends[1], rel=1e-6)
+    assert len(between.terms) == 1
+
+
+def test_strength_goes_from_the_photo_to_the_style(double: VGG) -> None:
+    photo, terms = image(1, *SIZE).double(), 1.0 * MeanCovariance(["rgb", "relu2_1"])
+    of_photo = [divided(double, [], terms, strength=each).evaluate(photo).loss for each in STRENGTHS]
+    assert of_photo == sorted(of_photo)
+    assert of_photo[0] == pytest.approx(0, abs=1e-20)
+    assert len(set(of_photo)) == len(STRENGTHS)
+    found = divided(double, [], strength=1.0).evaluate(photo)
+    assert torch.equal(found.slope, Objective(
+        double, Recipe(terms=REGIONAL, padding="zeros"), photo,
+        [(image(2, 37, 52).double(), 1.0), (image(5, 60, 19).double(), 1.0)],
+    ).evaluate(photo).slope)  # fmt: skip
+
+
+@pytest.mark.parametrize("tile", [None, 16])
+def test_what_is_kept_is_judged_as_it_is_shown(tile: int | None, double: VGG) -> None:
+    start, photo, kept = image(3, *SIZE).double(), image(1, *SIZE).double(), half()
+    found = divided(double, [], kept=kept, tile=tile).evaluate(start)
+    shown = start * (1 - kept) + photo * kept
+    expected = divided(double, [], tile=tile).evaluate(shown)
+    torch.testing.assert_close(found.numbers, expected.numbers, rtol=1e-9, atol=0)
+    torch.testing.assert_close(found.slope, expected.slope * (1 - kept))
+    assert not found.slope[..., :28].any()
+    assert found.slope[..., 36:].all()
+    # What lies below does not matter.
+    other = torch.where(kept == 1, image(9, *SIZE).double(), start)
+    assert torch.equal(divided(double, [], kept=kept, tile=tile).evaluate(other).slope, found.slope)
+
+
+@EVERY_WHOLE
+def test_what_compares_features_knows_no_regions(loss: Loss, double: VGG) -> None:
+    with pytest.raises(UsageError, match=rf"^{loss.kind}.*: knows no masks or parts") as raised:
+        divided(double, both(half()), MeanCovariance("relu2_1") + loss)
+    assert "\n" not in str(raised.value)
+    assert divided(double, both(half()), MeanCovariance("relu2_1") + 0 * loss).evaluate(image(3, *SIZE).double()).finite
+    assert divided(double, [], 1.0 * loss, kept=half()).evaluate(image(3, *SIZE).double()).finite
+
+
+def test_a_style_is_known_under_its_mask(double: VGG) -> None:
+    start = image(3, *SIZE).double()
+    masks = [None, half(37, 52), 1 - half(37, 52), torch.ones(1, 1, 37, 52, dtype=torch.float64)]
+    regions = [[Region(None, (Source(0, mask),))] for mask in masks]
+    together = [divided(double, each).evaluate(start).slope for each in regions]
+    again = [divided(double, each).evaluate(start).slope for each in reversed(regions)][::-1]
+    for each, first, second in zip(regions, together, again, strict=True):
+        double.known_styles.clear()
+        fresh = divided(double, each).evaluate(start).slope
+        assert torch.equal(fresh, first)
+        assert torch.equal(fresh, second)
+    assert len({float(slope.sum()) for slope in together}) == 3  # a mask of ones is none

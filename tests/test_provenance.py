@@ -45,7 +45,21 @@ def test_there_and_back(recipe: Recipe) -> None:
 
 def test_the_document_has_its_form_and_nothing_of_a_folder() -> None:
     document = json.loads(MEMORY.to_json())
-    assert list(document) == ["impasto", "version", "recipe", "content", "styles", "init", "size", "finished"]
+    assert list(document) == [
+        "impasto",
+        "version",
+        "recipe",
+        "content",
+        "styles",
+        "content_mask",
+        "style_masks",
+        "protect",
+        "style_scales",
+        "style_parts",
+        "init",
+        "size",
+        "finished",
+    ]
     assert document["impasto"] == 1
     assert document["recipe"] == RECIPE.to_table()
     assert document["styles"][1] == {"name": "memory", "sha256": None, "weight": 0.3}

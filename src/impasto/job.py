@@ -16,8 +16,7 @@ from impasto.errors import UsageError, nearest
 from impasto.masks import Masks, assign
 from impasto.objective import Evaluation
 from impasto.picture import Picture, PictureSource, as_picture
-from impasto.recipe import INITS, Recipe
-from impasto.regions import PARTS, Part
+from impasto.recipe import INITS, MOST_SCALE, PARTS, Part, Recipe
 from impasto.run import Run, evaluate
 from impasto.scene import Scene
 
@@ -114,13 +113,14 @@ class Job:
         )
         masks = Masks()
         if content_mask or protect or style_masks:
-            masks = assign(content, len(styles), content_mask, style_masks, protect)
+            masks = assign(content, [style for style, _ in styles], content_mask, style_masks, protect)
         for name, given in (("scales", self.style_scales), ("parts", self.style_parts)):
             if len(given) not in (0, len(styles)):
                 raise UsageError(f"{len(given)} style {name} for {len(styles)} style pictures; give one for each")
-        if not all(0 < scale <= 16 for scale in self.style_scales):
+        if not all(0 < scale * recipe.style_scale <= MOST_SCALE for scale in self.style_scales):
             raise UsageError(
-                f"style scales are {', '.join(map(str, self.style_scales))}; give numbers above 0 up to 16"
+                f"style scales are {', '.join(map(str, self.style_scales))}; give numbers above 0 which, times the "
+                f"recipe's style scale of {recipe.style_scale:g}, are up to {MOST_SCALE}"
             )
         unknown = set(self.style_parts) - set(PARTS)
         if unknown:

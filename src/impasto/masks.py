@@ -1,5 +1,8 @@
 """Masks as people draw them: grey ones, and maps that have a colour for each region."""
 
+import dataclasses
+import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -9,6 +12,7 @@ from numpy.typing import NDArray
 
 from impasto.errors import UsageError
 from impasto.picture import Picture
+from impasto.provenance import Drawn, Input, plain_name
 
 # (H, W) in [0, 1], how much each pixel belongs to something.
 Plane = NDArray[np.float32]
@@ -34,27 +38,33 @@ class Masks:
     Attributes:
         areas: regions of the photo; none where the whole photo is painted after all styles.
         kept: how much of each pixel is the photo's and stays it.
+        drawn: the pictures that say so.
 
     """
 
     areas: tuple[Area, ...] = ()
     kept: Plane | None = None
+    drawn: Drawn = Drawn()
 
 
 def assign(
-    photo: Picture, styles: int, content: Picture | None, of_styles: Sequence[Picture | None], protect: Picture | None
+    photo: Picture,
+    styles: Sequence[Picture],
+    content: Picture | None,
+    of_styles: Sequence[Picture | None],
+    protect: Picture | None,
 ) -> Masks:
     """Return where what is painted.
 
     A grey content mask: white is painted after the first style and black after the second; with one style, black is
     left to the photo. A coloured one: every colour is a region, in the order of `ordered`; the first is painted after
     the first style and so on, and if there is one style less, the last colour is left to the photo. Coloured masks of
-    styles: a region is painted after what has its colour, and left to the photo where nothing has. A grey mask of a
-    style: its white parts count.
+    styles: a region is painted after what has its colour, and left to the photo where nothing has; a style without a
+    mask counts for every region. A grey mask of a style: its white parts count. What is transparent in a mask is black.
 
     Args:
         photo: the masks of it must have its aspect ratio.
-        styles: how many there are.
+        styles: the style pictures; the masks of each must have its aspect ratio.
         content: mask of the photo.
         of_styles: masks of the styles in their order; further styles have none.
         protect: white is left to the photo.
@@ -63,20 +73,24 @@ def assign(
         UsageError: masks that fit neither the photo nor the number of styles.
 
     """
-    for mask in (content, protect):
-        if mask is not None and abs(mask.width * photo.height / (mask.height * photo.width) - 1) > _ASPECT:
+    if len(of_styles) > len(styles):
+        raise UsageError(f"{len(of_styles)} style masks for {len(styles)} style pictures; give at most one for each")
+    each = [*of_styles, *[None] * (len(styles) - len(of_styles))]
+    pairs = [(content, photo, "photo"), (protect, photo, "photo")]
+    for mask, picture, role in [*pairs, *((mask, style, "style") for mask, style in zip(each, styles, strict=True))]:
+        if mask is not None and abs(mask.width * picture.height / (mask.height * picture.width) - 1) > _ASPECT:
             raise UsageError(
-                f"{mask.source}: is {mask.width}x{mask.height}, which is not the photo's aspect ratio "
-                f"({photo.width}x{photo.height})"
+                f"{mask.source}: is {mask.width}x{mask.height}, which is not the {role}'s aspect ratio "
+                f"({picture.width}x{picture.height})"
             )
-    if len(of_styles) > styles:
-        raise UsageError(f"{len(of_styles)} style masks for {styles} style pictures; give at most one for each")
-    each = [*of_styles, *[None] * (styles - len(of_styles))]
-    areas, left = _areas(styles, content, each)
+    of_all = tuple(_input(mask) for mask in each) if any(each) else ()
+    drawn = Drawn(_input(content), of_all, _input(protect))
+    content, protect, *each = (None if mask is None else _opaque(mask) for mask in (content, protect, *each))
+    areas, left = _areas(len(styles), content, each)
     kept = None if protect is None else _grey(protect)
     if left is not None:
-        kept = left if kept is None else np.maximum(kept, _stretched(left, kept.shape))
-    return Masks(areas, kept)
+        kept = left if kept is None else np.maximum(*_alike(kept, left))
+    return Masks(areas, kept, drawn)
 
 
 def _areas(
@@ -89,7 +103,7 @@ def _areas(
             raise UsageError(
                 f"{coloured[0].source}: has colours, but the photo has no mask with the same; give one, or a grey mask"
             )
-        planes = [None if mask is None else _grey(mask) for mask in each]
+        planes = [None if mask is None else _counting(mask) for mask in each]
         if content is None:
             return ((Area(None, tuple(enumerate(planes))),) if any(each) else ()), None
         if styles > 2:
@@ -99,27 +113,39 @@ def _areas(
             return (Area(white, ((0, planes[0]),)),), 1 - white
         return (Area(white, ((0, planes[0]),)), Area(1 - white, ((1, planes[1]),))), None
     colors = palette(content)
-    regions = [_belonging(content, colors, index) for index in range(len(colors))]
+    regions = _belonging(content, colors)
     if coloured:
-        areas = []
-        left = np.zeros_like(regions[0])
-        for index, region in enumerate(regions):
-            found = [(number, _belonging(mask, colors, index)) for number, mask in enumerate(each) if mask is not None]
-            sources = tuple((number, plane) for number, plane in found if plane.mean() >= _SMALLEST)
-            if sources:
-                areas.append(Area(region, sources))
-            else:
-                left += region
-        if not areas:
-            raise UsageError(f"{coloured[0].source}: has none of the colours of {content.source}: {_named(colors)}")
-        return tuple(areas), left if left.any() else None
+        return _by_color(content, colors, regions, each)
     if styles not in (len(colors), len(colors) - 1):
         raise UsageError(
             f"{content.source}: has {len(colors)} colours, for {styles} styles; in order they are {_named(colors)}"
         )
-    grey = [None if mask is None else _grey(mask) for mask in each]
+    grey = [None if mask is None else _counting(mask) for mask in each]
     paired = tuple(Area(regions[index], ((index, grey[index]),)) for index in range(styles))
     return paired, regions[-1] if styles < len(colors) else None
+
+
+def _by_color(
+    content: Picture,
+    colors: Sequence[NDArray[np.float32]],
+    regions: Sequence[Plane],
+    each: Sequence[Picture | None],
+) -> tuple[tuple[Area, ...], Plane | None]:
+    """Return the regions, each painted after what has its colour in the masks of the styles; and what is left."""
+    areas = []
+    left = np.zeros_like(regions[0])
+    of_styles = [None if mask is None else _belonging(mask, colors, _APART) for mask in each]
+    for mask, planes in zip(each, of_styles, strict=True):
+        if mask is not None and planes is not None and all(plane.mean() < _SMALLEST for plane in planes):
+            raise UsageError(f"{mask.source}: has none of the colours of {content.source}: {_named(colors)}")
+    for index, region in enumerate(regions):
+        found = [(number, None if planes is None else planes[index]) for number, planes in enumerate(of_styles)]
+        sources = tuple((number, plane) for number, plane in found if plane is None or plane.mean() >= _SMALLEST)
+        if sources:
+            areas.append(Area(region, sources))
+        else:
+            left += region
+    return tuple(areas), left if left.any() else None
 
 
 def palette(mask: Picture) -> list[NDArray[np.float32]]:
@@ -129,21 +155,42 @@ def palette(mask: Picture) -> list[NDArray[np.float32]]:
         UsageError: there are too many to be told apart.
 
     """
-    cells = np.round(mask.pixels.reshape(3, -1).T * (_CELLS - 1)).astype(np.int32)
-    codes, counts = np.unique(cells @ np.array([_CELLS**2, _CELLS, 1]), return_counts=True)
+    step = max(1, math.isqrt(mask.width * mask.height // _ENOUGH))
+    thinned = mask.pixels[:, ::step, ::step]
+    flat = _flat(thinned)
+    pixels = thinned[:, flat]
+    red, green, blue = np.round(pixels * (_CELLS - 1)).astype(np.int32)
+    cells = (red * _CELLS + green) * _CELLS + blue
+    codes, counts = np.unique(cells, return_counts=True)
     colors: list[NDArray[np.float32]] = []
-    for code in codes[np.argsort(-counts, kind="stable")]:
-        if counts[codes == code][0] < _SMALLEST * len(cells):
+    for code, count in sorted(zip(codes, counts, strict=True), key=lambda pair: -pair[1]):
+        if count < _SMALLEST * flat.size:
             break
-        inside = (cells @ np.array([_CELLS**2, _CELLS, 1])) == code
-        color = mask.pixels.reshape(3, -1)[:, inside].mean(axis=1)
+        color = pixels[:, cells == code].mean(axis=1, dtype=np.float64).astype(np.float32)
         if all(np.linalg.norm(color - other) > _APART for other in colors):
             colors.append(color)
     if not 1 < len(colors) <= _MOST:
         raise UsageError(
-            f"{mask.source}: has {len(colors)} colours that can be told apart; give a map of 2 to {_MOST} plain colours"
+            f"{mask.source}: colours that can be told apart: {len(colors)}; give a map of 2 to {_MOST} plain colours"
         )
     return sorted(colors, key=ordered)
+
+
+def _flat(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return where a map has one colour as far as two pixels around: edges, soft or of a JPEG, have many."""
+    around = np.pad(pixels, ((0, 0), (_EDGE, _EDGE), (_EDGE, _EDGE)), mode="edge")
+    steps = range(2 * _EDGE + 1)
+    height, width = pixels.shape[1:]
+    high, low = (
+        functools.reduce(chosen, [side[:, :, step : step + width] for step in steps])
+        for chosen, side in ((np.maximum, around), (np.minimum, around))
+    )
+    high, low = (
+        functools.reduce(chosen, [side[:, step : step + height] for step in steps])
+        for chosen, side in ((np.maximum, high), (np.minimum, low))
+    )
+    flat: NDArray[np.bool_] = (high - low).max(axis=0) <= _COLOURLESS
+    return flat
 
 
 def ordered(color: NDArray[np.float32]) -> tuple[bool, float]:
@@ -160,11 +207,16 @@ def ordered(color: NDArray[np.float32]) -> tuple[bool, float]:
     return False, float(hue)
 
 
-def _belonging(mask: Picture, colors: Sequence[NDArray[np.float32]], index: int) -> Plane:
-    """Return 1 where the nearest of `colors` is the one at `index`, and near at all, and 0 elsewhere."""
-    distances = np.stack([np.linalg.norm(mask.pixels - color[:, None, None], axis=0) for color in colors])
-    plane: Plane = (distances.argmin(axis=0) == index).astype(np.float32)
-    return plane
+def _belonging(mask: Picture, colors: Sequence[NDArray[np.float32]], within: float = math.inf) -> list[Plane]:
+    """Return for each of `colors` 1 where it is the nearest, and not farther than `within`, and 0 elsewhere."""
+    nearest = np.full(mask.pixels.shape[1:], -1)
+    least = np.full(nearest.shape, within, np.float32)
+    # One after the other: the distances of all take much memory.
+    for index, color in enumerate(colors):
+        distance = np.linalg.norm(mask.pixels - color[:, None, None], axis=0)
+        closer = distance < least
+        nearest[closer], least[closer] = index, distance[closer]
+    return [(nearest == index).astype(np.float32) for index in range(len(colors))]
 
 
 def _is_coloured(mask: Picture) -> bool:
@@ -177,12 +229,33 @@ def _grey(mask: Picture) -> Plane:
     return plane
 
 
-def _stretched(plane: Plane, shape: tuple[int, ...]) -> Plane:
-    """Return a mask at another size; its edges are softened later."""
-    rows = np.arange(shape[0]) * plane.shape[0] // shape[0]
-    columns = np.arange(shape[1]) * plane.shape[1] // shape[1]
-    stretched: Plane = plane[rows][:, columns]
-    return stretched
+def _counting(mask: Picture) -> Plane:
+    """Return how much of a style counts where; nothing may not."""
+    plane = _grey(mask)
+    if plane.max() < _SMALLEST:
+        raise UsageError(f"{mask.source}: is black, so nothing of the style counts; make white what should")
+    return plane
+
+
+def _input(mask: Picture | None) -> Input | None:
+    return None if mask is None else Input(plain_name(mask.source), mask.sha256)
+
+
+def _opaque(mask: Picture) -> Picture:
+    """Return a mask on black: what was not drawn belongs to nothing."""
+    if mask.alpha is None:
+        return mask
+    return dataclasses.replace(mask, pixels=mask.pixels * mask.alpha, alpha=None)
+
+
+def _alike(*planes: Plane) -> list[Plane]:
+    """Return masks at the size of the largest; their edges are softened later."""
+    height, width = max((plane.shape for plane in planes), key=math.prod)
+    found = []
+    for plane in planes:
+        rows, columns = (np.arange(size) * own // size for size, own in zip((height, width), plane.shape, strict=True))
+        found.append(plane[rows][:, columns])
+    return found
 
 
 def _named(colors: Sequence[NDArray[np.float32]]) -> str:
@@ -195,6 +268,10 @@ _ASPECT: Final = 0.02
 _COLOURLESS: Final = 0.15
 # Ours, a part of the picture: less is a soft edge or a speck.
 _SMALLEST: Final = 0.005
+# Ours, px: a JPEG's colours are at half its size.
+_EDGE: Final = 2
+# Ours: so many pixels of a map tell its colours.
+_ENOUGH: Final = 250_000
 # Ours: levels of a channel that are told apart, and the least distance of two colours in [0, 1]^3.
 _CELLS: Final = 9
 _APART: Final = 0.3

@@ -84,6 +84,7 @@ class _Part:
     loss: losses.AnyLoss
     layer: str | None
     region: int = 0
+    own: bool = False  # whether the target is the photo's instead of the styles'
     target: Any = None
 
 
@@ -131,7 +132,7 @@ class Objective:
         self._feature_layers = _layers(plan, FeatureLoss)
         if self._feature_layers and regions:
             kinds = ", ".join(sorted({part.label for part in plan if isinstance(part.loss, FeatureLoss)}))
-            raise UsageError(f"{kinds}: knows no masks, scales or parts of single styles; leave the term or those out")
+            raise UsageError(f"{kinds}: knows no masks or parts of single styles; leave the term or those out")
         self._layers = self._position_layers | self._moment_layers | self._feature_layers
         convolutions = self._networks[0].convolutions
         self._strides = {architecture.PIXELS: 1} | {
@@ -141,7 +142,7 @@ class Objective:
             features = self._content_features(content) if self._position_layers else {}
             self._masks = [self._carried(region.mask, self._moment_layers) for region in self._regions]
             statistics = self._blended(styles, content) if self._moment_layers else {}
-            examples = self._style_features(styles) if self._feature_layers else {}
+            examples = self._examples(styles, content) if self._feature_layers else {}
             self._parts = [self._aimed(part, content, features, statistics, examples) for part in plan]
         self._labels = tuple(dict.fromkeys(part.label for part in self._parts))
 
@@ -172,17 +173,26 @@ class Objective:
         return whole
 
     def _shared(self, part: _Part, styles: Sequence[tuple[Image, float]]) -> Iterator[_Part]:
-        """Yield the part once for each region, weighing as much as the region has pixels and its styles weigh."""
-        if len(self._regions) == 1 or not isinstance(part.loss, MomentLoss):
+        """Yield the part once for each region, weighing as much as the region has pixels and its styles weigh.
+
+        Together as much as all of them have pixels: a region is painted no stronger for being small. Where features are
+        compared one by one, strength divides the part between the styles and the photo.
+        """
+        if isinstance(part.loss, FeatureLoss) and self._strength < 1:
+            for own, share in ((False, self._strength), (True, 1 - self._strength)):
+                if share > 0:
+                    yield dataclasses.replace(part, weight=part.weight * share, own=own)
+            return
+        if not isinstance(part.loss, MomentLoss) or self._regions[0].mask is None:
             yield part
             return
-        shares = [
-            float(region.mask.mean()) * sum(styles[source.style][1] for source in region.sources)
-            for region in self._regions
-            if region.mask is not None
-        ]
-        for index, share in enumerate(shares):
-            yield dataclasses.replace(part, weight=part.weight * share / sum(shares), region=index)
+        areas = [1.0 if region.mask is None else float(region.mask.double().mean()) for region in self._regions]
+        weights = [sum(styles[source.style][1] for source in region.sources) for region in self._regions]
+        loud = sum(area * weight for area, weight in zip(areas, weights, strict=True))
+        for index, (area, weight) in enumerate(zip(areas, weights, strict=True)):
+            # In a share of no pixels, or after styles of no weight, nothing is painted.
+            share = area * weight / loud * min(1.0, sum(areas)) if loud > 0 else 0.0
+            yield dataclasses.replace(part, weight=part.weight * share, region=index)
 
     def _carried(self, mask: Mask | None, layers: set[str]) -> dict[str, Mask]:
         """Return a mask as every layer sees it; none where there is no mask."""
@@ -195,25 +205,41 @@ class Objective:
         """Return the moments that each region is to have at each layer."""
         found: dict[tuple[int, str], Moments] = {}
         for number, region in enumerate(self._regions):
-            known = [(source, self._style(styles[source.style][0], source.mask)) for source in region.sources]
-            own = self._style(content, region.mask) if self._strength < 1 else {}
+            own = self._style(content, region.mask, None) if self._strength < 1 else {}
+            if self._strength == 0:
+                # To the bit: there the photo is worth nothing and nothing pulls at it.
+                found |= {(number, layer): own[layer] for layer in self._moment_layers}
+                continue
+            padding = self._style_padding
+            known = [(source, self._style(styles[source.style][0], source.mask, padding)) for source in region.sources]
             for layer in self._moment_layers:
                 speaking = [pair for pair in known if pair[0].speaks_for(self._strides[layer])] or known
-                total = sum(styles[source.style][1] for source, _ in speaking)
-                shares = [(of[layer], self._strength * styles[source.style][1] / total) for source, of in speaking]
+                weights = regions.shares([styles[source.style][1] for source, _ in speaking])
+                parts = [
+                    (of[layer], self._strength * weight) for (_, of), weight in zip(speaking, weights, strict=True)
+                ]
                 if own:
-                    shares.append((own[layer], 1 - self._strength))
-                found[number, layer] = blend(shares)
+                    parts.append((own[layer], 1 - self._strength))
+                found[number, layer] = blend(parts)
         return found
 
-    def _style_features(self, styles: Sequence[tuple[Image, float]]) -> dict[str, list[tuple[Tensor, float]]]:
-        """Return by layer the features of the styles that weigh anything. They are large: none are kept."""
+    def _examples(
+        self, styles: Sequence[tuple[Image, float]], content: Image
+    ) -> dict[tuple[bool, str], list[tuple[Tensor, float]]]:
+        """Return by layer the features of the styles that weigh anything, and under True the photo's, if it counts.
+
+        They are large: none are kept.
+        """
         total = sum(weight for _, weight in styles)
-        found: dict[str, list[tuple[Tensor, float]]] = {layer: [] for layer in self._feature_layers}
-        for image, weight in styles:
-            if weight > 0:
-                for layer, features in self._networks[0](image, found, self._style_padding).items():
-                    found[layer].append((features, weight / total))
+        shares = [(False, image, weight / total, self._style_padding) for image, weight in styles if weight > 0]
+        if self._strength == 0:
+            shares.clear()
+        if self._strength < 1:
+            shares.append((True, content, 1.0, None))
+        found: dict[tuple[bool, str], list[tuple[Tensor, float]]] = {}
+        for own, image, share, padding in shares:
+            for layer, features in self._networks[0](image, self._feature_layers, padding).items():
+                found.setdefault((own, layer), []).append((features, share))
         return found
 
     @property
@@ -221,9 +247,8 @@ class Objective:
         # A style picture goes on at its other side only by chance.
         return "reflect" if self._wraps else None
 
-    def _style(self, image: Image, mask: Mask | None) -> dict[str, Moments]:
+    def _style(self, image: Image, mask: Mask | None, padding: Padding | None) -> dict[str, Moments]:
         """Return the moments of a style picture; a process that paints many pictures computes them once."""
-        padding = self._style_padding
         layers = sorted(self._moment_layers)
         masks = self._carried(mask, self._moment_layers)
 
@@ -275,7 +300,7 @@ class Objective:
         content: Image,
         features: dict[str, Tensor],
         statistics: dict[tuple[int, str], Moments],
-        examples: dict[str, list[tuple[Tensor, float]]],
+        examples: dict[tuple[bool, str], list[tuple[Tensor, float]]],
     ) -> _Part:
         """Return `part` with the target it has in the photo, its features, or the styles' statistics or features."""
         layer, target = part.layer or "", None
@@ -284,7 +309,7 @@ class Objective:
         elif isinstance(part.loss, MomentLoss):
             target = part.loss.target(statistics[part.region, layer])
         elif isinstance(part.loss, FeatureLoss):
-            target = part.loss.target(examples[layer], self._positions(content, layer))
+            target = part.loss.target(examples[part.own, layer], self._positions(content, layer))
         elif isinstance(part.loss, PhotoLoss):
             target = part.loss.target(content)
         return dataclasses.replace(part, target=target)

@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 
 from impasto.errors import ImpastoError, PictureError
 from impasto.messages import reason, shown
-from impasto.recipe import Recipe
+from impasto.recipe import MOST_SCALE, PARTS, Recipe
 
 SCHEMA: Final = 1
 
@@ -21,6 +21,11 @@ SCHEMA: Final = 1
 MOST_BYTES: Final = 1_000_000
 # Ours: the longest file name of the common file systems is 255 bytes.
 _LONGEST_NAME = 255
+_BY_STYLE: Final = ("style_scales", "style_parts", "style_masks")
+_NAMES: Final = {
+    *("impasto", "version", "recipe", "content", "styles", "init", "size", "finished", "content_mask", "protect"),
+    *_BY_STYLE,
+}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -41,6 +46,29 @@ class Input:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """The masks that said where what is painted.
+
+    Attributes:
+        content: of the photo.
+        styles: of the styles in their order, None for one without; none where no style has one.
+        protect: of what stays as it is.
+
+    """
+
+    content: Input | None = None
+    styles: tuple[Input | None, ...] = ()
+    protect: Input | None = None
+
+    @property
+    def named(self) -> list[tuple[str, Input]]:
+        """The masks there are and what they are of, in words."""
+        of_styles = [(f"mask of style {number}", mask) for number, mask in enumerate(self.styles, 1)]
+        pairs = [("content mask", self.content), *of_styles, ("protected", self.protect)]
+        return [(role, mask) for role, mask in pairs if mask is not None]
+
+
+@dataclass(frozen=True)
 class Remembered:
     """How a picture was painted.
 
@@ -52,6 +80,9 @@ class Remembered:
         size: width and height as painted, px.
         finished: whether the run came to its end.
         version: the version of impasto.
+        drawn: the masks.
+        style_scales: what the recipe's style scale was multiplied by, style by style; none where 1 for all.
+        style_parts: what each style spoke for, `all`, `fine` or `coarse`; none where everything.
 
     """
 
@@ -62,6 +93,9 @@ class Remembered:
     size: tuple[int, int]
     finished: bool
     version: str
+    drawn: Drawn = Drawn()
+    style_scales: tuple[float, ...] = ()
+    style_parts: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return the document: one line, ASCII, the same for equal memories."""
@@ -72,6 +106,11 @@ class Remembered:
                 "recipe": self.recipe.to_table(),
                 "content": _table(self.content),
                 "styles": [_table(style) for style in self.styles],
+                "content_mask": _table(self.drawn.content),
+                "style_masks": [_table(mask) for mask in self.drawn.styles],
+                "protect": _table(self.drawn.protect),
+                "style_scales": list(self.style_scales),
+                "style_parts": list(self.style_parts),
                 "init": _table(self.init),
                 "size": list(self.size),
                 "finished": self.finished,
@@ -118,7 +157,11 @@ class Remembered:
         if not self.finished:
             lines[0] += ", stopped before the end"
         inputs = [("content", self.content), *(("style", style) for style in self.styles), ("init", self.init)]
-        lines += [_line(role, each) for role, each in inputs if each is not None]
+        lines += [_line(role, each) for role, each in [*inputs, *self.drawn.named] if each is not None]
+        if self.style_scales:
+            lines.append(f"style scales: {', '.join(f'{scale:g}' for scale in self.style_scales)}")
+        if self.style_parts:
+            lines.append(f"style parts: {', '.join(self.style_parts)}")
         return "".join(f"# {line}\n" for line in lines) + "\n" + _inert(self.recipe.to_toml())
 
 
@@ -154,9 +197,8 @@ def _no_number(name: str) -> NoReturn:
 
 
 def _checked(document: Mapping[str, Any]) -> Remembered:
-    names = {"impasto", "version", "recipe", "content", "styles", "init", "size", "finished"}
-    if set(document) != names:
-        odd = sorted(names.symmetric_difference(document))
+    if set(document) != _NAMES:
+        odd = sorted(_NAMES.symmetric_difference(document))
         raise ValueError(f"fields missing or unknown: {', '.join(odd)}")
     version, size, finished, styles = (document[name] for name in ("version", "size", "finished", "styles"))
     if not isinstance(version, str) or len(version) > _LONGEST_NAME:
@@ -169,15 +211,34 @@ def _checked(document: Mapping[str, Any]) -> Remembered:
         raise ValueError("finished is neither true nor false")
     if not isinstance(styles, list):
         raise ValueError("styles is no list")
+    scales, parts, masks = (_each(document[name], name, len(styles)) for name in _BY_STYLE)
+    if not all(type(scale) in (int, float) and 0 < scale <= MOST_SCALE for scale in scales):
+        raise ValueError(f"style_scales are not all above 0 and at most {MOST_SCALE}")
+    if not all(isinstance(part, str) and part in PARTS for part in parts):
+        raise ValueError(f"style_parts are not all of {', '.join(PARTS)}")
     return Remembered(
         recipe=Recipe.from_table(document["recipe"]),
         content=_input(document["content"], "content"),
         styles=tuple(_style(style) for style in styles),
+        drawn=Drawn(
+            _input(document["content_mask"], "content_mask"),
+            tuple(_input(mask, "a style mask") for mask in masks),
+            _input(document["protect"], "protect"),
+        ),
+        style_scales=tuple(map(float, scales)),
+        style_parts=tuple(parts),
         init=_input(document["init"], "init"),
         size=(size[0], size[1]),
         finished=finished,
         version=version,
     )
+
+
+def _each(values: Any, name: str, styles: int) -> list[Any]:
+    """Return what is said of every style, or of none."""
+    if not isinstance(values, list) or len(values) not in (0, styles):
+        raise ValueError(f"{name} is no list with one for each style")
+    return values
 
 
 def _input(table: Any, role: str) -> Input | None:

@@ -70,6 +70,12 @@ INITS: Final = typing.get_args(Init)
 Colors = Literal["style", "content", "luminance", "match"]
 ColorMatch = Literal["monge-kantorovich", "cholesky", "pca", "symmetric", "histogram"]
 
+# What a style speaks for: see `regions.Source`.
+Part = Literal["all", "fine", "coarse"]
+PARTS: Final = typing.get_args(Part)
+# Ours: a style seen sixteen times as large as the result is a few strokes.
+MOST_SCALE: Final = 16
+
 _TERMS: Final = Content() + MeanCovariance() + Smoothness()
 
 
@@ -104,7 +110,10 @@ class Recipe:
         maximum=1,
     )
     style_scale: float = setting(
-        1.0, help="size of the style pictures relative to the result: larger means larger strokes", above=0, maximum=16
+        1.0,
+        help="size of the style pictures relative to the result: larger means larger strokes",
+        above=0,
+        maximum=MOST_SCALE,
     )
     style_fit: Literal["area", "side", "original"] = setting(
         "area",

@@ -4,20 +4,17 @@
 statistics of a region are those of its weighted positions.
 """
 
-import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from torch import Tensor
 from torch.nn import functional as F
 
 from impasto import architecture
 from impasto.architecture import Convolution
+from impasto.recipe import Part
 from impasto.types import Mask
-
-Part = Literal["all", "fine", "coarse"]
-PARTS: Final = typing.get_args(Part)
 
 # Layers whose positions are at most this many pixels apart speak of strokes, the others of forms.
 _FINE_STRIDE: Final = 2
@@ -54,6 +51,12 @@ class Region:
 
     mask: Tensor | None
     sources: tuple[Source, ...]
+
+
+def shares(weights: Sequence[float]) -> list[float]:
+    """Return weights that sum to 1; all the same where none weighs anything."""
+    total = sum(weights)
+    return [weight / total for weight in weights] if total > 0 else [1 / len(weights)] * len(weights)
 
 
 def carried(mask: Mask, convolutions: Iterable[Convolution], layers: Iterable[str]) -> dict[str, Mask]:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from impasto import __version__, color, coloring, init, resample, schedule
+from impasto import __version__, color, coloring, init, regions, resample, schedule
 from impasto.color import Palette
 from impasto.masks import Area, Masks, Plane
 from impasto.picture import Picture
 from impasto.provenance import Input, Remembered, plain_name
-from impasto.recipe import Recipe
-from impasto.regions import Part, Region, Source
+from impasto.recipe import Part, Recipe
+from impasto.regions import Region, Source
 from impasto.schedule import Scale
 from impasto.types import Image, Mask
 
@@ -65,6 +65,9 @@ class Scene:
             size=(width, height),
             finished=finished,
             version=__version__,
+            drawn=self.masks.drawn,
+            style_scales=tuple(map(float, self.style_scales)),
+            style_parts=tuple(self.style_parts),
         )
 
     def margin(self, scale: Scale) -> int:
@@ -156,7 +159,9 @@ class Scene:
     def _mask(self, plane: Plane, scale: Scale) -> Mask:
         """Return a mask of the photo at `scale`, with the margin."""
         margin = round(self.recipe.margin * max(plane.shape))
-        return resample.resize(resample.with_margin(self._plane(plane), margin), *self.canvas_size(scale))
+        mask = resample.resize(resample.with_margin(self._plane(plane), margin), *self.canvas_size(scale))
+        # Resampling leaves 1 a rounding below; what is kept is kept to the bit.
+        return torch.where(mask > 1 - _ROUNDING, 1.0, mask)
 
     def _of_style(self, plane: Plane, size: tuple[int, int]) -> Mask:
         return resample.resize(self._plane(plane), *size)
@@ -219,10 +224,10 @@ class Scene:
     def _colors(self, photo: Image, styles: Sequence[tuple[Image, float]], region: Region | None = None) -> Palette:
         """Return the colours that a region, or all of the picture, is to have."""
         sources = region.sources if region else tuple(Source(index) for index in range(len(styles)))
-        total = sum(styles[source.style][1] for source in sources)
+        weights = regions.shares([styles[source.style][1] for source in sources])
         parts: list[tuple[Image, float, Mask | None]] = [
-            (styles[source.style][0], self.recipe.strength * styles[source.style][1] / total, source.mask)
-            for source in sources
+            (styles[source.style][0], self.recipe.strength * weight, source.mask)
+            for source, weight in zip(sources, weights, strict=True)
         ]
         if self.recipe.strength < 1:
             parts.append((photo, 1 - self.recipe.strength, region.mask if region else None))
@@ -234,6 +239,10 @@ class Scene:
     def _framed(self, height: int, width: int) -> Image:
         """Return the photo without a margin, at a size."""
         return resample.resize(self._tensor(self.content), height, width)
+
+
+# Ours: far below a level of 16 bits, far above what resampling in float32 rounds.
+_ROUNDING = 4e-6
 
 
 def _input(picture: Picture, weight: float | None = None) -> Input:

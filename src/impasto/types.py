@@ -11,7 +11,7 @@ from torch import Tensor
 
 Image: TypeAlias = Float[Tensor, "B 3 H W"]  # sRGB in [0, 1]
 Planes: TypeAlias = Float[Tensor, "B C H W"]  # an image, or its alpha, in [0, 1]
-Mask: TypeAlias = Float[Tensor, "B 1 _ _"]  # how much each position counts, in [0, 1]; of several, each its own size
+Mask: TypeAlias = Float[Tensor, "1 1 _ _"]  # how much each position counts, in [0, 1]; of several, each its own size
 Lightness: TypeAlias = Float[Tensor, "B 1 H W"]  # OKLab's L in [0, 1]
 Resized: TypeAlias = Float[Tensor, "B C h w"]  # the same at another size
 Features: TypeAlias = Float[Tensor, "B C h w"]  # what a network says of an image, any range

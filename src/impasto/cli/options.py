@@ -129,7 +129,7 @@ def masks(given: dict[str, Any], source: Callable[[str], Any]) -> dict[str, Any]
         "style_masks": [None if name == "none" else source(name) for name in given["style_masks"]],
         "protect": given["protect"] and source(given["protect"]),
         "style_scales": given["style_scales"] or (),
-        "style_parts": tuple(given["style_parts"].split(",")) if given["style_parts"] else (),
+        "style_parts": tuple(part.strip() for part in given["style_parts"].split(",")) if given["style_parts"] else (),
     }
 
 

@@ -34,8 +34,9 @@ def stylize(content: str, styles: tuple[str, ...], like: str | None, **given: An
     memory = None if like is None else _memory(like)
     recipe = options.changed(memory.recipe if memory else presets.resolve(given["recipe_name"]), given)
     recipe, start = options.start(recipe, given["init"])
+    of_styles = [name for name in given["style_masks"] if name != "none"]
     read = [path for path in (start, like, given["content_mask"], given["protect"]) if path is not None]
-    output = painting.checked_output(given, [*inputs, *read, *given["style_masks"]], painting.default_output(inputs))
+    output = painting.checked_output(given, [*inputs, *read, *of_styles], painting.default_output(inputs))
     painting.quiet_threads()
     from impasto.job import Job  # imports torch: only now that the request is known to be sound
 
@@ -45,7 +46,10 @@ def stylize(content: str, styles: tuple[str, ...], like: str | None, **given: An
     if memory is not None:
         pictures = [as_picture(style) for style in sources]
         weights = weights or _weights(memory, pictures)
-        painting.Notes(quiet=given["quiet"]).about(_differences(like, memory, pictures, given["init"]))
+        if _same(memory, pictures):
+            masks["style_scales"] = masks["style_scales"] or memory.style_scales
+            masks["style_parts"] = masks["style_parts"] or memory.style_parts
+        painting.Notes(quiet=given["quiet"]).about(_differences(like, memory, pictures, given))
         sources = [*pictures]
     job = Job(painting.source(content), sources, recipe, weights, start, **masks)
     painting.finish(job, output, given)
@@ -69,12 +73,19 @@ def _weights(memory: Remembered, styles: Sequence[Picture]) -> tuple[float, ...]
     return tuple(style.weight or 0.0 for style in memory.styles)
 
 
-def _differences(like: str | None, memory: Remembered, styles: Sequence[Picture], init: str | None) -> list[str]:
+def _differences(like: str | None, memory: Remembered, styles: Sequence[Picture], given: dict[str, Any]) -> list[str]:
     """Return what a person should know who expects a picture like the one named."""
     notes = []
     if not _same(memory, styles):
         names = ", ".join(shown(style.name) for style in memory.styles) or "no style"
         notes.append(f"{shown(like)}: was painted with other styles than given here ({names})")
-    if memory.init is not None and init is None:
+    if memory.init is not None and given["init"] is None:
         notes.append(f"{shown(like)}: was started from {shown(memory.init.name)}; give it with --init to do the same")
+    masks = {"--content-mask": memory.drawn.content, "--protect": memory.drawn.protect}
+    missing = [(option, mask) for option, mask in masks.items() if mask and not given[option[2:].replace("-", "_")]]
+    if not given["style_masks"]:
+        missing += [("--style-mask", mask) for mask in memory.drawn.styles if mask]
+    if missing:
+        names = ", ".join(f"{option} {shown(mask.name)}" for option, mask in missing)
+        notes.append(f"{shown(like)}: was painted with masks, which are not repeated ({names})")
     return notes
