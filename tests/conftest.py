@@ -11,7 +11,16 @@ from jaxtyping import install_import_hook
 
 # Before the first import of the modules to be checked.
 install_import_hook(
-    ["impasto.moments", "impasto.losses", "impasto.network", "impasto.resample", "impasto.init", "impasto.optimizers"],
+    [
+        "impasto.moments",
+        "impasto.losses",
+        "impasto.network",
+        "impasto.resample",
+        "impasto.init",
+        "impasto.optimizers",
+        "impasto.color",
+        "impasto.oklab",
+    ],
     "beartype.beartype",
 )
 

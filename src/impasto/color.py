@@ -29,7 +29,7 @@ class Palette:
     weights: Tensor
 
 
-def palette(pictures: Iterable[tuple[Image, float]]) -> Palette:
+def palette(pictures: Iterable[tuple[Tensor, float]]) -> Palette:
     """Return the colours of pictures, (1, 3, H, W) sRGB each, and what each weighs."""
     # On the CPU: it is quick, and MPS has no float64.
     parts = [(picture.cpu().double(), weight) for picture, weight in pictures]

@@ -228,7 +228,9 @@ def texture_job(
     if not recipe.compares("style"):
         raise UsageError(f"the recipe {recipe.name!r} has no style term that counts; a texture is nothing else")
     if recipe.colors != "style":
-        raise UsageError(f"colors is {recipe.colors!r}, but a texture has no photo to take them from; leave it at 'style'")
+        raise UsageError(
+            f"colors is {recipe.colors!r}, but a texture has no photo to take them from; leave it at 'style'"
+        )
     recipe = recipe.replace(size=max(height, width), side="long")
     if layers is not None:
         recipe = recipe.with_layers("style", layers)
