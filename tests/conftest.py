@@ -19,6 +19,8 @@ install_import_hook(
         "impasto.resample",
         "impasto.init",
         "impasto.optimizers",
+        "impasto.color",
+        "impasto.oklab",
     ],
     "beartype.beartype",
 )

@@ -29,7 +29,7 @@ class Palette:
     weights: Tensor
 
 
-def palette(pictures: Iterable[tuple[Image, float, Mask | None]]) -> Palette:
+def palette(pictures: Iterable[tuple[Tensor, float, Mask | None]]) -> Palette:
     """Return the colours of pictures, (1, 3, H, W) sRGB each, what each weighs, and which of its pixels count."""
     known, samples, shares = [], [], []
     for picture, weight, mask in pictures:

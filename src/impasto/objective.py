@@ -121,6 +121,7 @@ class Objective:
         self._networks = [networks] if isinstance(networks, VGG) else list(networks)
         self._wraps = recipe.padding == "circular"
         self._tile = tile
+        self._grey = recipe.colors == "luminance"
         if tile is not None and recipe.whole_only:
             raise UsageError(f"{recipe.whole_only} cannot be computed in tiles; leave them out")
         self._strength = recipe.strength
@@ -341,6 +342,9 @@ class Objective:
             with torch.set_grad_enabled(gradient):
                 total, numbers = self._judged(sums, image)
             slope = self._pushed(total, image, sums, tiles) if gradient else None
+        if self._grey and slope is not None:
+            # Along greys alone, so that an image which begins grey stays so, and its lightness is all there is to it.
+            slope = slope.mean(1, keepdim=True).expand_as(slope).contiguous()
         image.requires_grad_(False)
         return Evaluation(self._labels, numbers.detach(), slope)
 

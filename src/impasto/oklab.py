@@ -56,7 +56,9 @@ def _reduced(lab: Planes) -> Planes:
 
 
 def _inside(linear: Image) -> Tensor:
-    return ((linear >= -_ROUNDING) & (linear <= 1 + _ROUNDING)).all(1)
+    # In the dark less is much.
+    least, largest = linear.aminmax(dim=1)
+    return (least >= -_ROUNDING * largest) & (largest <= 1 + _ROUNDING)
 
 
 def _cone_roots(image: Image) -> Planes:
@@ -73,8 +75,8 @@ def _encoded(linear: Planes) -> Planes:
     return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp(min=1e-6) ** (1 / 2.4) - 0.055)
 
 
-def _product(matrix: Tensor, planes: Planes) -> Planes:
-    result: Planes = (matrix.to(planes) @ planes.flatten(2)).view(planes.shape[0], -1, *planes.shape[2:])
+def _product(matrix: Tensor, planes: Planes) -> Tensor:
+    result: Tensor = (matrix.to(planes) @ planes.flatten(2)).view(planes.shape[0], -1, *planes.shape[2:])
     return result
 
 

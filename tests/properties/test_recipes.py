@@ -66,6 +66,8 @@ recipes = st.builds(
     style_scale=st.floats(0.01, 16),
     style_fit=st.sampled_from(["area", "side", "original"]),
     init=st.sampled_from(INITS),
+    colors=st.sampled_from(["style", "content", "luminance", "match"]),
+    color_match=st.sampled_from(["monge-kantorovich", "cholesky", "pca", "symmetric", "histogram"]),
     seed=st.integers(0, 2**63 - 1),
     steps=st.lists(st.integers(1, 5000), min_size=1, max_size=5).map(tuple),
     start_size=st.one_of(st.integers(16, 65536), st.just("final")),
