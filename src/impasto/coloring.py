@@ -1,6 +1,6 @@
 """Whose colours the pictures of a run have: what `recipe.colors` makes of the photo, the styles and the result.
 
-Gatys et al. 2017, "Controlling Perceptual Factors in Neural Style Transfer", section 4.
+Gatys et al. 2017, "Controlling Perceptual Factors in Neural Style Transfer", on colour control.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def style(image: Image, photo: Image, recipe: Recipe) -> Image:
             return color.recolor(image, color.palette([(photo, 1.0, None)]), recipe.color_match)
         case "luminance":
             own, wanted = oklab.lightness(image).double(), oklab.lightness(photo).double()
-            # Gatys et al. 2017, equation 10; a style of one lightness stays one.
+            # Gatys et al. 2017, luminance-only transfer, there in YIQ; a style of one lightness stays one.
             contrast = wanted.std(correction=0) / own.std(correction=0).clamp(min=1e-6)
             return oklab.grey((contrast * (own - own.mean()) + wanted.mean()).to(image))
     return image
@@ -51,6 +51,7 @@ def finish(photo: Image, recipe: Recipe) -> Callable[[Image], Image]:
             chroma = oklab.from_srgb(photo)[:, 1:]
             return lambda image: oklab.to_srgb(torch.cat([oklab.lightness(image), chroma], 1))
         case "content":
+            # Ours, looked at: see docs/control.md.
             colors = color.palette([(photo, 1.0, None)])
             return lambda image: color.recolor(image, colors, recipe.color_match)
     return lambda image: image

@@ -1,4 +1,4 @@
-"""Lightness, chroma and hue as the eye has them: the OKLab colour space; colours that no screen has are led back.
+"""Lightness, chroma and hue as the eye has them: the OKLab colour space, and colours that no screen has led back.
 
 Ottosson 2020, "A perceptual color space for image processing", https://bottosson.github.io/posts/oklab/. L is 0 for
 black and 1 for white; a and b are 0 for greys; their length is the chroma, their direction the hue.

@@ -127,8 +127,8 @@ class Recipe:
     )
     colors: Colors = setting(
         "style",
-        help="whose colours the result has: the style's; the photo's, given to the finished picture (content), kept "
-        "from the photo while only lightness is painted (luminance), or given to the style before (match)",
+        help="whose colours the result has: the style's, or the photo's: given to the finished picture (content), kept "
+        "while only lightness is painted (luminance), or given to the style before (match)",
     )
     color_match: ColorMatch = setting(
         "monge-kantorovich", help="how colours are matched, wherever they are: a linear map, or the whole histogram"
