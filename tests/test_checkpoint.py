@@ -60,7 +60,7 @@ def finish(run: Run) -> tuple[np.ndarray[Any, Any], Finished]:
 
 def stop_after(step: int, asked: Job, where: str = "kept") -> None:
     """Start a job, and end it with a checkpoint after so many steps, counted over all scales."""
-    run = dataclasses.replace(asked, checkpoint=Checkpoints(where, every=NEVER)).start()
+    run = dataclasses.replace(asked, checkpoint=Checkpoints(where, every=NEVER, replace=True)).start()
     for event in run:
         if isinstance(event, Stepped) and run.taken == step:
             assert isinstance(run.checkpoint(), Checkpointed)
@@ -310,10 +310,33 @@ def test_textures(pictures: Path) -> None:
 
 def test_the_kept_table_has_everything_a_scene_and_a_job_have(pictures: Path) -> None:
     """Whoever gives them a further field says in `checkpoints.document` how it is kept, and adds it here."""
-    assert {field.name for field in dataclasses.fields(Scene)} == {"content", "styles", "recipe", "device", "start"}
+    assert {field.name for field in dataclasses.fields(Scene)} == {
+        "content", "styles", "recipe", "device", "start", "masks", "style_scales", "style_parts",
+    }  # fmt: skip
     assert {field.name for field in dataclasses.fields(Job)} == {
         "content", "styles", "recipe", "weights", "init", "device", "max_memory", "precision", "checkpoint",
+        "content_mask", "style_masks", "protect", "style_scales", "style_parts",
     }  # fmt: skip
+
+
+def test_masks_scales_and_parts_are_taken_up_again(pictures: Path) -> None:
+    white = np.zeros((3, 24, 32), np.float32)
+    white[:, :, 16:] = 1
+    Picture(white).save("mask.png")
+    Picture(white[:, :, ::-1].copy()).save("kept.png")
+    asked = Job(
+        "photo.png", ["a.png", "b.png"], RECIPE, device="cpu", content_mask="mask.png", protect="kept.png",
+        style_scales=(1.0, 0.5), style_parts=("fine", "all"),
+    )  # fmt: skip
+    expected, _ = finish(asked.start())
+    assert not np.array_equal(expected, finish(Job("photo.png", ["a.png", "b.png"], RECIPE, device="cpu").start())[0])
+    stop_after(5, asked)
+    np.testing.assert_array_equal(finish(impasto.resume("kept"))[0], expected)
+    Picture(1 - white).save("mask.png", force=True)
+    stop_after(5, asked)
+    Picture(white).save("mask.png", force=True)
+    with pytest.raises(CheckpointError, match="is another picture than the run was started with"):
+        impasto.resume("kept")
 
 
 def test_checkpoints_are_written_when_they_are_due(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,3 +197,5 @@ _ROTATIONS = 12
 _SAMPLE = 16384
 # Ours: a sixteenth of an 8-bit level where the picture has them all.
 _STEPS = 4096
+# Of the loudest pixel of a mask: something must be divided by where nothing counts.
+_LEAST = 1e-6

@@ -39,12 +39,14 @@ class Masks:
         areas: regions of the photo; none where the whole photo is painted after all styles.
         kept: how much of each pixel is the photo's and stays it.
         drawn: the pictures that say so.
+        sources: those pictures: of the photo, of each style, what is protected.
 
     """
 
     areas: tuple[Area, ...] = ()
     kept: Plane | None = None
     drawn: Drawn = Drawn()
+    sources: tuple[Picture | None, tuple[Picture | None, ...], Picture | None] = (None, (), None)
 
 
 def assign(
@@ -85,12 +87,13 @@ def assign(
             )
     of_all = tuple(_input(mask) for mask in each) if any(each) else ()
     drawn = Drawn(_input(content), of_all, _input(protect))
+    sources = content, tuple(each), protect
     content, protect, *each = (None if mask is None else _opaque(mask) for mask in (content, protect, *each))
     areas, left = _areas(len(styles), content, each)
     kept = None if protect is None else _grey(protect)
     if left is not None:
         kept = left if kept is None else np.maximum(*_alike(kept, left))
-    return Masks(areas, kept, drawn)
+    return Masks(areas, kept, drawn, sources)
 
 
 def _areas(

@@ -14,6 +14,7 @@ from impasto.backends import Precision
 from impasto.checkpoints import Folder, Saved, Snapshot, document
 from impasto.checkpoints.keeper import INTERVAL
 from impasto.errors import CheckpointError, UsageError
+from impasto.masks import Masks, assign
 from impasto.messages import reason, shown
 from impasto.picture import PictureSource
 from impasto.recipe import INITS, Recipe
@@ -144,15 +145,27 @@ def _scene(
     if styles is not None and len(styles) != len(before):
         raise UsageError(f"{len(styles)} style pictures, and the run was started with {len(before)}; give them all")
     start = None if table["init"] is None else document.picture(table["init"], folder, init, "--init")
+    photo = document.picture(table["content"], folder, content, "--content")
+    pictures = [
+        document.picture(each, folder, styles[index] if styles else None, "--style")
+        for index, each in enumerate(before)
+    ]
+    content_mask, protect, *style_masks = (
+        None if noted is None else document.picture(noted, folder, None, "its old name")
+        for noted in (table["masks"]["content"], table["masks"]["protect"], *table["masks"]["styles"])
+    )
+    masks = Masks()
+    if content_mask or protect or any(style_masks):
+        masks = assign(photo, pictures, content_mask, style_masks, protect)
     return Scene(
-        document.picture(table["content"], folder, content, "--content"),
-        [
-            (document.picture(each, folder, styles[index] if styles else None, "--style"), float(each["weight"]))
-            for index, each in enumerate(before)
-        ],
+        photo,
+        [(picture, float(each["weight"])) for picture, each in zip(pictures, before, strict=True)],
         recipe,
         torch.device("cpu"),
         start,
+        masks,
+        tuple(map(float, table["style_scales"])),
+        tuple(table["style_parts"]),
     )
 
 

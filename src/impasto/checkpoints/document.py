@@ -27,11 +27,18 @@ def table(scene: Scene, folder: Path, options: Mapping[str, Any]) -> dict[str, A
         options: of the run; plain values.
 
     """
+    content_mask, style_masks, protect = (
+        [_optional(mask, folder) for mask in each] if isinstance(each, tuple) else _optional(each, folder)
+        for each in scene.masks.sources
+    )
     return {
+        "masks": {"content": content_mask, "styles": style_masks, "protect": protect},
+        "style_scales": list(scene.style_scales),
+        "style_parts": list(scene.style_parts),
         "recipe": scene.recipe.to_table(),
         "content": _noted(scene.content, folder),
         "styles": [_noted(picture, folder) | {"weight": weight} for picture, weight in scene.styles],
-        "init": None if scene.start is None else _noted(scene.start, folder),
+        "init": _optional(scene.start, folder),
         "scales": [list(scale) for scale in scene.scales],
         "options": dict(options),
     }
@@ -81,6 +88,10 @@ def picture(noted: Mapping[str, Any], folder: Path, given: PictureSource | None,
     raise problem or CheckpointError(
         f"{shown(noted['file']['path'])}: is not there any more; say with {option} where the picture is now"
     )
+
+
+def _optional(found: Picture | None, folder: Path) -> dict[str, Any] | None:
+    return None if found is None else _noted(found, folder)
 
 
 def _noted(found: Picture, folder: Path) -> dict[str, Any]:
