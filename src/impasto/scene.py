@@ -90,10 +90,13 @@ class Scene:
 
     def finished(self, image: Image, scale: Scale) -> Image:
         """Return a painted image of `scale` without its margin, and with the photo where that is kept."""
-        kept = self.kept(scale)
-        if kept is not None:
-            image = image.lerp(self.photo(scale), kept)
-        return resample.without_margin(image, self.margin(scale))
+        margin, kept = self.margin(scale), self.kept(scale)
+        image = resample.without_margin(image, margin)
+        if kept is None:
+            return image
+        # Not that of the canvas, on which a margin of whole pixels may move the photo by a part of one.
+        photo = self.resized(self._tensor(self.content), scale.height, scale.width)
+        return image.lerp(photo, resample.without_margin(kept, margin))
 
     def resized(self, image: Image, height: int, width: int) -> Image:
         """Return `image` at another size; one that tiles still does."""
