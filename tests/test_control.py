@@ -147,8 +147,9 @@ def test_parts_choose_the_layers(job: Callable[..., impasto.Job], picture: Calla
 def test_strength_0_is_the_photo(job: Callable[..., impasto.Job], picture: Callable[..., Picture]) -> None:
     photo = picture(HEIGHT, WIDTH, 1)
     for given in ({}, {"styles": 2, "content_mask": mask()}):
-        found = job(RECIPE.replace(strength=0.0, start_size="final"), **given).paint()
-        np.testing.assert_array_equal(found.to_numpy(), photo.to_numpy())
+        for start in ("final", 16):
+            found = job(RECIPE.replace(strength=0.0, start_size=start), **given).paint()
+            np.testing.assert_array_equal(found.to_numpy(), photo.to_numpy())
         changes = [
             float(
                 np.abs(
@@ -170,7 +171,25 @@ def test_a_plan_with_masks_has_no_bands(job: Callable[..., impasto.Job], monkeyp
     assert plain is not None
     assert divided is not None
     assert divided > 1.2 * plain
-    assert kept == plain
+    assert kept == divided
+
+
+def test_what_is_kept_does_not_count(job: Callable[..., impasto.Job]) -> None:
+    # A grey photo, half of it kept: the other half is to have the style's colour, not twice as much of it.
+    photo = Picture(np.full((3, HEIGHT, WIDTH), 0.5, np.float32))
+    terms = 0.001 * Content("relu3_1") + MeanCovariance("rgb")
+    style = Picture(np.full((3, 30, 30), 0.6, np.float32))
+    for init in ("content", "noise", "matched"):
+        recipe = RECIPE.replace(steps=(30,), terms=terms, init=init)
+        found = dataclasses.replace(job(recipe, photo=photo, protect=mask()), styles=[style]).paint().pixels
+        assert found[..., WIDTH // 2 + 3 :].mean() == pytest.approx(0.6, abs=0.03)
+    # Both at once: what is white and not kept is painted.
+    scene = job(RECIPE, styles=2, content_mask=mask(), protect=Picture(mask().pixels[..., ::-1].copy())).scene()
+    first, second = scene.regions(scene.scales[-1])
+    assert first.mask is not None
+    assert second.mask is not None
+    assert float(first.mask[..., LEFT].min()) == 1
+    assert not second.mask.any()
 
 
 def test_masks_in_tiles(job: Callable[..., impasto.Job], monkeypatch: pytest.MonkeyPatch) -> None:
