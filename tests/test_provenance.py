@@ -1,5 +1,6 @@
 """What a picture remembers, as a document: there and back, and everything that it may be instead."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from impasto import presets
 from impasto.errors import PictureError
-from impasto.provenance import MOST_BYTES, Input, Remembered, plain_name
+from impasto.provenance import MOST_BYTES, Drawn, Input, Remembered, plain_name
 from impasto.recipe import Adam, Recipe
 from impasto.terms import Content, Gram
 
@@ -30,8 +31,6 @@ MEMORY = Remembered(
 
 @pytest.mark.parametrize("recipe", [RECIPE, *map(presets.get, presets.NAMES)])
 def test_there_and_back(recipe: Recipe) -> None:
-    import dataclasses
-
     memory = dataclasses.replace(MEMORY, recipe=recipe, init=Input("ünïcode.png", HASH))
     text = memory.to_json()
     assert text.isascii()
@@ -41,6 +40,33 @@ def test_there_and_back(recipe: Recipe) -> None:
     assert back.recipe.digest == recipe.digest
     assert back.to_json() == text
     assert Recipe.from_toml(memory.to_toml()) == recipe
+
+
+MASKED = dataclasses.replace(
+    MEMORY,
+    drawn=Drawn(Input("where.png", HASH), (None, Input("part.png")), Input("keep.png", HASH)),
+    style_scales=(0.5, 2.0),
+    style_parts=("fine", "all"),
+)
+
+
+def test_masks_scales_and_parts_there_and_back() -> None:
+    text = MASKED.to_json()
+    assert Remembered.from_json(text, "a.png") == MASKED
+    document = json.loads(text)
+    assert document["content_mask"] == {"name": "where.png", "sha256": HASH}
+    assert document["style_masks"] == [None, {"name": "part.png", "sha256": None}]
+    assert document["protect"] == {"name": "keep.png", "sha256": HASH}
+    assert (document["style_scales"], document["style_parts"]) == ([0.5, 2.0], ["fine", "all"])
+    said = MASKED.to_toml()
+    assert [line for line in said.splitlines() if line.startswith("#")][4:] == [
+        f"# content mask: where.png, sha256 {HASH}",
+        "# mask of style 2: part.png",
+        f"# protected: keep.png, sha256 {HASH}",
+        "# style scales: 0.5, 2",
+        "# style parts: fine, all",
+    ]
+    assert Recipe.from_toml(said) == RECIPE
 
 
 def test_the_document_has_its_form_and_nothing_of_a_folder() -> None:
@@ -111,6 +137,19 @@ def changed(**fields: Any) -> str:
         (changed(styles=[{"name": "a", "sha256": None}]), "a style is no table"),
         (changed(styles=[{"name": "a", "sha256": None, "weight": 2}]), "not within 0 to 1"),
         (changed(styles=[{"name": "a", "sha256": None, "weight": 10**400}]), "is not valid"),
+        (changed(content_mask={"name": "../m.png", "sha256": None}), "the name of content_mask is no plain"),
+        (changed(protect={"name": "m.png", "sha256": "f"}), "the sha256 of protect"),
+        (changed(protect=[]), "protect is no table"),
+        (changed(style_masks=[None]), "style_masks is no list with one for each style"),
+        (changed(style_masks=[None, {"name": "a/b", "sha256": None}]), "the name of a style mask"),
+        (changed(style_scales=None), "style_scales is no list"),
+        (changed(style_scales=[1]), "style_scales is no list with one for each style"),
+        (changed(style_scales=[1, 0]), "style_scales are not all above 0"),
+        (changed(style_scales=[1, 10**400]), "style_scales are not all above 0"),
+        (changed(style_scales=[1, True]), "style_scales are not all above 0"),
+        (changed(style_parts=["all"]), "style_parts is no list"),
+        (changed(style_parts=["all", "\x1b[2J"]), "style_parts are not all of all, fine, coarse"),
+        (changed(style_parts=["all", []]), "style_parts are not all of"),
         (changed(size=[0, 1]), "size is not"),
         (changed(finished=1), "finished is neither"),
         (changed(version="1" * 300), "version"),
@@ -128,7 +167,25 @@ json_values = st.recursive(
 )
 
 
-@given(st.sampled_from([*RECIPE.to_table(), "version", "content", "styles", "init", "size", "finished"]), json_values)
+@given(
+    st.sampled_from(
+        [
+            *RECIPE.to_table(),
+            "version",
+            "content",
+            "styles",
+            "init",
+            "size",
+            "finished",
+            "content_mask",
+            "protect",
+            "style_masks",
+            "style_scales",
+            "style_parts",
+        ]
+    ),
+    json_values,
+)
 def test_anything_anywhere_is_valid_or_refused_in_one_line(name: str, value: Any) -> None:
     document = json.loads(MEMORY.to_json())
     (document if name in document else document["recipe"])[name] = value

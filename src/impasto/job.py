@@ -122,6 +122,11 @@ class Job:
                 f"style scales are {', '.join(map(str, self.style_scales))}; give numbers above 0 which, times the "
                 f"recipe's style scale of {recipe.style_scale:g}, are up to {MOST_SCALE}"
             )
+        kinds = sorted(set(recipe.compared_whole))
+        if kinds and (masks.areas or self.style_parts):
+            raise UsageError(
+                f"{', '.join(kinds)}: knows no masks or parts of single styles; leave them out, or take another recipe"
+            )
         unknown = set(self.style_parts) - set(PARTS)
         if unknown:
             raise UsageError(f"style part {min(unknown)!r}; {nearest(min(unknown), PARTS)}")

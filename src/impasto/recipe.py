@@ -198,8 +198,13 @@ class Recipe:
         """Why a picture cannot be computed in tiles, in a few words; empty if it can."""
         if self.padding == "circular":
             return "a picture that goes on at its other side"
-        kinds = [term.loss.kind for term in self.terms if self.weight_of(term) > 0 and not term.loss.tileable]
+        kinds = self.compared_whole
         return f"the {kinds[0]} term, which needs the whole picture," if kinds else ""
+
+    @property
+    def compared_whole(self) -> tuple[str, ...]:
+        """The kinds of terms that need all positions of a layer at once, and know neither tiles nor masks."""
+        return tuple(term.loss.kind for term in self.terms if self.weight_of(term) > 0 and not term.loss.tileable)
 
     def compares(self, role: Role) -> bool:
         """Whether a term of that role counts: without one there is nothing to be like."""

@@ -144,7 +144,7 @@ class Run:
         )
 
     def _canvas(self, scene: Scene, scale: Scale) -> Canvas:
-        banded = self.device.type == "cpu" and layers.planar() and not scene.masks.areas
+        banded = self.device.type == "cpu" and layers.planar() and not scene.divided
         style = scene.style_pixels(scale)
         return Canvas(*scene.canvas_size(scale), style, scale.steps, self._dtype.itemsize, banded)
 

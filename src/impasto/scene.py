@@ -94,6 +94,7 @@ class Scene:
 
         Where the photo is kept, it is the photo.
         """
+        # Not that of the canvas, on which a margin of whole pixels may move the photo by a part of one.
         photo, kept, margin = self._framed(scale.height, scale.width).cpu(), self.kept(scale), self.margin(scale)
         colored = coloring.finish(photo, self.recipe)
         under = None if kept is None else resample.without_margin(kept, margin).cpu()
@@ -135,15 +136,19 @@ class Scene:
         ]
 
     def regions(self, scale: Scale) -> list[Region]:
-        """Return the parts of the picture that have styles of their own; none where all have all of them."""
-        if not self.masks.areas and not self.style_parts:
+        """Return the parts of the picture that have styles of their own; none where all have all of them.
+
+        What is kept belongs to no part: else the rest would be painted in what the photo lacks of the style.
+        """
+        if not self.masks.areas and not self.style_parts and not self._counts_out:
             return []
+        painted = 1 - self._mask(self.masks.kept, scale) if self._counts_out and self.masks.kept is not None else None
         areas = self.masks.areas or [Area(None, tuple((index, None) for index in range(len(self.styles))))]
         parts = self.style_parts or ["all"] * len(self.styles)
         sizes = self._style_sizes(scale)
         return [
             Region(
-                None if area.mask is None else self._mask(area.mask, scale),
+                _product(None if area.mask is None else self._mask(area.mask, scale), painted),
                 tuple(
                     Source(index, None if mask is None else self._of_style(mask, sizes[index]), parts[index])
                     for index, mask in area.styles
@@ -151,6 +156,16 @@ class Scene:
             )
             for area in areas
         ]
+
+    @property
+    def divided(self) -> bool:
+        """Whether some positions count more than others."""
+        return bool(self.masks.areas) or self._counts_out
+
+    @property
+    def _counts_out(self) -> bool:
+        """Whether what is kept is left out of the picture's statistics: what compares features knows no masks."""
+        return self.masks.kept is not None and bool(self.masks.kept.any()) and not self.recipe.compared_whole
 
     def kept(self, scale: Scale) -> Mask | None:
         """Return how much of each pixel is left to the photo."""
@@ -202,6 +217,9 @@ class Scene:
         Enlarged, it has nothing of the finest forms: `recipe.detail` takes them from the photo in the style's colours.
         """
         height, width = photo.shape[2:]
+        if self.recipe.strength == 0 and self.recipe.init == "content" and self.start is None:
+            # It is the photo still; enlarged it would be one out of focus.
+            return photo
         larger = self.resized(image, height, width)
         if self.recipe.detail == 0 or image.shape == photo.shape:
             return larger
@@ -239,6 +257,12 @@ class Scene:
     def _framed(self, height: int, width: int) -> Image:
         """Return the photo without a margin, at a size."""
         return resample.resize(self._tensor(self.content), height, width)
+
+
+def _product(mask: Mask | None, other: Mask | None) -> Mask | None:
+    if mask is None or other is None:
+        return other if mask is None else mask
+    return mask * other
 
 
 # Ours: far below a level of 16 bits, far above what resampling in float32 rounds.
