@@ -10,7 +10,7 @@ from torch import Tensor
 
 from impasto.moments import Moments, blend, moments
 from impasto.recipe import ColorMatch
-from impasto.types import Image, Mask, Matrix
+from impasto.types import Image, Mask, Matrix, Planes
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,8 +178,8 @@ def _rotations() -> tuple[Tensor, ...]:
     return (plain, *rotations, plain)
 
 
-def _sample(picture: Image) -> Tensor:
-    """Return at most some 16384 pixels, (N, 3), evenly spread."""
+def _sample(picture: Planes) -> Tensor:
+    """Return at most some 16384 pixels, (N, C), evenly spread."""
     height, width = picture.shape[2:]
     stride = -(-height * width // _SAMPLE)
     # So that no column is left out.

@@ -122,9 +122,9 @@ def test_two_devices_paint_the_picture_of_one(monkeypatch: pytest.MonkeyPatch) -
     networks = []
     init = Objective.__init__
 
-    def spy(self: Objective, *arguments: object) -> None:
+    def spy(self: Objective, *arguments: object, **further: object) -> None:
         networks.append((len(arguments[0]), arguments[-1]))
-        init(self, *arguments)
+        init(self, *arguments, **further)
 
     monkeypatch.setattr(Objective, "__init__", spy)
     for devices, output in (("cpu", "one.png"), ("cpu,cpu", "two.png")):

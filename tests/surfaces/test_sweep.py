@@ -99,7 +99,7 @@ def test_everything_that_can_be_varied(folder: Path) -> None:
             "recipe=mine.toml,blurred.toml": ["mine.toml", "blurred.toml"],
             "steps=2:1,1": ["2:1", "1"],
             "init=noise,content": ["noise", "content"],
-            "optimizer.max_step=0.01,0.05": ["0.01", "0.05"],
+            "optimizer.max_step=0.001,0.05": ["0.001", "0.05"],
             "style_scale=0.5,2.0": ["0.5", "2"],
             "--pooling=max,average": ["max", "average"],
         }.items()

@@ -268,8 +268,8 @@ def finish(job: "Job", output: Output, given: dict[str, Any]) -> None:
         return
     say = Notes(quiet=given["quiet"])
     say.about(run.notes)
-    say.hints(run.foreseen)
     say.about(keeping.begin(run, output, given))
+    say.hints(run.foreseen)
     listener = progress.listener(quiet=given["quiet"], as_json=given["as_json"], terminal=sys.stderr.isatty())
     paint(run, output, listener, say)
 
