@@ -13,6 +13,7 @@ from impasto.cli.doctor import doctor
 from impasto.cli.loss import loss
 from impasto.cli.recipes import recipe
 from impasto.cli.reconstruct import reconstruct
+from impasto.cli.serve import serve
 from impasto.cli.show import show
 from impasto.cli.stylize import stylize
 from impasto.cli.sweep import sweep
@@ -30,7 +31,20 @@ def command() -> None:
     """Paint a photograph in the style of a picture."""
 
 
-for _subcommand in (stylize, sweep, texture, reconstruct, loss, compare, show, recipe, weights, doctor, completion):
+for _subcommand in (
+    stylize,
+    serve,
+    sweep,
+    texture,
+    reconstruct,
+    loss,
+    compare,
+    show,
+    recipe,
+    weights,
+    doctor,
+    completion,
+):
     command.add_command(_subcommand)
 
 

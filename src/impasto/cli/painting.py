@@ -150,6 +150,13 @@ def device_option(function: F) -> F:
     return _DEVICE(function)
 
 
+def means_options(function: F) -> F:
+    """Give a command the options that say what it computes with."""
+    for option in reversed(_MEANS):
+        function = option(function)
+    return function
+
+
 def _memory(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
     return None if value is None else sizes.parsed(value)
 
@@ -161,10 +168,7 @@ _DEVICE = click.option(
     metavar="auto|cpu|cuda|cuda:N|mps",
     help="Where to compute; several with commas between them share the tiles of a large picture.",
 )
-_OPTIONS = (
-    click.option(
-        "-o", "--output", metavar="OUT", help="Where the picture goes; its ending is the format, - is stdout."
-    ),
+_MEANS = (
     _DEVICE,
     click.option(
         "--max-memory",
@@ -179,6 +183,12 @@ _OPTIONS = (
         show_default=True,
         help="Of the network's features; auto is bfloat16 where a GPU has it.",
     ),
+)
+_OPTIONS = (
+    click.option(
+        "-o", "--output", metavar="OUT", help="Where the picture goes; its ending is the format, - is stdout."
+    ),
+    *_MEANS,
     click.option(
         "--bits", type=click.Choice(["8", "16"]), default="8", show_default=True, help="Depth of PNG and TIFF."
     ),
