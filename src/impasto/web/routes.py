@@ -128,7 +128,9 @@ class Routes:
     async def check(self, request: Request) -> Response:
         """Say what is wrong with a recipe, before anything is painted."""
         base, recipe, settings = orders.recipe_of(await _json(request))
-        return JSONResponse({"name": base, "changed": len(settings), "digest": recipe.digest, "toml": recipe.to_toml()})
+        return JSONResponse(
+            {"name": base, "changed": len(settings), "digest": recipe.digest, "values": recipe.to_table()}
+        )
 
     async def order(self, request: Request) -> Response:
         """Begin a job."""
