@@ -18,8 +18,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     yield server
     if server.process.poll() is None:
         server.stop()
-    assert server.process.stderr is not None
-    server.process.stderr.close()
 
 
 @pytest.fixture

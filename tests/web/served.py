@@ -24,9 +24,10 @@ SLOW = {"size": 96, "start_size": 96, "steps": [400]}
 class Served:
     """A running `impasto serve`."""
 
-    process: "subprocess.Popen[str]"
+    process: "subprocess.Popen[bytes]"
     address: str  # with the token
     state: Path
+    file: Path  # that holds the address
 
     @property
     def base(self) -> str:
@@ -54,20 +55,19 @@ class Served:
 
 def start(state: Path, *options: str) -> Served:
     """Start a server and wait for its address."""
-    file = state.with_name(f"{state.name}-address")
-    file.unlink(missing_ok=True)
+    file = state.with_name(f"{state.name}-address-{time.monotonic_ns()}")
     arguments = ["serve", "--no-browser", "--state", state, "--token-file", file, "--device", "cpu", *options]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "impasto", *map(str, arguments)],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
-    )
+    said = state.with_name(f"{state.name}-said")
+    with said.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "impasto", *map(str, arguments)],
+            stderr=log,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
+        )
     until(lambda: process.poll() is not None or (file.exists() and file.read_text().endswith("\n")))
     if process.poll() is not None:
-        assert process.stderr is not None
-        raise AssertionError(process.stderr.read())
-    return Served(process, file.read_text().strip(), state)
+        raise AssertionError(said.read_text())
+    return Served(process, file.read_text().strip(), state, file)
 
 
 def until(found: Callable[[], Any], seconds: float = 60) -> Any:

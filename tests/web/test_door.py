@@ -1,4 +1,4 @@
-"""Who gets in, what they may send, and what they get with it: each sentence of docs/page.md, "Closed to everyone else"."""
+"""Who gets in, what they may send, and what they get: each sentence of docs/page.md, "Closed to everyone else"."""
 
 import io
 import socket
@@ -277,7 +277,8 @@ class TestOrders:
 
     def test_streams_are_bounded(self, served: Served) -> None:
         path = "/" + served.base.split("/", 3)[3]
-        head = f"GET {path}api/events HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nAuthorization: Bearer {served.token}\r\n\r\n"
+        head = f"GET {path}api/events HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n"
+        head += f"Authorization: Bearer {served.token}\r\n\r\n"
         lines = [socket.create_connection(("127.0.0.1", served.port), timeout=5) for _ in range(30)]
         codes = []
         for line in lines:
@@ -319,7 +320,7 @@ class TestStarting:
         name = socket.gethostbyname(socket.gethostname())
         if name.startswith("127."):
             pytest.skip("this computer has no other address")
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match=r"."):
             socket.create_connection((name, served.port), timeout=2)
 
     def test_a_folder_has_one_server(self, served: Served) -> None:
@@ -327,6 +328,5 @@ class TestStarting:
             start(served.state)
 
     def test_the_address_is_for_its_owner_only(self, served: Served) -> None:
-        file = served.state.with_name("state-address")
-        assert file.stat().st_mode & 0o077 == 0
+        assert served.file.stat().st_mode & 0o077 == 0
         assert served.state.stat().st_mode & 0o077 == 0

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from impasto import presets
-from impasto.errors import ImpastoError, UsageError, nearest
+from impasto.errors import UsageError, nearest
+from impasto.messages import reason
 from impasto.recipe import Recipe
 from impasto.web.storage import Storage
 
@@ -114,11 +115,12 @@ def recipe_of(table: Mapping[str, Any]) -> tuple[str, Recipe, dict[str, Any]]:
     if text is not None and (not isinstance(text, str) or len(text) > _LONGEST_RECIPE):
         raise UsageError(f"the recipe's text is over {_LONGEST_RECIPE:,} characters, or none")
     # By name only: `presets.resolve` would open a path.
-    recipe = Recipe.from_toml(text) if text else presets.get(base)
     try:
+        recipe = Recipe.from_toml(text) if text else presets.get(base)
         return ("custom" if text else base), recipe.with_settings(settings), settings
-    except (ImpastoError, RecursionError) as error:
-        raise error if isinstance(error, ImpastoError) else UsageError("the settings are nested too deep") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
+        # Tables of every shape make the checks of a recipe fail in more ways than with a RecipeError.
+        raise UsageError(f"the recipe is not valid ({reason(error)})") from error
 
 
 def _style(table: Any, storage: Storage) -> Style:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -161,7 +161,7 @@ class Routes:
         id, verb, studio = request.path_params["id"], request.path_params["verb"], self.studio
         table = await _json(request)
         if verb == "move":
-            place = table.get("place") if isinstance(table, dict) else None
+            place = table.get("place")
             if type(place) is not int:
                 raise UsageError("a place in the queue is a whole number")
             await run_in_threadpool(studio.move, id, place)
@@ -263,11 +263,18 @@ def _whole(text: str | None) -> int | None:
     return int(text)
 
 
-async def _json(request: Request) -> Any:
+async def _json(request: Request) -> dict[str, Any]:
     try:
-        return json.loads(await request.body() or b"{}")
+        table = json.loads(await request.body() or b"{}", parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise UsageError("the request is no JSON") from error
+    if not isinstance(table, dict):
+        raise UsageError("the request is no table")
+    return table
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
 
 
 async def _wrong(request: Request, error: Exception) -> Response:
