@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -88,14 +89,14 @@ class Easel:
     _scale: int = -1
     latest: bytes = field(default=b"", repr=False)
 
-    def show(self, run: "Run", *, anyway: bool = False) -> bool:
+    def show(self, picture: Callable[[], Picture], *, anyway: bool = False) -> bool:
         """Make a preview if it is time for one; return whether it was."""
         task = self.task
         begun = time.monotonic()
         if not anyway and begun < self._next and self._scale == task.scale:
             return False
         self._scale = task.scale
-        self.latest = viewing.jpeg(run.picture(), viewing.PREVIEW)
+        self.latest = viewing.jpeg(picture(), viewing.PREVIEW)
         task.preview += 1
         if anyway or task.progress >= (task.stages[-1] if task.stages else -1) + 1 / _STAGES:
             self._keep()
@@ -103,9 +104,8 @@ class Easel:
         self._next = ended + max(_BLINK, (ended - begun) / _SHARE)
         return True
 
-    def finish(self, run: "Run") -> None:
+    def finish(self, picture: Picture) -> None:
         """Keep the result."""
-        picture = run.picture()
         # At 16 bits: whatever it is downloaded as is made from this.
         picture.save(self.storage.job(self.task.id) / "result.png", bits=16)
         self.storage.put(self.storage.job(self.task.id) / "result.jpg", viewing.jpeg(picture, viewing.LARGE))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from impasto.errors import ImpastoError, UsageError
 from impasto.events import Stepped
 from impasto.messages import reason
+from impasto.picture import Picture
 from impasto.web import painter
 from impasto.web.orders import Order
 from impasto.web.painter import Easel, Means
@@ -169,6 +170,8 @@ class Studio:
                 raise UsageError("the picture is not being painted now; start another")
             if (order.content, order.init) != (task.order.content, task.order.init):
                 raise UsageError("another photo is another picture; start it beside this one")
+            if order == (self._new_order or task.order):
+                return
             self._new_order = order
             self._say(task)
 
@@ -230,13 +233,16 @@ class Studio:
     def _painted(self, task: Task) -> str:
         """Paint; return what went wrong, in one line."""
         try:
-            run = painter.begin(task.order, self.storage, self._means)
+            run, start = painter.begin(task.order, self.storage, self._means), None
             task.notes += run.notes
             while (wish := self._follow(task, run)) == "steer":
-                run = self._steered(task, run)
-            if run.begun and wish != "leave":
-                self._seen(task).show(run, anyway=True)
-                self._seen(task).finish(run)
+                start = run.picture() if run.begun else start
+                run.close()
+                run = self._steered(task, start)
+            picture = run.picture() if run.begun else start
+            if picture is not None and wish != "leave":
+                self._seen(task).show(lambda: picture, anyway=True)
+                self._seen(task).finish(picture)
         except ImpastoError as error:
             return " ".join(str(error).split())
         except Exception as error:
@@ -244,18 +250,15 @@ class Studio:
             return f"unexpected {type(error).__name__}: {reason(error)}; please report this"
         return ""
 
-    def _steered(self, task: Task, run: "Run") -> "Run":
-        """Return the run that goes on from where another is, in the way that was asked for."""
+    def _steered(self, task: Task, start: Picture | None) -> "Run":
+        """Return the run that goes on from `start`, or begins, in the way that was asked for."""
         with self._changed:
             order, self._new_order = self._new_order, None
             assert order is not None
             task.order = order
-        if not run.begun:
-            run.close()
+        if start is None:
             return painter.begin(order, self.storage, self._means)
-        picture = run.picture()
-        run.close()
-        return painter.begin(painter.steered(order, task), self.storage, self._means, picture)
+        return painter.begin(painter.steered(order, task), self.storage, self._means, start)
 
     def _follow(self, task: Task, run: "Run") -> Wish:
         """Go through the events of a run, for as long as nobody wants anything else."""
@@ -264,7 +267,7 @@ class Studio:
             with self._changed:
                 task.tell(event)
                 task.seconds = before + time.monotonic() - begun
-            shown = isinstance(event, Stepped) and self._seen(task).show(run)
+            shown = isinstance(event, Stepped) and self._seen(task).show(run.picture)
             if shown or time.monotonic() > self._told + _BLINK:
                 self._told = time.monotonic()
                 self._version += 1

@@ -30,6 +30,7 @@ class Task:
         error: what went wrong, in one line.
         notes: what a person should know.
         progress: 0 to 1.
+        begun_at: the progress at which the present run began: above 0 where it was steered.
         seconds: spent painting.
         scales: of the run.
         scale: the present one.
@@ -48,6 +49,7 @@ class Task:
     error: str = ""
     notes: list[str] = field(default_factory=list)
     progress: float = 0.0
+    begun_at: float = 0.0
     seconds: float = 0.0
     scales: list[list[int]] = field(default_factory=list)
     scale: int = 0
@@ -60,14 +62,15 @@ class Task:
     def tell(self, event: Event) -> None:
         """Take down what a run says."""
         if isinstance(event, Started):
-            self.scales = [list(scale) for scale in event.scales]
+            self.scales, self.begun_at = [list(scale) for scale in event.scales], self.progress
         elif isinstance(event, ScaleStarted):
             self.scale, self.step = event.scale, 0
         elif isinstance(event, Adapted):
             self.notes.append("memory ran out; going on in a way that takes less")
         elif isinstance(event, Stepped):
             self.step = event.step
-            self.progress = Work(tuple(Scale(*scale) for scale in self.scales)).done(event)
+            done = Work(tuple(Scale(*scale) for scale in self.scales)).done(event)
+            self.progress = self.begun_at + (1 - self.begun_at) * done
             self.curve.append([round(self.progress, 5), event.loss])
             if len(self.curve) > _MOST_POINTS:
                 del self.curve[1:-1:2]

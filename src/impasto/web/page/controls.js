@@ -48,7 +48,7 @@ function standard(name) {
 function control(field) {
   const id = `c-${field.name.replace(".", "-")}`;
   const make_ = field.kind === "choice" ? choice : field.kind === "list" ? list : field.name === "seed" ? plainNumber : number;
-  const reset = make("button", { type: "button", class: "quiet", hidden: true, "aria-label": `${title(field.name)}: back to the recipe's` }, "reset");
+  const reset = make("button", { type: "button", class: "quiet", hidden: true, "aria-label": `reset ${title(field.name)} to the recipe's` }, "reset");
   const error = make("p", { class: "error", id: `${id}-error` });
   const part = make_(field, id, () => { mark(); changed(); });
   const box = make("div", { class: "control" },
