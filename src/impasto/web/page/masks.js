@@ -8,6 +8,7 @@ const HUES = {
   2: ["#ff0000", "#00ff00"], 3: ["#ff0000", "#00ff00", "#0000ff"], 4: ["#ff0000", "#ffff00", "#00ff00", "#0000ff"],
   5: ["#ff0000", "#ffff00", "#00ff00", "#00ffff", "#0000ff"], 6: ["#ff0000", "#ffff00", "#00ff00", "#00ffff", "#0000ff", "#ff00ff"],
 };
+const SOFT = "#2f6fed"; // how white, which is what is written, is shown on a picture
 const LARGEST = 1024; // px, of a mask; it is stretched over the picture
 
 // What has been painted on a picture, so that it can be gone on with: by the picture's name.
@@ -22,7 +23,7 @@ export function paintMask(picture, role, styles) {
   const state = layers.get(key) ?? { regions: layer(size), soft: layer(size), dividing: false, softened: false };
   const before = [copy(state.regions), copy(state.soft), state.dividing, state.softened];
   const brushes = [...hues.map((hue, index) => ({ name: styles[index], hue })),
-    { name: role === "content" ? "keep the photo" : "leave out", hue: "#ffffff", soft: true }, { name: "erase", hue: null }];
+    { name: role === "content" ? "keep the photo" : "leave out", hue: "#ffffff", shown: SOFT, soft: true }, { name: "erase", hue: null }];
   const view = board(picture, role, hues, size, state);
   let brush = brushes[0];
   $("brushes").replaceChildren(make("legend", {}, "Brush"), ...brushes.map((each, index) => brushChoice(each, index, (chosen) => { brush = chosen; })));
@@ -48,7 +49,7 @@ const brushRadius = (size) => Math.max(1, (Number($("brush-size").value) / 100) 
 function brushChoice(each, index, choose) {
   const input = make("input", { type: "radio", name: "brush", checked: index === 0, onchange: () => choose(each) });
   const swatch = make("canvas", { class: "swatch", width: 8, height: 8, "aria-hidden": "true" });
-  if (each.hue) { const context = swatch.getContext("2d"); context.fillStyle = each.hue; context.fillRect(0, 0, 8, 8); }
+  if (each.hue) { const context = swatch.getContext("2d"); context.fillStyle = each.shown ?? each.hue; context.fillRect(0, 0, 8, 8); }
   return make("label", {}, input, swatch, each.name);
 }
 
@@ -60,6 +61,14 @@ function layer([width, height]) {
 function copy(canvas) {
   const other = layer([canvas.width, canvas.height]);
   other.getContext("2d").drawImage(canvas, 0, 0);
+  return other;
+}
+
+function tinted(canvas) {
+  const other = copy(canvas), context = other.getContext("2d");
+  context.globalCompositeOperation = "source-in";
+  context.fillStyle = SOFT;
+  context.fillRect(0, 0, other.width, other.height);
   return other;
 }
 
@@ -106,7 +115,7 @@ function board(picture, role, hues, size, state) {
   const draw = () => {
     context.clearRect(0, 0, ...size);
     context.drawImage(state.regions, 0, 0);
-    context.drawImage(state.soft, 0, 0);
+    context.drawImage(tinted(state.soft), 0, 0);
     if (!keys) return;
     context.strokeStyle = "#000";
     context.lineWidth = 3;

@@ -106,8 +106,8 @@ function card(each, role, index = 0) {
     const slider = make("input", { type: "range", min: 0, max: 2, step: 0.05, value: each.weight, onchange: (event) => { each.weight = Number(event.target.value); changed(true); } });
     parts.push(make("label", { class: "about" }, "Weight", slider));
   }
-  const mask = make("button", { type: "button", class: "quiet", onclick: () => maskOf(each, role) }, masked ? "Masked: change" : "Where");
-  mask.setAttribute("aria-label", `${masked ? "Masked: change" : "Where"} (${what} ${each.name})`);
+  const mask = make("button", { type: "button", class: "quiet", onclick: () => maskOf(each, role) }, masked ? "Change mask" : "Mask");
+  mask.setAttribute("aria-label", `${masked ? "Change mask" : "Mask"} (${what} ${each.name})`);
   parts.push(make("div", { class: "row" }, mask, make("button", { type: "button", class: "quiet", "aria-label": `Remove ${what} ${each.name}`, onclick: remove }, "Remove")));
   return make("figure", { class: "card" }, ...parts);
 }
