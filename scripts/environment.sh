@@ -42,12 +42,14 @@ find_python() {
     return 1
 }
 
-# ensure EXTRA COMMAND...: .venv is ready for use (EXTRA is use) or for development (dev). Where that fails, the shell ends
-# after a line that says why and names COMMAND to try again.
+# ensure EXTRA COMMAND...: .venv is ready for use (EXTRA is use), for the page (web) or for development (dev), each of which
+# holds all of those before it. Where that fails, the shell ends after a line that says why and names COMMAND to try again.
 ensure() {
-    if is_ready "$1" || { [ "$1" = use ] && is_ready dev; }; then
-        return 0
-    fi
+    case $1 in
+    use) is_ready use || is_ready web || is_ready dev ;;
+    web) is_ready web || is_ready dev ;;
+    *) is_ready "$1" ;;
+    esac && return 0
     find_python || exit 1
     "$base" -I "$root/scripts/setup_environment.py" "$@" </dev/null >&2 || exit $?
 }

@@ -5,8 +5,8 @@ Standard library only, run by the Python that the environment is made from. Thre
 - `impasto-lock`: held (flock) by whoever installs, pip included; a second first use waits for it.
 - `impasto-unfinished`: there from before pip starts until it ends well. Pip takes half a package for a whole one, so an
   environment with this file is made anew.
-- `impasto-ready-use`, `impasto-ready-dev`: written last. The Python it was made for and the pyproject.toml it was made
-  from; environment.sh compares them.
+- `impasto-ready-use`, `impasto-ready-web`, `impasto-ready-dev`: written last. The Python it was made for and the
+  pyproject.toml it was made from; environment.sh compares them.
 """
 
 import argparse
@@ -122,8 +122,8 @@ def install(lock: int, extra: str) -> None:
     """Install PyTorch, if there is none yet, then impasto with what it needs."""
     if not any(VENV.glob("lib/python*/site-packages/torch-*.dist-info")):
         install_torch(lock)
-    say("installing impasto and what it needs" + (" for development" if extra == "dev" else ""))
-    failure = pip_install(lock, "--editable", ".[dev]" if extra == "dev" else ".")
+    say("installing impasto and what it needs" + {"use": "", "web": " for the page", "dev": " for development"}[extra])
+    failure = pip_install(lock, "--editable", "." if extra == "use" else f".[{extra}]")
     if failure is not None:
         raise SetupError(f"what impasto needs could not be installed. The last lines of pip:\n{failure}")
 
@@ -173,7 +173,7 @@ def locked() -> Iterator[int]:
 
 
 def set_up(extra: str) -> None:
-    """Make .venv ready for `extra` (use or dev), whatever state it is in."""
+    """Make .venv ready for `extra` (use, web or dev), whatever state it is in."""
     with locked() as lock:
         started = time.monotonic()
         ready = VENV / f"impasto-ready-{extra}"
@@ -201,7 +201,7 @@ def stop(number: int, frame: FrameType | None) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Set up; the exit code is 0 when .venv is ready."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("extra", choices=["use", "dev"])
+    parser.add_argument("extra", choices=["use", "web", "dev"])
     parser.add_argument("retry", nargs=argparse.REMAINDER, help="the command to name when this fails")
     options = parser.parse_args(arguments)
     retry = f"to try again: {shlex.join(options.retry)}"

@@ -97,7 +97,15 @@ def test_importing_impasto_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["stylize", "--help"], ["sweep", "--help"], ["recipe", "show", "default"]]
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["stylize", "--help"],
+        ["serve", "--help"],
+        ["sweep", "--help"],
+        ["recipe", "show", "default"],
+    ],
 )
 def test_help_does_not_import_torch(arguments: list[str]) -> None:
     code = f"""

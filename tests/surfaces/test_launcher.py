@@ -133,7 +133,18 @@ class TestFindingPython:
 
 
 class TestReadyClone:
-    @pytest.mark.parametrize("extra", ["use", "dev"])
+    def test_the_page_has_needs_of_its_own(self, clone: Path, path: Path) -> None:
+        make_ready(clone)
+        base = write_command(clone / "base", '#!/bin/sh\ncase $2 in *setup*) echo "$3" >&2 && exit 7 ;; esac\n')
+        assert launch(clone / "impasto", path, "--help", IMPASTO_PYTHON=str(base)).returncode == 0
+        ran = launch(clone / "impasto", path, "serve", "--port", "80", IMPASTO_PYTHON=str(base))
+        assert (ran.returncode, ran.stderr) == (7, "web\n")
+        for extra in ("web", "dev"):
+            make_ready(clone, extra)
+            assert launch(clone / "impasto", path, "serve", IMPASTO_PYTHON=str(base)).returncode == 0
+            (clone / f".venv/impasto-ready-{extra}").unlink()
+
+    @pytest.mark.parametrize("extra", ["use", "web", "dev"])
     def test_arguments_folder_and_input_arrive_untouched(
         self, clone: Path, path: Path, tmp_path: Path, extra: str
     ) -> None:
@@ -193,8 +204,9 @@ class TestSettingUp:
 
     def test_tools_are_added_to_what_is_there(self, setup: ModuleType, calls: list[str]) -> None:
         setup.set_up("use")
+        setup.set_up("web")
         setup.set_up("dev")
-        assert calls == ["make_venv", "install use", "install dev"]
+        assert calls == ["make_venv", "install use", "install web", "install dev"]
         assert [path.name for path in sorted(setup.VENV.glob("impasto-*"))] == ["impasto-lock", "impasto-ready-dev"]
 
     def test_unfinished_install_starts_anew(

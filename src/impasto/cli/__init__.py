@@ -14,6 +14,7 @@ from impasto.cli.loss import loss
 from impasto.cli.recipes import recipe
 from impasto.cli.reconstruct import reconstruct
 from impasto.cli.resume import resume
+from impasto.cli.serve import serve
 from impasto.cli.show import show
 from impasto.cli.stylize import stylize
 from impasto.cli.sweep import sweep
@@ -32,7 +33,7 @@ def command() -> None:
 
 
 for _subcommand in (
-    stylize, resume, sweep, texture, reconstruct, loss, compare, show, recipe, weights, doctor, completion,
+    stylize, resume, serve, sweep, texture, reconstruct, loss, compare, show, recipe, weights, doctor, completion,
 ):  # fmt: skip
     command.add_command(_subcommand)
 

@@ -160,6 +160,13 @@ def device_option(function: F) -> F:
     return _DEVICE(function)
 
 
+def means_options(function: F) -> F:
+    """Give a command the options that say what it computes with."""
+    for option in reversed(_MEANS):
+        function = option(function)
+    return function
+
+
 def _memory(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
     return None if value is None else sizes.parsed(value)
 
@@ -177,10 +184,7 @@ _SAYING = (
     click.option("-q", "--quiet", is_flag=True, help="Show nothing but errors."),
     click.option("-v", "--verbose", is_flag=True, help="Show a traceback with an error."),
 )
-_OPTIONS = (
-    click.option(
-        "-o", "--output", metavar="OUT", help="Where the picture goes; its ending is the format, - is stdout."
-    ),
+_MEANS = (
     _DEVICE,
     click.option(
         "--max-memory",
@@ -195,6 +199,12 @@ _OPTIONS = (
         show_default=True,
         help="Of the network's features; auto is bfloat16 where a GPU has it.",
     ),
+)
+_OPTIONS = (
+    click.option(
+        "-o", "--output", metavar="OUT", help="Where the picture goes; its ending is the format, - is stdout."
+    ),
+    *_MEANS,
     click.option(
         "--bits", type=click.Choice(["8", "16"]), default="8", show_default=True, help="Depth of PNG and TIFF."
     ),

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from impasto.events import Adapted, CheckpointFailed, Event, Finished, ScaleStarted, Started, Stepped
 from impasto.messages import shown
 from impasto.schedule import Scale
+from impasto.work import Work
 
 
 class Listener(ABC):
@@ -141,20 +142,6 @@ class Bar(Listener):
     def __exit__(self, *_: object) -> None:
         """Take the bar away."""
         self._progress.stop()
-
-
-class Work:
-    """How much of a run is done, a step counting as many times as its picture has pixels."""
-
-    def __init__(self, scales: tuple[Scale, ...]) -> None:
-        self.scales = scales
-        self._costs = [scale.height * scale.width for scale in scales]
-
-    def done(self, event: Stepped) -> float:
-        """Return the part of the work that is done, 0 to 1."""
-        total = sum(cost * scale.steps for cost, scale in zip(self._costs, self.scales, strict=True))
-        before = sum(self._costs[i] * self.scales[i].steps for i in range(event.scale))
-        return (before + self._costs[event.scale] * event.step) / total
 
 
 def sizes(scales: tuple[Scale, ...]) -> str:

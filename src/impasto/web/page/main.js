@@ -1,0 +1,160 @@
+// The table: pictures to the left, the picture in the middle, controls to the right.
+
+import * as api from "./api.js";
+import * as controls from "./controls.js";
+import { $, later, say } from "./dom.js";
+import * as easel from "./easel.js";
+import * as gallery from "./gallery.js";
+import * as trays from "./trays.js";
+import { watch } from "./watch.js";
+
+let state = { jobs: [], queue: [] };
+let start = null; // a picture to start from instead of what the recipe says
+
+const going = (job) => job && ["queued", "running", "paused"].includes(job.state);
+const painting = (job) => job && ["running", "paused"].includes(job.state);
+
+const order = () => ({ ...trays.asked(), ...controls.asked(), init: start });
+
+function wrong(message) {
+  $("order-error").textContent = message && controls.wrong(message) ? "" : message;
+  if (!message) controls.wrong("");
+}
+
+// Pictures were put down or taken away: what is on the easel is another picture's, unless it can be steered.
+function picturesChanged(steerable = false) {
+  start = null;
+  if (steerable && painting(easel.current())) return steer();
+  leave();
+  easel.lay(trays.pictures().content);
+  buttons();
+}
+
+function leave() {
+  if (location.hash) history.pushState(null, "", location.pathname);
+}
+
+const settingsChanged = later(300, async () => {
+  try {
+    await api.check(controls.asked());
+    wrong("");
+    if (painting(easel.current())) await steer();
+  } catch (error) { wrong(error.message); }
+});
+
+async function steer() {
+  const job = easel.current();
+  try {
+    await api.wish(job.id, "steer", { ...order(), content: job.order.content, init: job.order.init });
+    say("Changed; painting goes on");
+  } catch (error) { wrong(error.message); }
+}
+
+async function paint() {
+  wrong("");
+  if (!trays.ready()) return wrong(trays.pictures().content ? "Choose a painting: it is what the photo is painted like." : "Choose a photo and a painting first.");
+  $("paint").disabled = true;
+  try {
+    const { id } = await api.order(order());
+    start = null;
+    location.hash = id;
+  } catch (error) { wrong(error.message); }
+  $("paint").disabled = false;
+}
+
+async function again() {
+  try {
+    const stored = await api.upload(await easel.stage(), "stage.jpg");
+    start = stored.id;
+    await paint();
+  } catch (error) { wrong(error.message); }
+}
+
+async function useText() {
+  const toml = $("toml").value;
+  try {
+    const { values } = await api.check({ toml });
+    controls.own(values, toml);
+    settingsChanged();
+  } catch (error) { wrong(error.message); }
+}
+
+// The address says which picture is on the easel.
+async function opened() {
+  const id = location.hash.slice(1);
+  if (!/^[0-9a-f]{16}$/.test(id)) { easel.lay(trays.pictures().content); return buttons(); }
+  try {
+    const detail = await api.job(id);
+    trays.take(detail.order, detail.pictures);
+    controls.take(detail.order.base, detail.order.settings, detail.order.recipe, detail.toml);
+    easel.open(detail);
+    gallery.show(state, id, wrong);
+  } catch (error) {
+    leave();
+    easel.lay(trays.pictures().content);
+    $("job-error").textContent = error.message;
+  }
+  buttons();
+}
+
+let fetched = 0;
+
+async function news(given) {
+  state = given;
+  const job = easel.current();
+  gallery.show(state, job?.id, wrong);
+  const brief = job && state.jobs.find((each) => each.id === job.id);
+  if (job && !brief) { leave(); easel.lay(trays.pictures().content); }
+  if (brief) {
+    const ended = going(job) && !going(brief);
+    easel.update(brief);
+    // The curve is longer than what the stream says; it is fetched from time to time.
+    if (ended || (painting(brief) && Date.now() > fetched + 1500)) {
+      fetched = Date.now();
+      try {
+        const detail = await api.job(brief.id);
+        if (easel.current()?.id === detail.id) easel.open(detail);
+      } catch { /* the next news will tell */ }
+    }
+  }
+  buttons();
+}
+
+function buttons() {
+  const job = easel.current();
+  $("pause").hidden = !painting(job);
+  $("pause").textContent = job?.state === "paused" ? "Go on" : "Pause";
+  $("stop").hidden = !going(job);
+  $("stop").textContent = job?.state === "queued" ? "Cancel" : "Stop";
+  $("steer-note").hidden = !painting(job);
+  $("paint").textContent = job ? (going(job) ? "Paint another" : "Paint again") : "Paint";
+  $("paint").classList.toggle("main", !going(job));
+  document.title = painting(job) ? `${Math.round(job.progress * 100)} % · impasto` : "impasto";
+}
+
+const wish = (verb) => async () => {
+  try { await api.wish(easel.current().id, verb()); } catch (error) { wrong(error.message); }
+};
+
+async function begin() {
+  const schema = await api.schema();
+  controls.build(schema, settingsChanged);
+  trays.build(picturesChanged, schema.samples);
+  easel.build(schema.formats);
+  $("paint").addEventListener("click", paint);
+  $("again").addEventListener("click", again);
+  $("use-toml").addEventListener("click", useText);
+  $("pause").addEventListener("click", wish(() => (easel.current().state === "paused" ? "resume" : "pause")));
+  $("stop").addEventListener("click", wish(() => "cancel"));
+  addEventListener("hashchange", opened);
+  addEventListener("popstate", opened);
+  if (!location.hash) {
+    const job = (await api.jobs()).jobs.find(painting);
+    if (job) history.replaceState(null, "", `#${job.id}`);
+  }
+  await opened();
+  watch(news, (message) => { $("order-error").textContent = message || ($("order-error").textContent.startsWith("impasto does not answer") ? "" : $("order-error").textContent); });
+  document.documentElement.dataset.ready = "yes";
+}
+
+begin().catch((error) => { $("order-error").textContent = error.message; });

@@ -1,0 +1,294 @@
+"""What can be asked for: the page, its pictures, the jobs, and a stream of what is new."""
+
+import asyncio
+import io
+import json
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import PurePath
+from typing import Any, Final, NoReturn
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from impasto import __version__
+from impasto.errors import ImpastoError, PictureError, UsageError
+from impasto.picture import ENDINGS, write_picture
+from impasto.web import commandline, orders, painter
+from impasto.web.schema import schema
+from impasto.web.storage import MOST_UPLOAD, Storage, Stored
+from impasto.web.studio import Studio
+
+# Ours, seconds: how soon a page sees what is new, and how often it is told that the server is there.
+_LOOK: Final = 0.15
+_STILL_HERE: Final = 10.0
+# Ours: a browser has six connections to a server, and pages that find no free stream ask instead.
+_MOST_STREAMS: Final = 24
+
+_TYPES: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".jpg": "image/jpeg",
+}
+_MEDIA: Final = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "tiff": "image/tiff"}
+
+
+@dataclass
+class Routes:
+    """The answers, given what they are about.
+
+    Attributes:
+        storage: the pictures.
+        studio: the jobs.
+        ending: whether the server is about to end, so that streams end first.
+
+    """
+
+    storage: Storage
+    studio: Studio
+    ending: Callable[[], bool]
+
+    def __post_init__(self) -> None:
+        self._files = _files()
+        self._streams = 0
+        # One at a time: a large picture takes gigabytes while it is decoded.
+        self._decoding = threading.Lock()
+
+    def application(self, room: str) -> Starlette:
+        """Return the application, all of it below the room."""
+        jobs = f"/{room}/api/jobs"
+        routes: list[tuple[str, str, Callable[[Request], Awaitable[Response]]]] = [
+            ("GET", f"/{room}/", self.page),
+            ("GET", f"/{room}/api/schema", self.schema),
+            ("POST", f"/{room}/api/check", self.check),
+            ("POST", f"/{room}/api/pictures", self.upload),
+            ("GET", f"/{room}/api/pictures/{{id}}", self.picture),
+            ("GET", f"/{room}/api/events", self.events),
+            ("GET", jobs, self.jobs),
+            ("POST", jobs, self.order),
+            ("GET", f"{jobs}/{{id}}", self.job),
+            ("DELETE", f"{jobs}/{{id}}", self.remove),
+            ("POST", f"{jobs}/{{id}}/{{verb}}", self.wish),
+            ("GET", f"{jobs}/{{id}}/preview", self.preview),
+            ("GET", f"{jobs}/{{id}}/stages/{{number:int}}", self.stage),
+            ("GET", f"{jobs}/{{id}}/result", self.result),
+            ("GET", f"/{room}/{{folder}}/{{name}}", self.file),
+        ]
+        return Starlette(
+            routes=[Route(path, answer, methods=[method]) for method, path, answer in routes],
+            exception_handlers={ImpastoError: _wrong, KeyError: _missing, HTTPException: _plain},  # type: ignore[dict-item]
+        )
+
+    # The page.
+
+    async def page(self, request: Request) -> Response:
+        """Answer with the page."""
+        del request
+        return Response(self._files["page", "index.html"], media_type=_TYPES[".html"])
+
+    async def file(self, request: Request) -> Response:
+        """Answer with a file of the page; known by name, never looked for."""
+        name = request.path_params["name"]
+        found = self._files[request.path_params["folder"], name]
+        return Response(found, media_type=_TYPES[PurePath(name).suffix])
+
+    async def schema(self, request: Request) -> Response:
+        """Answer with what the controls are made of."""
+        del request
+        samples = sorted(name for folder, name in self._files if folder == "samples")
+        return JSONResponse(schema() | {"samples": samples, "version": __version__})
+
+    # Pictures.
+
+    async def upload(self, request: Request) -> Response:
+        """Take a picture, the whole body being one; answer with its name here."""
+        data = bytearray()
+        async for chunk in request.stream():
+            data += chunk
+        name = request.query_params.get("name", "picture")[:1000]
+        stored = await run_in_threadpool(self._add, bytes(data), name)
+        return JSONResponse({**_about(stored), "notes": stored.notes}, 201)
+
+    async def picture(self, request: Request) -> Response:
+        """Answer with an uploaded picture, as the page shows it."""
+        data = await run_in_threadpool(self.storage.view, self._stored(request).id)
+        # It never changes.
+        return Response(data, media_type="image/jpeg", headers={"cache-control": "private, max-age=86400"})
+
+    # Jobs.
+
+    async def check(self, request: Request) -> Response:
+        """Say what is wrong with a recipe, before anything is painted."""
+        base, recipe, settings = orders.recipe_of(await _json(request))
+        return JSONResponse(
+            {"name": base, "changed": len(settings), "digest": recipe.digest, "values": recipe.to_table()}
+        )
+
+    async def order(self, request: Request) -> Response:
+        """Begin a job."""
+        order = orders.asked(await _json(request), self.storage)
+        task = await run_in_threadpool(self.studio.add, order)
+        return JSONResponse({"id": task.id}, 201)
+
+    async def jobs(self, request: Request) -> Response:
+        """List all jobs in brief, for pages that have no stream."""
+        del request
+        return Response(self.studio.shown(), media_type="application/json")
+
+    async def job(self, request: Request) -> Response:
+        """Answer with everything about a job."""
+        id = request.path_params["id"]
+        detail, order = self.studio.detail(id), self.studio.task(id).order
+        known = {each: _about(stored) for each in order.pictures if (stored := self.storage.pictures.get(each))}
+        line = commandline.command(order, self.storage) if len(known) == len(order.pictures) else ""
+        return JSONResponse(detail | {"pictures": known, "command": line, "toml": order.recipe.to_toml()})
+
+    async def remove(self, request: Request) -> Response:
+        """Forget a job."""
+        await run_in_threadpool(self.studio.remove, request.path_params["id"])
+        return Response(status_code=204)
+
+    async def wish(self, request: Request) -> Response:
+        """Cancel, pause, resume, move or steer a job."""
+        id, verb, studio = request.path_params["id"], request.path_params["verb"], self.studio
+        table = await _json(request)
+        if verb == "move":
+            place = table.get("place")
+            if type(place) is not int:
+                raise UsageError("a place in the queue is a whole number")
+            await run_in_threadpool(studio.move, id, place)
+        elif verb == "steer":
+            await run_in_threadpool(studio.steer, id, orders.asked(table, self.storage))
+        else:
+            simple = {"cancel": studio.cancel, "pause": studio.pause, "resume": studio.resume}
+            await run_in_threadpool(simple[verb], id)
+        return Response(status_code=204)
+
+    async def preview(self, request: Request) -> Response:
+        """Answer with what is painted so far."""
+        id = request.path_params["id"]
+        found = await run_in_threadpool(self.studio.preview, id)
+        if found is None:
+            raise KeyError(id)
+        tag = f'"{id}-{self.studio.task(id).state}-{found[0]}"'
+        headers = {"etag": tag, "cache-control": "private, no-cache"}
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        return Response(found[1], media_type="image/jpeg", headers=headers)
+
+    async def stage(self, request: Request) -> Response:
+        """Answer with what was painted at some time."""
+        id, number = request.path_params["id"], request.path_params["number"]
+        if number >= len(self.studio.task(id).stages):
+            raise KeyError(number)
+        path = self.storage.job(self.studio.task(id).id) / "stages" / f"{number}.jpg"
+        return Response(await run_in_threadpool(path.read_bytes), media_type="image/jpeg")
+
+    async def result(self, request: Request) -> Response:
+        """Answer with the picture as a file, its recipe inside."""
+        task = self.studio.task(request.path_params["id"])
+        if task.size is None:
+            raise KeyError(task.id)
+        asked = request.query_params
+        kind = ENDINGS.get("." + asked.get("ending", "png"), "png")
+        bits, quality = _whole(asked.get("bits")) or 8, _whole(asked.get("quality"))
+        data = await run_in_threadpool(self._encoded, task.id, kind, bits, quality)
+        ending = next(ending for ending, name in ENDINGS.items() if name == kind)
+        headers = {"content-disposition": f'attachment; filename="impasto-{task.id[:6]}{ending}"'}
+        return Response(data, media_type=_MEDIA.get(kind, "image/avif"), headers=headers)
+
+    async def events(self, request: Request) -> Response:
+        """Answer with a stream of everything in brief, each time something is new."""
+        if self._streams >= _MOST_STREAMS:
+            raise HTTPException(503, "there are many pages open; this one asks from time to time")
+        return StreamingResponse(self._stream(request), media_type="text/event-stream")
+
+    async def _stream(self, request: Request) -> AsyncIterator[str]:
+        self._streams += 1
+        try:
+            told, silent = -1, 0.0
+            while not self.ending() and not await request.is_disconnected():
+                if self.studio.version != told:
+                    told, silent = self.studio.version, 0.0
+                    yield f"data: {self.studio.shown()}\n\n"
+                elif silent > _STILL_HERE:
+                    silent = 0.0
+                    yield ": still here\n\n"
+                await asyncio.sleep(_LOOK)
+                silent += _LOOK
+        finally:
+            self._streams -= 1
+
+    def _add(self, data: bytes, name: str) -> Stored:
+        with self._decoding:
+            return self.storage.add(data, name)
+
+    def _encoded(self, id: str, kind: str, bits: int, quality: int | None) -> bytes:
+        stream = io.BytesIO()
+        write_picture(painter.result(self.storage, id), stream, format=kind, bits=bits, quality=quality)
+        return stream.getvalue()
+
+    def _stored(self, request: Request) -> Stored:
+        return self.storage.pictures[request.path_params["id"]]
+
+
+def _files() -> dict[tuple[str, str], bytes]:
+    """Return the files of the page by folder and name: all there are, read once."""
+    here = resources.files("impasto.web")
+    return {
+        (folder, file.name): file.read_bytes()
+        for folder in ("page", "samples")
+        for file in (here / folder).iterdir()
+        if PurePath(file.name).suffix in _TYPES
+    }
+
+
+def _about(stored: Stored) -> dict[str, Any]:
+    return {"id": stored.id, "name": stored.name, "width": stored.width, "height": stored.height}
+
+
+def _whole(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.isdecimal() or len(text) > 3:
+        raise UsageError(f"{text[:20]!r} is no whole number")
+    return int(text)
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    try:
+        table = json.loads(await request.body() or b"{}", parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise UsageError("the request is no JSON") from error
+    if not isinstance(table, dict):
+        raise UsageError("the request is no table")
+    return table
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+async def _wrong(request: Request, error: Exception) -> Response:
+    """Say what is wrong in the words of the command line."""
+    del request
+    status = 413 if isinstance(error, PictureError) and f"{MOST_UPLOAD:,}" in str(error) else 422
+    return JSONResponse({"error": " ".join(str(error).split())}, status)
+
+
+async def _missing(request: Request, error: Exception) -> Response:
+    del request, error
+    return JSONResponse({"error": "there is nothing of that name here"}, 404)
+
+
+async def _plain(request: Request, error: HTTPException) -> Response:
+    del request
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)

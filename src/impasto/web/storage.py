@@ -1,0 +1,210 @@
+"""What the server keeps: pictures, jobs, and the name of its room. Only names made here ever become paths."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import secrets
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from impasto.atomic import write_whole
+from impasto.errors import ImpastoError, OutputError, PictureError, UsageError
+from impasto.messages import reason, shown
+from impasto.picture import DEFAULT_LIMITS, Picture, as_picture, read_picture
+from impasto.provenance import plain_name
+from impasto.web import viewing
+
+# Ours: an uncompressed 16-bit TIFF of 24 million pixels takes 144 MB, a phone's JPEG 5.
+MOST_UPLOAD: Final = 150 * 1024**2
+LIMITS: Final = dataclasses.replace(DEFAULT_LIMITS, max_file_bytes=MOST_UPLOAD)
+# Ours: a picture that no job uses is one that somebody may still be about to use.
+_KEPT_UNUSED: Final = 24 * 3600.0
+# Ours: longer names are cut on the page anyway.
+_LONGEST_NAME: Final = 80
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A picture that was uploaded.
+
+    Attributes:
+        id: made here.
+        name: of the file it came from, to be shown and remembered, never opened.
+        sha256: of that file.
+        height: px.
+        width: px.
+        notes: what was lost or assumed in reading it.
+
+    """
+
+    id: str
+    name: str
+    sha256: str | None
+    height: int
+    width: int
+    notes: tuple[str, ...] = ()
+
+
+class Storage:
+    """A folder that one server has to itself.
+
+    Args:
+        folder: made if need be, for its owner only.
+
+    Raises:
+        UsageError: another server uses it.
+        OutputError: it cannot be made or written to.
+
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            for path in (folder, folder / "pictures", folder / "jobs"):
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = _locked(folder)
+            self.room = self._room()
+        except OSError as error:
+            raise OutputError(
+                f"{shown(folder)}: cannot be used ({reason(error)}); name another with --state"
+            ) from error
+        self.pictures = {stored.id: stored for stored in self._stored()}
+
+    def close(self) -> None:
+        """Let another server have the folder."""
+        self._lock.close()
+
+    def add(self, data: bytes, name: str) -> Stored:
+        """Decode an uploaded picture and keep it as one of our own making.
+
+        Raises:
+            PictureError: it is none, it is over the limits, or it cannot be kept.
+
+        """
+        name = plain_name(name)[-_LONGEST_NAME:]
+        try:
+            picture = as_picture(data, limits=LIMITS)
+        except PictureError as error:
+            # It has a name, which is more to the point than "memory".
+            raise PictureError(str(error).replace("memory:", f"{shown(name)}:", 1)) from error
+        stored = Stored(
+            secrets.token_hex(16), name, picture.sha256, picture.height, picture.width, tuple(picture.notes)
+        )
+        picture.save(self._picture(stored.id), bits=picture.bits)
+        self.put(self._picture(stored.id, ".jpg"), viewing.jpeg(picture, viewing.LARGE))
+        self.put(self._picture(stored.id, ".json"), json.dumps(dataclasses.asdict(stored)).encode())
+        self.pictures[stored.id] = stored
+        return stored
+
+    def picture(self, id: str) -> Picture:
+        """Return a stored picture, by the name of the file it came from.
+
+        Raises:
+            PictureError: it is gone.
+
+        """
+        stored = self.known(id)
+        return dataclasses.replace(
+            read_picture(self._picture(id)), source=stored.name, sha256=stored.sha256, remembered=None
+        )
+
+    def known(self, id: str) -> Stored:
+        """Return what is known of a picture.
+
+        Raises:
+            UsageError: there is none of that name.
+
+        """
+        if id not in self.pictures:
+            raise UsageError("one of the pictures is no longer here; choose it again")
+        return self.pictures[id]
+
+    def view(self, id: str) -> bytes:
+        """Return a stored picture as the page shows it: a JPEG."""
+        return self._picture(self.known(id).id, ".jpg").read_bytes()
+
+    def job(self, id: str) -> Path:
+        """Return the folder of a job whose name was made here."""
+        return self.folder / "jobs" / id
+
+    def new_job(self) -> str:
+        """Make a folder for a job and return its name."""
+        id = secrets.token_hex(8)
+        (self.job(id) / "stages").mkdir(mode=0o700, parents=True)
+        return id
+
+    def jobs(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return the names and records of the jobs that are there."""
+        found = []
+        for path in sorted((self.folder / "jobs").iterdir()):
+            # A record that cannot be read is of another version, or of a folder that was being made.
+            with contextlib.suppress(OSError, ValueError):
+                found.append((path.name, json.loads((path / "job.json").read_bytes())))
+        return found
+
+    def remove_job(self, id: str) -> None:
+        """Remove a job with all its pictures."""
+        shutil.rmtree(self.job(id), ignore_errors=True)
+
+    def size_of(self, id: str) -> int:
+        """Return how many bytes a job takes."""
+        return sum(path.stat().st_size for path in self.job(id).rglob("*") if path.is_file())
+
+    def sweep(self, used: set[str]) -> None:
+        """Remove uploaded pictures that no job uses and that have been here for a day."""
+        for id in set(self.pictures) - used:
+            with contextlib.suppress(OSError):
+                if time.time() - self._picture(id).stat().st_mtime > _KEPT_UNUSED:
+                    del self.pictures[id]
+                    for ending in (".png", ".jpg", ".json"):
+                        self._picture(id, ending).unlink(missing_ok=True)
+
+    def put(self, path: Path, data: bytes) -> None:
+        """Write a file whole or not at all.
+
+        Raises:
+            PictureError: it cannot be written.
+
+        """
+        try:
+            write_whole(path, data)
+        except OSError as error:
+            raise PictureError(f"{shown(path)}: could not be written ({reason(error)}); free some space") from error
+
+    def _picture(self, id: str, ending: str = ".png") -> Path:
+        return self.folder / "pictures" / f"{id}{ending}"
+
+    def _stored(self) -> list[Stored]:
+        found = []
+        for path in (self.folder / "pictures").glob("*.json"):
+            with contextlib.suppress(OSError, ValueError, TypeError, ImpastoError):
+                table = json.loads(path.read_bytes())
+                found.append(Stored(**{**table, "id": path.stem, "notes": tuple(table["notes"])}))
+        return found
+
+    def _room(self) -> str:
+        """Return the first part of every address: kept, so that a job's address holds after a restart."""
+        file = self.folder / "room"
+        if not file.exists():
+            write_whole(file, secrets.token_urlsafe(9).encode())
+        return file.read_text().strip()
+
+
+def _locked(folder: Path) -> TextIO:
+    """Return an open file that says the folder is taken, for as long as it is open."""
+    file = (folder / "lock").open("a")
+    if os.name == "posix":
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise UsageError(
+                f"{shown(folder)}: another impasto serve keeps its work there; use it, or name another with --state"
+            ) from None
+    return file

@@ -1,0 +1,107 @@
+"""An order on its way: waiting, being painted, finished. Only the studio changes a task."""
+
+import dataclasses
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from impasto.events import Adapted, Event, Finished, ScaleStarted, Started, Stepped
+from impasto.schedule import Scale
+from impasto.web.orders import Order
+from impasto.work import Work
+
+State = Literal["queued", "running", "paused", "finished", "stopped", "failed"]
+OPEN: Final[tuple[State, ...]] = ("queued", "running", "paused")
+
+# Ours: points of the loss curve that are kept; a window has about as many pixels.
+_MOST_POINTS: Final = 1000
+
+
+@dataclass
+class Task:
+    """One order and how far it is.
+
+    Attributes:
+        id: made here; the end of its address.
+        order: what is painted.
+        created: seconds since 1970.
+        state: `stopped` is what somebody stopped; what had been painted by then is its result.
+        error: what went wrong, in one line.
+        notes: what a person should know.
+        progress: 0 to 1.
+        begun_at: the progress at which the present run began: above 0 where it was steered.
+        seconds: spent painting.
+        scales: of the run.
+        scale: the present one.
+        step: of that scale.
+        curve: part of the work and loss, for each step.
+        preview: counts the previews, so that a page knows when there is a new one.
+        stages: the part of the work at which each stage was kept.
+        size: width and height of the result, px; None while there is none.
+
+    """
+
+    id: str
+    order: Order
+    created: float = field(default_factory=time.time)
+    state: State = "queued"
+    error: str = ""
+    notes: list[str] = field(default_factory=list)
+    progress: float = 0.0
+    begun_at: float = 0.0
+    seconds: float = 0.0
+    scales: list[list[int]] = field(default_factory=list)
+    scale: int = 0
+    step: int = 0
+    curve: list[list[float]] = field(default_factory=list)
+    preview: int = 0
+    stages: list[float] = field(default_factory=list)
+    size: list[int] | None = None
+
+    def tell(self, event: Event) -> None:
+        """Take down what a run says."""
+        if isinstance(event, Started):
+            self.scales, self.begun_at = [list(scale) for scale in event.scales], self.progress
+        elif isinstance(event, ScaleStarted):
+            self.scale, self.step = event.scale, 0
+        elif isinstance(event, Adapted):
+            self.notes.append("memory ran out; going on in a way that takes less")
+        elif isinstance(event, Stepped):
+            self.step = event.step
+            done = Work(tuple(Scale(*scale) for scale in self.scales)).done(event)
+            self.progress = self.begun_at + (1 - self.begun_at) * done
+            self.curve.append([round(self.progress, 5), event.loss])
+            if len(self.curve) > _MOST_POINTS:
+                del self.curve[1:-1:2]
+        elif isinstance(event, Finished):
+            self.progress = 1.0
+
+    def again(self) -> None:
+        """Forget how far it was: it begins from the start."""
+        fresh = Task(self.id, self.order, self.created)
+        for each in dataclasses.fields(self):
+            setattr(self, each.name, getattr(fresh, each.name))
+
+    def brief(self) -> dict[str, Any]:
+        """Return what the page's list shows, small enough to be sent several times a second."""
+        names = ("id", "created", "state", "error", "progress", "seconds", "scale", "step", "preview", "size")
+        left = self.seconds * (1 - self.progress) / self.progress if self.progress else None
+        scale = self.scales[self.scale] if self.scales else None
+        return {name: getattr(self, name) for name in names} | {
+            "recipe": self.order.base,
+            "left": left,
+            "scales": len(self.scales),
+            "present": scale,
+            "stages": len(self.stages),
+        }
+
+    def to_json(self) -> bytes:
+        """Return the task as `from_table` reads it back."""
+        table = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        return json.dumps(table | {"order": self.order.to_table()}).encode()
+
+    @classmethod
+    def from_table(cls, id: str, table: dict[str, Any]) -> "Task":
+        """Make a task of what was written down of it."""
+        return cls(**{**table, "id": id, "order": Order.from_table(table["order"])})

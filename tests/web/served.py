@@ -1,0 +1,99 @@
+"""`impasto serve` as a process, and what somebody says to it who has the token."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLES = ROOT / "examples" / "pictures"
+# Small and quick, and still with two scales.
+QUICK = {"size": 64, "start_size": 32, "steps": [3, 3]}
+# Long enough to be looked at, paused and stopped.
+SLOW = {"size": 96, "start_size": 96, "steps": [400]}
+
+
+@dataclass
+class Served:
+    """A running `impasto serve`."""
+
+    process: "subprocess.Popen[bytes]"
+    address: str  # with the token
+    state: Path
+    file: Path  # that holds the address
+
+    @property
+    def base(self) -> str:
+        return self.address.partition("?")[0]
+
+    @property
+    def token(self) -> str:
+        return self.address.partition("token=")[2]
+
+    @property
+    def port(self) -> int:
+        return int(self.base.split("/")[2].rpartition(":")[2])
+
+    def client(self) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        return httpx.Client(base_url=self.base, headers=headers, timeout=30, trust_env=False)
+
+    def stop(self, number: int = signal.SIGINT) -> float:
+        """End it; return how many seconds that took."""
+        begun = time.monotonic()
+        self.process.send_signal(number)
+        self.process.wait(20)
+        return time.monotonic() - begun
+
+
+def start(state: Path, *options: str) -> Served:
+    """Start a server and wait for its address."""
+    file = state.with_name(f"{state.name}-address-{time.monotonic_ns()}")
+    arguments = ["serve", "--no-browser", "--state", state, "--token-file", file, "--device", "cpu", *options]
+    said = state.with_name(f"{state.name}-said")
+    with said.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "impasto", *map(str, arguments)],
+            stderr=log,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
+        )
+    until(lambda: process.poll() is not None or (file.exists() and file.read_text().endswith("\n")))
+    if process.poll() is not None:
+        raise AssertionError(said.read_text())
+    return Served(process, file.read_text().strip(), state, file)
+
+
+def until(found: Callable[[], Any], seconds: float = 60) -> Any:
+    """Wait for something to be there; return it."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if result := found():
+            return result
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds:g} s")
+
+
+def upload(client: httpx.Client, name: str) -> str:
+    answer = client.post("api/pictures", params={"name": name}, content=(SAMPLES / name).read_bytes())
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+def order(client: httpx.Client, settings: dict[str, Any], **others: Any) -> str:
+    """Begin a job of two small pictures; return its name."""
+    content, style = upload(client, "chelsea.jpg"), upload(client, "woodcut.jpg")
+    asked = {"content": content, "styles": [{"picture": style}], "recipe": "draft", "settings": settings, **others}
+    answer = client.post("api/jobs", json=asked)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+def state_of(client: httpx.Client, id: str) -> str:
+    return str(client.get(f"api/jobs/{id}").json()["state"])

@@ -1,0 +1,267 @@
+"""What the server does with orders, whether a page is open or not."""
+
+import io
+import json
+import shlex
+import signal
+import socket
+import statistics
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from impasto import presets
+from impasto.picture import read_picture, remembered
+from impasto.provenance import Remembered
+from tests.web.served import QUICK, SLOW, Served, order, start, state_of, until, upload
+
+
+def finished(client: httpx.Client, id: str) -> dict[str, Any]:
+    def over() -> dict[str, Any] | None:
+        detail: dict[str, Any] = client.get(f"api/jobs/{id}").json()
+        return detail if detail["state"] not in ("queued", "running") else None
+
+    found: dict[str, Any] = until(over)
+    return found
+
+
+def download(client: httpx.Client, id: str, **query: str) -> tuple[bytes, Remembered | None]:
+    data = client.get(f"api/jobs/{id}/result", params=query).content
+    return data, remembered(io.BytesIO(data))
+
+
+class TestPainting:
+    def test_a_picture_with_everything_it_remembers(self, client: httpx.Client) -> None:
+        id = order(client, {**QUICK, "seed": 7})
+        detail = finished(client, id)
+        assert (detail["state"], detail["error"], detail["size"]) == ("finished", "", [64, 43])
+        assert len(detail["curve"]) == 6
+        for ending, magic in (
+            ("png", b"\x89PNG"),
+            ("jpg", b"\xff\xd8"),
+            ("webp", b"RIFF"),
+            ("tif", b"II*"),
+            ("avif", b""),
+        ):
+            data, memory = download(client, id, ending=ending)
+            assert data.startswith(magic)
+            assert read_picture(io.BytesIO(data)).size == (43, 64)
+            assert memory is not None
+            assert memory.recipe == presets.get("draft").replace(**{**QUICK, "steps": (3, 3)}, seed=7)
+            assert memory.finished
+            assert memory.content is not None
+            assert memory.content.name == "chelsea.jpg"
+        data, _ = download(client, id, ending="png", bits="16")
+        assert read_picture(io.BytesIO(data)).bits == 16
+        refused = client.get(f"api/jobs/{id}/result", params={"ending": "jpg", "bits": "16"})
+        assert refused.status_code == 422
+        assert "holds 8 bits" in refused.json()["error"]
+
+    def test_the_same_as_the_command(self, client: httpx.Client, tmp_path: Path) -> None:
+        from click.testing import CliRunner
+
+        from impasto.cli import command
+        from tests.web.served import SAMPLES
+
+        id = order(client, QUICK)
+        words = shlex.split(finished(client, id)["command"])
+        assert words[:2] == ["impasto", "stylize"]
+        inputs = {name: str(SAMPLES / name) for name in ("chelsea.jpg", "woodcut.jpg")}
+        words = [inputs.get(word, word) for word in words[1:-1]] + [str(tmp_path / "out.png"), "--device", "cpu"]
+        result = CliRunner().invoke(command, words)
+        assert result.exit_code == 0, result.output
+        data, _ = download(client, id)
+        one, two = read_picture(io.BytesIO(data)), read_picture(tmp_path / "out.png")
+        # The stored photo is a decoded JPEG: the same pixels.
+        assert abs(one.pixels - two.pixels).max() < 0.02
+
+    def test_previews_and_stages(self, client: httpx.Client) -> None:
+        id = order(client, QUICK)
+        detail = finished(client, id)
+        assert detail["preview"] >= 2
+        answer = client.get(f"api/jobs/{id}/preview")
+        assert answer.content.startswith(b"\xff\xd8")
+        again = client.get(f"api/jobs/{id}/preview", headers={"If-None-Match": answer.headers["etag"]})
+        assert again.status_code == 304
+        for number in range(detail["stages"]):
+            assert client.get(f"api/jobs/{id}/stages/{number}").content.startswith(b"\xff\xd8")
+
+    def test_masks_and_weights(self, client: httpx.Client) -> None:
+        import numpy as np
+        from PIL import Image
+
+        mask = np.zeros((300, 451, 3), np.uint8)
+        mask[:, :200, 0] = 255
+        mask[:, 200:, 1] = 255
+        stream = io.BytesIO()
+        Image.fromarray(mask).save(stream, "PNG")
+        stored = client.post("api/pictures", params={"name": "mask.png"}, content=stream.getvalue()).json()["id"]
+        styles = [{"picture": upload(client, name), "weight": 1} for name in ("woodcut.jpg", "mosaic.jpg")]
+        id = order(client, QUICK, styles=styles, content_mask=stored)
+        assert finished(client, id)["error"] == ""
+        id = order(client, QUICK, content_mask=upload(client, "mosaic.jpg"))
+        assert "aspect ratio" in finished(client, id)["error"]
+
+
+class TestQueue:
+    def test_one_at_a_time_in_an_order_that_can_be_changed(self, client: httpx.Client) -> None:
+        first, *others = [order(client, SLOW) for _ in range(4)]
+        until(lambda: state_of(client, first) == "running")
+        queue = lambda: client.get("api/jobs").json()["queue"]  # noqa: E731
+        assert queue() == others
+        client.post(f"api/jobs/{others[2]}/move", json={"place": 0})
+        assert queue() == [others[2], others[0], others[1]]
+        client.post(f"api/jobs/{others[0]}/cancel")
+        assert state_of(client, others[0]) == "stopped"
+        assert queue() == [others[2], others[1]]
+        client.post(f"api/jobs/{others[2]}/cancel")
+        client.post(f"api/jobs/{first}/cancel")
+        until(lambda: state_of(client, others[1]) == "running")
+        client.post(f"api/jobs/{others[1]}/cancel")
+
+    def test_stopping_keeps_what_there_is(self, client: httpx.Client) -> None:
+        id = order(client, SLOW)
+        until(lambda: client.get(f"api/jobs/{id}").json()["step"] >= 2)
+        client.post(f"api/jobs/{id}/cancel")
+        detail = until(lambda: (d := client.get(f"api/jobs/{id}").json())["size"] and d)
+        assert detail["state"] == "stopped"
+        _, memory = download(client, id)
+        assert memory is not None
+        assert not memory.finished
+
+    def test_pause_and_resume(self, client: httpx.Client) -> None:
+        id = order(client, SLOW)
+        steps = lambda: client.get(f"api/jobs/{id}").json()["step"]  # noqa: E731
+        until(lambda: steps() >= 1)
+        client.post(f"api/jobs/{id}/pause")
+        time.sleep(0.5)
+        paused = steps()
+        time.sleep(0.7)
+        assert (steps(), state_of(client, id)) == (paused, "paused")
+        client.post(f"api/jobs/{id}/resume")
+        until(lambda: steps() > paused)
+        assert state_of(client, id) == "running"
+        client.post(f"api/jobs/{id}/pause")
+        client.post(f"api/jobs/{id}/cancel")
+        until(lambda: state_of(client, id) == "stopped")
+
+    def test_steering_goes_on_from_where_it_is(self, client: httpx.Client) -> None:
+        id = order(client, SLOW)
+        until(lambda: client.get(f"api/jobs/{id}").json()["step"] >= 2)
+        asked = client.get(f"api/jobs/{id}").json()["order"]
+        wanted = {"content": asked["content"], "styles": asked["styles"], "recipe": "draft"}
+        settings = {**SLOW, "style_scale": 2.0, "steps": [4]}
+        answer = client.post(f"api/jobs/{id}/steer", json={**wanted, "settings": settings})
+        assert answer.status_code == 204, answer.text
+        until(lambda: client.get(f"api/jobs/{id}").json()["order"]["settings"].get("style_scale") == 2.0)
+        other = {**wanted, "content": upload(client, "rocket.jpg"), "settings": {}}
+        assert client.post(f"api/jobs/{id}/steer", json=other).status_code == 422
+        client.post(f"api/jobs/{id}/cancel")
+        until(lambda: state_of(client, id) == "stopped")
+
+    def test_what_is_over_can_be_deleted_and_what_is_not_cannot(self, served: Served, client: httpx.Client) -> None:
+        id = order(client, SLOW)
+        until(lambda: state_of(client, id) == "running")
+        assert client.delete(f"api/jobs/{id}").status_code == 422
+        client.post(f"api/jobs/{id}/cancel")
+        until(lambda: client.delete(f"api/jobs/{id}").status_code == 204)
+        assert client.get(f"api/jobs/{id}").status_code == 404
+        assert not (served.state / "jobs" / id).exists()
+
+    def test_the_stream_says_what_is_new(self, client: httpx.Client) -> None:
+        seen = []
+        with client.stream("GET", "api/events") as stream:
+            lines = stream.iter_lines()
+            next(lines)
+            id = order(client, QUICK)
+            for line in lines:
+                if line.startswith("data: "):
+                    jobs = {job["id"]: job for job in json.loads(line[6:])["jobs"]}
+                    seen.append(jobs[id]["state"] if id in jobs else None)
+                if seen and seen[-1] == "finished":
+                    break
+        assert "running" in seen
+
+
+class TestEnding:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_within_two_seconds_with_open_streams_and_a_job(self, tmp_path: Path, number: int) -> None:
+        served = start(tmp_path / "state")
+        with served.client() as client:
+            id = order(client, SLOW)
+            until(lambda: state_of(client, id) == "running")
+        path = "/" + served.base.split("/", 3)[3]
+        head = f"GET {path}api/events HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n"
+        head += f"Authorization: Bearer {served.token}\r\n\r\n"
+        lines = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(5)]
+        for line in lines:
+            line.sendall(head.encode())
+            assert b"200" in line.recv(4096)
+        assert served.stop(number) < 2
+        assert served.process.returncode == 128 + number
+        for line in lines:
+            line.close()
+
+    def test_what_was_unfinished_is_painted_next_time_first(self, tmp_path: Path) -> None:
+        served = start(tmp_path / "state")
+        with served.client() as client:
+            done = order(client, QUICK)
+            finished(client, done)
+            first, second = order(client, {**QUICK, "steps": [60, 2]}), order(client, QUICK)
+            until(lambda: state_of(client, first) == "running")
+        served.stop()
+        served = start(tmp_path / "state")
+        with served.client() as client:
+            states = [state_of(client, id) for id in (done, first, second)]
+            assert states[0] == "finished"
+            assert states[2] == "queued"
+            assert download(client, done)[1] is not None
+            for id in (first, second):
+                assert finished(client, id)["state"] == "finished"
+        served.stop()
+
+    def test_the_oldest_goes_where_room_is_short(self, tmp_path: Path) -> None:
+        served = start(tmp_path / "state", "--keep", "40kB")
+        with served.client() as client:
+            ids = [order(client, QUICK) for _ in range(4)]
+            until(lambda: state_of(client, ids[3]) == "finished")
+            left = [job["id"] for job in client.get("api/jobs").json()["jobs"]]
+        served.stop()
+        assert ids[3] in left
+        assert ids[0] not in left
+
+
+def test_many_jobs_and_pages_and_still_an_answer(tmp_path: Path) -> None:
+    """50 jobs wait, 20 pages look, and the middle of 20 requests is answered in 200 ms; one after the other."""
+    served = start(tmp_path / "state")
+    ending = threading.Event()
+
+    def page() -> None:
+        with served.client() as client, client.stream("GET", "api/events") as stream:
+            for _ in stream.iter_lines():
+                if ending.is_set():
+                    return
+
+    with served.client() as client:
+        content, style = upload(client, "chelsea.jpg"), upload(client, "woodcut.jpg")
+        asked = {"content": content, "styles": [{"picture": style}], "recipe": "draft", "settings": SLOW}
+        for _ in range(50):
+            assert client.post("api/jobs", json=asked).status_code == 201
+        pages = [threading.Thread(target=page) for _ in range(20)]
+        for each in pages:
+            each.start()
+        taken = []
+        for _ in range(20):
+            begun = time.monotonic()
+            assert client.get("api/jobs").status_code == 200
+            taken.append(time.monotonic() - begun)
+        ending.set()
+        client.post(f"api/jobs/{client.get('api/jobs').json()['queue'][0]}/cancel")
+        for each in pages:
+            each.join(10)
+    assert served.stop() < 2
+    assert statistics.median(taken) < 0.2
