@@ -5,9 +5,10 @@ and the error messages read it from there.
 """
 
 import dataclasses
+import functools
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, Literal, TypeVar
 
 from impasto.errors import RecipeError, nearest
@@ -72,6 +73,13 @@ def setting_of(field: dataclasses.Field[Any]) -> Setting:
 
 def field_types(cls: type) -> dict[str, Any]:
     """Return the resolved type of every field of the dataclass `cls`."""
+    return _field_types(cls)
+
+
+# Kept: every recipe that is made is checked, and a refusal for want of memory makes thousands.
+@functools.cache
+def _field_types(cls: Hashable) -> dict[str, Any]:
+    assert isinstance(cls, type)
     hints = typing.get_type_hints(cls)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,14 @@ def folder(tmp_path: Path, picture: Callable[..., Picture], monkeypatch: pytest.
         picture(40, 60, seed).save(tmp_path / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def let_everybody_in(folder: Path) -> None:
+    """Open pytest's temporary folders, which only their owner may enter."""
+    for each in (folder, *folder.parents):
+        if each == Path(tempfile.gettempdir()):
+            break
+        each.chmod(0o755)
 
 
 def start(*arguments: str, before: str = "") -> subprocess.Popen[bytes]:
@@ -67,8 +76,7 @@ def test_a_full_disk() -> None:
 
 @as_root
 def test_a_folder_that_may_not_be_written_to(folder: Path) -> None:
-    for each in (folder, *folder.parents[:2]):
-        each.chmod(0o755)
+    let_everybody_in(folder)
     message = refused("a.png", "b.png", "-o", "out.png", before=NOBODY)
     assert "nothing can be written to the folder" in message
     assert names() == ["a.png", "b.png"]
@@ -76,9 +84,8 @@ def test_a_folder_that_may_not_be_written_to(folder: Path) -> None:
 
 @as_root
 def test_a_file_that_may_not_be_read(folder: Path) -> None:
+    let_everybody_in(folder)
     folder.chmod(0o777)
-    for each in folder.parents[:2]:
-        each.chmod(0o755)
     Path("a.png").chmod(0o600)
     assert "a.png: may not be read" in refused("a.png", "b.png", "-o", "out.png", before=NOBODY)
 

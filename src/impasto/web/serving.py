@@ -77,8 +77,14 @@ def serve(setting: Setting, ready: Callable[[str], None]) -> int:
     server = uvicorn.Server(_config(Guard(routes.application(storage.room), place)))
     # uvicorn raises the signal again when it has ended: here, not where it would end the process.
     signals: list[int] = []
+
+    def answer(number: int, _: object) -> None:
+        signals.append(number)
+        # One that comes before uvicorn listens for them ends it too.
+        server.should_exit = True
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _: signals.append(number))
+        signal.signal(number, answer)
     studio.open()
     threading.Thread(target=_warm, daemon=True).start()
     ready(f"http://{_named(setting.host)}:{port}/{storage.room}/?token={place.token}")
