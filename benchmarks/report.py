@@ -2,11 +2,19 @@
 
 from pathlib import Path
 
-from benchmarks import batch, crowsonkb, gpu, limits, main_job, records, sizes
+from benchmarks import batch, control, crowsonkb, gpu, limits, main_job, records, sizes
 from benchmarks.peers import tables
 
 DOCS = records.ROOT / "docs"
-SECTIONS = (main_job.section, gpu.section, sizes.section, limits.section, batch.section, crowsonkb.section)
+SECTIONS = (
+    main_job.section,
+    gpu.section,
+    sizes.section,
+    limits.section,
+    batch.section,
+    crowsonkb.section,
+    control.section,
+)
 
 
 def text(folder: Path = records.RESULTS) -> str:

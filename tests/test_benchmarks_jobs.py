@@ -12,10 +12,11 @@ import torch
 
 import impasto
 from benchmarks import __main__ as entry
-from benchmarks import batch, charts, crowsonkb, floor, gpu, limits, main_job, measured, records, report, sizes
+from benchmarks import batch, charts, control, crowsonkb, floor, gpu, limits, main_job, measured, records, report, sizes
 from benchmarks.peers import plain_loop, pystiche, tables
 from impasto import Recipe, presets
 from impasto.recipe import Adam
+from impasto.run import load_network
 from impasto.terms import Content, Gram
 
 MACHINE = {"cpu": "some CPU", "cores": 2, "gpu": None, "torch": "2.13.0"}
@@ -243,8 +244,14 @@ def test_the_report_has_a_section_of_every_job(tmp_path: Path) -> None:
         "step_seconds": 0.012, "device_peak_bytes": 2e9,
     }  # fmt: skip
     many = {"count": 4, "size": 64, "one_process_seconds": 8.0, "processes_seconds": 12.0}
+    regions = {"what": "regions", "content": "a", "styles": "b c", "size": 512, "nearer": [0.97, 1.0]}
+    colors = {
+        "what": "colors match", "content": "a", "styles": "b", "size": 256, "mean_difference": 0.0123, "clipped": 0.015,
+        "clipped_inputs": 0.5,
+    }  # fmt: skip
     folder = _results(
         tmp_path / "results",
+        **{control.JOB: [regions, colors]},
         **{main_job.JOB: [main], gpu.JOB: [on_gpu], batch.JOB: [many], sizes.JOB: SIZE_ROWS},
         **{limits.JOB: [LIMITS_ROW], crowsonkb.JOB: [LOOP_ROW]},
     )
@@ -253,9 +260,24 @@ def test_the_report_has_a_section_of_every_job(tmp_path: Path) -> None:
     assert "| default | 256 | night | 17.0 | 0.50 | 0.100 | 0.700 |" in text
     assert "| 512 | second | 4.00 | 1.50 | 0.50 | 12.0 | 2.00 |" in text
     assert "| 2 cores of some CPU, torch 2.13.0 | 4 of 64 px | 8.0 | 12.0 | 1.50 |" in text
+    assert "| regions | a | b c | 512 | 97% | 100% |" in text
+    assert "| colors match | a | b | 256 | 0.0123 | 1.5% | 50.0% |" in text
     for name in ("step_seconds.svg", "peak_memory.svg"):
         assert f"](pictures/{name})" in text
         assert (tmp_path / "docs" / "pictures" / name).exists()
+
+
+def test_half_of_a_picture_is_judged_where_it_sees_nothing_of_the_other() -> None:
+    network = load_network(presets.DEFAULT, torch.device("cpu"))
+    picture = torch.rand(1, 3, 64, 512, generator=torch.Generator().manual_seed(0))
+    other = picture.clone()
+    other[..., 256:] = 0.5
+    with torch.inference_mode():
+        for name in ("rgb", "relu1_1", "relu4_1", "relu5_1"):
+            one, two = (network(each, [name])[name] for each in (picture, other))
+            assert not torch.equal(one, two)
+            assert torch.allclose(*(control.half(each, name, True) for each in (one, two)), atol=1e-5)
+            assert control.half(one, name, False).shape == control.half(one, name, True).shape
 
 
 def test_a_tiny_size_is_measured_for_real(tmp_path: Path) -> None:

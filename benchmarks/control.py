@@ -1,0 +1,200 @@
+"""Whether the controls do what they say: regions, strength, colours. Not speed: all is painted in this process.
+
+scripts/bench control                      all three, on the sample pictures
+scripts/bench control --only strength
+"""
+
+import argparse
+import functools
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import impasto
+from benchmarks import quality, records
+from benchmarks.records import SAMPLES, Row
+from impasto import architecture, losses, oklab, presets, terms
+from impasto.moments import moments
+from impasto.picture import as_picture, read_picture
+from impasto.resample import resize
+from impasto.run import load_network
+from impasto.schedule import fit_area
+
+JOB = "control"
+KEY = ("what", "content", "styles", "size")
+PAIRS = (
+    ("astronaut", "night_swirls"),
+    ("rocket", "woodcut"),
+    ("chelsea", "watercolor"),
+    ("coffee", "autumn_knife"),
+    ("coffee", "mosaic"),
+    ("chelsea", "night_swirls"),
+)
+STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+# Lightness, a and b of OKLab: about the smallest difference that is seen side by side.
+NOTICEABLE = 0.02
+
+
+def paint(content: str, styles: Sequence[str], size: int, device: str, **options: object) -> Tensor:
+    """Return the picture, (1, 3, H, W)."""
+    paths = [SAMPLES / f"{name}.jpg" for name in styles]
+    return quality.tensor(impasto.stylize(SAMPLES / f"{content}.jpg", paths, size=size, device=device, **options))
+
+
+def strength(content: str, style: str, size: int, device: str) -> Row:
+    """Paint with more and more strength; both distances are measured without the network."""
+    photo, painting = _sample(content), _sample(style)
+    styles, contents = [], []
+    for value in STRENGTHS:
+        image = paint(content, [style], size, device, strength=value)
+        styles.append(quality.style_distance(image, _fitted(painting, image)))
+        contents.append(quality.content_distance(image, resize(photo, *image.shape[2:])))
+    return {"style_distances": styles, "content_distances": contents}
+
+
+def regions(content: str, styles: tuple[str, str], size: int, device: str) -> Row:
+    """Paint the left half after one style and the right after another, and each style over the whole picture.
+
+    A half is judged where its features see nothing of the other half, and so is the same place of the whole pictures.
+    """
+    half = as_picture(np.repeat(np.arange(8)[None, :, None] < 4, 8, axis=0).astype(np.float32).repeat(3, axis=2))
+    both = paint(content, styles, size, device, content_mask=half)
+    photo = resize(_sample(content), *both.shape[2:])
+    row: Row = {"nearer": []}
+    for left, style in zip((True, False), styles, strict=True):
+        alone = paint(content, [style], size, device)
+        distance = functools.partial(_distance, _fitted(_sample(style), both), left)
+        untouched = distance(photo)
+        # How far the way from the photo to the style has been gone, of how far it is gone without a mask.
+        row["nearer"].append((untouched - distance(both)) / (untouched - distance(alone)))
+    return row
+
+
+def colors(content: str, style: str, size: int, device: str, mode: str) -> Row:
+    """Paint with the photo's colours; how far the mean is from the photo's, and how much is clipped."""
+    image = paint(content, [style], size, device, colors=mode)
+    photo, painting = resize(_sample(content), *image.shape[2:]), _fitted(_sample(style), image)
+    means = [oklab.from_srgb(each).mean((0, 2, 3)) for each in (image, photo)]
+    return {
+        "mean_difference": float((means[0] - means[1]).norm()),
+        "clipped": _clipped(image),
+        "clipped_inputs": max(_clipped(photo), _clipped(painting)),
+    }
+
+
+def _clipped(image: Tensor) -> float:
+    """Return the share of values at the ends of the range, of the channel that has most."""
+    return float(((image <= 0.5 / 255) | (image >= 254.5 / 255)).float().mean((0, 2, 3)).max())
+
+
+def _distance(painting: Tensor, left: bool, image: Tensor) -> float:
+    """Return how far the statistics of a half of `image` are from those of `painting`, as the default recipe weighs."""
+    recipe = presets.DEFAULT
+    (term,) = (term for term in recipe.terms if isinstance(term.loss, terms.MeanCovariance))
+    network, loss = load_network(recipe, torch.device("cpu")), losses.MeanCovariance(term.loss)
+    total = 0.0
+    with torch.inference_mode():
+        own, wanted = (network(each, dict(term.loss.layers)) for each in (image, painting))
+        for name, weight in dict(term.loss.layers).items():
+            inside = half(own[name], name, left)
+            total += weight * float(loss.value(moments(inside), loss.target(moments(wanted[name]))))
+    return total
+
+
+def half(features: Tensor, name: str, left: bool) -> Tensor:
+    """Return the features of one half that see nothing of the other."""
+    about = architecture.layers(architecture.NETWORKS["vgg16"]).get(name)
+    seen = 0 if name == architecture.PIXELS or about is None else -(-about.receptive_field // (2 * about.stride))
+    width = features.shape[3] // 2 - seen
+    return features[..., :width] if left else features[..., -width:]
+
+
+def _sample(name: str) -> Tensor:
+    return quality.tensor(read_picture(SAMPLES / f"{name}.jpg"))
+
+
+def _fitted(painting: Tensor, image: Tensor) -> Tensor:
+    return resize(painting, *fit_area(*painting.shape[2:], image.shape[2] * image.shape[3]))
+
+
+def measured(arguments: argparse.Namespace) -> Iterator[Row]:
+    """Yield a row for each thing measured."""
+    device = arguments.device
+    if arguments.only in (None, "strength"):
+        for size, pair in itertools.product(arguments.strength_sizes, PAIRS):
+            yield _row("strength", pair[0], pair[1:], size) | strength(*pair, size, device)
+    if arguments.only in (None, "regions"):
+        for (content, style), (_, other) in itertools.pairwise(PAIRS):
+            yield _row("regions", content, (style, other), 512) | regions(content, (style, other), 512, device)
+    if arguments.only in (None, "colors"):
+        for mode, pair in itertools.product(("luminance", "match"), PAIRS):
+            yield _row(f"colors {mode}", pair[0], pair[1:], 256) | colors(*pair, 256, device, mode)
+
+
+def _row(what: str, content: str, styles: Sequence[str], size: int) -> Row:
+    return {"what": what, "content": content, "styles": " ".join(styles), "size": size}
+
+
+def section(folder: Path = records.RESULTS) -> str:
+    """Return the part of docs/benchmarks.md."""
+    rows = [row for part in records.parts(JOB, folder) for row in part["rows"]]
+    lines = [INTRODUCTION] if rows else []
+    for what, text, columns, cells in (
+        ("strength", STRENGTH, ("style", "content"), _strength_cells),
+        ("regions", REGIONS, ("left half", "right half"), _region_cells),
+        ("colors", COLORS, ("mean off by", "clipped", "clipped in the inputs"), _color_cells),
+    ):
+        chosen = [row for row in rows if row["what"].startswith(what)]
+        if chosen:
+            named = [(row["what"], row["content"], row["styles"], str(row["size"]), *cells(row)) for row in chosen]
+            lines += [text, *records.table(("what", "photo", "style", "px", *columns), named), ""]
+    return "\n".join(lines)
+
+
+def _strength_cells(row: Row) -> tuple[str, ...]:
+    return tuple(" ".join(f"{value:.3f}" for value in row[f"{what}_distances"]) for what in ("style", "content"))
+
+
+def _region_cells(row: Row) -> tuple[str, ...]:
+    return tuple(f"{value:.0%}" for value in row["nearer"])
+
+
+def _color_cells(row: Row) -> tuple[str, ...]:
+    return f"{row['mean_difference']:.4f}", f"{row['clipped']:.1%}", f"{row['clipped_inputs']:.1%}"
+
+
+INTRODUCTION = """
+## Controls
+
+Made by `scripts/bench control`: whether the controls do what they say, on the sample pictures with the default recipe.
+"""
+STRENGTH = """
+`--strength` 0, 0.25, 0.5, 0.75 and 1: distance from the painting (sliced Wasserstein distance of patches) and from
+the photo (1 - MS-SSIM). The first should fall all the way, the second rise.
+"""
+REGIONS = """
+The left half painted after the first style, the right half after the second. Of the way from the photo to the style's
+statistics, how much has been gone in each half, in percent of what a picture painted in that style alone goes at the
+same place. A half is judged where its features see nothing of the other.
+"""
+COLORS = f"""
+`--colors`: how far the mean colour is from the photo's, in OKLab, where about {NOTICEABLE} can just be seen; and how
+many values of a channel are at an end of the range.
+"""
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(
+        "scripts/bench control", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", choices=["strength", "regions", "colors"], help="one of them")
+    parser.add_argument("--strength-sizes", type=int, nargs="+", default=[96, 160, 256], help="in pixels [96 160 256]")
+    records.add_options(parser)
+    arguments = records.parsed(parser, given)
+    for row in measured(arguments):
+        records.keep(arguments, JOB, row, KEY)
