@@ -275,9 +275,12 @@ def test_half_of_a_picture_is_judged_where_it_sees_nothing_of_the_other() -> Non
     with torch.inference_mode():
         for name in ("rgb", "relu1_1", "relu4_1", "relu5_1"):
             one, two = (network(each, [name])[name] for each in (picture, other))
-            assert not torch.equal(one, two)
-            assert torch.allclose(*(control.half(each, name, True) for each in (one, two)), atol=1e-5)
-            assert control.half(one, name, False).shape == control.half(one, name, True).shape
+            difference = (one - two).abs().amax((0, 1, 2)) / one.abs().max()
+            width = control.half(one, name, True).shape[3]
+            assert control.half(one, name, False).shape[3] == width
+            # Nothing but rounding; and two columns on, there is something to be seen.
+            assert difference[:width].max() < 1e-5
+            assert difference[width + 1] > 1e-4
 
 
 def test_a_tiny_size_is_measured_for_real(tmp_path: Path) -> None:
