@@ -193,7 +193,7 @@ def main(given: Sequence[str] | None = None) -> None:
         "scripts/bench control", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", choices=["strength", "regions", "colors"], help="one of them")
-    parser.add_argument("--strength-sizes", type=int, nargs="+", default=[96, 160, 256], help="in pixels [96 160 256]")
+    parser.add_argument("--strength-sizes", type=int, nargs="+", default=[96, 128, 192], help="in pixels [96 128 192]")
     records.add_options(parser)
     arguments = records.parsed(parser, given)
     for row in measured(arguments):
