@@ -29,6 +29,7 @@ class Setting:
     minimum: float | None = None
     maximum: float | None = None
     above: float | None = None  # an exclusive minimum
+    also: str = ""  # another name that people know it by, on the command line
 
     @property
     def range(self) -> str:
@@ -59,9 +60,10 @@ def setting(
     minimum: float | None = None,
     maximum: float | None = None,
     above: float | None = None,
+    also: str = "",
 ) -> Any:
-    """Declare a dataclass field with its help text and its range."""
-    about = Setting(help, minimum, maximum, above)
+    """Declare a dataclass field with its help text, its range, and another name for the command line."""
+    about = Setting(help, minimum, maximum, above, also)
     return dataclasses.field(default=default, metadata={"setting": about})
 
 

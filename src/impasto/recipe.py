@@ -114,6 +114,7 @@ class Recipe:
         help="size of the style pictures relative to the result: larger means larger strokes",
         above=0,
         maximum=MOST_SCALE,
+        also="stroke_size",
     )
     style_fit: Literal["area", "side", "original"] = setting(
         "area",

@@ -131,6 +131,11 @@ def test_a_mask_is_never_written_over(option: str, folder: Path) -> None:
     assert Path("left.png").read_bytes() == before
 
 
+def test_stroke_size_is_style_scale(folder: Path) -> None:
+    paint(*TWO, "--stroke-size", "0.5")
+    assert impasto.remembered("out.png").recipe.style_scale == 0.5
+
+
 def test_what_is_remembered_is_shown_and_repeated(folder: Path) -> None:
     paint(*TWO, "--content-mask", "left.png", "--protect", "left.png", "--style-mask", "of_a.png",
           "--style-scales", "0.5,2", "--style-parts", "fine,all")  # fmt: skip

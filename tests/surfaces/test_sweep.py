@@ -101,6 +101,7 @@ def test_everything_that_can_be_varied(folder: Path) -> None:
             "init=noise,content": ["noise", "content"],
             "optimizer.max_step=0.001,0.05": ["0.001", "0.05"],
             "style_scale=0.5,2.0": ["0.5", "2"],
+            "stroke-size=0.5,2.0": ["0.5", "2"],
             "--pooling=max,average": ["max", "average"],
         }.items()
     ):

@@ -194,8 +194,9 @@ def _option(field: dataclasses.Field[Any], recipe: Recipe | None) -> Callable[[F
         default = getattr(recipe, field.name)
         shown = f" [default: {','.join(map(str, default)) if isinstance(default, tuple) else default}]"
     extent = f", {about.range}" if about.range else ""
+    names = ["--" + name.replace("_", "-") for name in (field.name, about.also) if name]
     return click.option(
-        "--" + field.name.replace("_", "-"),
+        *names,
         field.name,
         type=FieldType(field),
         metavar=metavar(fields.field_types(Recipe)[field.name]),

@@ -53,6 +53,8 @@ def _varied(text: str, context: click.Context, given: dict[str, Any]) -> Varied:
         raise UsageError(f"--vary {shown(text)}: a value is empty; write them with one comma between each two")
     if "." not in name:
         name = name.replace("-", "_")
+        # By whichever name a person knows it.
+        name = next((field.name for field in options.recipe_fields() if fields.setting_of(field).also == name), name)
     if _is_given(name, context, given):
         raise UsageError(f"{name if '.' in name else name.replace('_', '-')} is given and varied; leave one out")
     return Varied(name, *_values(name, parts, context, given))
