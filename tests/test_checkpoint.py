@@ -339,6 +339,26 @@ def test_masks_scales_and_parts_are_taken_up_again(pictures: Path) -> None:
         impasto.resume("kept")
 
 
+def test_pictures_that_come_from_no_file_are_given_again(pictures: Path) -> None:
+    white = np.zeros((3, 24, 32), np.float32)
+    white[:, :, 16:] = 1
+    square = Picture(white[:, :, :24].copy())
+    masks = {"content_mask": Picture(white), "protect": Picture(white[:, :, ::-1].copy())}
+    asked = Job("photo.png", ["a.png", "b.png"], RECIPE, device="cpu", style_masks=[None, square], **masks)
+    expected, _ = finish(asked.start())
+    for given, message in (
+        ({}, "give the picture with --content-mask"),
+        ({**masks}, "give the picture with --style-mask"),
+        ({**masks, "style_masks": [square]}, "1 style masks, and the run was started with 2"),
+        ({**masks, "style_masks": [None, Picture(1 - square.pixels)]}, "is another picture than the run was started with"),
+    ):
+        stop_after(5, asked)
+        with pytest.raises((CheckpointError, UsageError), match=message):
+            impasto.resume("kept", **given)
+    run = impasto.resume("kept", **masks, style_masks=[None, square])
+    np.testing.assert_array_equal(finish(run)[0], expected)
+
+
 def test_checkpoints_are_written_when_they_are_due(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr("impasto.checkpoints.keeper.time.monotonic", lambda: clock[0])

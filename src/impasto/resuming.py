@@ -3,9 +3,9 @@
 import dataclasses
 import os
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 
@@ -16,7 +16,7 @@ from impasto.checkpoints.keeper import INTERVAL
 from impasto.errors import CheckpointError, UsageError
 from impasto.masks import Masks, assign
 from impasto.messages import reason, shown
-from impasto.picture import PictureSource
+from impasto.picture import Picture, PictureSource
 from impasto.recipe import INITS, Recipe
 from impasto.run import Run
 from impasto.scene import Scene
@@ -25,12 +25,26 @@ from impasto.scene import Scene
 _SETTLED: Final = ("size", "side", "start_size", "scale_factor", "margin", "init", "seed")
 
 
+class Given(NamedTuple):
+    """The pictures of a run where they are not where they were; each must be the same one."""
+
+    content: PictureSource | None = None
+    styles: Sequence[PictureSource] | None = None
+    init: PictureSource | None = None
+    content_mask: PictureSource | None = None
+    style_masks: Sequence[PictureSource | None] | None = None
+    protect: PictureSource | None = None
+
+
 def resume(
     folder: str | os.PathLike[str],
     *,
     content: PictureSource | None = None,
     style: PictureSource | Sequence[PictureSource] | None = None,
     init: PictureSource | None = None,
+    content_mask: PictureSource | None = None,
+    style_masks: Sequence[PictureSource | None] | None = None,
+    protect: PictureSource | None = None,
     device: str | None = None,
     max_memory: int | str | None = None,
     precision: Precision | None = None,
@@ -47,6 +61,9 @@ def resume(
         content: the photo, if it is not where it was; it must be the same one.
         style: the style picture or the list of them, if they are not where they were.
         init: the picture that the run was started from, if it is not where it was.
+        content_mask: the mask of the photo, if it is not where it was.
+        style_masks: those of the styles, None for a style without one, if they are not where they were.
+        protect: the mask of what stays as it is, if it is not where it was.
         device: another one than the run was started on, as `Job` takes it.
         max_memory: another amount, as `Job` takes it.
         precision: another one.
@@ -68,7 +85,8 @@ def resume(
         saved = opened.read()
         recipe = saved.recipe.replace(**changes)
         styles = style if isinstance(style, list | tuple) or style is None else [typing.cast(PictureSource, style)]
-        run = resumed(opened, saved, recipe, (content, styles, init), (device, max_memory, precision))
+        given = Given(content, styles, init, content_mask, style_masks, protect)
+        run = resumed(opened, saved, recipe, given, (device, max_memory, precision))
         run.keep(opened, noted(saved), every=every, keep=bool(saved.table["options"]["keep"]))
     except BaseException:
         opened.close()
@@ -86,7 +104,7 @@ def resumed(
     folder: Folder,
     saved: Saved,
     recipe: Recipe,
-    given: tuple[PictureSource | None, Sequence[PictureSource] | None, PictureSource | None],
+    given: Given,
     options: tuple[str | None, int | str | None, Precision | None],
 ) -> Run:
     """Return the run, without a folder for its checkpoints.
@@ -95,7 +113,7 @@ def resumed(
         folder: that `saved` was read from.
         saved: the checkpoint.
         recipe: what it shall go on with.
-        given: photo, styles and picture to start from, where they are not where they were.
+        given: its pictures.
         options: device, amount of memory and precision; those of the checkpoint where they are None.
 
     Raises:
@@ -137,23 +155,29 @@ def _scene(
     folder: Path,
     saved: Saved,
     recipe: Recipe,
-    given: tuple[PictureSource | None, Sequence[PictureSource] | None, PictureSource | None],
+    given: Given,
 ) -> Scene:
-    content, styles, init = given
     table = saved.table
-    before = table["styles"]
-    if styles is not None and len(styles) != len(before):
-        raise UsageError(f"{len(styles)} style pictures, and the run was started with {len(before)}; give them all")
-    start = None if table["init"] is None else document.picture(table["init"], folder, init, "--init")
-    photo = document.picture(table["content"], folder, content, "--content")
-    pictures = [
-        document.picture(each, folder, styles[index] if styles else None, "--style")
-        for index, each in enumerate(before)
+    before, masks_before = table["styles"], table["masks"]
+
+    def found(noted: Mapping[str, Any] | None, now: PictureSource | None, option: str) -> Picture | None:
+        return None if noted is None else document.picture(noted, folder, now, option)
+
+    def one_each(now: Sequence[PictureSource | None] | None, count: int, what: str) -> Sequence[PictureSource | None]:
+        if now is not None and len(now) != count:
+            raise UsageError(f"{len(now)} {what}, and the run was started with {count}; give them all")
+        return now or [None] * count
+
+    styles = one_each(given.styles, len(before), "style pictures")
+    start = found(table["init"], given.init, "--init")
+    photo = document.picture(table["content"], folder, given.content, "--content")
+    pictures = [document.picture(each, folder, now, "--style") for each, now in zip(before, styles, strict=True)]
+    content_mask = found(masks_before["content"], given.content_mask, "--content-mask")
+    protect = found(masks_before["protect"], given.protect, "--protect")
+    masks_now = one_each(given.style_masks, len(masks_before["styles"]), "style masks")
+    style_masks = [
+        found(noted, now, "--style-mask") for noted, now in zip(masks_before["styles"], masks_now, strict=True)
     ]
-    content_mask, protect, *style_masks = (
-        None if noted is None else document.picture(noted, folder, None, "its old name")
-        for noted in (table["masks"]["content"], table["masks"]["protect"], *table["masks"]["styles"])
-    )
     masks = Masks()
     if content_mask or protect or any(style_masks):
         masks = assign(photo, pictures, content_mask, style_masks, protect)

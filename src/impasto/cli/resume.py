@@ -16,12 +16,21 @@ _SETTLED = ("size", "side", "start_size", "scale_factor", "margin", "seed")
 @click.option("--content", metavar="FILE", help="Where the photo is now.")
 @click.option("--style", "styles", multiple=True, metavar="FILE", help="Where the style is now; once for each.")
 @click.option("--init", metavar="FILE", help="Where the picture that the run was started from is now.")
+@click.option("--content-mask", metavar="FILE", help="Where the mask of the photo is now.")
+@click.option(
+    "--style-mask",
+    "style_masks",
+    multiple=True,
+    metavar="FILE",
+    help="Where the mask of a style is now; once for each, or 'none'.",
+)
+@click.option("--protect", metavar="FILE", help="Where the mask of what stays as it is is now.")
 @options.recipe_options(None, without=_SETTLED)
 @click.option("--device", metavar="auto|cpu|cuda|cuda:N|mps", help="Another device than it was started on.")
 @click.option("--max-memory", metavar="SIZE", help="Another amount of memory to make do with, such as 3GB.")
 @click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), help="Another precision.")
 @painting.saying_options
-def resume(folder: str, content: str | None, styles: tuple[str, ...], init: str | None, **given: Any) -> None:
+def resume(folder: str, styles: tuple[str, ...], style_masks: tuple[str, ...], **given: Any) -> None:
     """Go on with the run whose checkpoint is in DIR, to the same output and with the same options.
 
     An interrupted command says which DIR; without --checkpoint it is OUT.impasto beside the output OUT. More --steps
@@ -31,13 +40,20 @@ def resume(folder: str, content: str | None, styles: tuple[str, ...], init: str 
     painting.quiet_threads()
     from impasto.checkpoints import Folder
     from impasto.checkpoints.keeper import INTERVAL
-    from impasto.resuming import noted, resumed
+    from impasto.resuming import Given, noted, resumed
 
     opened = Folder(folder, create=False)
     saved = opened.read()
     own = noted(saved)
     target = keeping.output_of(own, opened.path)
-    sources = (content, list(styles) or None, init)
+    sources = Given(
+        given["content"],
+        styles or None,
+        given["init"],
+        given["content_mask"],
+        [None if name == "none" else name for name in style_masks] or None,
+        given["protect"],
+    )
     chosen = (given["device"], given["max_memory"], given["precision"])
     run = resumed(opened, saved, options.changed(saved.recipe, given), sources, chosen)
     # What is there is this run's picture so far.
