@@ -350,7 +350,10 @@ def test_pictures_that_come_from_no_file_are_given_again(pictures: Path) -> None
         ({}, "give the picture with --content-mask"),
         ({**masks}, "give the picture with --style-mask"),
         ({**masks, "style_masks": [square]}, "1 style masks, and the run was started with 2"),
-        ({**masks, "style_masks": [None, Picture(1 - square.pixels)]}, "is another picture than the run was started with"),
+        (
+            {**masks, "style_masks": [None, Picture(1 - square.pixels)]},
+            "is another picture than the run was started with",
+        ),
     ):
         stop_after(5, asked)
         with pytest.raises((CheckpointError, UsageError), match=message):
