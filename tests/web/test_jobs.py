@@ -206,22 +206,86 @@ class TestEnding:
         for line in lines:
             line.close()
 
-    def test_what_was_unfinished_is_painted_next_time_first(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+    def test_what_was_unfinished_goes_on_next_time_first(self, tmp_path: Path, number: int) -> None:
+        settings = {**QUICK, "steps": [30, 4]}
         served = start(tmp_path / "state")
         with served.client() as client:
-            done = order(client, QUICK)
-            finished(client, done)
-            first, second = order(client, {**QUICK, "steps": [60, 2]}), order(client, QUICK)
-            until(lambda: state_of(client, first) == "running")
-        served.stop()
+            whole = order(client, settings)
+            finished(client, whole)
+            first, second = order(client, settings), order(client, QUICK)
+            until(lambda: client.get(f"api/jobs/{first}").json()["step"] > 5)
+            # It rests with a checkpoint, so that even kill -9 loses nothing.
+            client.post(f"api/jobs/{first}/pause")
+            until(lambda: list((tmp_path / "state" / "jobs" / first / "checkpoint").glob("*.json")))
+            before = client.get(f"api/jobs/{first}").json()
+        served.stop(number)
         served = start(tmp_path / "state")
         with served.client() as client:
-            states = [state_of(client, id) for id in (done, first, second)]
+            states = [state_of(client, id) for id in (whole, first, second)]
             assert states[0] == "finished"
             assert states[2] == "queued"
-            assert download(client, done)[1] is not None
-            for id in (first, second):
-                assert finished(client, id)["state"] == "finished"
+            after = finished(client, first)
+            assert (after["state"], after["error"], after["notes"]) == ("finished", "", [])
+            # Each step was taken once: the curve goes on where it was.
+            steps = [share for share, _ in after["curve"]]
+            assert steps == sorted(set(steps))
+            assert len(steps) <= 34
+            assert before["progress"] > 0
+            assert download(client, first)[1] == download(client, whole)[1]
+            assert finished(client, second)["state"] == "finished"
+            assert not (tmp_path / "state" / "jobs" / first / "checkpoint").exists()
+        served.stop()
+
+    @pytest.mark.parametrize("rested", [False, True])
+    def test_a_steered_picture_goes_on_too(self, tmp_path: Path, rested: bool) -> None:
+        def now() -> dict[str, Any]:
+            found: dict[str, Any] = client.get(f"api/jobs/{id}").json()
+            return found
+
+        served = start(tmp_path / "state")
+        with served.client() as client:
+            id = order(client, {**QUICK, "steps": [30, 4]})
+            until(lambda: now()["step"] > 5)
+            client.post(f"api/jobs/{id}/pause")
+            asked = now()["order"]
+            steered = {"content": asked["content"], "styles": asked["styles"], "recipe": asked["base"]}
+            steered["settings"] = {**asked["settings"], "content_weight": 3.0}
+            assert client.post(f"api/jobs/{id}/steer", json=steered).status_code == 204
+            until(lambda: now()["order"]["settings"].get("content_weight") == 3.0)
+            before = now()
+            if rested:
+                # From the checkpoint of the run that goes on from there; else from the picture it was to go on from.
+                client.post(f"api/jobs/{id}/resume")
+                until(lambda: now()["progress"] > before["progress"])
+                client.post(f"api/jobs/{id}/pause")
+                until(lambda: list((tmp_path / "state" / "jobs" / id / "checkpoint").glob("*.json")))
+            else:
+                until((tmp_path / "state" / "jobs" / id / "start.png").exists)
+        served.stop(signal.SIGKILL)
+        served = start(tmp_path / "state")
+        with served.client() as client:
+            after = finished(client, id)
+            assert (after["state"], after["error"], after["notes"]) == ("finished", "", [])
+            assert after["order"]["settings"]["content_weight"] == 3.0
+            shares = [share for share, _ in after["curve"]]
+            assert shares == sorted(shares)
+            assert 0 < before["progress"] < shares[-1] <= 1
+        served.stop()
+
+    def test_a_damaged_checkpoint_costs_a_word_and_no_picture(self, tmp_path: Path) -> None:
+        served = start(tmp_path / "state")
+        with served.client() as client:
+            id = order(client, SLOW)
+            until(lambda: client.get(f"api/jobs/{id}").json()["step"] > 2)
+        served.stop(signal.SIGTERM)
+        (kept,) = (tmp_path / "state" / "jobs" / id / "checkpoint").glob("*.safetensors")
+        kept.write_bytes(kept.read_bytes()[:-100])
+        served = start(tmp_path / "state")
+        with served.client() as client:
+            (note,) = until(lambda: client.get(f"api/jobs/{id}").json()["notes"])
+            assert "it was begun again" in note
+            until(lambda: client.get(f"api/jobs/{id}").json()["step"] > 2)
         served.stop()
 
     def test_the_oldest_goes_where_room_is_short(self, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from impasto.backends import Precision
+from impasto.errors import CheckpointError, OutputError
 from impasto.picture import Picture, read_picture, remembered
 from impasto.web import viewing
 from impasto.web.orders import Order
@@ -14,6 +15,7 @@ from impasto.web.storage import Storage
 from impasto.web.tasks import Task
 
 if TYPE_CHECKING:
+    from impasto.resuming import Given
     from impasto.run import Run
 
 # Ours, seconds: a picture that changes more often is not seen to change more.
@@ -22,6 +24,8 @@ _BLINK: Final = 0.5
 _SHARE: Final = 0.025
 # Ours: stages that are kept of a run, about.
 _STAGES: Final = 12
+# In the folder of a job.
+_CHECKPOINT, _START = "checkpoint", "start.png"
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,12 @@ class Means:
     precision: Precision = "auto"
 
 
-def begin(order: Order, storage: Storage, means: Means, start: Picture | None = None) -> "Run":
-    """Return the run of an order.
+def begin(order: Order, task: Task, storage: Storage, means: Means, start: Picture | None = None) -> "Run":
+    """Return the run of an order, which keeps checkpoints in the folder of its task.
 
     Args:
-        order: what to paint.
+        order: what to paint; of a task that was steered, the rest of it.
+        task: for which it is painted.
         storage: where its pictures are.
         means: what to paint it with.
         start: a picture to go on from, instead of what the order starts from.
@@ -46,27 +51,110 @@ def begin(order: Order, storage: Storage, means: Means, start: Picture | None = 
         ImpastoError: as `impasto.job.Job.start`.
 
     """
-    from impasto.job import Job  # imports torch: after the page is there
+    from impasto.checkpoints import Checkpoints  # imports torch: after the page is there
+    from impasto.job import Job
+
+    given = _given(order, storage, start)
+    assert given.content is not None
+    assert given.styles is not None
+    run = Job(
+        given.content,
+        given.styles,
+        order.recipe,
+        [style.weight for style in order.styles],
+        given.init,
+        means.device,
+        means.max_memory,
+        means.precision,
+        given.content_mask,
+        given.style_masks or (),
+        given.protect,
+        [style.scale for style in order.styles],
+        [style.part for style in order.styles],  # type: ignore[misc]  # checked by the job
+    ).start()
+    settings = Checkpoints(storage.job(task.id) / _CHECKPOINT, keep=False, replace=True)
+    try:
+        run.keep(settings.open(), {}, every=settings.every, keep=False)
+    except (CheckpointError, OutputError) as error:
+        task.notes.append(f"{error}; without checkpoints, this picture begins again when the server does")
+    return run
+
+
+def taken_up(task: Task, storage: Storage, means: Means) -> "Run | None":
+    """Return the run of a task where its checkpoint left it; None if there is none, or none that can be used.
+
+    Raises:
+        ImpastoError: its pictures cannot be read, or the device is not there.
+
+    """
+    from impasto.checkpoints import Folder
+    from impasto.checkpoints.keeper import INTERVAL
+    from impasto.resuming import resumed
+
+    path = storage.job(task.id) / _CHECKPOINT
+    if not any(path.glob("*.json")):
+        return None
+    folder: Folder | None = None
+    try:
+        folder = Folder(path, create=False)
+        saved = folder.read()
+        given = _given(task.order, storage, start_of(task, storage))
+        run = resumed(folder, saved, saved.recipe, given, (means.device, means.max_memory, None))
+        run.keep(folder, {}, every=INTERVAL, keep=False)
+    except BaseException as error:
+        if folder is not None:
+            folder.close()
+        if not isinstance(error, CheckpointError):
+            raise
+        task.notes.append(f"{error}; it was begun again")
+        return None
+    return run
+
+
+def let_go(run: "Run", *, over: bool) -> None:
+    """Write a last checkpoint where the run is, or, where its task is over, remove what was kept of it."""
+    if run.keeper is None:
+        return
+    if over:
+        run.keeper.folder.remove()
+    else:
+        if run.resumable:
+            run.checkpoint()
+        run.keeper.folder.close()
+
+
+def keep_start(task: Task, storage: Storage, start: Picture) -> Picture:
+    """Keep the picture from which a steered task goes on; return it as it will be found again."""
+    path = storage.job(task.id) / _START
+    start.save(path, bits=16, force=True)
+    return read_picture(path)
+
+
+def start_of(task: Task, storage: Storage) -> Picture | None:
+    """Return the picture that `keep_start` kept, None for a task that was not steered.
+
+    Raises:
+        PictureError: it cannot be read.
+
+    """
+    path = storage.job(task.id) / _START
+    return read_picture(path) if path.exists() else None
+
+
+def _given(order: Order, storage: Storage, start: Picture | None) -> "Given":
+    from impasto.resuming import Given
 
     def opened(id: str | None) -> Picture | None:
         return None if id is None else storage.picture(id)
 
-    # The one place to take up a checkpoint: `storage.job(task.id)` is the job's folder, which outlives the server.
-    return Job(
+    return Given(
         storage.picture(order.content),
         [storage.picture(style.picture) for style in order.styles],
-        order.recipe,
-        [style.weight for style in order.styles],
         start or opened(order.init),
-        means.device,
-        means.max_memory,
-        means.precision,
         opened(order.content_mask),
-        [opened(style.mask) for style in order.styles] if any(style.mask for style in order.styles) else (),
+        [opened(style.mask) for style in order.styles] if any(style.mask for style in order.styles) else None,
         opened(order.protect),
-        [style.scale for style in order.styles],
-        [style.part for style in order.styles],  # type: ignore[misc]  # checked by the job
-    ).start()
+    )
 
 
 def steered(order: Order, task: Task) -> Order:

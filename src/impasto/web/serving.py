@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 import h11
@@ -72,9 +73,9 @@ def serve(setting: Setting, ready: Callable[[str], None]) -> int:
     listening = _listening(setting.host, setting.port)
     port = listening.getsockname()[1]
     place = Place(_hosts(setting.host, port), storage.room, secrets.token_urlsafe(32))
-    server: uvicorn.Server
+    server: _Server
     routes = Routes(storage, studio, lambda: server.should_exit)
-    server = uvicorn.Server(_config(Guard(routes.application(storage.room), place)))
+    server = _Server(_config(Guard(routes.application(storage.room), place)), studio)
     # uvicorn raises the signal again when it has ended: here, not where it would end the process.
     signals: list[int] = []
 
@@ -82,6 +83,7 @@ def serve(setting: Setting, ready: Callable[[str], None]) -> int:
         signals.append(number)
         # One that comes before uvicorn listens for them ends it too.
         server.should_exit = True
+        studio.leave()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, answer)
@@ -94,6 +96,19 @@ def serve(setting: Setting, ready: Callable[[str], None]) -> int:
         os._exit(128 + (signals or [signal.SIGINT])[-1])
     storage.close()
     return (signals or [signal.SIGINT])[-1]
+
+
+class _Server(uvicorn.Server):
+    """Lets the studio write its checkpoint while the last answers are given."""
+
+    def __init__(self, config: uvicorn.Config, studio: Studio) -> None:
+        super().__init__(config)
+        self._studio = studio
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal."""
+        self._studio.leave()
+        super().handle_exit(sig, frame)
 
 
 def _config(app: Any) -> uvicorn.Config:
@@ -147,6 +162,8 @@ def _listening(host: str, port: int | None) -> socket.socket:
         try:
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             found.bind((host, number))
+            # From now on, who comes is let in as soon as the server runs.
+            found.listen()
         except OSError as error:
             found.close()
             last = error

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from impasto.errors import ImpastoError, UsageError
-from impasto.events import Stepped
+from impasto.events import Checkpointed, Stepped
 from impasto.messages import reason
 from impasto.picture import Picture
 from impasto.web import painter
@@ -57,6 +57,10 @@ class Studio:
     def open(self) -> None:
         """Begin to work."""
         self._thread.start()
+
+    def leave(self) -> None:
+        """Begin to stop; safe in the midst of anything, as where a signal is answered."""
+        self._leaving = True
 
     def close(self, seconds: float) -> bool:
         """Stop after the present step; return whether that came within so many seconds."""
@@ -232,13 +236,14 @@ class Studio:
 
     def _painted(self, task: Task) -> str:
         """Paint; return what went wrong, in one line."""
+        run: Run | None = None
+        wish: Wish = "go"
         try:
-            run, start = painter.begin(task.order, self.storage, self._means), None
-            task.notes += run.notes
+            run, start = self._begun(task)
             while (wish := self._follow(task, run)) == "steer":
                 start = run.picture() if run.begun else start
-                run.close()
-                run = self._steered(task, start)
+                painter.let_go(run, over=True)
+                run, start = self._steered(task, start)
             picture = run.picture() if run.begun else start
             if picture is not None and wish != "leave":
                 self._seen(task).show(lambda: picture, anyway=True)
@@ -248,17 +253,37 @@ class Studio:
         except Exception as error:
             # A bug of ours must not end the thread that all other pictures wait for.
             return f"unexpected {type(error).__name__}: {reason(error)}; please report this"
+        finally:
+            if run is not None and wish != "leave":
+                painter.let_go(run, over=True)
         return ""
 
-    def _steered(self, task: Task, start: Picture | None) -> "Run":
+    def _begun(self, task: Task) -> "tuple[Run, Picture | None]":
+        """Return the run of a task, from its checkpoint if there is one, and the picture it goes on from."""
+        run = painter.taken_up(task, self.storage, self._means)
+        if run is not None:
+            return run, None
+        start = painter.start_of(task, self.storage)
+        if start is None:
+            task.again()
+        order = task.order if start is None else painter.steered(task.order, task)
+        run = painter.begin(order, task, self.storage, self._means, start)
+        task.notes += run.notes
+        return run, start
+
+    def _steered(self, task: Task, start: Picture | None) -> "tuple[Run, Picture | None]":
         """Return the run that goes on from `start`, or begins, in the way that was asked for."""
         with self._changed:
             order, self._new_order = self._new_order, None
             assert order is not None
-            task.order = order
+            task.order, task.begun_at = order, task.progress
         if start is None:
-            return painter.begin(order, self.storage, self._means)
-        return painter.begin(painter.steered(order, task), self.storage, self._means, start)
+            return painter.begin(order, task, self.storage, self._means), None
+        with self._changed:
+            # First: the picture is of no use to whoever does not know where it stands.
+            self._say(task)
+        start = painter.keep_start(task, self.storage, start)
+        return painter.begin(painter.steered(order, task), task, self.storage, self._means, start), start
 
     def _follow(self, task: Task, run: "Run") -> Wish:
         """Go through the events of a run, for as long as nobody wants anything else."""
@@ -267,14 +292,21 @@ class Studio:
             with self._changed:
                 task.tell(event)
                 task.seconds = before + time.monotonic() - begun
+                if isinstance(event, Checkpointed):
+                    self._say(task)
             shown = isinstance(event, Stepped) and self._seen(task).show(run.picture)
             if shown or time.monotonic() > self._told + _BLINK:
                 self._told = time.monotonic()
                 self._version += 1
             rested = time.monotonic()
+            if task.state == "paused" and run.resumable:
+                # Nobody knows for how long.
+                run.checkpoint()
             wish = self._wish(task)
             begun += time.monotonic() - rested
             if wish != "go":
+                if wish == "leave":
+                    painter.let_go(run, over=False)
                 run.close()
                 return wish
         return "go"
@@ -313,7 +345,7 @@ class Studio:
         unfinished = [task for task in self._tasks.values() if task.state in OPEN]
         # What was being painted is taken up first.
         for task in sorted(unfinished, key=lambda task: (task.state == "queued", task.created)):
-            task.again()
+            task.state = "queued"
             self._queue.append(task.id)
         self._make_room()
 

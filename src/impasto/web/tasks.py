@@ -62,7 +62,7 @@ class Task:
     def tell(self, event: Event) -> None:
         """Take down what a run says."""
         if isinstance(event, Started):
-            self.scales, self.begun_at = [list(scale) for scale in event.scales], self.progress
+            self.scales = [list(scale) for scale in event.scales]
         elif isinstance(event, ScaleStarted):
             self.scale, self.step = event.scale, 0
         elif isinstance(event, Adapted):
@@ -78,8 +78,8 @@ class Task:
             self.progress = 1.0
 
     def again(self) -> None:
-        """Forget how far it was: it begins from the start."""
-        fresh = Task(self.id, self.order, self.created)
+        """Forget how far it was: it begins from the start. What a person should know of it stays."""
+        fresh = Task(self.id, self.order, self.created, self.state, notes=self.notes)
         for each in dataclasses.fields(self):
             setattr(self, each.name, getattr(fresh, each.name))
 
