@@ -11,7 +11,7 @@ from impasto.picture.output import DEEP_FORMATS, QUALITY_FORMATS
 from impasto.recipe import OPTIMIZERS, Recipe
 
 # Those on the table; the others are in the drawer.
-FIRST: Final = ("size", "strength", "content_weight", "style_scale", "smoothness", "init", "seed")
+FIRST: Final = ("size", "strength", "content_weight", "style_scale", "colors", "smoothness", "init", "seed")
 
 
 def schema() -> dict[str, Any]:

@@ -61,6 +61,9 @@ class Task:
 
     def tell(self, event: Event) -> None:
         """Take down what a run says."""
+        if isinstance(event, Started | Finished):
+            # Also of a run that was taken up again: each is said once.
+            self.notes += [hint for hint in map(str, event.advice) if hint not in self.notes]
         if isinstance(event, Started):
             self.scales = [list(scale) for scale in event.scales]
         elif isinstance(event, ScaleStarted):
