@@ -36,7 +36,8 @@ PAINT = [
 EAGER = """
 import sys
 from impasto.checkpoints import keeper
-from impasto.cli import keeping, main
+from impasto import keeping
+from impasto.cli import main
 keeper._SHARE = 0
 keeper.INTERVAL = keeper.Checkpoints.every = 0.0
 keeper.Checkpoints.__init__.__defaults__ = (0.0, True, False)
