@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Generator, Iterator, Sequence
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
@@ -122,6 +122,8 @@ def _threads(count: int) -> Iterator[None]:
 @contextlib.contextmanager
 def _held_back() -> Iterator[None]:
     """Let a process started here never hear the signals that its master answers."""
+    # Starting the first process would start this, and that lets two of the signals through.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield
