@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from impasto.cli import progress
-from impasto.cli.interrupting import Interrupted, Stop, signals
+from impasto.cli.interrupting import Answer, Interrupted, Stop, signals
 from impasto.executors import needs as needing
 from impasto.executors.base import Executor, Message, Told
 from impasto.executors.needs import Need
@@ -197,22 +197,15 @@ def go(batch: "Batch", executor: Executor | None, teller: Teller) -> None:
         ImpastoError: the log cannot be written.
 
     """
-    number = 0
-
-    def answer(signum: int, frame: object) -> None:
-        del frame
-        nonlocal number
-        if number or executor is None:
-            raise Interrupted(signum)
-        number = signum
-        executor.stop()
-
     batch.tidy()
+    number = 0
     if executor is not None:
+        answer = Answer(executor.stop)
         try:
             with signals(answer, Stop.NUMBERS), executor, teller:
                 for message in batch.run(executor):
                     teller.show(message)
+            number = answer.number
         except Interrupted as again:
             number = again.number
     teller.end(stopped=bool(number))
