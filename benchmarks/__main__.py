@@ -4,6 +4,7 @@ scripts/bench [main] ...             seconds, memory and scores of impasto styli
 scripts/bench sizes ...              time per step and peak memory against size
 scripts/bench limits ...             one step, taken apart, beside the machine's limits
 scripts/bench batch ...              many pictures in one process and in many
+scripts/bench throughput ...         many pictures: a bare loop, one process, a worker a core
 scripts/bench gpu ...                all that is measured on a CUDA machine
 scripts/bench crowsonkb ...          beside style-transfer-pytorch's recipe in a plain loop
 scripts/bench neural-style-pt ...    beside that program
@@ -21,6 +22,7 @@ JOBS = {
     "sizes": "sizes",
     "limits": "limits",
     "batch": "batch",
+    "throughput": "throughput",
     "gpu": "gpu",
     "crowsonkb": "crowsonkb",
     "neural-style-pt": "neural_style_pt",

@@ -2,11 +2,19 @@
 
 from pathlib import Path
 
-from benchmarks import batch, crowsonkb, gpu, limits, main_job, records, sizes
+from benchmarks import batch, crowsonkb, gpu, limits, main_job, records, sizes, throughput
 from benchmarks.peers import tables
 
 DOCS = records.ROOT / "docs"
-SECTIONS = (main_job.section, gpu.section, sizes.section, limits.section, batch.section, crowsonkb.section)
+SECTIONS = (
+    main_job.section,
+    gpu.section,
+    sizes.section,
+    limits.section,
+    batch.section,
+    throughput.section,
+    crowsonkb.section,
+)
 
 
 def text(folder: Path = records.RESULTS) -> str:

@@ -12,7 +12,20 @@ import torch
 
 import impasto
 from benchmarks import __main__ as entry
-from benchmarks import batch, charts, crowsonkb, floor, gpu, limits, main_job, measured, records, report, sizes
+from benchmarks import (
+    batch,
+    charts,
+    crowsonkb,
+    floor,
+    gpu,
+    limits,
+    main_job,
+    measured,
+    records,
+    report,
+    sizes,
+    throughput,
+)
 from benchmarks.peers import plain_loop, pystiche, tables
 from impasto import Recipe, presets
 from impasto.recipe import Adam
@@ -243,8 +256,11 @@ def test_the_report_has_a_section_of_every_job(tmp_path: Path) -> None:
         "step_seconds": 0.012, "device_peak_bytes": 2e9,
     }  # fmt: skip
     many = {"count": 4, "size": 64, "one_process_seconds": 8.0, "processes_seconds": 12.0}
+    turns = [(9.0, 2.0), (9.0, 2.2)], [(9.0, 2.1), (9.0, 2.2)], [(9.0, 1.75), (9.0, 2.0)]
+    batched = {"count": 6, "size": 64, **dict(zip(("loop", "inline", "workers"), turns, strict=True))}
     folder = _results(
         tmp_path / "results",
+        **{throughput.JOB: [batched]},
         **{main_job.JOB: [main], gpu.JOB: [on_gpu], batch.JOB: [many], sizes.JOB: SIZE_ROWS},
         **{limits.JOB: [LIMITS_ROW], crowsonkb.JOB: [LOOP_ROW]},
     )
@@ -253,6 +269,7 @@ def test_the_report_has_a_section_of_every_job(tmp_path: Path) -> None:
     assert "| default | 256 | night | 17.0 | 0.50 | 0.100 | 0.700 |" in text
     assert "| 512 | second | 4.00 | 1.50 | 0.50 | 12.0 | 2.00 |" in text
     assert "| 2 cores of some CPU, torch 2.13.0 | 4 of 64 px | 8.0 | 12.0 | 1.50 |" in text
+    assert "| 1.025 (1.000 to 1.050) | 1.15 (1.10 to 1.20) |" in text
     for name in ("step_seconds.svg", "peak_memory.svg"):
         assert f"](pictures/{name})" in text
         assert (tmp_path / "docs" / "pictures" / name).exists()
