@@ -68,7 +68,7 @@ def measure(count: int, size: int, turns: int, device: str) -> Row:
             for kind, times in found.items():
                 times.append(turn(kind, folder, style, size, device, cores))
     load = os.getloadavg()[0]
-    return {"count": count, "size": size, "workers": cores, "load": load, **{kind: found[kind] for kind in found}}
+    return {"count": count, "size": size, "load": load, **found}
 
 
 def section(folder: Path = records.RESULTS) -> str:
@@ -80,11 +80,12 @@ def section(folder: Path = records.RESULTS) -> str:
             *(_spread([pace for _, pace in row[kind]], "{:.2f}") for kind in (LOOP, INLINE, WORKERS)),
             _spread(ratios(row, INLINE, LOOP), "{:.3f}"),
             _spread(ratios(row, INLINE, WORKERS), "{:.2f}"),
+            f"{row['load']:.1f}",
         )
         for part in records.parts(JOB, folder)
         for row in part["rows"]
     ]
-    columns = ("machine", "pictures", "loop", "one process", "a worker a core", "overhead", "gain by workers")
+    columns = ("machine", "pictures", "loop", "one process", "a worker a core", "overhead", "gain by workers", "load")
     return "\n".join([INTRODUCTION, *records.table(columns, rows), ""]) if rows else ""
 
 
@@ -104,7 +105,8 @@ INTRODUCTION = """
 Made by `scripts/bench throughput`: seconds a picture takes with the default recipe once the first ones are done, in a
 bare loop over `impasto.stylize` with all cores, by `impasto batch --on inline` with all cores, and with as many workers
 as cores, each with one. They go in turn; the table has medians and, in brackets, the least and the most. Overhead is
-one process over the loop (1 is none), the gain is one process over the workers (above 1 the workers are faster).
+one process over the loop (1 is none), the gain is one process over the workers (above 1 the workers are faster). The
+load is the machine's at the end: where it is more than its cores, others were at work on it.
 """
 
 

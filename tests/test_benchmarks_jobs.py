@@ -257,7 +257,7 @@ def test_the_report_has_a_section_of_every_job(tmp_path: Path) -> None:
     }  # fmt: skip
     many = {"count": 4, "size": 64, "one_process_seconds": 8.0, "processes_seconds": 12.0}
     turns = [(9.0, 2.0), (9.0, 2.2)], [(9.0, 2.1), (9.0, 2.2)], [(9.0, 1.75), (9.0, 2.0)]
-    batched = {"count": 6, "size": 64, **dict(zip(("loop", "inline", "workers"), turns, strict=True))}
+    batched = {"count": 6, "size": 64, "load": 2.0, **dict(zip(("loop", "inline", "workers"), turns, strict=True))}
     folder = _results(
         tmp_path / "results",
         **{throughput.JOB: [batched]},
@@ -269,7 +269,7 @@ def test_the_report_has_a_section_of_every_job(tmp_path: Path) -> None:
     assert "| default | 256 | night | 17.0 | 0.50 | 0.100 | 0.700 |" in text
     assert "| 512 | second | 4.00 | 1.50 | 0.50 | 12.0 | 2.00 |" in text
     assert "| 2 cores of some CPU, torch 2.13.0 | 4 of 64 px | 8.0 | 12.0 | 1.50 |" in text
-    assert "| 1.025 (1.000 to 1.050) | 1.15 (1.10 to 1.20) |" in text
+    assert "| 1.025 (1.000 to 1.050) | 1.15 (1.10 to 1.20) | 2.0 |" in text
     for name in ("step_seconds.svg", "peak_memory.svg"):
         assert f"](pictures/{name})" in text
         assert (tmp_path / "docs" / "pictures" / name).exists()

@@ -194,6 +194,8 @@ def test_a_bad_line_is_named(row: dict[str, Any], expected: str, folder: Path) -
         (["photos", "s.png", "-o", "mine.toml/{content}.png"], "nothing can be written there"),
         (["photos", "s.png", "--shard", "4/3"], "give I/N"),
         (["photos", "s.png", "--on", "moon"], "--on moon: is no place to paint"),
+        (["photos", "s.png", "--workers", "2"], "--workers is for --on local or ray"),
+        (["photos", "s.png", "--on", "local", "--gpus", "1"], "--gpus is for --on ray"),
         (["photos", "s.png", "--quality", "80"], "loses nothing, so it has no quality"),
     ],
 )

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -181,6 +182,36 @@ def test_on_ray_a_killed_worker_loses_nothing_and_nothing_is_done_twice(
     starts = Counter(event["picture"] for event in named(events, "picture_started"))
     assert starts == Counter({1: 1, 2: 1, 3: 1}) + Counter([lost["picture"]])
     check_outputs(3, 40)
+
+
+@pytest.mark.slow
+def test_on_a_cluster_that_is_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    start = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--include-dashboard=false"]
+    start += ["--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=2"]
+    with Path("ray.txt").open("wb") as said:
+        head = subprocess.Popen(start, stdout=said, stderr=said, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 60
+        while "Ray runtime started" not in Path("ray.txt").read_text():
+            assert time.monotonic() < deadline, Path("ray.txt").read_text()
+            time.sleep(0.2)
+        arguments = command("--on", f"127.0.0.1:{port}", photos="photos/p00[0-2].png", steps=5)
+        Running(arguments).end(0)
+        check_outputs(3, 5)
+        # Who does not know the token gets no further.
+        monkeypatch.setenv("RAY_AUTH_TOKEN", "f" * 64)
+        refused = Running([*arguments, "--force"], "refused.jsonl")
+        assert refused.process.wait(120) != 0
+        assert "no cluster answers at 127.0.0.1" in Path("errors.txt").read_text()
+    finally:
+        head.terminate()
+        head.wait(30)
 
 
 def killed_again_and_again(folder: Path, count: int, kills: int, steps: int, seed: int, on: list[str]) -> None:

@@ -50,6 +50,7 @@ def batch(context: click.Context, /, photos: str, styles: tuple[str, ...], **giv
     again; the same command goes on where it was interrupted. See docs/scaling.md.
     """
     ordering.check_like(context, given)
+    engine.check(given)
     items = _items(photos, styles, blend=given["blend"])
     tasks = [_task(item, number, context, given) for number, item in enumerate(items, 1)]
     _check(tasks, items)

@@ -53,6 +53,22 @@ _GPUS = click.option(
 )
 
 
+def check(given: dict[str, Any]) -> None:
+    """Refuse a place that is none, and options that it has no use for.
+
+    Raises:
+        UsageError: saying which.
+
+    """
+    on = given["on"]
+    if on not in (None, "inline", "local", "ray") and ":" not in on:
+        raise UsageError(f"--on {shown(on)}: is no place to paint; choose inline, local, ray or an address host:port")
+    if on in (None, "inline") and given["workers"]:
+        raise UsageError("--workers is for --on local or ray; this process paints one picture at a time")
+    if on in (None, "inline", "local") and given["gpus"] is not None:
+        raise UsageError("--gpus is for --on ray; on this machine a worker has a GPU to itself")
+
+
 def executor(
     given: dict[str, Any], tasks: Sequence[Task], needs: "Mapping[int, Need | str]", say: painting.Notes
 ) -> "Executor":
@@ -65,8 +81,7 @@ def executor(
         say: says what a person should know about the workers.
 
     Raises:
-        UsageError: no such place.
-        ImpastoError: it cannot be reached, or the device is not there.
+        ImpastoError: the place cannot be reached, or the device is not there.
 
     """
     from impasto.executors.inline import Inline
@@ -85,8 +100,6 @@ def executor(
         if found.note:
             say.line(f"note: {found.note}")
         return Pool(Local(found.devices, found.threads), len(found.devices))
-    if on != "ray" and ":" not in on:
-        raise UsageError(f"--on {shown(on)}: is no place to paint; choose inline, local, ray or an address host:port")
     from impasto.executors import cluster
 
     return cluster.pool(

@@ -50,6 +50,7 @@ def sweep(context: click.Context, /, content: str, styles: tuple[str, ...], **gi
     CONTENT_STYLE_sweep.png in the working directory.
     """
     inputs = [content, *styles]
+    engine.check(given)
     if given["on"] is not None and painting.STREAM in inputs:
         raise UsageError("--on reads files, not standard input; give the pictures as files")
     recipe, start = options.start(options.changed(presets.resolve(given["recipe_name"]), given), given["init"])

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Generator, Iterator, Sequence
 from multiprocessing import connection, resource_tracker
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, Final
 
 from impasto.executors.pool import Crew, Hand, LostError
@@ -18,8 +19,13 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many cores this process may use; a container's limit counts, in whole cores."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):
+        # https://docs.kernel.org/admin-guide/cgroup-v2.html, cpu.max: microseconds of each so many; "max" is no number.
+        quota, period = map(int, Path("/sys/fs/cgroup/cpu.max").read_text().split())
+        there = min(there, max(1, quota // period))
+    return there
 
 
 class Local(Crew):
