@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from impasto.cli import command, keeping
+from impasto import keeping
+from impasto.cli import command
 from impasto.errors import ImpastoError
 from impasto.picture import Picture, read_picture
 
