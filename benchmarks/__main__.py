@@ -5,6 +5,7 @@ scripts/bench sizes ...              time per step and peak memory against size
 scripts/bench limits ...             one step, taken apart, beside the machine's limits
 scripts/bench batch ...              many pictures in one process and in many
 scripts/bench control ...            whether the controls do what they say
+scripts/bench throughput ...         many pictures: a bare loop, one process, a worker a core
 scripts/bench gpu ...                all that is measured on a CUDA machine
 scripts/bench crowsonkb ...          beside style-transfer-pytorch's recipe in a plain loop
 scripts/bench neural-style-pt ...    beside that program
@@ -23,6 +24,7 @@ JOBS = {
     "limits": "limits",
     "batch": "batch",
     "control": "control",
+    "throughput": "throughput",
     "gpu": "gpu",
     "crowsonkb": "crowsonkb",
     "neural-style-pt": "neural_style_pt",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks import batch, control, crowsonkb, gpu, limits, main_job, records, sizes
+from benchmarks import batch, control, crowsonkb, gpu, limits, main_job, records, sizes, throughput
 from benchmarks.peers import tables
 
 DOCS = records.ROOT / "docs"
@@ -12,6 +12,7 @@ SECTIONS = (
     sizes.section,
     limits.section,
     batch.section,
+    throughput.section,
     crowsonkb.section,
     control.section,
 )

@@ -12,7 +12,21 @@ import torch
 
 import impasto
 from benchmarks import __main__ as entry
-from benchmarks import batch, charts, control, crowsonkb, floor, gpu, limits, main_job, measured, records, report, sizes
+from benchmarks import (
+    batch,
+    charts,
+    control,
+    crowsonkb,
+    floor,
+    gpu,
+    limits,
+    main_job,
+    measured,
+    records,
+    report,
+    sizes,
+    throughput,
+)
 from benchmarks.peers import plain_loop, pystiche, tables
 from impasto import Recipe, presets
 from impasto.recipe import Adam
@@ -249,9 +263,11 @@ def test_the_report_has_a_section_of_every_job(tmp_path: Path) -> None:
         "what": "colors match", "content": "a", "styles": "b", "size": 256, "mean_difference": 0.0123, "clipped": 0.015,
         "clipped_inputs": 0.5,
     }  # fmt: skip
+    turns = [(9.0, 2.0), (9.0, 2.2)], [(9.0, 2.1), (9.0, 2.2)], [(9.0, 1.75), (9.0, 2.0)]
+    batched = {"count": 6, "size": 64, "load": 2.0, **dict(zip(("loop", "inline", "workers"), turns, strict=True))}
     folder = _results(
         tmp_path / "results",
-        **{control.JOB: [regions, colors]},
+        **{control.JOB: [regions, colors], throughput.JOB: [batched]},
         **{main_job.JOB: [main], gpu.JOB: [on_gpu], batch.JOB: [many], sizes.JOB: SIZE_ROWS},
         **{limits.JOB: [LIMITS_ROW], crowsonkb.JOB: [LOOP_ROW]},
     )
@@ -262,6 +278,7 @@ def test_the_report_has_a_section_of_every_job(tmp_path: Path) -> None:
     assert "| 2 cores of some CPU, torch 2.13.0 | 4 of 64 px | 8.0 | 12.0 | 1.50 |" in text
     assert "| regions | a | b c | 512 | 97% | 100% |" in text
     assert "| colors match | a | b | 256 | 0.0123 | 1.5% | 50.0% |" in text
+    assert "| 1.025 (1.000 to 1.050) | 1.15 (1.10 to 1.20) | 2.0 |" in text
     for name in ("step_seconds.svg", "peak_memory.svg"):
         assert f"](pictures/{name})" in text
         assert (tmp_path / "docs" / "pictures" / name).exists()

@@ -1,6 +1,9 @@
 """What a run says on its way. Plain numbers and words only: the picture is asked of the run by whoever wants it."""
 
+import dataclasses
+import re
 from dataclasses import dataclass
+from typing import Any
 
 from impasto.advice import Advice
 from impasto.schedule import Scale
@@ -80,3 +83,16 @@ class Finished:
 
 
 Event = Started | ScaleStarted | Adapted | Stepped | Checkpointed | CheckpointFailed | Finished
+
+
+def name(event: Event) -> str:
+    """Return `scale_started` for `ScaleStarted`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
+
+
+def table(event: Event) -> dict[str, Any]:
+    """Return an event as plain values, its name under `event`."""
+    found = {"event": name(event), **dataclasses.asdict(event)}
+    if isinstance(event, Started):
+        found["scales"] = [scale._asdict() for scale in event.scales]
+    return found

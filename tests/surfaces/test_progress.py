@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from impasto import events
 from impasto.advice import Advice
 from impasto.cli import progress
 from impasto.events import Adapted, Event, Finished, ScaleStarted, Started, Stepped
@@ -43,7 +44,7 @@ def test_json_lines_have_it_as_an_event(capsys: pytest.CaptureFixture[str]) -> N
     shown(progress.JsonLines())
     out, err = capsys.readouterr()
     found = [json.loads(line) for line in out.splitlines()]
-    assert [event["event"] for event in found] == [progress.event_name(event) for event in EVENTS]
+    assert [event["event"] for event in found] == [events.name(event) for event in EVENTS]
     assert found[3] == {"event": "adapted", "scale": 0, "tile": 512, "history": 4}
     assert found[-1]["advice"] == [{"sign": "noise", "seen": "there is grain", "help": "try less"}]
     assert found[6] == {"event": "adapted", "scale": 1, "tile": None, "history": 2}

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from impasto.cli import command, keeping
+from impasto import keeping
+from impasto.cli import command
 from impasto.errors import ImpastoError
 from impasto.picture import Picture, read_picture
 
@@ -36,7 +37,8 @@ PAINT = [
 EAGER = """
 import sys
 from impasto.checkpoints import keeper
-from impasto.cli import keeping, main
+from impasto import keeping
+from impasto.cli import main
 keeper._SHARE = 0
 keeper.INTERVAL = keeper.Checkpoints.every = 0.0
 keeper.Checkpoints.__init__.__defaults__ = (0.0, True, False)

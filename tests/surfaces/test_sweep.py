@@ -246,3 +246,26 @@ def test_interrupted_before_the_first_cell_there_is_no_sheet(folder: Path) -> No
     assert running.returncode == 130
     assert b"interrupted before the first cell was finished; no sheet was written" in errors
     assert not Path("out.png").exists()
+
+
+def test_on_workers_the_cells_are_those_painted_here(folder: Path) -> None:
+    again = started(folder, "--vary", "seed=1,2,3", "--init", "noise", *STEPS, "--on", "local", "--workers", "2")
+    _, errors = again.communicate(timeout=120)
+    assert again.returncode == 0, errors
+    cells = {path.name: read_picture(path).pixels for path in folder.glob("out.cells/*.png")}
+    assert len(cells) == 3
+    sheet = read_picture("out.png").pixels
+    (folder / "out.cells").rename("other.cells")
+    here = started(folder, "--vary", "seed=1,2,3", "--init", "noise", *STEPS, "--force")
+    here.communicate(timeout=120)
+    assert {path.name for path in folder.glob("out.cells/*.png")} == set(cells)
+    for path in folder.glob("out.cells/*.png"):
+        # Of the CPU's two ways to convolve, a process takes the faster: the last digits may differ.
+        assert np.abs(read_picture(path).pixels - cells[path.name]).max() < 0.1
+    assert np.abs(read_picture("out.png").pixels - sheet).max() < 0.1
+    assert "is no place to paint" in str(run("--vary", "seed=4", "--on", "moon", "--force", "-o", "x.png").exception)
+
+
+def test_on_workers_pictures_are_files(folder: Path) -> None:
+    result = CliRunner().invoke(command, ["sweep", "-", "painting.png", "--vary", "seed=1", "--on", "local"])
+    assert "--on reads files, not standard input" in str(result.exception)

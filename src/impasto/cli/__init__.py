@@ -7,6 +7,7 @@ from typing import NoReturn
 import click
 
 from impasto import __version__
+from impasto.cli.batch import batch
 from impasto.cli.compare import compare
 from impasto.cli.completion import completion
 from impasto.cli.doctor import doctor
@@ -33,7 +34,8 @@ def command() -> None:
 
 
 for _subcommand in (
-    stylize, resume, serve, sweep, texture, reconstruct, loss, compare, show, recipe, weights, doctor, completion,
+    stylize, batch, resume, serve, sweep, texture, reconstruct, loss, compare, show, recipe, weights, doctor,
+    completion,
 ):  # fmt: skip
     command.add_command(_subcommand)
 

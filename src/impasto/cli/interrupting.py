@@ -72,3 +72,27 @@ class Stop:
         """
         if self._asked is not None and self._run.resumable:
             raise Interrupted(self._asked)
+
+
+class Answer:
+    """Answers the first signal by asking something to stop, and the second by raising `Interrupted`.
+
+    Args:
+        stop: asks it; it must be safe in a signal handler.
+
+    Attributes:
+        number: of the first signal; 0 before one has come.
+
+    """
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self.number = 0
+
+    def __call__(self, number: int, frame: object) -> None:
+        """Answer a signal."""
+        del frame
+        if self.number:
+            raise Interrupted(number)
+        self.number = number
+        self._stop()

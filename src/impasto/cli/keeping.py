@@ -1,26 +1,22 @@
 """Checkpoints on the command line: where they are kept, how an output is noted in them, what is said about them."""
 
-import dataclasses
-import os
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from impasto import keeping
 from impasto.errors import CheckpointError, OutputError
 from impasto.events import Checkpointed
 from impasto.messages import shown
+from impasto.outputs import STREAM, Output
 
 if TYPE_CHECKING:
-    from impasto.cli.painting import Output
     from impasto.run import Run
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-# Ours: what is lost of a shorter run is painted again soon.
-LONG: Final = 60.0  # seconds
 
 
 def checkpoint_option(function: F) -> F:
@@ -34,7 +30,7 @@ def checkpoint_option(function: F) -> F:
     )(function)
 
 
-def begin(run: "Run", output: "Output", given: Mapping[str, Any]) -> tuple[str, ...]:
+def begin(run: "Run", output: Output, given: Mapping[str, Any]) -> tuple[str, ...]:
     """Have a run keep checkpoints as it was asked for; return what a person should know about it.
 
     Raises:
@@ -45,9 +41,10 @@ def begin(run: "Run", output: "Output", given: Mapping[str, Any]) -> tuple[str, 
 
     asked = given["checkpoint"]
     automatic = asked == "auto"
-    if asked == "off" or (automatic and (output.path == _STREAM or not _long(run))):
+    if asked == "off" or (automatic and (output.path == STREAM or not keeping.is_long(run, keeping.LONG))):
         return ()
-    settings = Checkpoints(f"{output.path}.impasto" if automatic else asked, keep=not automatic, replace=given["force"])
+    path = keeping.automatic(output) if automatic else asked
+    settings = Checkpoints(path, keep=not automatic, replace=given["force"])
     try:
         folder = settings.open()
     except (CheckpointError, OutputError) as error:
@@ -55,59 +52,8 @@ def begin(run: "Run", output: "Output", given: Mapping[str, Any]) -> tuple[str, 
         if not automatic or Path(settings.folder).exists():
             raise
         return (f"{error}; without them, this run cannot be resumed",)
-    run.keep(folder, {"output": noted(output, folder.path)}, every=settings.every, keep=settings.keep)
+    run.keep(folder, {"output": keeping.noted(output, folder.path)}, every=settings.every, keep=settings.keep)
     return ()
-
-
-def _long(run: "Run") -> bool:
-    seconds = run.expected_seconds
-    # Where the time is not known, the first checkpoint is written after half a minute.
-    return seconds is None or seconds > LONG
-
-
-_STREAM: Final = "-"
-_PATHS: Final = ("path", "preview", "profile", "proof")
-
-
-def noted(output: "Output", folder: Path) -> dict[str, Any]:
-    """Return an output as plain values, its paths such that they are found from anywhere."""
-    from impasto.checkpoints.document import both_paths
-
-    table = dataclasses.asdict(output)
-    for name in _PATHS:
-        if table[name] is not None and table[name] != _STREAM:
-            table[name] = both_paths(table[name], folder)
-    return table
-
-
-def output_of(table: Mapping[str, Any], folder: Path) -> "Output":
-    """Return the output that `noted` made a table of.
-
-    Raises:
-        CheckpointError: the run was not started on the command line, or the table is not of `noted`.
-
-    """
-    if "output" not in table:
-        raise CheckpointError(f"{shown(folder)}: was not started on the command line; resume it with impasto.resume")
-    from impasto.checkpoints.document import found_path
-    from impasto.cli.painting import Output
-
-    try:
-        values = dict(table["output"])
-        for name in _PATHS:
-            if isinstance(values[name], Mapping):
-                paths = found_path(values[name], folder)
-                there = next((path for path in paths if path.parent.is_dir()), paths[0])
-                values[name] = _short(there)
-        return Output(**values)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{shown(folder)}: holds an output that no impasto notes") from error
-
-
-def _short(path: Path) -> str:
-    """Return a path from the working directory if it is in there."""
-    here = Path.cwd()
-    return os.fspath(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def save(run: "Run") -> bool:

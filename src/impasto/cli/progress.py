@@ -1,17 +1,15 @@
 """Listeners that show how a run goes: a bar, plain lines, JSON lines, or nothing."""
 
-import dataclasses
 import json
-import re
 import time
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from impasto import events
 from impasto.events import Adapted, CheckpointFailed, Event, Finished, ScaleStarted, Started, Stepped
 from impasto.messages import shown
 from impasto.schedule import Scale
@@ -50,22 +48,10 @@ class JsonLines(Listener):
 
     def show(self, event: Event) -> None:
         """Write the event with its name in snake case."""
-        click.echo(json.dumps({"event": event_name(event), **_plain(event)}))
+        click.echo(json.dumps(events.table(event)))
 
     def __exit__(self, *_: object) -> None:
         """Do nothing."""
-
-
-def event_name(event: Event) -> str:
-    """Return `scale_started` for `ScaleStarted`."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
-
-
-def _plain(event: Event) -> dict[str, Any]:
-    table = dataclasses.asdict(event)
-    if isinstance(event, Started):
-        table["scales"] = [scale._asdict() for scale in event.scales]
-    return table
 
 
 class PlainLines(Listener):

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from impasto.cli import keeping, options, painting, progress
+from impasto import keeping
+from impasto.cli import options, painting, progress
 
 # How the run began, and what it is painted at, is settled.
 _SETTLED = ("size", "side", "start_size", "scale_factor", "margin", "seed")

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from impasto import presets
-from impasto.cli import options, painting, sweeping, varying
+from impasto.cli import engine, options, painting, sweeping, varying
 from impasto.cli.compare import cell_option
-from impasto.errors import OutputError
+from impasto.errors import OutputError, UsageError
 from impasto.messages import shown
 
 if TYPE_CHECKING:
+    from impasto.executors.task import Task
     from impasto.sweeps import Sweep
 
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     "--cells", metavar="DIR", help="Where finished pictures are kept [default: sheet.cells beside sheet.png]."
 )
 @cell_option
+@engine.engine_options(None)
 @options.recipe_option("default")
 @options.recipe_options("default")
 @options.init_option
@@ -48,6 +50,9 @@ def sweep(context: click.Context, /, content: str, styles: tuple[str, ...], **gi
     CONTENT_STYLE_sweep.png in the working directory.
     """
     inputs = [content, *styles]
+    engine.check(given)
+    if given["on"] is not None and painting.STREAM in inputs:
+        raise UsageError("--on reads files, not standard input; give the pictures as files")
     recipe, start = options.start(options.changed(presets.resolve(given["recipe_name"]), given), given["init"])
     lists = varying.varied(given["varied"], context, given)
     default = f"{Path(painting.default_output(inputs)).stem}_sweep.png"
@@ -68,7 +73,8 @@ def sweep(context: click.Context, /, content: str, styles: tuple[str, ...], **gi
     if given["dry_run"]:
         click.echo(sweeping.plan(found, layout, output, folder))
         return
-    _paint(found, output, given)
+    made = [] if given["on"] is None else sweeping.tasks(found, content, styles, start, output)
+    _paint(found, output, given, made)
 
 
 def _check_folder(folder: Path) -> None:
@@ -79,9 +85,14 @@ def _check_folder(folder: Path) -> None:
         raise OutputError(f"{shown(folder)}: the folder {shown(folder.parent)} does not exist; create it first")
 
 
-def _paint(found: "Sweep", output: painting.Output, given: dict[str, Any]) -> None:
+def _paint(found: "Sweep", output: painting.Output, given: dict[str, Any], tasks: "list[Task]") -> None:
     say = painting.Notes(quiet=given["quiet"])
     say.about(found.cells[0].job.start().notes)
     found.make_folder()
     teller = sweeping.Teller(found, quiet=given["quiet"], as_json=given["as_json"], terminal=sys.stderr.isatty())
-    sweeping.paint(found, found.board(given["cell"]), output, teller, say)
+    chosen = None
+    if tasks:
+        from impasto.batches.batch import foresee, measured
+
+        chosen = engine.executor(given, tasks, foresee(tasks, measured(tasks)), say), tasks
+    sweeping.paint(found, found.board(given["cell"]), output, teller, say, chosen)

@@ -18,6 +18,8 @@ from impasto.picture import Picture
 from impasto.sheets import Board, Layout
 
 if TYPE_CHECKING:
+    from impasto.executors.base import Executor
+    from impasto.executors.task import Task
     from impasto.sweeps import Cell, Sweep
 
 
@@ -94,9 +96,42 @@ class Teller:
             click.echo(json.dumps({**about, "settings": labels, "file": str(cell.file), **more}))
 
 
-def paint(sweep: "Sweep", board: Board, output: painting.Output, teller: Teller, say: painting.Notes) -> None:
-    """Paint all cells, or those up to the first Ctrl-C, SIGTERM or fault, and write the sheet of what is finished."""
-    stopped: interrupting.Interrupted | ImpastoError | None = None
+Stopped = interrupting.Interrupted | ImpastoError | None
+
+
+def paint(
+    sweep: "Sweep",
+    board: Board,
+    output: painting.Output,
+    teller: Teller,
+    say: painting.Notes,
+    engine: tuple["Executor", list["Task"]] | None = None,
+) -> None:
+    """Paint all cells, or those up to the first Ctrl-C, SIGTERM or fault, and write the sheet of what is finished.
+
+    Args:
+        sweep: whose cells they are.
+        board: the sheet.
+        output: where it goes.
+        teller: says how it goes.
+        say: says what a person should know.
+        engine: what paints the cells that are not there, and the tasks of these; this process if left out.
+
+    """
+    if engine is None:
+        finished, stopped = _here(sweep, board, output, teller)
+    else:
+        finished, stopped = _elsewhere(sweep, board, *engine, teller)
+    if finished:
+        # What was painted is written, however often Ctrl-C is pressed now.
+        with interrupting.signals(signal.SIG_IGN):
+            say.about(output.write(board.picture()))
+    _end(sweep, finished, board.layout, output, stopped, say)
+
+
+def _here(sweep: "Sweep", board: Board, output: painting.Output, teller: Teller) -> tuple[int, Stopped]:
+    """Paint the cells in this process; return how many are finished, and why not all."""
+    stopped: Stopped = None
     finished = 0
     with interrupting.signals(interrupting.interrupt):
         try:
@@ -112,11 +147,75 @@ def paint(sweep: "Sweep", board: Board, output: painting.Output, teller: Teller,
                 finished += 1
         except (interrupting.Interrupted, ImpastoError) as error:
             stopped = error
-    if finished:
-        # What was painted is written, however often Ctrl-C is pressed now.
-        with interrupting.signals(signal.SIG_IGN):
-            say.about(output.write(board.picture()))
-    _end(sweep, finished, board.layout, output, stopped, say)
+    return finished, stopped
+
+
+def _elsewhere(
+    sweep: "Sweep", board: Board, executor: "Executor", tasks: list["Task"], teller: Teller
+) -> tuple[int, Stopped]:
+    """Have the cells painted by an executor; return how many are finished, and why not all."""
+    from impasto.executors.base import Ended
+
+    stopped: Stopped = None
+    finished = 0
+    ahead = {task.number for task in tasks}
+    for index, cell in enumerate(sweep.cells):
+        kept = None if index + 1 in ahead else cell.kept()
+        if kept is not None:
+            teller.found(index, kept)
+            board.put(index, kept)
+            finished += 1
+    answer = interrupting.Answer(executor.stop)
+    try:
+        with interrupting.signals(answer), executor:
+            for message in executor.run(tasks):
+                index = message.task.number - 1
+                if not isinstance(message, Ended):
+                    if message.event["event"] == "begun":
+                        teller.begins(index)
+                    continue
+                outcome, picture = message.outcome, sweep.cells[index].kept()
+                if outcome.status == "failed" or (picture is None and outcome.status != "stopped"):
+                    stopped = ImpastoError(outcome.reason or "its file is gone")
+                    teller.failed(index, stopped)
+                elif picture is not None:
+                    teller.finished(index, picture, outcome.seconds)
+                    board.put(index, picture)
+                    finished += 1
+    except interrupting.Interrupted as again:
+        return finished, again
+    return finished, interrupting.Interrupted(answer.number) if answer.number else stopped
+
+
+def tasks(
+    sweep: "Sweep", content: str, styles: tuple[str, ...], start: str | None, output: painting.Output
+) -> list["Task"]:
+    """Return the tasks of the cells that are not there.
+
+    Args:
+        sweep: of these pictures.
+        content: the path of the photo.
+        styles: the paths of the styles.
+        start: the path of a picture to start from.
+        output: what the cells take their depth, previews and pictures on the way from.
+
+    """
+    from impasto.batches.batch import measured, with_digests
+    from impasto.executors.task import Task
+    from impasto.recipe import Recipe
+
+    found = []
+    for index, cell in enumerate(sweep.cells):
+        if cell.kept() is None:
+            job, recipe = cell.job, cell.job.recipe
+            assert isinstance(recipe, Recipe)
+            form = painting.Output(str(cell.file), cell.bits, preview=output.preview, save_every=output.save_every)
+            weights = None if job.weights is None else tuple(job.weights)
+            made = Task(content, styles, recipe, form, index + 1, weights, start, device=job.device)
+            limit = None if job.max_memory is None else int(job.max_memory)
+            found.append(dataclasses.replace(made, max_memory=limit, precision=job.precision))
+    measures = measured(found)
+    return [with_digests(task, measures) for task in found]
 
 
 def _end(
@@ -124,7 +223,7 @@ def _end(
     finished: int,
     layout: Layout,
     output: painting.Output,
-    stopped: interrupting.Interrupted | ImpastoError | None,
+    stopped: Stopped,
     say: painting.Notes,
 ) -> None:
     """Say what there is, and end as the command has to."""

@@ -6,6 +6,7 @@ writing goes `write` -> `encode` -> `atomic`. The package never prints and never
 """
 
 from impasto.picture.limits import DEFAULT_LIMITS, Limits
+from impasto.picture.measure import Measure, measure
 from impasto.picture.metadata import Credits
 from impasto.picture.output import ENDINGS, check_output, format_of
 from impasto.picture.picture import Picture
@@ -19,12 +20,14 @@ __all__ = [
     "ENDINGS",
     "Credits",
     "Limits",
+    "Measure",
     "OutputProfile",
     "Picture",
     "PictureSource",
     "as_picture",
     "check_output",
     "format_of",
+    "measure",
     "output_profile",
     "read_picture",
     "remembered",

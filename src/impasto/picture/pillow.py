@@ -103,6 +103,12 @@ def _exif(image: Image.Image) -> Image.Exif:
         return Image.Exif()
 
 
+def declared_orientation(image: Image.Image, limits: Limits = DEFAULT_LIMITS) -> int:
+    """Return the EXIF orientation, 1 to 8, that comes before the pixels; 1 where there is none."""
+    block = image.info.get("exif") or b""
+    return 1 if len(block) > limits.max_exif_bytes or overlapping(block) else _orientation(_exif(image))
+
+
 def _orientation(exif: Image.Exif) -> int:
     value = exif.get(_ORIENTATION, 1)
     return value if value in range(1, 9) else 1

@@ -1,0 +1,185 @@
+"""A batch: which of its pictures are there, which are missing, and doing these."""
+
+import dataclasses
+import platform
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from impasto.batches import shards
+from impasto.batches.ledger import Entry, Ledger
+from impasto.errors import ImpastoError, OutputError, PictureError
+from impasto.executors import needs, presence
+from impasto.executors.base import Ended, Executor, Message
+from impasto.executors.outcome import Outcome
+from impasto.executors.painter import discard
+from impasto.executors.task import Task
+from impasto.messages import reason, shown
+from impasto.picture import Measure, measure
+from impasto.provenance import Remembered, plain_name
+
+State = Literal["there", "missing", "changed", "foreign"]
+
+
+def measured(tasks: Iterable[Task]) -> dict[str, Measure]:
+    """Return size and digest of every picture that is read; those that cannot be read are left out."""
+    found: dict[str, Measure] = {}
+    for path in dict.fromkeys(path for task in tasks for path in task.inputs):
+        try:
+            found[path] = measure(path)
+        except PictureError:
+            # What is wrong with it is said of the pictures that need it, when it is their turn.
+            continue
+    return found
+
+
+def with_digests(task: Task, measures: Mapping[str, Measure]) -> Task:
+    """Return a task that knows the digests of what it reads."""
+    return dataclasses.replace(task, digests={path: measures[path].sha256 for path in task.inputs if path in measures})
+
+
+def shard_of(tasks: Sequence[Task], measures: Mapping[str, Measure], index: int, count: int) -> list[Task]:
+    """Return the tasks of shard `index`, 1 is the first, of `count`."""
+    costs = [needs.work(needs.scales_of(task, measures)) for task in tasks]
+    chosen = shards.assigned(costs, count)
+    return [task for task, shard in zip(tasks, chosen, strict=True) if shard == index - 1]
+
+
+class Batch:
+    """Tasks with the log of what became of them.
+
+    Args:
+        tasks: with the digests of what they read; no two with the same output.
+        ledger: the log.
+        force: whether everything is painted, whatever is there.
+        only_failed: whether only those are painted that failed the last time.
+
+    Attributes:
+        tasks: all of them.
+        there: those whose picture is there.
+        ahead: those to paint, in order.
+        left: those that are neither.
+
+    Raises:
+        OutputError: there is a file in the place of an output that is no picture of this batch.
+
+    """
+
+    def __init__(
+        self, tasks: Sequence[Task], ledger: Ledger, *, force: bool = False, only_failed: bool = False
+    ) -> None:
+        self.tasks = tuple(tasks)
+        self._ledger = ledger
+        states = {task.number: self._state(task) for task in tasks}
+        self.there = [task for task in tasks if states[task.number] == "there" and not force]
+        wanting = [task for task in tasks if force or states[task.number] != "there"]
+        self.ahead = [task for task in wanting if not only_failed or self._failed(task)]
+        chosen = {task.number for task in self.ahead}
+        self.left = [task for task in wanting if task.number not in chosen]
+        foreign = [task.output.path for task in self.ahead if states[task.number] == "foreign"]
+        if foreign and not force:
+            others = f" and {len(foreign) - 1} more" if foreign[1:] else ""
+            raise OutputError(
+                f"{shown(foreign[0])}{others}: exists already, and is no picture of this batch; choose another -o, or "
+                "--force to replace it"
+            )
+
+    def tidy(self) -> None:
+        """Remove the checkpoints of pictures that are there: who painted them was killed before it could."""
+        for task in self.there:
+            discard(task)
+
+    def run(self, executor: Executor) -> Iterator[Message]:
+        """Paint what is missing; yield what the executor says, after it was noted.
+
+        Raises:
+            OutputError: the log or a folder of the outputs cannot be written.
+
+        """
+        make_folders(self.ahead)
+        for message in executor.run(iter(self.ahead)):
+            if isinstance(message, Ended):
+                self._note(message.task, message.outcome)
+            yield message
+
+    def _note(self, task: Task, outcome: Outcome) -> None:
+        """Write the line of a picture."""
+        if outcome.status == "stopped":
+            return
+        more = {
+            "time": time.time(),
+            "number": task.number,
+            "content": task.content,
+            "styles": list(task.styles),
+            "seconds": outcome.seconds,
+            "steps": outcome.steps,
+            "before": outcome.before,
+            "host": platform.node(),
+        }
+        if outcome.status == "failed":
+            self._ledger.add(task.output.path, Entry("failed", task.identity, reason=outcome.reason), more)
+            return
+        info = Path(task.output.path).stat()
+        entry = Entry("painted", task.identity, outcome.sha256, info.st_size, info.st_mtime_ns)
+        self._ledger.add(task.output.path, entry, more)
+
+    def _failed(self, task: Task) -> bool:
+        entry = self._ledger.entry(task.output.path)
+        return entry is not None and entry.status == "failed"
+
+    def _state(self, task: Task) -> State:
+        path = Path(task.output.path)
+        if not path.exists() or (task.output.proof is not None and not task.output.proof_path.exists()):
+            return "missing"
+        entry = self._ledger.entry(task.output.path)
+        if entry is not None and entry.status == "painted" and entry.is_of(path):
+            return "there" if task.identity is not None and entry.identity == task.identity else "changed"
+        memory = presence.memory_of(task)
+        if memory is None or not _is_of_the_same(memory, task):
+            return "foreign"
+        return "there" if presence.agrees(task, memory) else "changed"
+
+
+def _is_of_the_same(memory: Remembered, task: Task) -> bool:
+    """Whether a picture was painted of files of the names that the task has, whatever they held and however."""
+    names = [memory.content and memory.content.name, *(style.name for style in memory.styles)]
+    return names == [plain_name(path) for path in (task.content, *task.styles)]
+
+
+def make_folders(tasks: Iterable[Task]) -> None:
+    """Make the folders that outputs go to, where there are none.
+
+    Raises:
+        OutputError: one cannot be made.
+
+    """
+    for folder in dict.fromkeys(Path(task.output.path).parent for task in tasks):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{shown(folder)}: the folder cannot be made ({reason(error)}); choose another output"
+            ) from error
+
+
+def foresee(tasks: Iterable[Task], measures: Mapping[str, Measure]) -> dict[int, needs.Need | str]:
+    """Return what each task will take, by its number; of one that cannot be painted, why."""
+    foreseer = needs.Foreseer(measures)
+    found: dict[int, needs.Need | str] = {}
+    for task in tasks:
+        try:
+            need = foreseer.need(task)
+            found[task.number] = _why_not(task, measures) if need is None else need
+        except ImpastoError as error:
+            found[task.number] = str(error)
+    return found
+
+
+def _why_not(task: Task, measures: Mapping[str, Measure]) -> str:
+    missing = next(path for path in task.inputs if path not in measures)
+    try:
+        measure(missing)
+    except PictureError as error:
+        return str(error)
+    return f"{shown(missing)}: has changed just now"

@@ -1,0 +1,118 @@
+"""Lists of pictures to paint: TOML, JSON lines and CSV, which all say the same.
+
+A line has `content`, `style` (a path or a list of them; in CSV with semicolons between them), `output`, and any option
+of `impasto stylize` by its name, without the dashes: `size`, `content-weight`, `recipe`, `optimizer.history`.
+"""
+
+import csv
+import io
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from impasto.batches.items import Item
+from impasto.errors import UsageError
+from impasto.fields import brief
+from impasto.messages import reason, shown
+
+ENDINGS: Final = (".toml", ".jsonl", ".csv")
+# Ours: a million lines of three hundred bytes.
+_MOST_BYTES: Final = 1 << 29
+_TABLE: Final = "picture"
+
+
+def is_manifest(path: str) -> bool:
+    """Whether a path is that of a list, by its ending."""
+    return Path(path).suffix.lower() in ENDINGS
+
+
+def read(path: str) -> list[Item]:
+    """Return what a list says, line by line.
+
+    Raises:
+        UsageError: it cannot be read, is not of its kind, or a line says what no line can; the message names the line.
+
+    """
+    name = shown(path)
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise UsageError(f"{name}: has more than {_MOST_BYTES:,} bytes; split it")
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name}: is no text in UTF-8; save it as one") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{name}: cannot be read ({reason(error)}); check the path") from error
+    rows = {".toml": _toml, ".jsonl": _json_lines, ".csv": _csv}[Path(path).suffix.lower()](text, name)
+    base = str(Path(path).parent)
+    items = [_item(row, f"{name}, line {line}", base) for line, row in rows]
+    if not items:
+        raise UsageError(f"{name}: lists no picture")
+    return items
+
+
+def _toml(text: str, name: str) -> Iterator[tuple[int, Any]]:
+    try:
+        found = tomllib.loads(text.replace("\r\n", "\n"))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{name}: is not TOML ({reason(error)})") from error
+    unknown = set(found) - {_TABLE}
+    if unknown:
+        raise UsageError(f"{name}: has {brief(min(unknown))} outside of [[{_TABLE}]]; write each picture under one")
+    rows = found.get(_TABLE, [])
+    if not isinstance(rows, list):
+        raise UsageError(f"{name}: {_TABLE} is one table; write [[{_TABLE}]] with two brackets")
+    # The parser does not say where a table was; its heads do, unless they are inside a text of several lines.
+    heads = [number for number, line in enumerate(text.splitlines(), 1) if _HEAD.match(line)]
+    lines = heads if len(heads) == len(rows) else range(1, len(rows) + 1)
+    yield from zip(lines, rows, strict=True)
+
+
+_HEAD: Final = re.compile(r"\s*\[\[\s*picture\s*\]\]")
+
+
+def _json_lines(text: str, name: str) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise UsageError(f"{name}, line {number}: is not JSON ({reason(error)})") from error
+
+
+def _csv(text: str, name: str) -> Iterator[tuple[int, Any]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True)
+    try:
+        for row in reader:
+            if "" in row or None in row.values():
+                raise UsageError(f"{name}, line {reader.line_num}: has not as many values as the first line has names")
+            # An empty value is none.
+            given = {key: value for key, value in row.items() if value}
+            style = given.get("style", given.get("styles", ""))
+            rest = {key: value for key, value in given.items() if key not in ("style", "styles")}
+            styles = [part.strip() for part in style.split(";") if part.strip()]
+            yield reader.line_num, {**rest, "style": styles} if styles else rest
+    except csv.Error as error:
+        raise UsageError(f"{name}, line {reader.line_num}: is not CSV ({reason(error)})") from error
+
+
+def _item(row: Any, where: str, base: str) -> Item:
+    if not isinstance(row, Mapping):
+        raise UsageError(f"{where}: is {brief(row)}; write a table with content, style and output")
+    rest = dict(row)
+    content, output = rest.pop("content", None), rest.pop("output", None)
+    if "style" in rest and "styles" in rest:
+        raise UsageError(f"{where}: has both style and styles; leave one out")
+    styles = rest.pop("style", rest.pop("styles", []))
+    styles = [styles] if isinstance(styles, str) else styles
+    if not isinstance(content, str) or not content:
+        raise UsageError(f"{where}: names no photo; add content")
+    if not isinstance(styles, list) or not all(isinstance(style, str) and style for style in styles):
+        raise UsageError(f"{where}: style is {brief(styles)}; give a path or a list of paths")
+    if output is not None and not (isinstance(output, str) and output):
+        raise UsageError(f"{where}: output is {brief(output)}; give a path")
+    return Item(content, tuple(styles), output, rest, where, base)

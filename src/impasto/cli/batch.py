@@ -1,0 +1,172 @@
+"""`impasto batch`: many pictures."""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from impasto import keeping
+from impasto.batches import gathering, manifest, naming, shards
+from impasto.batches.items import Item
+from impasto.cli import engine, ordering, painting, rows
+from impasto.errors import OutputError, UsageError
+from impasto.executors.task import Task
+from impasto.messages import shown
+from impasto.outputs import STREAM, Output
+from impasto.picture import format_of, output_profile
+from impasto.picture.output import check_options
+
+if TYPE_CHECKING:
+    from impasto.batches.batch import Batch
+    from impasto.picture import Measure
+
+
+def _shard(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    return None if value is None else shards.parsed(value)
+
+
+@click.command()
+@click.argument("photos", metavar="PHOTOS|LIST")
+@click.argument("styles", metavar="[STYLE ...]", nargs=-1)
+@click.option("--blend", is_flag=True, help="Paint each photo after all styles together, not after each in turn.")
+@click.option("--shard", callback=_shard, metavar="I/N", help="Do part I of N, which N machines share out alike.")
+@click.option("--retry-failed", is_flag=True, help="Do only those that failed the last time.")
+@click.option(
+    "--log", metavar="FILE", help="A line of JSON for each picture done [default: impasto-batch.jsonl beside them]."
+)
+@engine.engine_options("local")
+@ordering.painting_options
+@click.pass_context
+def batch(context: click.Context, /, photos: str, styles: tuple[str, ...], **given: Any) -> None:
+    """Paint many photos: those of a folder or a 'glob', each after each STYLE; or what a list says.
+
+    A list ends in .toml, .jsonl or .csv; each line names content, style and output, and any option below without its
+    dashes. All options of stylize mean here what they mean there, for every picture. OUT, and the files of --preview
+    and --checkpoint, are templates with {content}, {style}, {recipe}, {size} and {n}. What is there is not painted
+    again; the same command goes on where it was interrupted. See docs/scaling.md.
+    """
+    ordering.check_like(context, given)
+    engine.check(given)
+    items = _items(photos, styles, blend=given["blend"])
+    tasks = [_task(item, number, context, given) for number, item in enumerate(items, 1)]
+    _check(tasks, items)
+    painting.quiet_threads()
+    from impasto.batches.batch import Batch, measured, shard_of, with_digests  # imports torch
+    from impasto.batches.ledger import Ledger
+
+    measures = measured(tasks)
+    if given["shard"]:
+        tasks = shard_of(tasks, measures, *given["shard"])
+    tasks = [with_digests(task, measures) for task in tasks]
+    ledger = Ledger(_log(tasks, given), given["shard"])
+    found = Batch(tasks, ledger, force=given["force"], only_failed=given["retry_failed"])
+    _go(found, measures, given)
+
+
+def _items(photos: str, styles: Sequence[str], *, blend: bool) -> list[Item]:
+    if STREAM in (photos, *styles):
+        raise UsageError("a batch reads files, not standard input; name a folder, a glob or a list")
+    if not manifest.is_manifest(photos):
+        return gathering.items(photos, styles, blend=blend)
+    items = manifest.read(photos)
+    each = [path for style in styles for path in gathering.files(style)]
+    chosen = [tuple(each)] if blend or len(each) < 2 else [(style,) for style in each]
+    whole = []
+    for item in items:
+        if not item.styles and not each:
+            raise UsageError(f"{item.where}: names no style; add style, or give one on the command line")
+        base = tuple(rows.joined(item.base, style) for style in item.styles)
+        content = rows.joined(item.base, item.content)
+        for some in [base] if base else chosen:
+            whole.append(dataclasses.replace(item, content=content, styles=some))
+    return whole
+
+
+def _task(item: Item, number: int, context: click.Context, given: dict[str, Any]) -> Task:
+    """Return the task of a line, or of a photo with its styles."""
+    own = rows.given_for(item, context, given)
+    try:
+        wanted = ordering.manner(own)
+        recipe = wanted.recipe.name if wanted.memory else str(own["recipe_name"])
+        values = naming.fields(item.content, item.styles, recipe, wanted.recipe.size, number)
+        template = rows.joined(item.base, item.output) if item.output else own["output"] or naming.DEFAULT
+        for name in ("preview", "checkpoint"):
+            own[name] = own[name] and naming.named(own[name], values)
+        output = painting.asked_output(own | {"output": naming.named(template, values)}, naming.DEFAULT)
+        _check_form(output)
+        digests = [_digest(style) for style in item.styles] if wanted.memory else [None] * len(item.styles)
+        found = ordering.task(item.content, item.styles, wanted, own, output, digests)
+    except UsageError as error:
+        # A glob's own name is in the message; a line has only its number.
+        raise rows.named(item, error) if item.base else error from error
+    return dataclasses.replace(found, number=number)
+
+
+def _digest(path: str) -> str | None:
+    from impasto.executors.presence import file_digest
+
+    with contextlib.suppress(OSError):
+        return file_digest(path)
+    return None
+
+
+def _check_form(output: Output) -> None:
+    """Refuse an ending or a form that no file can have."""
+    if output.path == STREAM:
+        raise UsageError("a batch writes files, not standard output; give -o a template such as 'out/{content}.png'")
+    profile = None if output.profile is None else output_profile(output.profile)
+    check_options(format_of(output.path), output.bits, output.quality, output.compression, profile)
+    if output.proof is not None:
+        output_profile(output.proof)
+
+
+def _check(tasks: Sequence[Task], items: Sequence[Item]) -> None:
+    """Refuse tasks that would write to each other's files, or to an input."""
+    names = {task.number: f"{item.where}" for task, item in zip(tasks, items, strict=True)}
+    inputs = dict.fromkeys(path for task in tasks for path in task.inputs)
+    naming.check_distinct(list(_written(tasks, names)), inputs)
+    naming.check_distinct([(names[task.number], task.folder) for task in tasks if task.folder is not None], inputs)
+    for folder in dict.fromkeys(Path(task.output.path).parent for task in tasks):
+        there = next((each for each in (folder, *folder.parents) if each.exists()), folder)
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            raise OutputError(f"{shown(folder)}: nothing can be written there; choose another output")
+
+
+def _written(tasks: Sequence[Task], names: dict[int, str]) -> Iterator[tuple[str, str]]:
+    for task in tasks:
+        yield names[task.number], task.output.path
+        if task.output.proof is not None:
+            yield names[task.number], os.fspath(task.output.proof_path)
+        if task.output.preview is not None:
+            yield names[task.number], task.output.preview
+
+
+def _log(tasks: Sequence[Task], given: dict[str, Any]) -> Path:
+    """Return where the log is: in the folder that holds all outputs."""
+    from impasto.batches.ledger import NAME
+
+    if given["log"] is not None:
+        return Path(given["log"])
+    folders = [os.path.abspath(Path(task.output.path).parent) for task in tasks]  # noqa: PTH100
+    return Path(os.path.commonpath(folders) if folders else ".") / NAME
+
+
+def _go(found: "Batch", measures: "dict[str, Measure]", given: dict[str, Any]) -> None:
+    from impasto.batches.batch import foresee
+    from impasto.checkpoints import keeper
+    from impasto.cli import batching
+
+    needs = foresee(found.ahead, measures)
+    if given["dry_run"]:
+        click.echo(batching.plan(found, needs, given))
+        return
+    # The present values, which workers take from their tasks.
+    found.ahead = [dataclasses.replace(task, every=keeper.INTERVAL, over=keeping.LONG) for task in found.ahead]
+    teller = batching.Teller(found, measures, given)
+    say = painting.Notes(quiet=given["quiet"])
+    executor = engine.executor(given, found.ahead, needs, say) if found.ahead else None
+    batching.go(found, executor, teller)

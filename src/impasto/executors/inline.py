@@ -1,0 +1,43 @@
+"""In this process, one task after another."""
+
+from collections.abc import Generator, Iterable, Iterator
+from typing import Any
+
+from impasto.executors.base import Ended, Executor, Message, Told
+from impasto.executors.outcome import Outcome
+from impasto.executors.painter import paint
+from impasto.executors.task import Task
+
+
+class Inline(Executor):
+    """Paints in this process, with all its cores."""
+
+    def __init__(self) -> None:
+        self._stopping = False
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[Message]:
+        """Paint the tasks one after another."""
+        waiting = iter(tasks)
+        while not self._stopping and (task := next(waiting, None)) is not None:
+            yield Told(task, {"event": "begun", "worker": 1})
+            yield from self._painted(task)
+
+    def _painted(self, task: Task) -> Generator[Message, None, None]:
+        painting: Generator[dict[str, Any], None, Outcome] = paint(task, lambda: self._stopping)
+        try:
+            while True:
+                try:
+                    event = next(painting)
+                except StopIteration as ended:
+                    yield Ended(task, ended.value)
+                    return
+                yield Told(task, event)
+        finally:
+            painting.close()
+
+    def stop(self) -> None:
+        """Stop after the step under way."""
+        self._stopping = True
+
+    def close(self) -> None:
+        """Do nothing: nothing was started."""

@@ -1,0 +1,150 @@
+"""Workers that may die: each has one task at a time, and what a dead one had goes to another."""
+
+import contextlib
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from impasto.executors.base import Ended, Executor, Message, Told
+from impasto.executors.outcome import Outcome
+from impasto.executors.task import Task
+
+# Ours: a picture whose worker died four times is what they died of.
+ATTEMPTS: Final = 4
+_WAIT: Final = 0.2  # seconds: so soon a call of `stop` is heard
+
+
+class LostError(Exception):
+    """A worker has died."""
+
+
+class Hand(ABC):
+    """One worker."""
+
+    @abstractmethod
+    def give(self, task: Task) -> None:
+        """Have it paint a task; raise `LostError` if it is dead."""
+
+    @abstractmethod
+    def take(self) -> list[dict[str, Any]]:
+        """Return what it has said since, without waiting; raise `LostError` if it is dead and has nothing more to say.
+
+        An event of the run, or at the end `{"outcome": ...}`.
+        """
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Have it stop after the step under way."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """End it, at once."""
+
+
+class Crew(ABC):
+    """What workers are, and where they come from."""
+
+    @abstractmethod
+    def hire(self, place: int) -> Hand:
+        """Return the worker for a place, 0 is the first; another one after it died."""
+
+    @abstractmethod
+    def wait(self, hands: Sequence[Hand], seconds: float) -> None:
+        """Return when one of them has something to say, or after that time."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of everything but the workers, which have been ended."""
+
+
+class Pool(Executor):
+    """Paints with several workers.
+
+    Args:
+        crew: says what they are.
+        workers: how many at most; each is made when there is a task for it.
+
+    """
+
+    def __init__(self, crew: Crew, workers: int) -> None:
+        self.workers = workers
+        self._crew = crew
+        self._hands: dict[int, Hand] = {}
+        self._busy: dict[int, Task] = {}
+        self._stopping = self._told = False
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[Message]:
+        """Paint the tasks, as many at once as there are workers."""
+        fresh, again = iter(tasks), list[Task]()
+        while True:
+            yield from self._give(fresh, again)
+            if not self._busy:
+                return
+            if self._stopping and not self._told:
+                self._told = True
+                for place in self._busy:
+                    self._hands[place].stop()
+            self._crew.wait([self._hands[place] for place in self._busy], _WAIT)
+            for place in list(self._busy):
+                yield from self._heard(place, again)
+
+    def _give(self, fresh: Iterator[Task], again: list[Task]) -> Iterator[Message]:
+        for place in range(self.workers):
+            while not self._stopping and place not in self._busy:
+                task = again.pop() if again else next(fresh, None)
+                if task is None:
+                    return
+                try:
+                    if place not in self._hands:
+                        self._hands[place] = self._crew.hire(place)
+                    self._hands[place].give(task)
+                except LostError:
+                    # It died between two tasks; this one was not begun.
+                    self._dismiss(place)
+                    again.append(task)
+                    continue
+                self._busy[place] = task
+                yield Told(task, {"event": "begun", "worker": place + 1})
+
+    def _heard(self, place: int, again: list[Task]) -> Iterator[Message]:
+        task = self._busy[place]
+        try:
+            said = self._hands[place].take()
+        except LostError as error:
+            self._dismiss(place)
+            del self._busy[place]
+            yield from self._lost(task, error, again)
+            return
+        for each in said:
+            if "outcome" in each:
+                del self._busy[place]
+                yield Ended(task, Outcome.from_table(each["outcome"]))
+            else:
+                yield Told(task, each)
+
+    def _lost(self, task: Task, error: LostError, again: list[Task]) -> Iterator[Message]:
+        following = dataclasses.replace(task, attempt=task.attempt + 1)
+        if following.attempt >= ATTEMPTS:
+            yield Ended(task, Outcome("failed", f"its worker died {following.attempt} times ({error})"))
+        elif self._stopping:
+            # What it left in its last checkpoint is there for the next time.
+            yield Ended(task, Outcome("stopped", f"its worker died ({error})"))
+        else:
+            yield Told(task, {"event": "lost", "reason": str(error)})
+            again.append(following)
+
+    def _dismiss(self, place: int) -> None:
+        with contextlib.suppress(LostError):
+            self._hands.pop(place).end()
+
+    def stop(self) -> None:
+        """Begin no more, and stop those under way."""
+        self._stopping = True
+
+    def close(self) -> None:
+        """End all workers."""
+        for place in list(self._hands):
+            self._dismiss(place)
+        self._busy.clear()
+        self._crew.close()

@@ -1,0 +1,241 @@
+"""Tasks as plain data, how many workers there are, and what a pool does with workers that die."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from impasto import backends, presets
+from impasto.advice import Advice
+from impasto.errors import DeviceError, UsageError
+from impasto.executors import cluster, needs, presence
+from impasto.executors.base import Ended, Told
+from impasto.executors.needs import Foreseer, staff
+from impasto.executors.outcome import Outcome
+from impasto.executors.pool import ATTEMPTS, Crew, Hand, LostError, Pool
+from impasto.executors.task import Task
+from impasto.outputs import Output
+from impasto.picture import Measure, Picture, measure, read_picture
+from impasto.run import Run
+
+RECIPE = presets.get("default").replace(size=64)
+FULL = Task(
+    "a.png", ("s.png", "t.png"), RECIPE, Output("o.png", 16, preview="p.png"), 3, (0.25, 0.75), "i.png", "m.png",
+    (None, "n.png"), "k.png", (1.0, 2.0), ("fine", "all"), "cpu", 10**9, "float32", "kept", True, 1.0, 2.0,
+    {"a.png": "1", "s.png": "2", "t.png": "3", "i.png": "4", "m.png": "5", "n.png": "6", "k.png": "7"}, 1,
+)  # fmt: skip
+
+
+def test_tasks_and_outcomes_cross_as_json() -> None:
+    assert Task.from_table(json.loads(json.dumps(FULL.to_table()))) == FULL
+    outcome = Outcome("painted", "", 1.5, 3, 2, (4, 5), 0.5, "ab", ("note",), (Advice("s", "seen", "help"),), True)
+    assert Outcome.from_table(json.loads(json.dumps(outcome.to_table()))) == outcome
+
+
+def test_what_the_identity_says() -> None:
+    identity = FULL.identity
+    for name, value in {
+        "weights": (0.5, 0.5), "style_scales": (1.0, 1.0), "style_parts": ("all", "all"), "precision": "auto",
+        "recipe": RECIPE.replace(seed=1), "output": Output("o.png", 8), "style_masks": ("n.png", None),
+        "styles": ("t.png", "s.png"), "init": None, "protect": None, "digests": {**FULL.digests, "m.png": "8"},
+    }.items():  # fmt: skip
+        assert dataclasses.replace(FULL, **{name: value}).identity != identity, name
+    for name, value in {"device": "cuda", "number": 9, "force": False, "checkpoint": "off", "max_memory": None}.items():
+        assert dataclasses.replace(FULL, **{name: value}).identity == identity, name
+    assert dataclasses.replace(FULL, output=Output("other.png", 16)).identity == identity
+    assert dataclasses.replace(FULL, digests={}).identity is None
+
+
+def test_paths_from_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    whole = FULL.absolute()
+    assert (whole.content, whole.style_masks) == (f"{tmp_path}/a.png", (None, f"{tmp_path}/n.png"))
+    assert (whole.output.preview, whole.folder) == (f"{tmp_path}/p.png", f"{tmp_path}/kept")
+    assert whole.identity == FULL.identity
+
+
+def test_sizes_are_told_without_the_pixels(tmp_path: Path, picture: Callable[..., Picture]) -> None:
+    for name in ("a.png", "a.jpg", "a.webp", "a.tif", "a.avif"):
+        picture(24, 32).save(tmp_path / name)
+        read = read_picture(tmp_path / name)
+        assert measure(tmp_path / name) == Measure(24, 32, read.sha256 or "")
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (32, 24)).save(tmp_path / "turned.jpg", exif=exif)
+    assert measure(tmp_path / "turned.jpg")[:2] == read_picture(tmp_path / "turned.jpg").size == (32, 24)
+
+
+def test_what_is_foreseen_is_what_the_run_says(tmp_path: Path, picture: Callable[..., Picture]) -> None:
+    for name, size in {"a.png": (24, 32), "s.png": (40, 30)}.items():
+        picture(*size).save(tmp_path / name)
+    paths = [str(tmp_path / name) for name in ("a.png", "s.png")]
+    task = Task(paths[0], (paths[1],), RECIPE, Output("o.png"), device="cpu")
+    need = Foreseer({path: measure(path) for path in paths}).need(task)
+    run: Run = task.job().start()
+    assert need == needs.Need(run.scales, run.expected_memory, run.expected_seconds)
+    assert needs.work(run.scales) == sum(scale.height * scale.width * scale.steps for scale in run.scales)
+    assert Foreseer({}).need(task) is None
+    with pytest.raises(DeviceError, match="not enough memory"):
+        Foreseer({path: measure(path) for path in paths}).need(dataclasses.replace(task, max_memory=1000))
+    assert not presence.is_there(task)
+
+
+@pytest.mark.parametrize(
+    ("asked", "tasks", "memory", "workers", "threads", "note"),
+    [
+        (None, 100, 10**9, 8, 1, ""),
+        (None, 3, 10**9, 3, 2, ""),
+        (None, 100, 4 * 10**9, 4, 2, ""),
+        (6, 100, 4 * 10**9, 4, 2, "4 workers, not 6: no more fit into memory"),
+        (20, 100, 10**8, 8, 1, "8 workers, not 20: as many as there are cores"),
+        (2, 100, None, 2, 4, ""),
+        (2, 100, 10**12, 1, 8, "1 worker, not 2: no more fit into memory"),
+    ],
+)
+def test_workers_fit_cores_and_memory(
+    asked: int | None,
+    tasks: int,
+    memory: int | None,
+    workers: int,
+    threads: int,
+    note: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(needs, "cores", lambda: 8)
+    monkeypatch.setattr(backends, "available_memory", lambda device: 20 * 10**9)
+    found = staff("cpu", asked, tasks, memory)
+    assert (found.devices, found.threads, found.note) == (("cpu",) * workers, threads, note)
+
+
+def test_one_worker_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(backends, "devices", lambda names: tuple(torch.device("cuda", index) for index in range(4)))
+    assert staff("auto", None, 100, None).devices == ("cuda:0", "cuda:1", "cuda:2", "cuda:3")
+    assert staff("auto", 2, 100, None).devices == ("cuda:0", "cuda:1")
+    assert staff("auto", 9, 100, None).note == "4 workers, not 9: one a device"
+    assert staff("auto", None, 1, None).devices == ("cuda:0",)
+
+
+NODES = st.lists(
+    st.fixed_dictionaries({"CPU": st.integers(0, 64), "memory": st.integers(0, 10**12), "GPU": st.integers(0, 8)}),
+    min_size=1, max_size=6,
+)  # fmt: skip
+
+
+@given(NODES, st.integers(1, 300), st.one_of(st.none(), st.integers(1, 10**11)), st.sampled_from([0.0, 0.25, 1.0]))
+def test_a_cluster_has_room_for_what_is_asked_of_it(
+    nodes: list[dict[str, float]], wanted: int, memory: int | None, gpus: float
+) -> None:
+    if cluster._room(nodes, 1, memory, gpus) == 0:
+        with pytest.raises(DeviceError, match="no node of the cluster has 1 CPU"):
+            cluster.share(nodes, wanted, memory, gpus)
+        return
+    count, each = cluster.share(nodes, wanted, memory, gpus)
+    assert 1 <= count <= wanted
+    assert each["num_gpus"] == gpus
+    assert sum(cluster._room([node], int(each["num_cpus"]), memory, gpus) for node in nodes) >= count
+    assert count * each["num_cpus"] <= sum(node["CPU"] for node in nodes)
+
+
+def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "x")
+    with pytest.raises(UsageError, match=r"pip install 'impasto\[ray\]'"):
+        cluster.pool(None, device="cpu", workers=1, tasks=1, memory=None, gpus=None)
+
+
+class Puppet(Hand):
+    """A worker that does in a moment what it was told to do with a number."""
+
+    def __init__(self, fates: dict[int, list[str]], log: list[str]) -> None:
+        self._fates, self._log = fates, log
+        self._task: Task | None = None
+        self.asked = False
+
+    def give(self, task: Task) -> None:
+        self._log.append(f"give {task.number}.{task.attempt}")
+        self._task = task
+
+    def take(self) -> list[dict[str, Any]]:
+        assert self._task is not None
+        fates = self._fates.get(self._task.number, [])
+        fate = "stopped" if self.asked else fates.pop(0) if fates else "painted"
+        if fate == "dies":
+            raise LostError("signal 9")
+        return [{"event": "stepped"}, {"outcome": Outcome(fate).to_table()}]  # type: ignore[arg-type]
+
+    def stop(self) -> None:
+        self.asked = True
+
+    def end(self) -> None:
+        self._log.append("end")
+
+
+class Theatre(Crew):
+    def __init__(self, fates: dict[int, list[str]]) -> None:
+        self.fates, self.log = fates, list[str]()
+
+    def hire(self, place: int) -> Puppet:
+        self.log.append(f"hire {place}")
+        return Puppet(self.fates, self.log)
+
+    def wait(self, hands: Sequence[Hand], seconds: float) -> None:
+        assert hands
+
+    def close(self) -> None:
+        self.log.append("close")
+
+
+def tasks(count: int, taken: list[int] | None = None) -> Iterator[Task]:
+    for number in range(1, count + 1):
+        if taken is not None:
+            taken.append(number)
+        yield Task("a.png", ("s.png",), RECIPE, Output(f"{number}.png"), number)
+
+
+def test_no_more_tasks_are_under_way_than_there_are_workers() -> None:
+    taken: list[int] = []
+    ended = 0
+    with Pool(Theatre({}), 3) as pool:
+        for message in pool.run(tasks(20, taken)):
+            ended += isinstance(message, Ended)
+            assert len(taken) - ended <= 3
+    assert ended == 20
+
+
+def test_a_task_is_tried_again_and_given_up_in_the_end() -> None:
+    crew = Theatre({1: ["dies"], 2: ["dies"] * 10, 3: ["failed"]})
+    with Pool(crew, 1) as pool:
+        said = list(pool.run(tasks(4)))
+    ends = {each.task.number: each.outcome for each in said if isinstance(each, Ended)}
+    assert {number: outcome.status for number, outcome in ends.items()} == {
+        1: "painted", 2: "failed", 3: "failed", 4: "painted",
+    }  # fmt: skip
+    assert ends[2].reason == f"its worker died {ATTEMPTS} times (signal 9)"
+    assert sum(isinstance(each, Told) and each.event["event"] == "lost" for each in said) == 1 + ATTEMPTS - 1
+    assert crew.log.count("give 2.0") == crew.log.count("give 2.3") == 1
+    assert crew.log.count("hire 0") == 1 + 1 + ATTEMPTS
+    assert crew.log[-1] == "close"
+
+
+def test_stopped_no_more_are_begun() -> None:
+    crew = Theatre({})
+    with Pool(crew, 2) as pool:
+        said = []
+        for message in pool.run(tasks(9)):
+            said.append(message)
+            if isinstance(message, Told) and message.event["event"] == "begun" and message.task.number == 2:
+                pool.stop()
+    ends = [each.outcome.status for each in said if isinstance(each, Ended)]
+    assert ends == ["stopped", "stopped"]
