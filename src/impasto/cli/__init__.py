@@ -19,6 +19,7 @@ from impasto.cli.show import show
 from impasto.cli.stylize import stylize
 from impasto.cli.sweep import sweep
 from impasto.cli.texture import texture
+from impasto.cli.video import video
 from impasto.cli.weights import weights
 from impasto.errors import ImpastoError
 
@@ -33,7 +34,8 @@ def command() -> None:
 
 
 for _subcommand in (
-    stylize, resume, serve, sweep, texture, reconstruct, loss, compare, show, recipe, weights, doctor, completion,
+    stylize, video, resume, serve, sweep, texture, reconstruct, loss, compare, show, recipe, weights, doctor,
+    completion,
 ):  # fmt: skip
     command.add_command(_subcommand)
 

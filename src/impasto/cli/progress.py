@@ -56,7 +56,7 @@ class JsonLines(Listener):
         """Do nothing."""
 
 
-def event_name(event: Event) -> str:
+def event_name(event: object) -> str:
     """Return `scale_started` for `ScaleStarted`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
 

@@ -193,7 +193,7 @@ class Numbering:
         self._first: Shot | None = None
         self._last: Shot | None = None
 
-    def shots(self, packet: Packet[Any], video: VideoStream) -> Iterator[Shot]:
+    def shots(self, packet: "Packet[Any]", video: VideoStream) -> Iterator[Shot]:
         """Yield what a packet of `video` decodes to."""
         decoded: Any = packet.decode()
         for frame in decoded:

@@ -1,16 +1,20 @@
 """The loop of a film: an iterator of events that paints a frame after the other, and remembers only a few."""
 
 import dataclasses
+import functools
+import hashlib
+import math
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from impasto import presets, resample, schedule
+from impasto import __version__, presets, resample, schedule
 from impasto.errors import UsageError
 from impasto.film.clip import Clip, Shot
 from impasto.film.events import FilmEvent, FilmFinished, FilmStarted, FramePainted
@@ -19,6 +23,7 @@ from impasto.film.ledger import Ledger, of_pixels
 from impasto.film.settings import FilmSettings
 from impasto.film.shimmer import Shimmer
 from impasto.job import Job
+from impasto.picture import as_picture
 from impasto.run import Run
 from impasto.scene import Earlier
 from impasto.types import Image
@@ -74,6 +79,7 @@ class Filming:
         self.clip = clip
         self.settings = settings
         self.shimmer = Shimmer()
+        self.painted = 0  # frames, so far, with those that were there before
         self._until = until
         # Scaled to this, and cut to whole pairs of pixels: the encoders that every player knows want them.
         self._scaled = schedule.scales(clip.height, clip.width, recipe)[-1]
@@ -97,8 +103,24 @@ class Filming:
         """How many frames there are to paint, about; None if the clip does not say."""
         if self._until is None:
             return self.clip.frames
-        most = round(self._until * self.clip.rate)
+        most = math.ceil(self._until * self.clip.rate)
         return most if self.clip.frames is None else min(most, self.clip.frames)
+
+    @functools.cached_property
+    def identity(self) -> dict[str, Any]:
+        """All that decides what the frames look like, as plain values; the device counts for little, and not here."""
+        with self.clip.path.open("rb") as file:
+            clip = hashlib.file_digest(file, "sha256").hexdigest()
+        return {
+            "version": __version__,
+            "clip": clip,
+            "styles": [hashlib.sha256(as_picture(style).pixels.tobytes()).hexdigest() for style in self._job.styles],
+            "weights": self._job.weights,
+            "recipe": self._recipe.digest,
+            "settings": self.settings.to_table(),
+            "size": [self.height, self.width],
+            "precision": self._job.precision,
+        }
 
     @property
     def opening_run(self) -> Run:
@@ -129,7 +151,7 @@ class Filming:
 
         """
         begun = time.perf_counter()
-        count = scenes = 0
+        scenes = 0
         yield FilmStarted(self.frames, self.height, self.width, self._job.device)
         for shot in self.shots():
             filmed = self._of_size(shot.pixels)
@@ -144,12 +166,12 @@ class Filming:
                 pairs = (painted, before.painted), (filmed, before.filmed)
                 self.shimmer.add(past.motion, *((_image(now), _image(then)) for now, then in pairs))
             self._recent.append(Frame(filmed, painted))
-            count, scenes = count + 1, scenes + (past is None)
+            self.painted, scenes = shot.index + 1, scenes + (past is None)
             uncertain = 1.0 if past is None else 1 - float(past.certain.mean())
             seconds = time.perf_counter() - begun
-            yield FramePainted(count, float(shot.time), past is None, kept, uncertain, seconds)
+            yield FramePainted(self.painted, float(shot.time), past is None, kept, uncertain, seconds)
         seconds = time.perf_counter() - begun
-        yield FilmFinished(count, scenes, self.shimmer.of_painted, self.shimmer.of_filmed, seconds)
+        yield FilmFinished(self.painted, scenes, self.shimmer.of_painted, self.shimmer.of_filmed, seconds)
 
     def _of_size(self, pixels: Pixels) -> Pixels:
         """Return a frame at the film's size."""

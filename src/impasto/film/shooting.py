@@ -140,7 +140,7 @@ def _frame(pixels: Pixels) -> VideoFrame:
     return converted
 
 
-def _hear(film: OutputContainer, packet: Packet[Any], into: AudioStream, end: Fraction | None) -> None:
+def _hear(film: OutputContainer, packet: "Packet[Any]", into: AudioStream, end: Fraction | None) -> None:
     # The last of a stream is an empty one.
     if packet.dts is None or packet.pts is None or packet.time_base is None:
         return
