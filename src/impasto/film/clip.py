@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Final
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -82,7 +83,7 @@ class Clip:
             declared = video.frames or (round(self.seconds * self.rate) if self.seconds else 0)
             limits.check_frames(declared, self._name)
             self.frames = declared or None
-            self.sound = tuple(stream.codec_context.name for stream in container.streams.audio)
+            self.sound = tuple(stream.codec_context.name for stream in sounds(container))
             several = len(container.streams.video) > 1
             aspect = _aspect(video.sample_aspect_ratio)
         first = next(self.shots(), None)
@@ -208,6 +209,12 @@ class Numbering:
             self._first = self._first or shot
             self._last = self._clip.checked(shot, self._first)
             yield shot
+
+
+def sounds(container: InputContainer) -> list[AudioStream]:
+    """Return the streams of sound whose codec is known."""
+    # PyAV's types promise a codec; a damaged file has none.
+    return [stream for stream in container.streams.audio if getattr(stream, "codec_context", None) is not None]
 
 
 def _upright(frame: VideoFrame) -> Pixels:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from impasto import __version__, presets, resample, schedule
+from impasto import __version__, color, presets, resample, schedule
 from impasto.errors import UsageError
 from impasto.film.clip import Clip, Shot
 from impasto.film.events import FilmEvent, FilmFinished, FilmStarted, FramePainted
@@ -45,7 +45,8 @@ class Past:
 
     Attributes:
         motion: to the frame before.
-        image: (1, 3, H, W) each pixel from the latest frame in which it was certainly in sight.
+        image: (1, 3, H, W) each pixel from the latest frame in which it was in sight; where it was in none, as it was
+            filmed, in the colours that the frame before is painted in.
         certain: (H, W) 1 where it was in one of them, 0 elsewhere.
 
     """
@@ -187,8 +188,11 @@ class Filming:
         if nearest.lost > self.settings.cut:
             self._recent.clear()
             return None
-        first = nearest.warp(_image(self._recent[-1].painted))
-        image, certain = first, nearest.certain
+        before = _image(self._recent[-1].painted)
+        # What was moved from elsewhere would stay: the steps of one frame are too few to paint it over.
+        fresh = color.recolor(_image(filmed), color.palette([(before, 1.0, None)]), self._recipe.color_match)
+        image = fresh.lerp(nearest.warp(before), torch.from_numpy(nearest.seen))
+        certain = nearest.certain
         for lag in self.settings.lags[1:]:
             if lag > len(self._recent):
                 break

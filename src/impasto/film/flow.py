@@ -25,14 +25,19 @@ class Motion:
 
     Attributes:
         back: (H, W, 2) from each pixel of the frame to where it was, px.
-        certain: (H, W) 1 where that can be believed; 0 where it was hidden or outside, or at the border of a motion.
-        lost: share of the pixels that were hidden or outside.
+        seen: (H, W) 1 where it was in sight; 0 where it was hidden or outside.
+        certain: (H, W) 1 where that can be relied on: where it was in sight, and not at the border of a motion.
 
     """
 
     back: Field
+    seen: Field
     certain: Field
-    lost: float
+
+    @property
+    def lost(self) -> float:
+        """Share of the pixels that were hidden or outside."""
+        return 1 - float(self.seen.mean())
 
     def warp(self, earlier: Planes) -> Planes:
         """Return planes of the earlier frame, (1, C, H, W), moved to where they are now.
@@ -55,7 +60,7 @@ def motion(now: Pixels, earlier: Pixels) -> Motion:
     back, forth = flow(here, there), flow(there, here)
     seen = in_sight(back, forth)
     certain = seen & ~boundary(back)
-    return Motion(back, certain.astype(np.float32), 1 - float(seen.mean()))
+    return Motion(back, seen.astype(np.float32), certain.astype(np.float32))
 
 
 def flow(here: Pixels, there: Pixels) -> Field:
@@ -101,5 +106,5 @@ def _grey(frame: Pixels) -> Pixels:
     return np.asarray(grey, np.uint8)
 
 
-# Ours: tried; below it the search fails.
-_LEAST_SIDE: Final = 8
+# What it says itself when it fails, of one side or the other.
+_LEAST_SIDE: Final = 12

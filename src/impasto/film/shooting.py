@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from impasto.atomic import writing
 from impasto.errors import FilmError
-from impasto.film.clip import Clip, Numbering
+from impasto.film.clip import Clip, Numbering, sounds
 from impasto.film.ledger import Ledger, Pixels
 from impasto.film.settings import OUTPUTS
 from impasto.messages import reason, shown
@@ -75,9 +75,9 @@ def _copied(
     """Go through the clip once, up to `end`, with the painted frames instead of its own."""
     first = _painted(ledger, 0)
     pictures = _pictures(film, video, clip.rate, first, quality)
-    sounds, notes = _sounds(film, source)
+    copied, notes = _sounds(film, source)
     numbering = Numbering(clip)
-    for packet in source.demux([video, *(stream for stream, _ in sounds)]):
+    for packet in source.demux([video, *(stream for stream, _ in copied)]):
         if packet.stream is video:
             for shot in numbering.shots(packet, video):
                 if end is None or shot.time < end:
@@ -87,9 +87,9 @@ def _copied(
                     frame.duration = round((shot.frame.duration or 0) * (shot.frame.time_base or 0) / frame.time_base)
                     film.mux(pictures.encode(frame))
         else:
-            _hear(film, packet, dict(sounds)[cast(AudioStream, packet.stream)], end)
+            _hear(film, packet, dict(copied)[cast(AudioStream, packet.stream)], end)
     film.mux(pictures.encode(None))
-    return Written(pictures.codec_context.name, tuple(stream.codec_context.name for stream, _ in sounds), notes)
+    return Written(pictures.codec_context.name, tuple(stream.codec_context.name for stream, _ in copied), notes)
 
 
 def _painted(ledger: Ledger, index: int) -> Pixels:
@@ -123,13 +123,13 @@ def _sounds(
     film: OutputContainer, source: InputContainer
 ) -> tuple[list[tuple[AudioStream, AudioStream]], tuple[str, ...]]:
     """Return the sound that goes into the film as it is, with the streams for it there, and what is to be said."""
-    sounds, left_out = [], []
-    for stream in source.streams.audio:
+    copied, left_out = [], []
+    for stream in sounds(source):
         try:
-            sounds.append((stream, film.add_stream_from_template(stream)))
+            copied.append((stream, film.add_stream_from_template(stream)))
         except ValueError:
             left_out.append(stream.codec_context.name)
-    return sounds, tuple(
+    return copied, tuple(
         f"the sound ({name}) does not go into this kind of file and is left out; write a .mkv" for name in left_out
     )
 
