@@ -17,9 +17,9 @@ class FilmSettings:
     """
 
     temporal_weight: float = setting(
-        300.0, help="how much a frame is kept like those before it, where it shows the same", minimum=0
+        60.0, help="how much a frame is kept like those before it, where it shows the same", minimum=0
     )
-    frame_steps: int = setting(10, help="steps of a frame that goes on from the one before it", minimum=1)
+    frame_steps: int = setting(8, help="steps of a frame that goes on from the one before it", minimum=1)
     long_term: tuple[int, ...] = setting(
         (1, 4, 8),
         help="how many frames back each is compared: the first of them where a pixel was in sight counts",

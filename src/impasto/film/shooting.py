@@ -104,7 +104,7 @@ def _pictures(film: OutputContainer, video: VideoStream, rate: Fraction, first: 
     # From the worst to the best that the encoder has.
     worst, best = _ENCODERS[codec]
     level = round(worst + (best - worst) * quality / 100)
-    options = {"crf": str(level)} if codec == "libx264" else {"flags": "+qscale", "global_quality": str(118 * level)}
+    options = {"crf": str(level)} if codec == "libx264" else {"qmin": str(level), "qmax": str(level)}
     stream = cast(VideoStream, film.add_stream(codec, rate=rate, options=options))
     stream.height, stream.width = first.shape[:2]
     stream.pix_fmt = "yuv420p"
@@ -125,12 +125,17 @@ def _sounds(
     """Return the sound that goes into the film as it is, with the streams for it there, and what is to be said."""
     copied, left_out = [], []
     for stream in sounds(source):
+        name = stream.codec_context.name
         try:
+            # MP4 has a place for it that hardly anybody reads, and FFmpeg may fail to write it.
+            if film.format.name == "mp4" and name.startswith("pcm_"):
+                raise ValueError(name)
             copied.append((stream, film.add_stream_from_template(stream)))
         except ValueError:
-            left_out.append(stream.codec_context.name)
+            left_out.append(name)
     return copied, tuple(
-        f"the sound ({name}) does not go into this kind of file and is left out; write a .mkv" for name in left_out
+        f"the sound ({name}) does not go into this kind of file as it is, and is left out; write a .mkv"
+        for name in left_out
     )
 
 
