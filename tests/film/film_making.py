@@ -44,11 +44,11 @@ def write(
 ) -> Path:
     """Write frames at `times`, in units of `clock`, with a sine as sound for as long as they last."""
     shown = list(range(len(frames)) if times is None else times)
-    options = {"crf": "10"} if codec == "libx264" else {"global_quality": "118", "flags": "+qscale"}
+    options = {"libx264": {"crf": "10"}, "mpeg4": {"qmin": "1", "qmax": "2"}}.get(codec, {})
     with av.open(str(path), "w") as film:
-        stream: Any = film.add_stream(codec, rate=Fraction(10), options={} if codec == "gif" else options)
+        stream: Any = film.add_stream(codec, rate=Fraction(10), options=options)
         stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
+        stream.pix_fmt = {"gif": "rgb8", "huffyuv": "yuv422p"}.get(codec, "yuv420p")
         stream.codec_context.time_base = clock
         audio: Any = film.add_stream(sound, rate=44100) if sound else None
         for pixels, time in zip(frames, shown, strict=True):

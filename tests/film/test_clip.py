@@ -168,3 +168,9 @@ def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
         Clip(tmp_path / "pipe.mp4")
     with pytest.raises(FilmError, match="cannot be read"):
         Clip(tmp_path / "nothing.mp4")
+
+
+def test_a_rare_codec_is_refused(tmp_path: Path) -> None:
+    path = making.write(tmp_path / "a.avi", making.panned(2), codec="huffyuv", sound=None)
+    with pytest.raises(FilmError, match="its codec is huffyuv"):
+        Clip(path)

@@ -242,3 +242,19 @@ def test_the_temporal_loss(recipe: Recipe, small_network: Callable[..., VGG]) ->
     assert found.loss == pytest.approx(without.loss + found.terms["temporal"], rel=1e-4)
     tiled = Objective(network, recipe, image, style, 8, temporal=(loss, 5.0)).evaluate(image)
     torch.testing.assert_close(tiled.gradient, found.gradient, rtol=1e-3, atol=1e-6)
+
+
+def test_no_place_is_copied(film: Callable[..., Filming], tmp_path: Path) -> None:
+    path = making.write(tmp_path / "a.mp4", making.panned(1))
+    with av.open(str(path)) as source, av.open(str(tmp_path / "b.mkv"), "w") as placed:
+        placed.metadata["location"] = "+47.1+008.2/"
+        stream = placed.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                placed.mux(packet)
+    assert b"+47.1+008.2/" in (tmp_path / "b.mkv").read_bytes()
+    filming = film(tmp_path / "b.mkv")
+    _, _, ledger = painted(filming, tmp_path / "frames")
+    shooting.write(tmp_path / "out.mkv", filming.clip, ledger, 1, 65)
+    assert b"+47.1+008.2/" not in (tmp_path / "out.mkv").read_bytes()

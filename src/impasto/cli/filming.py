@@ -91,22 +91,28 @@ def finish(film: "Filming", output: Path, target: Path, given: dict[str, Any]) -
 
     say = painting.Notes(quiet=given["quiet"])
     say.about(film.notes)
-    ledger = Ledger(output.with_name(f"{output.name}.impasto"), film.identity, force=given["force"])
+    folder = output.with_name(f"{output.name}.impasto")
+    with Ledger(folder, film.identity, force=given["force"]) as ledger:
+        stopped = _paint(film, ledger, given)
+        written = ""
+        if film.painted:
+            # What was painted is written, however often Ctrl-C is pressed now.
+            with interrupting.signals(signal.SIG_IGN):
+                written = _write(film, ledger, target, given["quality"], say)
+        _end(film, ledger, written, stopped, say, keep=given["preview"] is not None)
+
+
+def _paint(film: "Filming", ledger: "Ledger", given: dict[str, Any]) -> interrupting.Interrupted | ImpastoError | None:
+    """Paint what is not there yet, and return what it was stopped by."""
     teller = Teller(film.frames, quiet=given["quiet"], as_json=given["as_json"], terminal=sys.stderr.isatty())
-    stopped: interrupting.Interrupted | ImpastoError | None = None
     with interrupting.signals(interrupting.interrupt):
         try:
             with teller:
                 for event in film.paint(ledger):
                     teller.show(event)
         except (interrupting.Interrupted, ImpastoError) as error:
-            stopped = error
-    written = ""
-    if film.painted:
-        # What was painted is written, however often Ctrl-C is pressed now.
-        with interrupting.signals(signal.SIG_IGN):
-            written = _write(film, ledger, target, given["quality"], say)
-    _end(film, ledger, written, stopped, say, keep=given["preview"] is not None)
+            return error
+    return None
 
 
 def _write(film: "Filming", ledger: "Ledger", target: Path, quality: int, say: painting.Notes) -> str:

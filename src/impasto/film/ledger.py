@@ -60,7 +60,10 @@ class Ledger:
                 f"{shown(path)}: frames cannot be kept there ({reason(error)}); choose another output"
             ) from error
 
-    def __del__(self) -> None:
+    def __enter__(self) -> "Ledger":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def frame(self, index: int) -> Pixels | None:
