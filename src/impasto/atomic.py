@@ -4,7 +4,9 @@ import contextlib
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes, temporary: str | None = None) -> None:
@@ -24,11 +26,25 @@ def write_whole(path: str | os.PathLike[str], data: bytes, temporary: str | None
         ValueError: the path cannot be one.
 
     """
+    with writing(path, temporary) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike[str], temporary: str | None = None) -> Iterator[BinaryIO]:
+    """Give an open file whose content takes the name `path` when all of it is there: see `write_whole`.
+
+    Raises:
+        OSError: writing failed. What was there before is untouched, and the temporary file is gone.
+        ValueError: the path cannot be one.
+
+    """
     target = Path(os.path.realpath(path))
     before = _existing(target)
     unfinished = target.with_name(temporary or f".impasto-{secrets.token_hex(8)}.tmp")
     try:
-        _write_through(unfinished, data, before)
+        with _through(unfinished, before) as file:
+            yield file
         unfinished.replace(target)
     except BaseException:
         # Also on Ctrl-C: nothing half-written stays behind.
@@ -49,7 +65,8 @@ def _existing(target: Path) -> os.stat_result | None:
     return info
 
 
-def _write_through(temporary: Path, data: bytes, before: os.stat_result | None) -> None:
+@contextlib.contextmanager
+def _through(temporary: Path, before: os.stat_result | None) -> Iterator[BinaryIO]:
     # O_EXCL: never through a link that somebody else put there. 0o666: the system takes the umask off.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
@@ -58,7 +75,7 @@ def _write_through(temporary: Path, data: bytes, before: os.stat_result | None) 
             with contextlib.suppress(OSError):
                 os.fchown(file.fileno(), before.st_uid, before.st_gid)
             os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
-        file.write(data)
+        yield file
         file.flush()
         os.fsync(file.fileno())
 

@@ -5,6 +5,7 @@
     │   ├── RecipeError           an unknown or out-of-range recipe field, layer, loss, preset
     │   └── OutputError           the output exists, is an input, has an unknown ending, cannot be written to
     ├── PictureError              a picture that cannot be read or written
+    ├── FilmError                 a film that cannot be read or written
     ├── WeightsError              weights that are missing, damaged or not what they claim to be
     ├── DeviceError               a device that is not there or has too little memory
     ├── CheckpointError           a checkpoint that is missing, damaged, in use or of other pictures
@@ -42,6 +43,10 @@ class OutputError(UsageError):
 
 class PictureError(ImpastoError):
     """A picture could not be read or written."""
+
+
+class FilmError(ImpastoError):
+    """A film could not be read or written."""
 
 
 class WeightsError(ImpastoError):

@@ -85,7 +85,7 @@ class Finished:
 Event = Started | ScaleStarted | Adapted | Stepped | Checkpointed | CheckpointFailed | Finished
 
 
-def name(event: Event) -> str:
+def name(event: object) -> str:
     """Return `scale_started` for `ScaleStarted`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
 

@@ -18,7 +18,7 @@ from impasto.objective import Evaluation
 from impasto.picture import Picture, PictureSource, as_picture
 from impasto.recipe import INITS, MOST_SCALE, PARTS, Part, Recipe
 from impasto.run import Run, evaluate
-from impasto.scene import Scene
+from impasto.scene import Earlier, Scene
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Job:
         max_memory: bytes, or text such as `3GB`, to make do with: of the process on the CPU, of the device elsewhere.
             What is free if left out.
         precision: of the features, `auto`, `float32` or `bfloat16`; see `impasto.backends.dtype`.
+        earlier: of a frame of a film, what was painted before, which it is kept like.
         checkpoint: a folder to keep checkpoints in, from which `impasto.resume` goes on; none are kept if left out.
 
     """
@@ -58,6 +59,7 @@ class Job:
     protect: PictureSource | None = None
     style_scales: Sequence[float] = ()
     style_parts: Sequence[Part] = ()
+    earlier: Earlier | None = None
     checkpoint: Checkpoints | str | os.PathLike[str] | None = None
 
     def start(self) -> Run:
@@ -130,7 +132,7 @@ class Job:
         unknown = set(self.style_parts) - set(PARTS)
         if unknown:
             raise UsageError(f"style part {min(unknown)!r}; {nearest(min(unknown), PARTS)}")
-        return Scene(content, styles, recipe, device, start, masks, self.style_scales, self.style_parts)
+        return Scene(content, styles, recipe, device, start, masks, self.style_scales, self.style_parts, self.earlier)
 
 
 def style_weights(count: int, weights: Sequence[float] | None, *, needed: bool = True) -> tuple[float, ...]:

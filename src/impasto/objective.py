@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from impasto import architecture, losses, regions, tiling
 from impasto.errors import UsageError
-from impasto.losses import FeatureLoss, ImageLoss, MomentLoss, PhotoLoss, PositionLoss
+from impasto.losses import FeatureLoss, ImageLoss, MomentLoss, PhotoLoss, PositionLoss, Temporal
 from impasto.moments import Moments, blend, moments
 from impasto.network import VGG, Padding
 from impasto.recipe import Recipe
@@ -98,6 +98,7 @@ class Objective:
         styles: the style pictures, (1, 3, h, w) each, and their weights, which need not sum to 1.
         regions: parts of the picture with styles of their own; one with all styles if left out.
         kept: (1, 1, H, W) in [0, 1], how much of each pixel is the photo's and stays it.
+        temporal: what the image is kept like, if it is a frame of a film, and the weight of that.
         tile: longest side of the tiles the picture is computed in, in pixels, without the halo; None for the whole at
             once. The loss and its gradient are the same, in less memory and more time.
 
@@ -117,6 +118,7 @@ class Objective:
         *,
         regions: Sequence[Region] = (),
         kept: Mask | None = None,
+        temporal: tuple[Temporal, float] | None = None,
     ) -> None:
         self._networks = [networks] if isinstance(networks, VGG) else list(networks)
         self._wraps = recipe.padding == "circular"
@@ -128,6 +130,8 @@ class Objective:
         self._regions = list(regions) or [Region(None, tuple(Source(index) for index in range(len(styles))))]
         self._kept = None if kept is None else (kept, content)
         plan = [part for entry in _plan(recipe) for part in self._shared(entry, styles)]
+        if temporal is not None:
+            plan.append(_Part("temporal", temporal[1], temporal[0], None))
         self._position_layers = _layers(plan, PositionLoss)
         self._moment_layers = _layers(plan, MomentLoss)
         self._feature_layers = _layers(plan, FeatureLoss)

@@ -284,8 +284,10 @@ class Run:
         assert self._optimizer is not None
         scale = self.scales[index]
         photo, styles, regions = self._scene.photo(scale), self._scene.style_images(scale), self._scene.regions(scale)
-        kept = self._scene.kept(scale)
-        objective = Objective(networks, self.recipe, photo, styles, plan.tile, regions=regions, kept=kept)
+        kept, temporal = self._scene.kept(scale), self._scene.temporal(scale)
+        objective = Objective(
+            networks, self.recipe, photo, styles, plan.tile, regions=regions, kept=kept, temporal=temporal
+        )
         if self._image is None:
             image = self._scene.first_image(scale, photo, styles, regions)
         elif self._done == 0:
@@ -294,7 +296,7 @@ class Run:
         else:
             image = self._image
         # They have said what they had to say, and take memory.
-        del photo, styles, regions, kept
+        del photo, styles, regions, kept, temporal
         # Together: a picture asked for between two events must not be cut by the other scale's margin.
         self._image, self._present = image, scale
         del image

@@ -8,6 +8,7 @@ import torch
 
 from impasto import __version__, color, coloring, init, regions, resample, schedule
 from impasto.color import Palette
+from impasto.losses import Temporal
 from impasto.masks import Area, Masks, Plane
 from impasto.picture import Picture
 from impasto.provenance import Input, Remembered, plain_name
@@ -15,6 +16,22 @@ from impasto.recipe import Part, Recipe
 from impasto.regions import Region, Source
 from impasto.schedule import Scale
 from impasto.types import Image, Mask
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What was painted of a film before this frame, moved to where it is now.
+
+    Attributes:
+        picture: of the photo's frame.
+        certain: of the photo's frame, how far each pixel of it can be believed, in [0, 1].
+        weight: how much the image is kept like it.
+
+    """
+
+    picture: Picture
+    certain: Plane
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,7 @@ class Scene:
         masks: where what is painted.
         style_scales: what the recipe's style scale is multiplied by, style by style; 1 for all if left out.
         style_parts: what each style speaks for, see `regions.Source`; everything if left out.
+        earlier: of a frame of a film, what it is kept like.
 
     """
 
@@ -41,6 +59,7 @@ class Scene:
     masks: Masks = Masks()
     style_scales: Sequence[float] = ()
     style_parts: Sequence[Part] = ()
+    earlier: Earlier | None = None
 
     @property
     def scales(self) -> tuple[Scale, ...]:
@@ -170,6 +189,13 @@ class Scene:
     def kept(self, scale: Scale) -> Mask | None:
         """Return how much of each pixel is left to the photo."""
         return None if self.masks.kept is None else self._mask(self.masks.kept, scale)
+
+    def temporal(self, scale: Scale) -> tuple[Temporal, float] | None:
+        """Return what keeps a frame of a film like those before it, and how much it counts."""
+        if self.earlier is None:
+            return None
+        image, certain = self.on_canvas(self.earlier.picture, scale), self._mask(self.earlier.certain, scale)
+        return Temporal(image, certain), self.earlier.weight
 
     def _mask(self, plane: Plane, scale: Scale) -> Mask:
         """Return a mask of the photo at `scale`, with the margin."""

@@ -87,7 +87,7 @@ class Folder:
                 self._made = True
             if not create and not self._numbers():
                 raise CheckpointError(f"{shown(self.path)}: holds no checkpoint; name the folder of one")
-            self._lock = _locked(self.path)
+            self._lock = locked(self.path)
             self._sweep(keep=self._numbers()[-2:])
         except FileNotFoundError as error:
             what = "cannot be made: no such folder to make it in" if create else "no such folder"
@@ -192,7 +192,7 @@ class Folder:
             self.path.rmdir()
 
 
-def _locked(folder: Path) -> int:
+def locked(folder: Path) -> int:
     """Return the open lock of a folder."""
     path = folder / "lock"
     while True:

@@ -20,6 +20,7 @@ from impasto.cli.show import show
 from impasto.cli.stylize import stylize
 from impasto.cli.sweep import sweep
 from impasto.cli.texture import texture
+from impasto.cli.video import video
 from impasto.cli.weights import weights
 from impasto.errors import ImpastoError
 
@@ -34,7 +35,7 @@ def command() -> None:
 
 
 for _subcommand in (
-    stylize, batch, resume, serve, sweep, texture, reconstruct, loss, compare, show, recipe, weights, doctor,
+    stylize, batch, video, resume, serve, sweep, texture, reconstruct, loss, compare, show, recipe, weights, doctor,
     completion,
 ):  # fmt: skip
     command.add_command(_subcommand)

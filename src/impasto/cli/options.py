@@ -56,6 +56,17 @@ def recipe_options(default: str | None, without: Sequence[str] = ()) -> Callable
     return decorate
 
 
+def settings_options(settings: Any) -> Callable[[F], F]:
+    """Give a command an option for every field of a dataclass of settings, whose values here are the defaults."""
+
+    def decorate(function: F) -> F:
+        for field in reversed(dataclasses.fields(settings)):
+            function = _option(field, settings, type(settings))(function)
+        return function
+
+    return decorate
+
+
 _MASKS = (
     click.option(
         "--content-mask",
@@ -187,28 +198,29 @@ def weights_of(text: str, separator: str) -> tuple[float, ...]:
         raise click.BadParameter(f"{text!r} is not a list of numbers such as 0.7{separator}0.3.") from None
 
 
-def _option(field: dataclasses.Field[Any], recipe: Recipe | None) -> Callable[[F], F]:
+def _option(field: dataclasses.Field[Any], defaults: Any, owner: type = Recipe) -> Callable[[F], F]:
+    """Return an option for a field of `owner`; `defaults` is one of those whose values are shown, or None."""
     about = fields.setting_of(field)
     shown = ""
-    if recipe is not None:
-        default = getattr(recipe, field.name)
+    if defaults is not None:
+        default = getattr(defaults, field.name)
         shown = f" [default: {','.join(map(str, default)) if isinstance(default, tuple) else default}]"
     extent = f", {about.range}" if about.range else ""
     names = ["--" + name.replace("_", "-") for name in (field.name, about.also) if name]
     return click.option(
         *names,
         field.name,
-        type=FieldType(field),
-        metavar=metavar(fields.field_types(Recipe)[field.name]),
+        type=FieldType(field, owner),
+        metavar=metavar(fields.field_types(owner)[field.name]),
         help=f"{about.help}{extent}{shown}",
     )
 
 
 class FieldType(click.ParamType[Any]):
-    """Text on the command line to the value of a recipe's field, checked as the recipe checks it."""
+    """Text on the command line to the value of a field of a recipe or other settings, checked as these check it."""
 
-    def __init__(self, field: dataclasses.Field[Any]) -> None:
-        self._kind = fields.field_types(Recipe)[field.name]
+    def __init__(self, field: dataclasses.Field[Any], owner: type = Recipe) -> None:
+        self._kind = fields.field_types(owner)[field.name]
         self._about = fields.setting_of(field)
         self.name = field.name
 

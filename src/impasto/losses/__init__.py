@@ -12,6 +12,7 @@ from impasto.losses.mean_covariance import MeanCovariance
 from impasto.losses.patches import CHUNK_BYTES, Patches
 from impasto.losses.photorealism import Photorealism
 from impasto.losses.smoothness import Smoothness
+from impasto.losses.temporal import Temporal
 from impasto.losses.wasserstein import Wasserstein
 
 AnyLoss = PositionLoss[Any] | MomentLoss[Any] | FeatureLoss[Any] | PhotoLoss[Any] | ImageLoss
@@ -32,6 +33,7 @@ __all__ = [
     "Photorealism",
     "PositionLoss",
     "Smoothness",
+    "Temporal",
     "Wasserstein",
     "build",
 ]

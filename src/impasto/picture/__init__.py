@@ -8,7 +8,7 @@ writing goes `write` -> `encode` -> `atomic`. The package never prints and never
 from impasto.picture.limits import DEFAULT_LIMITS, Limits
 from impasto.picture.measure import Measure, measure
 from impasto.picture.metadata import Credits
-from impasto.picture.output import ENDINGS, check_output, format_of
+from impasto.picture.output import ENDINGS, check_output, check_place, format_of
 from impasto.picture.picture import Picture
 from impasto.picture.printing import OutputProfile, output_profile
 from impasto.picture.read import PictureSource, as_picture, read_picture
@@ -26,6 +26,7 @@ __all__ = [
     "PictureSource",
     "as_picture",
     "check_output",
+    "check_place",
     "format_of",
     "measure",
     "output_profile",

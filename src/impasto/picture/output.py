@@ -107,9 +107,22 @@ def check_output(
         OutputError: An unknown ending, an option the format lacks, an existing file without `force`, an input, a
             folder, a device, or a place where nothing can be written.
     """
-    name = path_name(path)
     kind = format_of(path)
     check_options(kind, bits, quality, compression, profile)
+    check_place(path, inputs, force)
+    return kind
+
+
+def check_place(
+    path: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]] = (), force: bool = False
+) -> None:
+    """Make sure that a file of any kind can be written to `path`; see `check_output`.
+
+    Raises:
+        OutputError: An existing file without `force`, an input, a folder, a device, or a place where nothing can be
+            written.
+    """
+    name = path_name(path)
     try:
         target = Path(os.path.realpath(name))
         info = _status(target)
@@ -118,7 +131,6 @@ def check_output(
     if info is not None:
         _check_existing(name, target, info, inputs, force)
     _check_folder(name, target.parent)
-    return kind
 
 
 def _check_existing(

@@ -1,0 +1,72 @@
+"""Small films with a sound, made here."""
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+
+
+def texture(height: int, width: int, seed: int = 0) -> Pixels:
+    """A picture with structure at several scales, such as flow can follow."""
+    generator = np.random.default_rng(seed)
+    total = np.zeros((height, width, 3))
+    for size in (4, 8, 16):
+        coarse = generator.uniform(-1, 1, (height // size + 2, width // size + 2, 3))
+        rows, columns = np.arange(height) / size, np.arange(width) / size
+        top, left = rows.astype(int), columns.astype(int)
+        down, right = (rows - top)[:, None, None], (columns - left)[None, :, None]
+        upper = coarse[top][:, left] * (1 - right) + coarse[top][:, left + 1] * right
+        lower = coarse[top + 1][:, left] * (1 - right) + coarse[top + 1][:, left + 1] * right
+        total += upper * (1 - down) + lower * down
+    return np.clip(128 + 70 * total, 0, 255).astype(np.uint8)
+
+
+def panned(frames: int, height: int = 48, width: int = 64, seed: int = 0, step: int = 2) -> list[Pixels]:
+    """A crop moving to the right over a picture by `step` pixels a frame."""
+    wide = texture(height, width + step * frames, seed)
+    return [np.ascontiguousarray(wide[:, step * index : step * index + width]) for index in range(frames)]
+
+
+def write(
+    path: Path,
+    frames: Sequence[Pixels],
+    *,
+    times: Iterable[int] | None = None,
+    clock: Fraction = Fraction(1, 10),
+    codec: str = "libx264",
+    sound: str | None = "aac",
+) -> Path:
+    """Write frames at `times`, in units of `clock`, with a sine as sound for as long as they last."""
+    shown = list(range(len(frames)) if times is None else times)
+    options = {"libx264": {"crf": "10"}, "mpeg4": {"qmin": "1", "qmax": "2"}}.get(codec, {})
+    with av.open(str(path), "w") as film:
+        stream: Any = film.add_stream(codec, rate=Fraction(10), options=options)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = {"gif": "rgb8", "huffyuv": "yuv422p"}.get(codec, "yuv420p")
+        stream.codec_context.time_base = clock
+        audio: Any = film.add_stream(sound, rate=44100) if sound else None
+        for pixels, time in zip(frames, shown, strict=True):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = time, clock
+            film.mux(stream.encode(frame))
+        film.mux(stream.encode(None))
+        if audio is not None:
+            count = int((shown[-1] + 1) * clock * 44100)
+            wave = (0.2 * np.sin(2 * np.pi * 440 * np.arange(count) / 44100)).astype(np.float32)
+            heard = av.AudioFrame.from_ndarray(np.tile(wave, (1, 1)), format="fltp", layout="mono")
+            heard.rate, heard.pts = 44100, 0
+            film.mux(audio.encode(heard))
+            film.mux(audio.encode(None))
+    return path
+
+
+def heard(path: Path) -> list[bytes]:
+    """The packets of the sound, as they are in the file."""
+    with av.open(str(path)) as film:
+        return [bytes(packet) for packet in film.demux(audio=0) if packet.size]
