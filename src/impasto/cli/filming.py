@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from impasto import events
-from impasto.cli import interrupting, painting
+from impasto.cli import interrupting, painting, progress
 from impasto.errors import ImpastoError
 from impasto.messages import shown
 
