@@ -147,14 +147,14 @@ def _end(
         else:
             ledger.remove()
         return
+    if not ledger.count:
+        ledger.remove()
     interrupted = isinstance(stopped, interrupting.Interrupted)
     cause = f"{stopped}: " if interrupted else ""
     if written:
         click.echo(f"impasto: {cause}saved what there is, {written}", err=True)
         click.echo(f"the frames are in {shown(ledger.path)}; the same command with --force goes on", err=True)
     elif interrupted:
-        if not ledger.count:
-            ledger.remove()
         click.echo(f"impasto: {stopped} before the first frame was finished; nothing was written", err=True)
     if isinstance(stopped, ImpastoError):
         raise stopped

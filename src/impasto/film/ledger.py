@@ -41,24 +41,31 @@ class Ledger:
     def __init__(self, path: Path, identity: Mapping[str, Any], *, force: bool = False) -> None:
         self.path = path
         self._lock = -1
-        wanted = json.dumps(identity, indent=1, sort_keys=True).encode() + b"\n"
-        note = path / "film.json"
         try:
             path.mkdir(exist_ok=True)
             self._lock = locked(path)
-            self._sweep(".impasto-*.tmp")
-            if note.exists() and note.read_bytes() != wanted:
-                if not force:
-                    raise OutputError(
-                        f"{shown(path)}: holds frames of another clip, style or recipe; "
-                        "choose another output, or --force to throw them away"
-                    )
-                self._sweep("frame-*.png")
-            write_whole(note, wanted)
-        except OSError as error:
+            self._begin(identity, force=force)
+        except BaseException as error:
+            self.close()
+            if not isinstance(error, OSError):
+                raise
             raise OutputError(
                 f"{shown(path)}: frames cannot be kept there ({reason(error)}); choose another output"
             ) from error
+
+    def _begin(self, identity: Mapping[str, Any], *, force: bool) -> None:
+        """Make sure that what is there belongs to this film."""
+        wanted = json.dumps(identity, indent=1, sort_keys=True).encode() + b"\n"
+        note = self.path / "film.json"
+        self._sweep(".impasto-*.tmp")
+        if note.exists() and note.read_bytes() != wanted:
+            if not force:
+                raise OutputError(
+                    f"{shown(self.path)}: holds frames of another clip, style or recipe; "
+                    "choose another output, or --force to throw them away"
+                )
+            self._sweep("frame-*.png")
+        write_whole(note, wanted)
 
     def __enter__(self) -> "Ledger":
         return self
