@@ -10,6 +10,7 @@ from safetensors.torch import save
 from impasto import weights
 from impasto.architecture import NETWORKS
 from impasto.errors import WeightsError
+from impasto.weights import activations
 from impasto.weights.reading import misfit, parse
 
 pytest_plugins = ["weights_fixtures"]
@@ -114,3 +115,17 @@ def test_weights_that_are_not_here_are_not_downloaded(cache: Path) -> None:
         "vgg19: not on this machine; run 'impasto weights fetch vgg19' (548 MiB) or 'impasto weights import FILE'"
     )
     assert not cache.exists()
+
+
+def test_measured_activations_with_a_flipped_bit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = activations._read
+    assert activations.stored("vgg16", "max")
+
+    def flipped(file: str) -> bytes:
+        blob = bytearray(read(file))
+        blob[-1] ^= 1
+        return bytes(blob)
+
+    monkeypatch.setattr(activations, "_read", flipped)
+    with pytest.raises(WeightsError, match="damaged or replaced; install impasto again"):
+        activations.stored("vgg16", "max")
