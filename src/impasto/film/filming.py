@@ -198,7 +198,7 @@ class Filming:
                 break
             frame = self._recent[-lag]
             found = motion(filmed, frame.filmed)
-            # Ruder et al. 2016, equation 9: a pixel counts for the latest frame in which it was in sight.
+            # Ruder et al. 2016, long-term consistency: a pixel counts for the latest frame in which it was in sight.
             share = np.minimum(found.certain, 1 - certain)
             image = image.lerp(found.warp(_image(frame.painted)), torch.from_numpy(share))
             certain = certain + share

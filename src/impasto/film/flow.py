@@ -1,7 +1,7 @@
 """What has moved where between two frames, and how far that can be believed.
 
 Optical flow: dense inverse search, Kroeger, Timofte, Dai and Van Gool 2016, by OpenCV; both ways, so that what one way
-says can be checked by the other. Ruder, Dosovitskiy and Brox 2016, section 4.3.
+says can be checked by the other. Ruder, Dosovitskiy and Brox 2016.
 """
 
 from dataclasses import dataclass
@@ -88,14 +88,14 @@ def in_sight(back: Field, forth: Field) -> NDArray[np.bool_]:
     returned = cv2.remap(forth, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     apart = np.square(returned + back).sum(-1)
     sizes = np.square(returned).sum(-1) + np.square(back).sum(-1)
-    # Ruder et al. 2016, equation 5.
+    # Ruder et al. 2016, on the detection of disocclusion.
     inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
     seen: NDArray[np.bool_] = inside & (apart <= 0.01 * sizes + 0.5)
     return seen
 
 
 def boundary(back: Field) -> NDArray[np.bool_]:
-    """Return where the motion changes from one pixel to the next: Ruder et al. 2016, equation 6."""
+    """Return where the motion changes from one pixel to the next: Ruder et al. 2016."""
     changes = sum(np.square(np.gradient(back[..., axis], axis=along)) for axis in (0, 1) for along in (0, 1))
     edge: NDArray[np.bool_] = changes > 0.01 * np.square(back).sum(-1) + 0.002
     return edge

@@ -1,4 +1,4 @@
-"""What a frame of a film differs by from the frames before it. Ruder, Dosovitskiy and Brox 2016, section 4."""
+"""What a frame of a film differs by from the frames before it. Ruder, Dosovitskiy and Brox 2016."""
 
 import torch
 
@@ -7,9 +7,9 @@ from impasto.types import Image, Mask, Scalar
 
 
 class Temporal(PhotoLoss[Image]):
-    """The mean over pixels and channels of certain x (image - earlier)^2, sRGB in [0, 1]: equation 7 there.
+    """The mean over pixels and channels of certain x (image - earlier)^2, sRGB in [0, 1].
 
-    Several earlier frames are one image: by equation 9 there, each pixel counts for one of them at most.
+    Several earlier frames are one image: in their long-term form, too, each pixel counts for one of them at most.
 
     Args:
         earlier: (1, 3, H, W) what was painted before, moved to where it is now.
