@@ -150,14 +150,14 @@ export const wrong = (message) => { $("tray-error").textContent = message; };
 export function take(order, known) {
   if (!known[order.content] || order.styles.some((style) => !known[style.picture])) return;
   table.content = { ...known[order.content], content_mask: order.content_mask, protect: order.protect, regions: order.styles.length };
-  table.styles = order.styles.map((style) => ({ ...known[style.picture], weight: style.weight, mask: style.mask }));
+  table.styles = order.styles.map((style) => ({ ...known[style.picture], weight: style.weight, scale: style.scale, part: style.part, mask: style.mask }));
   draw();
 }
 
 // The pictures as an order names them.
 export const asked = () => ({
   content: table.content?.id ?? null,
-  styles: table.styles.map((style) => ({ picture: style.id, weight: style.weight, mask: style.mask ?? null })),
+  styles: table.styles.map((style) => ({ picture: style.id, weight: style.weight, scale: style.scale ?? 1, part: style.part ?? "all", mask: style.mask ?? null })),
   content_mask: table.content?.content_mask ?? null,
   protect: table.content?.protect ?? null,
 });
