@@ -23,7 +23,7 @@ from impasto.objective import Evaluation, Objective
 from impasto.picture import Picture
 from impasto.recipe import LBFGS, Adam, Recipe
 from impasto.run import Run
-from impasto.scene import Scene
+from impasto.scene import Earlier, Scene
 from impasto.terms import Content, MeanCovariance, Smoothness
 
 TERMS = 0.1 * Content("relu4_1") + MeanCovariance() + 0.1 * Smoothness()
@@ -312,12 +312,20 @@ def test_the_kept_table_has_everything_a_scene_and_a_job_have(pictures: Path) ->
     """Whoever gives them a further field says in `checkpoints.document` how it is kept, and adds it here."""
     assert {field.name for field in dataclasses.fields(Scene)} == {
         "content", "styles", "recipe", "device", "start", "masks", "style_scales", "style_parts",
-        "earlier",  # a frame of a film has it: a film is taken up at its last whole frame, without checkpoints
+        "earlier",  # a frame of a film has it: and keeps no checkpoints
     }  # fmt: skip
     assert {field.name for field in dataclasses.fields(Job)} == {
         "content", "styles", "recipe", "weights", "init", "device", "max_memory", "precision", "checkpoint",
-        "content_mask", "style_masks", "protect", "style_scales", "style_parts",
+        "content_mask", "style_masks", "protect", "style_scales", "style_parts", "earlier",
     }  # fmt: skip
+
+
+def test_a_frame_of_a_film_keeps_none(pictures: Path) -> None:
+    """What it is kept like is not written: taken up again it would be another picture."""
+    earlier = Earlier(Picture(np.zeros((3, 24, 32), np.float32)), np.ones((24, 32), np.float32), 1.0)
+    with pytest.raises(UsageError, match="a frame of a film keeps no checkpoints"):
+        job(checkpoint="kept", earlier=earlier).start()
+    assert not Path("kept").exists()
 
 
 def test_masks_scales_and_parts_are_taken_up_again(pictures: Path) -> None:

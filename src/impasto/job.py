@@ -66,13 +66,15 @@ class Job:
         """Read the pictures and return the run, which begins with the first event asked for.
 
         Raises:
-            UsageError: no style, weights that do not fit the styles, an unknown device, no amount of memory, or a
-                folder for checkpoints that holds those of another run.
+            UsageError: no style, weights that do not fit the styles, an unknown device, no amount of memory, a folder
+                for checkpoints that holds those of another run, or checkpoints of a frame of a film.
             RecipeError: the recipe does not exist or is not valid.
             PictureError: a picture cannot be read.
             DeviceError: the device is not there.
 
         """
+        if self.earlier is not None and self.checkpoint is not None:
+            raise UsageError("a frame of a film keeps no checkpoints; leave out earlier or checkpoint")
         limit = None if self.max_memory is None else sizes.parsed(self.max_memory)
         _, *others = backends.devices(self.device)
         run = Run(self.scene(), others=others, max_memory=limit, precision=self.precision)
