@@ -61,6 +61,12 @@ def small_tensors(convolutions: tuple[Convolution, ...], seed: int = 0) -> dict[
     return tensors
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of whole programs first: begun last, one long module would keep one worker busy and the others idle."""
+    long = [str(PROJECT / "tests" / folder) for folder in ("surfaces", "web")]
+    items.sort(key=lambda item: not str(item.path).startswith(tuple(long)))
+
+
 @pytest.fixture
 def small_network() -> Callable[..., VGG]:
     """A maker of networks with five blocks of one convolution of six channels each."""

@@ -25,34 +25,39 @@ def grey(lightness: Lightness) -> Image:
     return _encoded(lightness.clamp(0, 1) ** 3).expand(-1, 3, -1, -1).contiguous()
 
 
-def to_srgb(lab: Planes) -> Image:
+def to_srgb(lab: Planes, knee: float = 1.0) -> Image:
     """Return sRGB in [0, 1]; a colour outside loses chroma, its lightness and hue kept, until it is inside.
 
     Args:
         lab: (B, 3, H, W), L in [0, 1].
+        knee: share of the chroma there is room for that is kept as it is, in (0, 1]; what is beyond is drawn together
+            into the rest, so that colours that differ go on differing and none is on the gamut's surface. With 1 they
+            are cut off there.
 
     """
     linear = _linear(lab)
-    outside = ~_inside(linear)
-    if outside.any():
-        # Only those, as a list: (1, 3, pixels, 1).
-        at = outside.nonzero(as_tuple=True)
+    # Only those, as a list: (1, 3, pixels, 1).
+    at = (~_inside(_linear(torch.cat([lab[:, :1], lab[:, 1:] / knee], 1)))).nonzero(as_tuple=True)
+    if at[0].numel():
         colors = lab.movedim(1, -1)[at].T[None, :, :, None]
-        linear.movedim(1, -1)[at] = _linear(_reduced(colors))[0, :, :, 0].T
+        linear.movedim(1, -1)[at] = _linear(_reduced(colors, knee))[0, :, :, 0].T
     # What is cut here is rounding.
     return _encoded(linear.clamp(0, 1))
 
 
-def _reduced(lab: Planes) -> Planes:
-    """Return colours outside with as much of their chroma as there is room for, by bisection."""
-    light, chroma = lab[:, :1].clamp(0, 1), lab[:, 1:]
+def _reduced(lab: Planes, knee: float) -> Planes:
+    """Return colours of more chroma than `knee` of what there is room for, which is found by bisection, with less."""
+    light, chroma = lab[:, :1].clamp(0, 1), lab[:, 1:] / knee
     low = torch.zeros_like(light)
     width = torch.ones_like(light)
     for _ in range(_BISECTIONS):
         width = width / 2
         middle = torch.cat([light, (low + width) * chroma], 1)
         low = torch.where(_inside(_linear(middle))[:, None], low + width, low)
-    return torch.cat([light, low * chroma], 1)
+    # From the knee on a hyperbola, which leaves in the line's direction and never reaches 1.
+    beyond = (knee / low.clamp(min=_ROUNDING) - knee) / max(1 - knee, _ROUNDING)
+    share = knee + (1 - knee) * beyond / (1 + beyond)
+    return torch.cat([light, share * low * chroma], 1)
 
 
 def _inside(linear: Image) -> Tensor:

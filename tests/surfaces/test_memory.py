@@ -98,6 +98,7 @@ def test_devices_of_two_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "devices 'cpu,cuda' are of different kinds" in refused(run(*QUICK, "--device", "cpu,cuda"))
 
 
+@pytest.mark.slow
 def test_bfloat16_paints_nearly_the_same() -> None:
     photo, painting = (str(SAMPLES / f"{name}.jpg") for name in ("astronaut", "woodcut"))
     arguments = ["--size", "64", "--start-size", "final", "--steps", "2", "--device", "cpu", "-q"]

@@ -1,5 +1,6 @@
 """`impasto resume` as a person types it, after Ctrl-C, SIGTERM, SIGUSR1 and kill -9 of real processes."""
 
+import functools
 import json
 import os
 import random
@@ -89,13 +90,23 @@ def pixels(path: str = "out.png") -> bytes:
     return read_picture(path).pixels.tobytes()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 0)])
-def test_an_interrupted_run_says_how_to_go_on_and_does(number: signal.Signals, code: int, folder: Path) -> None:
-    long = [*PAINT, "--steps", "30,20"]
-    done(*long, "--checkpoint", "off")
+@functools.cache
+def uninterrupted(*arguments: str) -> bytes:
+    """Paint without checkpoints, and return the file; `folder` has the same pictures for every test."""
+    done(*arguments, "--checkpoint", "off")
     assert not Path("out.png.impasto").exists()
     expected = Path("out.png").read_bytes()
     Path("out.png").unlink()
+    return expected
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), pytest.param(signal.SIGUSR1, 0, marks=pytest.mark.slow)],
+)
+def test_an_interrupted_run_says_how_to_go_on_and_does(number: signal.Signals, code: int, folder: Path) -> None:
+    long = [*PAINT, "--steps", "30,20"]
+    expected = uninterrupted(*long)
     running = begin(*long)
     until(written)
     running.send_signal(number)

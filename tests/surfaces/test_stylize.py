@@ -330,11 +330,14 @@ def test_too_little_memory_is_one_line_before_anything_is_painted(folder: Path) 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS binds on Linux only")
 def test_a_real_limit_is_kept_by_tiles(folder: Path) -> None:
-    size = ["--size", "1024", "--start-size", "64", "--scale-factor", "16", "--steps", "1", "--device", "cpu"]
-    command = [sys.executable, "-c", LIMITED, "stylize", "photo.png", "painting.png", "-o", "out.png", *size, "-q"]
-    done = subprocess.run(command, capture_output=True, check=False, cwd=folder)
+    size = ["--size", "640", "--start-size", "64", "--scale-factor", "16", "--steps", "1", "--device", "cpu"]
+    less = LIMITED.replace("1_200_000_000", "700_000_000")
+    command = [sys.executable, "-c", less, "stylize", "photo.png", "painting.png", "-o", "out.png", *size]
+    planned = subprocess.run([*command, "--dry-run"], capture_output=True, check=True, cwd=folder)
+    assert "tiles   of 256 px" in planned.stdout.decode()
+    done = subprocess.run([*command, "-q"], capture_output=True, check=False, cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert read_picture("out.png").size == (768, 1024)
+    assert read_picture("out.png").size == (480, 640)
 
 
 def test_a_diverged_run_saves_its_best_picture_and_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

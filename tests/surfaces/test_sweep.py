@@ -54,6 +54,12 @@ def events(result: Result) -> list[dict[str, object]]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
+def protect_left() -> None:
+    """Write left.png, white in its left half."""
+    half = np.tile((np.arange(32) < 16).astype(np.float32), (3, 24, 1))
+    Picture(half).save("left.png")
+
+
 def test_a_table(folder: Path) -> None:
     result = run("--vary", "content-weight=0.03,0.3", "--vary", "style-scale=0.5,1", "-o", "out.png", *STEPS)
     assert result.exit_code == 0, result.output
@@ -71,9 +77,13 @@ def test_a_table(folder: Path) -> None:
     assert [read_picture(Path("out.cells") / name).size for name in names] == [(24, 32)] * 4
 
 
-def test_a_cell_is_what_stylize_paints(folder: Path) -> None:
-    assert run("--vary", "style-scale=0.5", "-o", "out.png", "--seed", "3", *STEPS, "-q").output == ""
-    options = ["-r", "mine.toml", *QUICK, *STEPS, "--style-scale", "0.5", "--seed", "3", "-o", "one.png", "-q"]
+@pytest.mark.parametrize(
+    "manner", [["--seed", "3"], ["--protect", "left.png", "--style-scales", "2"]]
+)
+def test_a_cell_is_what_stylize_paints(manner: list[str], folder: Path) -> None:
+    protect_left()
+    assert run("--vary", "style-scale=0.5", "-o", "out.png", *manner, *STEPS, "-q").output == ""
+    options = ["-r", "mine.toml", *QUICK, *STEPS, "--style-scale", "0.5", *manner, "-o", "one.png", "-q"]
     assert CliRunner().invoke(command, ["stylize", "photo.png", "painting.png", *options]).exit_code == 0
     (cell,) = Path("out.cells").iterdir()
     assert cell.read_bytes() == Path("one.png").read_bytes()
@@ -249,19 +259,22 @@ def test_interrupted_before_the_first_cell_there_is_no_sheet(folder: Path) -> No
 
 
 def test_on_workers_the_cells_are_those_painted_here(folder: Path) -> None:
-    again = started(folder, "--vary", "seed=1,2,3", "--init", "noise", *STEPS, "--on", "local", "--workers", "2")
+    protect_left()
+    manner = ["--vary", "seed=1,2,3", "--init", "noise", "--protect", "left.png", *STEPS]
+    again = started(folder, *manner, "--on", "local", "--workers", "2")
     _, errors = again.communicate(timeout=120)
     assert again.returncode == 0, errors
     cells = {path.name: read_picture(path).pixels for path in folder.glob("out.cells/*.png")}
     assert len(cells) == 3
     sheet = read_picture("out.png").pixels
     (folder / "out.cells").rename("other.cells")
-    here = started(folder, "--vary", "seed=1,2,3", "--init", "noise", *STEPS, "--force")
+    here = started(folder, *manner, "--force")
     here.communicate(timeout=120)
     assert {path.name for path in folder.glob("out.cells/*.png")} == set(cells)
     for path in folder.glob("out.cells/*.png"):
         # Of the CPU's two ways to convolve, a process takes the faster: the last digits may differ.
         assert np.abs(read_picture(path).pixels - cells[path.name]).max() < 0.1
+        assert np.abs(cells[path.name] - read_picture("photo.png").pixels)[:, :, :8].max() < 1 / 255
     assert np.abs(read_picture("out.png").pixels - sheet).max() < 0.1
     assert "is no place to paint" in str(run("--vary", "seed=4", "--on", "moon", "--force", "-o", "x.png").exception)
 

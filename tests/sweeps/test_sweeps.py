@@ -140,6 +140,7 @@ def test_whatever_changes_a_picture_changes_its_file(picture: Callable[..., Pict
 
     photo = picture(24, 32)
     clear = Picture(photo.pixels, np.full((24, 32), 0.5, np.float32))
+    mask, strokes = (Picture(np.tile((np.arange(w) < 16).astype(np.float32), (3, h, 1))) for w, h in ((32, 24), (40, 32)))
     others = [
         file(),
         file(content=clear),
@@ -152,6 +153,12 @@ def test_whatever_changes_a_picture_changes_its_file(picture: Callable[..., Pict
         file(init=picture(24, 32, 6)),
         file(recipe=QUICK.replace(steps=(3,))),
         file(precision="bfloat16"),
+        file(content_mask=mask),
+        file(protect=mask),
+        file(style_masks=[strokes, None]),
+        file(style_masks=[None, strokes]),
+        file(style_scales=[1, 2]),
+        file(style_parts=["fine", "coarse"]),
     ]
     assert len(set(others)) == len(others)
     assert file(weights=[2, 2], recipe=QUICK.replace(name="other")) == file()

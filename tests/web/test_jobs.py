@@ -207,7 +207,7 @@ class TestEnding:
         for line in lines:
             line.close()
 
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+    @pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL])
     def test_what_was_unfinished_goes_on_next_time_first(self, tmp_path: Path, number: int) -> None:
         settings = {**QUICK, "steps": [30, 4]}
         served = start(tmp_path / "state")
@@ -238,7 +238,7 @@ class TestEnding:
             assert not (tmp_path / "state" / "jobs" / first / "checkpoint").exists()
         served.stop()
 
-    @pytest.mark.parametrize("rested", [False, True])
+    @pytest.mark.parametrize("rested", [pytest.param(False, marks=pytest.mark.slow), True])
     def test_a_steered_picture_goes_on_too(self, tmp_path: Path, rested: bool) -> None:
         def now() -> dict[str, Any]:
             found: dict[str, Any] = client.get(f"api/jobs/{id}").json()

@@ -133,11 +133,17 @@ def mask_options(function: F) -> F:
     return function
 
 
+def named_masks(given: dict[str, Any]) -> list[str]:
+    """Return the paths that the values of `mask_options` name."""
+    named = (given["content_mask"], given["protect"], *given["style_masks"])
+    return [name for name in named if name not in (None, "none")]
+
+
 def masks(given: dict[str, Any], source: Callable[[str], Any]) -> dict[str, Any]:
     """Return what `Job` calls the values of `mask_options`; `source` opens what was named."""
     return {
         "content_mask": given["content_mask"] and source(given["content_mask"]),
-        "style_masks": [None if name == "none" else source(name) for name in given["style_masks"]],
+        "style_masks": tuple(None if name == "none" else source(name) for name in given["style_masks"]),
         "protect": given["protect"] and source(given["protect"]),
         "style_scales": given["style_scales"] or (),
         "style_parts": tuple(part.strip() for part in given["style_parts"].split(",")) if given["style_parts"] else (),

@@ -74,9 +74,7 @@ def manner(given: dict[str, Any]) -> Manner:
 
 def read_besides(wanted: Manner, given: dict[str, Any]) -> list[str]:
     """Return the paths of what is read besides photo and styles."""
-    named = (wanted.start, given["like"], given["content_mask"], given["protect"])
-    masks = [name for name in given["style_masks"] if name != "none"]
-    return [*(path for path in named if path is not None), *masks]
+    return [*(path for path in (wanted.start, given["like"]) if path is not None), *options.named_masks(given)]
 
 
 def task(

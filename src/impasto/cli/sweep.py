@@ -1,6 +1,5 @@
 """`impasto sweep`: one pair of pictures, painted with every combination of some settings."""
 
-import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
 @options.recipe_options("default")
 @options.init_option
 @options.style_weights_option
+@options.mask_options
 @painting.output_options
 @click.pass_context
 def sweep(context: click.Context, /, content: str, styles: tuple[str, ...], **given: Any) -> None:
@@ -49,31 +49,30 @@ def sweep(context: click.Context, /, content: str, styles: tuple[str, ...], **gi
     for the sheet is there). With --save-every the pictures on the way are kept there, too. Without -o the sheet is
     CONTENT_STYLE_sweep.png in the working directory.
     """
-    inputs = [content, *styles]
     engine.check(given)
+    recipe, start = options.start(options.changed(presets.resolve(given["recipe_name"]), given), given["init"])
+    inputs = [content, *styles, *([start] if start else []), *options.named_masks(given)]
     if given["on"] is not None and painting.STREAM in inputs:
         raise UsageError("--on reads files, not standard input; give the pictures as files")
-    recipe, start = options.start(options.changed(presets.resolve(given["recipe_name"]), given), given["init"])
     lists = varying.varied(given["varied"], context, given)
-    default = f"{Path(painting.default_output(inputs)).stem}_sweep.png"
-    output = painting.checked_output(given, [*inputs, *([start] if start else [])], default)
+    default = f"{Path(painting.default_output([content, *styles])).stem}_sweep.png"
+    output = painting.checked_output(given, inputs, default)
     folder = Path(
         given["cells"] or Path(default if output.path == painting.STREAM else output.path).with_suffix(".cells")
     )
     _check_folder(folder)
     painting.quiet_threads()
-    from impasto.job import Job  # imports torch: only now that the request is known to be sound
+    from impasto.executors.task import Task  # imports torch: only now that the request is known to be sound
     from impasto.sweeps import Variation, swept
 
-    variations = [Variation(*each) for each in lists]
-    job = Job(painting.source(content), [painting.source(style) for style in styles], recipe, given["weights"], start)
-    job = dataclasses.replace(job, **{name: given[name] for name in ("device", "max_memory", "precision")})
-    found = swept(job, variations, folder, output.bits)
+    means = {name: given[name] for name in ("weights", "device", "max_memory", "precision")}
+    asked = Task(content, styles, recipe, output, init=start, **means, **options.masks(given, str))
+    found = swept(asked.job(painting.source), [Variation(*each) for each in lists], folder, output.bits)
     layout = found.layout(given["cell"])
     if given["dry_run"]:
         click.echo(sweeping.plan(found, layout, output, folder))
         return
-    made = [] if given["on"] is None else sweeping.tasks(found, content, styles, start, output)
+    made = [] if given["on"] is None else sweeping.tasks(found, asked)
     _paint(found, output, given, made)
 
 

@@ -187,22 +187,18 @@ def _elsewhere(
     return finished, interrupting.Interrupted(answer.number) if answer.number else stopped
 
 
-def tasks(
-    sweep: "Sweep", content: str, styles: tuple[str, ...], start: str | None, output: painting.Output
-) -> list["Task"]:
+def tasks(sweep: "Sweep", asked: "Task") -> list["Task"]:
     """Return the tasks of the cells that are not there.
 
     Args:
-        sweep: of these pictures.
-        content: the path of the photo.
-        styles: the paths of the styles.
-        start: the path of a picture to start from.
-        output: what the cells take their depth, previews and pictures on the way from.
+        sweep: of the pictures of `asked`.
+        asked: what is the same in all; its output says depth, previews and pictures on the way.
 
     """
     from impasto.batches.batch import measured, with_digests
-    from impasto.executors.task import Task
     from impasto.recipe import Recipe
+
+    output = asked.output
 
     found = []
     for index, cell in enumerate(sweep.cells):
@@ -211,9 +207,7 @@ def tasks(
             assert isinstance(recipe, Recipe)
             form = painting.Output(str(cell.file), cell.bits, preview=output.preview, save_every=output.save_every)
             weights = None if job.weights is None else tuple(job.weights)
-            made = Task(content, styles, recipe, form, index + 1, weights, start, device=job.device)
-            limit = None if job.max_memory is None else int(job.max_memory)
-            found.append(dataclasses.replace(made, max_memory=limit, precision=job.precision))
+            found.append(dataclasses.replace(asked, recipe=recipe, output=form, number=index + 1, weights=weights))
     measures = measured(found)
     return [with_digests(task, measures) for task in found]
 

@@ -99,19 +99,20 @@ def fingerprint(picture: Picture) -> str:
     return found.hexdigest()
 
 
-def file_name(choices: Sequence[Choice], job: Job, fingerprints: Sequence[str], bits: int) -> str:
+def file_name(choices: Sequence[Choice], job: Job, fingerprints: Sequence[str | None], bits: int) -> str:
     """Return the name of the file that keeps a cell: what it is in words, and a digest of all that it follows from.
 
     Args:
         choices: for the words.
-        job: with a recipe; its styles' weights count, its device does not.
-        fingerprints: of the job's pictures.
+        job: with a recipe; all in it counts but its device and memory.
+        fingerprints: of the job's pictures, each at its place; None for none.
         bits: depth of the file.
 
     """
     assert isinstance(job.recipe, Recipe)
     weights = style_weights(len(job.styles), job.weights, needed=False)
-    parts = [__version__, job.recipe.digest, *fingerprints, job.init is not None, weights, job.precision, bits]
+    by_style = [weights, *map(list, (job.style_scales, job.style_parts))]
+    parts = [__version__, job.recipe.digest, fingerprints, by_style, job.precision, bits]
     digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:_DIGEST_LENGTH]
     words = re.sub(r"[^a-z0-9._]+", "-", "_".join(map(str, choices)).lower()).strip("-._")
     return f"{words[:_NAME_LENGTH]}-{digest}.png"

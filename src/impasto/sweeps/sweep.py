@@ -15,7 +15,7 @@ from impasto.errors import OutputError, UsageError, WeightsError
 from impasto.job import Job
 from impasto.messages import reason, shown
 from impasto.picture import Picture, PictureSource, as_picture
-from impasto.recipe import INITS, Recipe
+from impasto.recipe import INITS, Part, Recipe
 from impasto.sheets import Board, Layout, cell_side, table
 from impasto.sweeps.cells import Cell, file_name, fingerprint
 from impasto.sweeps.variations import RECIPE, STYLE_WEIGHTS, Choice, Variation, choices, hyphened, recipe_with
@@ -116,6 +116,11 @@ def sweep(
     device: str = "auto",
     max_memory: int | str | None = None,
     precision: Precision = "auto",
+    content_mask: PictureSource | None = None,
+    style_masks: Sequence[PictureSource | None] = (),
+    protect: PictureSource | None = None,
+    style_scales: Sequence[float] = (),
+    style_parts: Sequence[Part] = (),
     **changes: Any,
 ) -> Sweep:
     """Return a sweep: `content` in the style of `style`, once for every combination of the values in `vary`.
@@ -140,6 +145,11 @@ def sweep(
         device: as in `stylize`.
         max_memory: as in `stylize`.
         precision: as in `stylize`.
+        content_mask: as in `stylize`.
+        style_masks: as in `stylize`.
+        protect: as in `stylize`.
+        style_scales: as in `stylize`.
+        style_parts: as in `stylize`.
         **changes: values for the recipe's fields, the same everywhere.
 
     Raises:
@@ -161,7 +171,9 @@ def sweep(
     else:
         variations = [Variation(name, given) for name, given in vary.items()]
     styles = style if isinstance(style, list | tuple) else [typing.cast(PictureSource, style)]
-    job = Job(content, styles, chosen.replace(**changes), weights, init, device, max_memory, precision)
+    means = (weights, init, device, max_memory, precision)
+    masks = (content_mask, style_masks, protect, style_scales, style_parts)
+    job = Job(content, styles, chosen.replace(**changes), *means, *masks)
     return swept(job, variations, cells)
 
 
@@ -183,15 +195,20 @@ def swept(
         job,
         content=as_picture(job.content),
         styles=[as_picture(style) for style in job.styles],
-        init=None if job.init is None else as_picture(job.init),
+        style_masks=[_read(mask) for mask in job.style_masks],
+        **{name: _read(getattr(job, name)) for name in ("init", "content_mask", "protect")},
     )
-    pictures = [job.content, *job.styles, *([] if job.init is None else [job.init])]
-    fingerprints = [fingerprint(typing.cast(Picture, picture)) for picture in pictures]
+    pictures = [job.content, job.init, job.content_mask, job.protect, *job.styles, *job.style_masks]
+    fingerprints = [picture and fingerprint(typing.cast(Picture, picture)) for picture in pictures]
     make = functools.partial(_cell, job, fingerprints, None if folder is None else Path(folder), bits)
     return Sweep(tuple(variations), tuple(make(each) for each in chosen))
 
 
-def _cell(job: Job, fingerprints: Sequence[str], folder: Path | None, bits: int, chosen: tuple[Choice, ...]) -> Cell:
+def _read(source: PictureSource | None) -> Picture | None:
+    return None if source is None else as_picture(source)
+
+
+def _cell(job: Job, fingerprints: Sequence[str | None], folder: Path | None, bits: int, chosen: tuple[Choice, ...]) -> Cell:
     """Return a cell that has been checked: it can be painted."""
     values = {choice.name: choice.value for choice in chosen}
     recipe = presets.resolve(values.pop(RECIPE, job.recipe))
