@@ -62,6 +62,34 @@ def test_a_grey_has_the_lightness_it_was_made_of() -> None:
     torch.testing.assert_close(oklab.lightness(greys), wanted, atol=1e-5, rtol=0)
 
 
+def test_with_a_knee_no_colour_reaches_the_surface_and_none_changes_places() -> None:
+    lab = oklab.from_srgb(colors((0.8, 0.3, 0.2))).expand(1, 3, 60, 1).clone()
+    lab[:, 1:] *= torch.linspace(0, 4, 60)[:, None]
+    cut, found = (oklab.from_srgb(oklab.to_srgb(lab, knee))[0, :, :, 0] for knee in (1.0, 0.8))
+    wanted = lab[0, :, :, 0]
+    lengths = [each[1:].norm(dim=0) for each in (wanted, cut, found)]
+    room = float(lengths[1].max())
+    assert float(lengths[0].max()) > 2 * room
+    below = lengths[0] < 0.8 * room
+    torch.testing.assert_close(found[:, below], wanted[:, below], atol=1e-6, rtol=0)
+    assert bool((lengths[2].diff() > 0).all())
+    assert 0.95 * room < float(lengths[2][-1]) < room
+    torch.testing.assert_close(found[0], wanted[0], atol=1e-6, rtol=0)
+    assert float((found[1] * wanted[2] - found[2] * wanted[1]).abs().max()) < 1e-6
+
+
+def test_channels_keep_away_from_the_ends_as_far_as_the_lightness_lets_them() -> None:
+    rng = np.random.default_rng(2)
+    lab = oklab.from_srgb(colors(*rng.random((2000, 3))))
+    lab[:, 1:] *= 3
+    found = oklab.to_srgb(lab, ends=0.02)
+    assert float(oklab.to_srgb(lab).min()) < 1e-3
+    greys = oklab.grey(lab[:, :1])
+    inside = (greys[:, 0] > 0.02) & (greys[:, 0] < 0.98)
+    assert float(found.amin(1)[inside].min()) > 0.0199
+    assert float(found.amax(1)[inside].max()) < 0.9801
+
+
 def test_any_lightness_with_any_chroma_comes_back_with_its_lightness_and_hue() -> None:
     rng = np.random.default_rng(1)
     light = oklab.lightness(colors(*rng.random((4000, 3))).float())

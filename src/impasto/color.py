@@ -44,19 +44,33 @@ def palette(pictures: Iterable[tuple[Tensor, float, Mask | None]]) -> Palette:
     return Palette(blend(known), torch.cat(samples), torch.cat(shares))
 
 
-def recolor(image: Image, colors: Palette, method: ColorMatch, mask: Mask | None = None) -> Image:
-    """Return `image`, sRGB in [0, 1], in the colours of a palette, clamped to [0, 1].
+def recolor(
+    image: Image, colors: Palette, method: ColorMatch, mask: Mask | None = None, shoulder: float = 0.0
+) -> Image:
+    """Return `image`, sRGB in [0, 1], in the colours of a palette, `bounded`.
 
     All of it, so that what `mask` counts has those colours; a histogram is matched by all of the image.
     """
     if method == "histogram":
-        return _histogram(image, colors).to(image)
+        return bounded(_histogram(image, colors), shoulder).to(image)
     own = None if mask is None else moments(image.cpu().double(), mask.cpu().double().clamp(min=_LEAST))
-    return match(image.cpu(), colors.moments, method, own).to(image.device)
+    return bounded(match(image.cpu().double(), colors.moments, method, own), shoulder).to(image)
+
+
+def bounded(values: Tensor, shoulder: float = 0.0) -> Tensor:
+    """Return values in [0, 1]: cut off there, or drawn into ends as wide as `shoulder`, the order of all values kept."""
+    if not shoulder:
+        return values.clamp(0, 1)
+
+    def drawn_up(values: Tensor) -> Tensor:
+        # A hyperbola that leaves in the line's direction and never reaches 0.
+        return torch.where(values < shoulder, shoulder**2 / (2 * shoulder - values.clamp(max=shoulder)), values)
+
+    return 1 - drawn_up(1 - drawn_up(values))
 
 
 def match(image: Image, colors: Moments, method: ColorMatch = "monge-kantorovich", own: Moments | None = None) -> Image:
-    """Return `image` with the mean and covariance of its colours changed to those of `colors`, clamped to [0, 1].
+    """Return `image` with the mean and covariance of its colours changed to those of `colors`, not clamped.
 
     Args:
         image: (1, 3, H, W) sRGB in [0, 1].
@@ -69,7 +83,7 @@ def match(image: Image, colors: Moments, method: ColorMatch = "monge-kantorovich
     transport = linear_map(_with_ridge(own.covariance), _with_ridge(colors.covariance.to(own.mean)), method)
     centred = image.double().flatten(2) - own.mean[:, :, None]
     matched: Image = transport @ centred + colors.mean.to(own.mean)[:, :, None]
-    return matched.view_as(image).clamp(0, 1).type_as(image)
+    return matched.view_as(image).type_as(image)
 
 
 def linear_map(source: Matrix, target: Matrix, method: ColorMatch) -> Matrix:
@@ -133,7 +147,7 @@ def _histogram(image: Image, colors: Palette) -> Image:
         for values, aims in zip(turned, wanted, strict=True):
             values.copy_(_carried(values, _quantiles(values[:count], even), _quantiles(aims, colors.weights)))
         moving = rotation @ turned
-    return moving[:, count:].reshape(pixels.shape).clamp(0, 1)
+    return moving[:, count:].reshape(pixels.shape)
 
 
 def _carried(values: Tensor, source: Tensor, target: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from impasto import color, oklab
 from impasto.color import Palette
 from impasto.recipe import Recipe
-from impasto.types import Image, Mask
+from impasto.types import Image, Lightness, Mask
 
 
 def shown(image: Image, recipe: Recipe) -> Image:
@@ -22,12 +22,14 @@ def style(image: Image, photo: Image, recipe: Recipe) -> Image:
     """Return what the network is shown of a style picture, in the colours of `photo` where they are wanted."""
     match recipe.colors:
         case "match":
-            return color.recolor(image, color.palette([(photo, 1.0, None)]), recipe.color_match)
+            colors = color.palette([(photo, 1.0, None)])
+            return color.recolor(image, colors, recipe.color_match, shoulder=_SHOULDER)
         case "luminance":
             own, wanted = oklab.lightness(image).double(), oklab.lightness(photo).double()
             # Gatys et al. 2017, luminance-only transfer, there in YIQ; a style of one lightness stays one.
             contrast = wanted.std(correction=0) / own.std(correction=0).clamp(min=1e-6)
-            return oklab.grey((contrast * (own - own.mean()) + wanted.mean()).to(image))
+            matched = contrast * (own - own.mean()) + wanted.mean()
+            return oklab.grey(color.bounded(matched, _SHOULDER).to(image))
     return image
 
 
@@ -49,9 +51,25 @@ def finish(photo: Image, recipe: Recipe) -> Callable[[Image], Image]:
     match recipe.colors:
         case "luminance":
             chroma = oklab.from_srgb(photo)[:, 1:]
-            return lambda image: oklab.to_srgb(torch.cat([oklab.lightness(image), chroma], 1))
+            return lambda image: oklab.to_srgb(torch.cat([_light(image), chroma], 1), _KNEE, _ENDS)
+        case "match":
+            # Matched before, not after: the style's strokes may be brighter than the photo.
+            mean = photo.mean((2, 3), keepdim=True)
+            return lambda image: color.bounded(image - image.mean((2, 3), keepdim=True) + mean, _SHOULDER)
         case "content":
             # Ours, looked at: see docs/control.md.
             colors = color.palette([(photo, 1.0, None)])
-            return lambda image: color.recolor(image, colors, recipe.color_match)
+            return lambda image: color.recolor(image, colors, recipe.color_match, shoulder=_SHOULDER)
     return lambda image: image
+
+
+def _light(image: Image) -> Lightness:
+    return oklab.lightness(color.bounded(image, 2 * _ENDS))
+
+
+# Ours, looked at: what is carried beyond black or white is drawn into the last twentieth of the range, not cut off.
+_SHOULDER = 0.05
+# Ours: up to this share of the chroma there is room for the photo's is kept as it is.
+_KNEE = 0.85
+# Ours: a channel at a level of 8 bits next to the end is told from one that is clipped.
+_ENDS = 1 / 255

@@ -77,9 +77,7 @@ def test_a_table(folder: Path) -> None:
     assert [read_picture(Path("out.cells") / name).size for name in names] == [(24, 32)] * 4
 
 
-@pytest.mark.parametrize(
-    "manner", [["--seed", "3"], ["--protect", "left.png", "--style-scales", "2"]]
-)
+@pytest.mark.parametrize("manner", [["--seed", "3"], ["--protect", "left.png", "--style-scales", "2"]])
 def test_a_cell_is_what_stylize_paints(manner: list[str], folder: Path) -> None:
     protect_left()
     assert run("--vary", "style-scale=0.5", "-o", "out.png", *manner, *STEPS, "-q").output == ""

@@ -140,7 +140,9 @@ def test_whatever_changes_a_picture_changes_its_file(picture: Callable[..., Pict
 
     photo = picture(24, 32)
     clear = Picture(photo.pixels, np.full((24, 32), 0.5, np.float32))
-    mask, strokes = (Picture(np.tile((np.arange(w) < 16).astype(np.float32), (3, h, 1))) for w, h in ((32, 24), (40, 32)))
+    mask, strokes = (
+        Picture(np.tile((np.arange(w) < 16).astype(np.float32), (3, h, 1))) for w, h in ((32, 24), (40, 32))
+    )
     others = [
         file(),
         file(content=clear),

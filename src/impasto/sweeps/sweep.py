@@ -208,7 +208,9 @@ def _read(source: PictureSource | None) -> Picture | None:
     return None if source is None else as_picture(source)
 
 
-def _cell(job: Job, fingerprints: Sequence[str | None], folder: Path | None, bits: int, chosen: tuple[Choice, ...]) -> Cell:
+def _cell(
+    job: Job, fingerprints: Sequence[str | None], folder: Path | None, bits: int, chosen: tuple[Choice, ...]
+) -> Cell:
     """Return a cell that has been checked: it can be painted."""
     values = {choice.name: choice.value for choice in chosen}
     recipe = presets.resolve(values.pop(RECIPE, job.recipe))
