@@ -229,6 +229,7 @@ class Run:
                 final = yield from self._within_memory(index, networks, begun)
         assert final is not None
         self._finished = True
+        self._optimizer = None  # the larger part of the memory, which what is said and saved now needs
         steps = sum(scale.steps for scale in self.scales)
         seconds = time.perf_counter() - begun
         yield Finished(final.loss, final.terms, steps, seconds, self._advised(final.loss))

@@ -1,5 +1,8 @@
 """Total variation: what neighbouring pixels differ by. Rudin, Osher and Fatemi 1992, anisotropic."""
 
+from typing import Any
+
+import torch
 from torch import Tensor
 
 from impasto import terms
@@ -15,15 +18,41 @@ class Smoothness(ImageLoss):
 
     def value(self, image: Image) -> Scalar:
         """Return the difference along rows plus that along columns; 0 along a side of one pixel."""
-        return self._size(image.diff(dim=3)) + self._size(image.diff(dim=2))
+        value: Scalar = _Variation.apply(image, self.form)
+        return value
 
-    def _size(self, difference: Tensor) -> Scalar:
-        if difference.numel() == 0:
-            return difference.sum()
-        match self.form:
-            case "squared":
-                return difference.square().mean()
-            case "absolute":
-                return difference.abs().mean()
-            case "sum":
-                return 255 * difference.abs().sum()
+
+class _Variation(torch.autograd.Function):
+    """The value with a gradient of two images; autograd's own has seven of them at its peak."""
+
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, form: str) -> Tensor:
+        ctx.save_for_backward(image)
+        ctx.form = form
+        total = image.new_zeros(())
+        for axis in (3, 2):
+            size = image.diff(dim=axis)
+            if size.numel():
+                size = size.square_() if form == "squared" else size.abs_()
+                total += 255 * size.sum() if form == "sum" else size.mean()
+            del size
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (image,) = ctx.saved_tensors
+        (slope,) = slopes
+        result = torch.zeros_like(image)
+        for axis in (3, 2):
+            difference, last = image.diff(dim=axis), image.shape[axis] - 1
+            if not difference.numel():
+                continue
+            if ctx.form == "squared":
+                difference.mul_(2)
+            else:
+                difference.sign_()
+            difference.mul_(255 * slope if ctx.form == "sum" else slope / difference.numel())
+            result.narrow(axis, 1, last).add_(difference)
+            result.narrow(axis, 0, last).sub_(difference)
+            del difference
+        return result, None

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from impasto import recipe
+from impasto import backends, recipe
 from impasto.objective import Evaluation
 from impasto.optimizers.base import Evaluate, Optimizer, State
 from impasto.optimizers.line_search import Trial, strong_wolfe
@@ -41,29 +41,37 @@ class LBFGS(Optimizer):
         if self._known is None:
             self._known = _Known(flat, gradient, loss, self.settings.history)
         known = self._known
-        slope = gradient * known.unit
+        # In a graph everything stays in its place; elsewhere images, which nobody writes to, are kept and not copied.
+        fixed = self.capturable and backends.captures(image.device)
         # In place, here and below: at print sizes every image counts.
-        moved, changed = known.last_image.neg_().add_(flat), known.last_slope.neg_().add_(slope)
+        moved = known.last_image.neg_().add_(flat) if fixed else flat - known.last_image
+        changed = known.last_slope.neg_().addcmul_(gradient, known.unit)
         learnt = known.memory.learn(moved, changed, known.followed)
-        known.last_image.copy_(flat)
-        known.last_slope.copy_(slope)
+        del moved
+        known.last_image = known.last_image.copy_(flat) if fixed else flat
+        slope = torch.mul(gradient, known.unit, out=known.last_slope)
         # What was learnt shortens the next step; where it did not, or nothing was learnt, we do.
         risen = loss > known.ceiling
         again = risen & ((known.rises > 0) | ~learnt)
         improved = loss < known.lowest
-        torch.where(improved, flat, known.best, out=known.best)
+        if fixed:
+            torch.where(improved, flat, known.best, out=known.best)
+        elif improved:
+            known.best = flat
         known.lowest.copy_(torch.minimum(loss, known.lowest))
         known.rises.copy_(torch.where(improved, 0, known.rises + risen.to(known.rises)))
         bolder = torch.where(improved, (2 * known.caution).clamp(max=1), known.caution)
         known.caution.copy_(torch.where(again, known.caution / 2, bolder))
         # The way back has nothing to teach: it was learnt on the way here.
         known.followed.copy_(~risen)
-        direction = self._direction(known, flat, slope)
-        if not self.capturable:
-            if bool(risen):
-                return known.best.view_as(image).clone(), None
-            return self._search(known, image, evaluation, slope, direction, evaluate)
-        return torch.where(risen, known.best.view_as(image), self._moved(image, direction)), None
+        if fixed:
+            moved = self._moved(image, self._direction(known, flat, slope))
+            return torch.where(risen, known.best.view_as(image), moved), None
+        if risen:
+            return known.best.view_as(image).clone(), None
+        if self.capturable:
+            return self._moved(image, self._direction(known, flat, slope)), None
+        return self._search(known, image, evaluation, slope, evaluate)
 
     def _direction(self, known: "_Known", flat: Tensor, slope: Tensor) -> Tensor:
         """Return the quasi-Newton step, bounded."""
@@ -78,7 +86,8 @@ class LBFGS(Optimizer):
         return direction.mul_((factor * self._damping * known.caution).to(direction.dtype))
 
     def _moved(self, image: Image, direction: Tensor) -> Image:
-        moved = image + direction.view_as(image)
+        """Return where a step leads; `direction` is overwritten."""
+        moved = direction.view_as(image).add_(image)
         return moved.clamp_(0, 1) if self._projected else moved
 
     def _search(
@@ -87,14 +96,14 @@ class LBFGS(Optimizer):
         image: Image,
         evaluation: Evaluation,
         slope: Tensor,
-        direction: Tensor,
         evaluate: Evaluate,
     ) -> tuple[Image, Evaluation | None]:
-        direction = (self._moved(image, direction) - image).flatten()
+        flat = image.flatten()
+        direction = self._moved(image, self._direction(known, flat, slope)).flatten() - flat
         if not direction @ slope < 0:
             # The projection can turn a quasi-Newton step uphill, but never one along the gradient.
             known.memory.clear()
-            direction = (self._moved(image, self._direction(known, image.flatten(), slope)) - image).flatten()
+            direction = self._moved(image, self._direction(known, flat, slope)).flatten() - flat
 
         def at(distance: float) -> Trial[tuple[Image, Evaluation]]:
             point = self._moved(image, distance * direction)

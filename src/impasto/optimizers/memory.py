@@ -75,7 +75,7 @@ class Memory:
         return worth
 
     def inverse_hessian(self, slope: Tensor) -> Tensor:
-        """Return H times `slope`, (n,); the slope itself where nothing has been learnt."""
+        """Return H times `slope`, (n,); the slope itself where nothing has been learnt. What is given is overwritten."""
         wide = self._products.dtype
         # From the oldest; rows without a pair come first and take no part: their products are 0.
         order = (self._row + self._ages) % len(self._ages)
@@ -93,7 +93,7 @@ class Memory:
         )
         step_shares, change_shares = (share[:, 0].to(slope.dtype) for share in shares)
         gamma = gamma.to(slope.dtype)
-        result: Tensor = gamma * slope
+        result = slope.mul_(gamma)
         result.addmv_(self._steps.mT, step_shares)
         result.addmv_(self._changes.mT, -gamma * change_shares)
         return result
