@@ -42,14 +42,13 @@ find_python() {
     return 1
 }
 
-# ensure EXTRA COMMAND...: .venv is ready for use (EXTRA is use), for the page (web) or for development (dev), each of which
-# holds all of those before it. Where that fails, the shell ends after a line that says why and names COMMAND to try again.
+# ensure EXTRA COMMAND...: .venv is ready for use (EXTRA is use), for the page (web), films (video), clusters (ray), or for
+# development (dev), which has it all. Where that fails, the shell ends after a line that says why and names COMMAND to try
+# again.
 ensure() {
-    case $1 in
-    use) is_ready use || is_ready web || is_ready dev ;;
-    web) is_ready web || is_ready dev ;;
-    *) is_ready "$1" ;;
-    esac && return 0
+    if is_ready "$1" || is_ready dev; then
+        return 0
+    fi
     find_python || exit 1
     "$base" -I "$root/scripts/setup_environment.py" "$@" </dev/null >&2 || exit $?
 }

@@ -5,7 +5,7 @@ Standard library only, run by the Python that the environment is made from. Thre
 - `impasto-lock`: held (flock) by whoever installs, pip included; a second first use waits for it.
 - `impasto-unfinished`: there from before pip starts until it ends well. Pip takes half a package for a whole one, so an
   environment with this file is made anew.
-- `impasto-ready-use`, `impasto-ready-web`, `impasto-ready-dev`: written last. The Python it was made for and the
+- `impasto-ready-use` and one for each extra that was installed: written last. The Python it was made for and the
   pyproject.toml it was made from; environment.sh compares them.
 """
 
@@ -35,6 +35,7 @@ UNFINISHED = VENV / "impasto-unfinished"
 
 TORCH = "torch>=2.10"  # as in pyproject.toml
 TORCH_FOR_CPU = "torch==2.13.0"  # ours: the version that the tests run on
+EXTRAS = {"use": "", "web": " for the page", "video": " for films", "ray": " for clusters", "dev": " for development"}
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"  # pytorch.org, "Get started": builds without CUDA's 2 GB
 PROBE_SECONDS = 5.0  # ours: a far mirror answers in one or two
 
@@ -122,7 +123,7 @@ def install(lock: int, extra: str) -> None:
     """Install PyTorch, if there is none yet, then impasto with what it needs."""
     if not any(VENV.glob("lib/python*/site-packages/torch-*.dist-info")):
         install_torch(lock)
-    say("installing impasto and what it needs" + {"use": "", "web": " for the page", "dev": " for development"}[extra])
+    say(f"installing impasto and what it needs{EXTRAS[extra]}")
     failure = pip_install(lock, "--editable", "." if extra == "use" else f".[{extra}]")
     if failure is not None:
         raise SetupError(f"what impasto needs could not be installed. The last lines of pip:\n{failure}")
@@ -173,23 +174,27 @@ def locked() -> Iterator[int]:
 
 
 def set_up(extra: str) -> None:
-    """Make .venv ready for `extra` (use, web or dev), whatever state it is in."""
+    """Make .venv ready for `extra`, one of `EXTRAS`, whatever state it is in."""
     with locked() as lock:
         started = time.monotonic()
         ready = VENV / f"impasto-ready-{extra}"
         project = (ROOT / "pyproject.toml").read_bytes()
         name = None if UNFINISHED.exists() else python_in_venv()
-        if name and ready.is_file() and ready.read_bytes() == f"{name}\n".encode() + project:
+        before = list(VENV.glob("impasto-ready-*"))
+        sound = {path for path in before if name and path.read_bytes() == f"{name}\n".encode() + project}
+        if ready in sound:
             return  # someone else was faster
         UNFINISHED.touch()
-        for stale in VENV.glob("impasto-ready-*"):
-            stale.unlink()
+        for path in before:
+            path.unlink()
         name = name or make_venv(lock)
         install(lock, extra)
         UNFINISHED.unlink()
-        temporary = VENV / "impasto-ready.part"
-        temporary.write_bytes(f"{name}\n".encode() + project)
-        temporary.replace(ready)
+        # What was there before still is.
+        for path in sorted({ready, VENV / "impasto-ready-use", *sound}):
+            temporary = VENV / "impasto-ready.part"
+            temporary.write_bytes(f"{name}\n".encode() + project)
+            temporary.replace(path)
         say(f"ready after {time.monotonic() - started:.0f} s")
 
 
@@ -201,7 +206,7 @@ def stop(number: int, frame: FrameType | None) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Set up; the exit code is 0 when .venv is ready."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("extra", choices=["use", "web", "dev"])
+    parser.add_argument("extra", choices=EXTRAS)
     parser.add_argument("retry", nargs=argparse.REMAINDER, help="the command to name when this fails")
     options = parser.parse_args(arguments)
     retry = f"to try again: {shlex.join(options.retry)}"

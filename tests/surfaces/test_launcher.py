@@ -133,18 +133,31 @@ class TestFindingPython:
 
 
 class TestReadyClone:
-    def test_the_page_has_needs_of_its_own(self, clone: Path, path: Path) -> None:
+    @pytest.mark.parametrize(
+        ("arguments", "wanted"),
+        [
+            (["serve", "--port", "80"], "web"),
+            (["serve"], "web"),
+            (["video", "clip.mp4", "painting.jpg"], "video"),
+            (["batch", "photos", "painting.jpg", "--on", "ray"], "ray"),
+            (["sweep", "photo.jpg", "painting.jpg", "--on=ray://host:1"], "ray"),
+        ],
+    )
+    def test_some_commands_have_needs_of_their_own(
+        self, clone: Path, path: Path, arguments: list[str], wanted: str
+    ) -> None:
         make_ready(clone)
         base = write_command(clone / "base", '#!/bin/sh\ncase $2 in *setup*) echo "$3" >&2 && exit 7 ;; esac\n')
-        assert launch(clone / "impasto", path, "--help", IMPASTO_PYTHON=str(base)).returncode == 0
-        ran = launch(clone / "impasto", path, "serve", "--port", "80", IMPASTO_PYTHON=str(base))
-        assert (ran.returncode, ran.stderr) == (7, "web\n")
-        for extra in ("web", "dev"):
+        for plain in (["--help"], ["stylize", "serve", "video"], ["batch", "photos", "--on", "local"]):
+            assert launch(clone / "impasto", path, *plain, IMPASTO_PYTHON=str(base)).returncode == 0
+        ran = launch(clone / "impasto", path, *arguments, IMPASTO_PYTHON=str(base))
+        assert (ran.returncode, ran.stderr) == (7, f"{wanted}\n")
+        for extra in (wanted, "dev"):
             make_ready(clone, extra)
-            assert launch(clone / "impasto", path, "serve", IMPASTO_PYTHON=str(base)).returncode == 0
+            assert launch(clone / "impasto", path, *arguments, IMPASTO_PYTHON=str(base)).returncode == 0
             (clone / f".venv/impasto-ready-{extra}").unlink()
 
-    @pytest.mark.parametrize("extra", ["use", "web", "dev"])
+    @pytest.mark.parametrize("extra", ["use", "dev"])
     def test_arguments_folder_and_input_arrive_untouched(
         self, clone: Path, path: Path, tmp_path: Path, extra: str
     ) -> None:
@@ -207,7 +220,15 @@ class TestSettingUp:
         setup.set_up("web")
         setup.set_up("dev")
         assert calls == ["make_venv", "install use", "install web", "install dev"]
-        assert [path.name for path in sorted(setup.VENV.glob("impasto-*"))] == ["impasto-lock", "impasto-ready-dev"]
+        for extra in ("use", "web", "dev"):
+            setup.set_up(extra)
+        assert len(calls) == 4
+        # Another project has other needs, all of them.
+        with (setup.ROOT / "pyproject.toml").open("a") as file:
+            file.write("# new\n")
+        setup.set_up("video")
+        ready = sorted(path.name for path in setup.VENV.glob("impasto-ready-*"))
+        assert ready == ["impasto-ready-use", "impasto-ready-video"]
 
     def test_unfinished_install_starts_anew(
         self, setup: ModuleType, calls: list[str], monkeypatch: pytest.MonkeyPatch
