@@ -218,7 +218,7 @@ class TestEnding:
             until(lambda: client.get(f"api/jobs/{first}").json()["step"] > 5)
             # It rests with a checkpoint, so that even kill -9 loses nothing.
             client.post(f"api/jobs/{first}/pause")
-            until(lambda: list((tmp_path / "state" / "jobs" / first / "checkpoint").glob("*.json")))
+            until(lambda: list((tmp_path / "state" / "jobs" / first / "checkpoint-0").glob("*.json")))
             before = client.get(f"api/jobs/{first}").json()
         served.stop(number)
         served = start(tmp_path / "state")
@@ -235,7 +235,7 @@ class TestEnding:
             assert before["progress"] > 0
             assert download(client, first)[1] == download(client, whole)[1]
             assert finished(client, second)["state"] == "finished"
-            assert not (tmp_path / "state" / "jobs" / first / "checkpoint").exists()
+            assert not (tmp_path / "state" / "jobs" / first / "checkpoint-0").exists()
         served.stop()
 
     @pytest.mark.parametrize("rested", [pytest.param(False, marks=pytest.mark.slow), True])
@@ -260,9 +260,9 @@ class TestEnding:
                 client.post(f"api/jobs/{id}/resume")
                 until(lambda: now()["progress"] > before["progress"])
                 client.post(f"api/jobs/{id}/pause")
-                until(lambda: list((tmp_path / "state" / "jobs" / id / "checkpoint").glob("*.json")))
+                until(lambda: list((tmp_path / "state" / "jobs" / id / "checkpoint-1").glob("*.json")))
             else:
-                until((tmp_path / "state" / "jobs" / id / "start.png").exists)
+                until((tmp_path / "state" / "jobs" / id / "start-1.png").exists)
         served.stop(signal.SIGKILL)
         served = start(tmp_path / "state")
         with served.client() as client:
@@ -280,7 +280,7 @@ class TestEnding:
             id = order(client, SLOW)
             until(lambda: client.get(f"api/jobs/{id}").json()["step"] > 2)
         served.stop(signal.SIGTERM)
-        (kept,) = (tmp_path / "state" / "jobs" / id / "checkpoint").glob("*.safetensors")
+        (kept,) = (tmp_path / "state" / "jobs" / id / "checkpoint-0").glob("*.safetensors")
         kept.write_bytes(kept.read_bytes()[:-100])
         served = start(tmp_path / "state")
         with served.client() as client:

@@ -4,6 +4,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from impasto.backends import Precision
@@ -25,7 +26,7 @@ _SHARE: Final = 0.025
 # Ours: stages that are kept of a run, about.
 _STAGES: Final = 12
 # In the folder of a job.
-_CHECKPOINT, _START = "checkpoint", "start.png"
+_CHECKPOINT, _START = "checkpoint-{}", "start-{}.png"
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def begin(order: Order, task: Task, storage: Storage, means: Means, start: Pictu
         [style.scale for style in order.styles],
         [style.part for style in order.styles],  # type: ignore[misc]  # checked by the job
     ).start()
-    settings = Checkpoints(storage.job(task.id) / _CHECKPOINT, keep=False, replace=True)
+    settings = Checkpoints(_path(_CHECKPOINT, task, storage), keep=False, replace=True)
     try:
         run.keep(settings.open(), {}, every=settings.every, keep=False)
     except (CheckpointError, OutputError) as error:
@@ -91,7 +92,7 @@ def taken_up(task: Task, storage: Storage, means: Means) -> "Run | None":
     from impasto.checkpoints.keeper import INTERVAL
     from impasto.resuming import resumed
 
-    path = storage.job(task.id) / _CHECKPOINT
+    path = _path(_CHECKPOINT, task, storage)
     if not any(path.glob("*.json")):
         return None
     folder: Folder | None = None
@@ -123,22 +124,38 @@ def let_go(run: "Run", *, over: bool) -> None:
         run.keeper.folder.close()
 
 
-def keep_start(task: Task, storage: Storage, start: Picture) -> Picture:
-    """Keep the picture from which a steered task goes on; return it as it will be found again."""
-    path = storage.job(task.id) / _START
-    start.save(path, bits=16, force=True)
-    return read_picture(path)
+def keep_start(task: Task, storage: Storage, start: Picture) -> None:
+    """Keep the picture from which the next stretch of a task goes on.
+
+    Raises:
+        PictureError: it cannot be written.
+
+    """
+    start.save(_path(_START, task, storage, task.stretch + 1), bits=16, force=True)
 
 
 def start_of(task: Task, storage: Storage) -> Picture | None:
-    """Return the picture that `keep_start` kept, None for a task that was not steered.
+    """Return the picture that `keep_start` kept for the present stretch, None for a task that was not steered.
 
     Raises:
         PictureError: it cannot be read.
 
     """
-    path = storage.job(task.id) / _START
+    path = _path(_START, task, storage)
     return read_picture(path) if path.exists() else None
+
+
+def tidy(task: Task, storage: Storage) -> None:
+    """Remove what was kept for stretches of a task other than the present one."""
+    present = [_path(name, task, storage) for name in (_CHECKPOINT, _START)]
+    for name in (_CHECKPOINT, _START):
+        for path in storage.job(task.id).glob(name.format("*")):
+            if path not in present:
+                storage.drop(path)
+
+
+def _path(name: str, task: Task, storage: Storage, stretch: int | None = None) -> Path:
+    return storage.job(task.id) / name.format(task.stretch if stretch is None else stretch)
 
 
 def _given(order: Order, storage: Storage, start: Picture | None) -> "Given":
@@ -157,14 +174,24 @@ def _given(order: Order, storage: Storage, start: Picture | None) -> "Given":
     )
 
 
-def steered(order: Order, task: Task) -> Order:
-    """Return the order that paints on from the present scale: as many steps as are left, but at least one."""
+def rest_of(order: Order, task: Task) -> tuple[int, list[int]]:
+    """Return from which size, in px, and with how many steps for each scale `order` is painted on from where a task is.
+
+    As many steps as are left, but at least one; the coarser scales have been painted, and are in the picture.
+    """
     height, width, steps = task.scales[task.scale]
-    recipe = order.recipe
+    size = order.recipe.size
+    start = max(16, height, width)
     left = [max(1, steps - task.step), *(scale[2] for scale in task.scales[task.scale + 1 :])]
-    # The coarser scales have been painted; what they gave is in the picture.
-    start = min(max(16, max(height, width)), recipe.size) if isinstance(recipe.size, int) else max(16, height, width)
-    return dataclasses.replace(order, recipe=recipe.replace(start_size=start, steps=tuple(left)))
+    return (min(start, size) if isinstance(size, int) else start), left
+
+
+def present(task: Task) -> Order:
+    """Return what is painted in the present stretch of a task."""
+    order = task.order
+    if task.start_size is None:
+        return order
+    return dataclasses.replace(order, recipe=order.recipe.replace(start_size=task.start_size, steps=tuple(task.steps)))
 
 
 @dataclass

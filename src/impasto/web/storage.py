@@ -150,6 +150,13 @@ class Storage:
         """Remove a job with all its pictures."""
         shutil.rmtree(self.job(id), ignore_errors=True)
 
+    def drop(self, path: Path) -> None:
+        """Remove a file or folder of a job, whatever state it is in."""
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
     def size_of(self, id: str) -> int:
         """Return how many bytes a job takes."""
         return sum(path.stat().st_size for path in self.job(id).rglob("*") if path.is_file())

@@ -241,9 +241,7 @@ class Studio:
         try:
             run, start = self._begun(task)
             while (wish := self._follow(task, run)) == "steer":
-                start = run.picture() if run.begun else start
-                painter.let_go(run, over=True)
-                run, start = self._steered(task, start)
+                run, start = self._steered(task, run, run.picture() if run.begun else start)
             picture = run.picture() if run.begun else start
             if picture is not None and wish != "leave":
                 self._seen(task).show(lambda: picture, anyway=True)
@@ -260,30 +258,38 @@ class Studio:
 
     def _begun(self, task: Task) -> "tuple[Run, Picture | None]":
         """Return the run of a task, from its checkpoint if there is one, and the picture it goes on from."""
+        painter.tidy(task, self.storage)
         run = painter.taken_up(task, self.storage, self._means)
         if run is not None:
             return run, None
         start = painter.start_of(task, self.storage)
         if start is None:
             task.again()
-        order = task.order if start is None else painter.steered(task.order, task)
-        run = painter.begin(order, task, self.storage, self._means, start)
+        task.rewind()
+        run = painter.begin(painter.present(task), task, self.storage, self._means, start)
         task.notes += run.notes
         return run, start
 
-    def _steered(self, task: Task, start: Picture | None) -> "tuple[Run, Picture | None]":
+    def _steered(self, task: Task, run: "Run", start: Picture | None) -> "tuple[Run, Picture | None]":
         """Return the run that goes on from `start`, or begins, in the way that was asked for."""
         with self._changed:
             order, self._new_order = self._new_order, None
             assert order is not None
-            task.order, task.begun_at = order, task.progress
-        if start is None:
-            return painter.begin(order, task, self.storage, self._means), None
+        if start is not None:
+            painter.keep_start(task, self.storage, start)
+            rest = painter.rest_of(order, task) if run.begun else (task.start_size, task.steps)
         with self._changed:
-            # First: the picture is of no use to whoever does not know where it stands.
+            # From here on it is the next stretch, also for a server that finds it: until then everything of this one is
+            # there, and after that everything of the next one.
+            if start is None:
+                task.order = order
+            else:
+                task.turn(order, *rest)
             self._say(task)
-        start = painter.keep_start(task, self.storage, start)
-        return painter.begin(painter.steered(order, task), task, self.storage, self._means, start), start
+        painter.let_go(run, over=True)
+        painter.tidy(task, self.storage)
+        start = painter.start_of(task, self.storage)
+        return painter.begin(painter.present(task), task, self.storage, self._means, start), start
 
     def _follow(self, task: Task, run: "Run") -> Wish:
         """Go through the events of a run, for as long as nobody wants anything else."""

@@ -30,7 +30,11 @@ class Task:
         error: what went wrong, in one line.
         notes: what a person should know.
         progress: 0 to 1.
-        begun_at: the progress at which the present run began: above 0 where it was steered.
+        stretch: how often it was steered; checkpoint and start of each have names of their own.
+        begun_at: the progress at which the present stretch began.
+        start_size: in px, of what is painted from there on, if it was steered.
+        steps: of that, for each scale.
+        hints: those of the notes that were foreseen of the present stretch.
         seconds: spent painting.
         scales: of the run.
         scale: the present one.
@@ -49,7 +53,11 @@ class Task:
     error: str = ""
     notes: list[str] = field(default_factory=list)
     progress: float = 0.0
+    stretch: int = 0
     begun_at: float = 0.0
+    start_size: int | None = None
+    steps: list[int] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
     seconds: float = 0.0
     scales: list[list[int]] = field(default_factory=list)
     scale: int = 0
@@ -61,6 +69,10 @@ class Task:
 
     def tell(self, event: Event) -> None:
         """Take down what a run says."""
+        if isinstance(event, Started):
+            # What was foreseen of a picture that was steered since may no longer be true.
+            self.notes = [note for note in self.notes if note not in self.hints]
+            self.hints = list(map(str, event.advice))
         if isinstance(event, Started | Finished):
             # Also of a run that was taken up again: each is said once.
             self.notes += [hint for hint in map(str, event.advice) if hint not in self.notes]
@@ -79,6 +91,16 @@ class Task:
                 del self.curve[1:-1:2]
         elif isinstance(event, Finished):
             self.progress = 1.0
+
+    def turn(self, order: Order, start_size: int | None, steps: list[int]) -> None:
+        """Begin another stretch, which paints `order` from where the task is; its start has been kept."""
+        self.order, self.begun_at, self.start_size, self.steps = order, self.progress, start_size, steps
+        self.stretch += 1
+
+    def rewind(self) -> None:
+        """Forget what the present stretch has painted."""
+        self.progress = self.begun_at
+        self.curve = [point for point in self.curve if point[0] <= self.begun_at]
 
     def again(self) -> None:
         """Forget how far it was: it begins from the start. What a person should know of it stays."""

@@ -1,0 +1,149 @@
+"""The studio in this process: that nothing is lost wherever in the midst of steering the power goes."""
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from impasto import network
+from impasto.events import Event, Stepped
+from impasto.network import VGG
+from impasto.picture import Picture
+from impasto.recipe import Recipe
+from impasto.terms import Content, MeanCovariance
+from impasto.web import painter
+from impasto.web.orders import Order, Style
+from impasto.web.painter import Means
+from impasto.web.storage import Storage
+from impasto.web.studio import Studio
+from impasto.web.tasks import Task
+
+STEPS = (120, 4)
+RECIPE = Recipe(size=32, start_size=16, steps=STEPS, terms=Content("relu2_1") + MeanCovariance())
+
+
+@pytest.fixture(autouse=True)
+def seeded(monkeypatch: pytest.MonkeyPatch, small_network: Callable[..., VGG]) -> None:
+    """Runs use the small network."""
+    monkeypatch.setattr(network, "load", lambda name, activity, **settings: small_network(**settings))
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + 60
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return found
+
+
+def png(picture: Picture, folder: Path) -> bytes:
+    picture.save(folder / "picture.png", force=True)
+    return (folder / "picture.png").read_bytes()
+
+
+def finish(state: Path) -> tuple[Studio, int]:
+    """Open a server's folder as after a crash, and return the studio when all is painted, and the steps it took."""
+    storage = Storage(state)
+    taken = 0
+    tell = Task.tell
+
+    def counted(task: Task, event: Event) -> None:
+        nonlocal taken
+        taken += isinstance(event, Stepped)
+        tell(task, event)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Task, "tell", counted)
+        studio = Studio(storage, Means("cpu"), 10**9)
+        studio.open()
+        (id,) = studio._tasks
+        until(lambda: studio.task(id).state not in ("queued", "running", "paused"))
+        assert studio.close(10)
+    storage.close()
+    return studio, taken
+
+
+def test_the_power_may_go_at_any_moment_of_steering(
+    tmp_path: Path, picture: Callable[..., Picture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Storage(tmp_path / "state")
+    photo, style = (storage.add(png(picture(24, 32, seed), tmp_path), "a.png").id for seed in (1, 2))
+    order = Order(photo, (Style(style),), RECIPE)
+    studio = Studio(storage, Means("cpu"), 10**9)
+    studio.open()
+    id = studio.add(order).id
+    until(lambda: studio.task(id).step > 5)
+    studio.pause(id)
+    until(lambda: list((tmp_path / "state" / "jobs" / id).glob("checkpoint-*/*.json")))
+    done = studio.task(id).step
+
+    moments: list[Path] = []
+
+    def photographed(name: str) -> Callable[..., Any]:
+        """Return what copies the folder, as it would be found, before and after something is done."""
+        original = getattr(painter, name)
+
+        def wrapped(*given: Any, **named: Any) -> Any:
+            result = None
+            for when in ("before", "after"):
+                if when == "after":
+                    result = original(*given, **named)
+                moments.append(tmp_path / f"{len(moments)} {when} {name}")
+                shutil.copytree(tmp_path / "state", moments[-1])
+            return result
+
+        return wrapped
+
+    changed = dataclasses.replace(order, recipe=RECIPE.replace(content_weight=3.0), settings={"content_weight": 3.0})
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("keep_start", "let_go", "tidy", "begin"):
+            patch.setattr(painter, name, photographed(name))
+        studio.steer(id, changed)
+        until(lambda: len(moments) == 8)
+    assert studio.close(10)
+    storage.close()
+    for number, moment in enumerate(moments):
+        found, taken = finish(moment)
+        task = found.task(id)
+        assert (task.state, task.error, task.notes) == ("finished", "", []), moment.name
+        # What had been painted is not painted again, and what was not is.
+        assert sum(STEPS) - done - 2 <= taken <= sum(STEPS) - done + 2, moment.name
+        # The picture's start is there first, then the task knows of it, then the rest goes.
+        assert (task.order.settings == changed.settings) == (number >= 2), moment.name
+        shares = [share for share, _ in task.curve]
+        assert shares == sorted(shares), moment.name
+
+
+def test_what_steered_and_lost_its_checkpoint_paints_what_was_left(
+    tmp_path: Path, picture: Callable[..., Picture]
+) -> None:
+    storage = Storage(tmp_path / "state")
+    photo, style = (storage.add(png(picture(24, 32, seed), tmp_path), "a.png").id for seed in (1, 2))
+    order = Order(photo, (Style(style),), RECIPE)
+    studio = Studio(storage, Means("cpu"), 10**9)
+    studio.open()
+    id = studio.add(order).id
+    until(lambda: studio.task(id).step > 5)
+    studio.pause(id)
+    until(lambda: list((tmp_path / "state" / "jobs" / id).glob("checkpoint-0/*.json")))
+    done = studio.task(id).step
+    studio.steer(id, dataclasses.replace(order, recipe=RECIPE.replace(content_weight=3.0)))
+    until(lambda: studio.task(id).stretch == 1)
+    studio.resume(id)
+    until(lambda: studio.task(id).step > 20)
+    studio.pause(id)
+    (kept,) = until(lambda: list((tmp_path / "state" / "jobs" / id).glob("checkpoint-1/*.safetensors")))
+    assert studio.close(10)
+    storage.close()
+    kept.write_bytes(kept.read_bytes()[:-100])
+    found, taken = finish(tmp_path / "state")
+    task = found.task(id)
+    assert task.state == "finished"
+    (note,) = task.notes
+    assert "it was begun again" in note
+    assert sum(STEPS) - done - 2 <= taken <= sum(STEPS) - done + 2
+    assert task.progress == 1
