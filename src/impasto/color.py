@@ -58,7 +58,7 @@ def recolor(
 
 
 def bounded(values: Tensor, shoulder: float = 0.0) -> Tensor:
-    """Return values in [0, 1]: cut off there, or drawn into ends as wide as `shoulder`, the order of all values kept."""
+    """Return values in [0, 1]: cut off there, or drawn into ends as wide as `shoulder`, their order kept."""
     if not shoulder:
         return values.clamp(0, 1)
 

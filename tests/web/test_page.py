@@ -130,6 +130,39 @@ def test_pause_steer_and_stop(page: Any, client: httpx.Client) -> None:
     wait(page, "document.querySelector('#line').textContent.includes('stopped')")
 
 
+def test_a_sheet_of_values(page: Any, client: httpx.Client) -> None:
+    drop(page, "#board", "chelsea.jpg", "woodcut.jpg")
+    page.wait_for_selector("#style-cards figure")
+    page.select_option("#recipe", "draft")
+    choose(page, size=48, start_size=48, steps="4")
+    page.click("#sheet summary")
+    page.click("#paint-sheet")
+    assert page.text_content("#sheet-error") == "Choose a setting to compare."
+    page.select_option("#vary-0", "content_weight")
+    assert len(page.input_value("#vary-0-values").split(",")) == 3
+    page.select_option("#vary-1", "colors")
+    assert page.input_value("#vary-1-values") == "style, content, luminance, match"
+    page.fill("#vary-1-values", "style, none")
+    page.click("#paint-sheet")
+    wait(page, "document.querySelector('#sheet-error').textContent.includes('colors')")
+    page.fill("#vary-0-values", "0.03, 0.3")
+    page.fill("#vary-1-values", "style, match")
+    page.click("#paint-sheet")
+    id = job(page)
+    page.wait_for_selector("#takeaway:not([hidden])")
+    assert state_of(client, id) == "finished"
+    assert page.text_content("#sheet-error") == ""
+    wait(page, "document.querySelector('#shown').naturalWidth > 2 * 48")
+    assert page.is_hidden("#again")
+    assert page.is_hidden("#compare-tool")
+    command = page.text_content("#command")
+    assert "impasto sweep chelsea.jpg woodcut.jpg" in command
+    assert "--vary content-weight=0.03,0.3 --vary colors=style,match" in command
+    page.reload()
+    page.wait_for_selector("#takeaway:not([hidden])")
+    assert page.input_value("#vary-1-values") == "style, match"
+
+
 def test_errors_are_where_they_belong(page: Any, tmp_path: Path) -> None:
     page.click("#paint")
     assert "Choose a photo" in page.text_content("#order-error")

@@ -1,21 +1,26 @@
 """The studio in this process: that nothing is lost wherever in the midst of steering the power goes."""
 
 import dataclasses
+import json
+import re
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import impasto
 from impasto import network
+from impasto.errors import RecipeError, UsageError
 from impasto.events import Event, Stepped
 from impasto.network import VGG
-from impasto.picture import Picture
+from impasto.picture import Picture, read_picture
 from impasto.recipe import Recipe
 from impasto.terms import Content, MeanCovariance
-from impasto.web import painter
+from impasto.web import commandline, orders, painter
 from impasto.web.orders import Order, Style
 from impasto.web.painter import Means
 from impasto.web.storage import Storage
@@ -147,3 +152,93 @@ def test_what_steered_and_lost_its_checkpoint_paints_what_was_left(
     assert "it was begun again" in note
     assert sum(STEPS) - done - 2 <= taken <= sum(STEPS) - done + 2
     assert task.progress == 1
+
+
+def test_a_sheet_is_painted_picture_by_picture_and_goes_on_where_it_was(
+    tmp_path: Path, picture: Callable[..., Picture]
+) -> None:
+    storage = Storage(tmp_path / "state")
+    photo, style = (storage.add(png(picture(24, 32, seed), tmp_path), "a.png").id for seed in (1, 2))
+    recipe = RECIPE.replace(steps=(30, 2))
+    order = Order(photo, (Style(style),), recipe, vary=(("seed", (1, 2)), ("content_weight", (0.1, 1.0))))
+    studio = Studio(storage, Means("cpu"), 10**9)
+    studio.open()
+    id = studio.add(order).id
+    until(lambda: studio.task(id).cell == 1 and studio.task(id).step > 2)
+    with pytest.raises(UsageError, match="a sheet is painted as it was begun"):
+        studio.steer(id, dataclasses.replace(order, vary=()))
+    with pytest.raises(UsageError, match="a sheet is painted as it was begun"):
+        studio.steer(id, order)
+    assert studio.close(10)
+    storage.close()
+    cells = tmp_path / "state" / "jobs" / id / "cells"
+    (first,) = cells.iterdir()
+    kept = first.stat().st_mtime_ns
+    found, taken = finish(tmp_path / "state")
+    task = found.task(id)
+    assert (task.state, task.error, task.notes, task.progress) == ("finished", "", [], 1)
+    assert (task.cell, task.cells) == (3, 4)
+    assert taken == 3 * 32
+    assert first.stat().st_mtime_ns == kept
+    assert len(list(cells.iterdir())) == 4
+    sheet = read_picture(tmp_path / "state" / "jobs" / id / "result.png")
+    given = [storage.picture(each) for each in (photo, style)]
+    wanted = impasto.sweep(*given, dict(order.vary), recipe=recipe, device="cpu", weights=[1.0]).sheet()
+    assert sheet.size == wanted.size == (task.size[1], task.size[0])
+    assert np.abs(sheet.pixels - wanted.pixels).max() < 2 / 255
+
+
+def test_what_there_is_of_a_sheet_that_was_stopped_is_kept(tmp_path: Path, picture: Callable[..., Picture]) -> None:
+    storage = Storage(tmp_path / "state")
+    photo, style = (storage.add(png(picture(24, 32, seed), tmp_path), "a.png").id for seed in (1, 2))
+    studio = Studio(storage, Means("cpu"), 10**9)
+    studio.open()
+    id = studio.add(Order(photo, (Style(style),), RECIPE, vary=(("seed", (1, 2)),))).id
+    until(lambda: studio.task(id).step > 2)
+    studio.cancel(id)
+    until(lambda: studio.task(id).size)
+    task = studio.task(id)
+    assert task.state == "stopped"
+    assert 0 < task.progress < 0.5
+    assert studio.close(10)
+    storage.close()
+
+
+@pytest.mark.parametrize(
+    ("vary", "message"),
+    [
+        ([{"name": "seed", "values": []}], "seed is varied by nothing"),
+        ([{"name": "seed", "values": [1, 1]}], "seed is varied by 1 twice"),
+        ([{"name": "seed", "values": 3}], "the values of seed are no list"),
+        ([{"name": "seed", "values": list(range(37))}], "a sheet of 37 pictures; here up to 36"),
+        ([{"name": "seed", "values": [1]}] * 2, "seed is varied twice"),
+        ([{"name": "seed", "values": [1]}] * 3, "one or two settings"),
+        ([{"name": "recipe", "values": ["/etc/passwd"]}], "one of the controls"),
+        ([{"name": "optimizer.history", "values": [1]}], "one of the controls"),
+        ([{"name": "sed", "values": [1]}], "there is no setting 'sed' to vary"),
+        ([{"name": "content_weight", "values": [-1]}], "content_weight"),
+        ([{"name": "size", "values": [{}]}], "size"),
+        ([{"name": "seed", "value": [1]}], "has no field 'value'"),
+        ("seed", "one or two settings"),
+    ],
+)
+def test_wrong_sheets_are_refused(vary: Any, message: str, tmp_path: Path, picture: Callable[..., Picture]) -> None:
+    storage = Storage(tmp_path / "state")
+    photo, style = (storage.add(png(picture(24, 32, seed), tmp_path), "a.png").id for seed in (1, 2))
+    with pytest.raises((UsageError, RecipeError), match=re.escape(message)):
+        orders.asked({"content": photo, "styles": [{"picture": style}], "vary": vary}, storage)
+    storage.close()
+
+
+def test_a_sheet_as_a_command(tmp_path: Path, picture: Callable[..., Picture]) -> None:
+    storage = Storage(tmp_path / "state")
+    photo, style = (storage.add(png(picture(24, 32, seed), tmp_path), f"{seed}.png").id for seed in (1, 2))
+    vary = [{"name": "steps", "values": [[4, 2], [3]]}, {"name": "size", "values": [32, "original"]}]
+    asked = {"content": photo, "styles": [{"picture": style}], "vary": vary, "settings": {"size": 48, "seed": 2}}
+    order = orders.asked(asked, storage)
+    assert commandline.command(order, storage) == (
+        "impasto sweep 1.png 2.png --recipe default --vary steps=4:2,3 --vary size=32,original --seed 2 -o "
+        "1_2_sweep.png"
+    )
+    assert Order.from_table(json.loads(json.dumps(order.to_table()))) == order
+    storage.close()

@@ -18,7 +18,7 @@ class Smoothness(ImageLoss):
 
     def value(self, image: Image) -> Scalar:
         """Return the difference along rows plus that along columns; 0 along a side of one pixel."""
-        value: Scalar = _Variation.apply(image, self.form)
+        value: Scalar = _Variation.apply(image, self.form)  # type: ignore[no-untyped-call]
         return value
 
 
@@ -39,7 +39,7 @@ class _Variation(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
         (image,) = ctx.saved_tensors
         (slope,) = slopes
         result = torch.zeros_like(image)

@@ -75,7 +75,7 @@ class Memory:
         return worth
 
     def inverse_hessian(self, slope: Tensor) -> Tensor:
-        """Return H times `slope`, (n,); the slope itself where nothing has been learnt. What is given is overwritten."""
+        """Return H times `slope`, (n,), which is overwritten; the slope itself where nothing has been learnt."""
         wide = self._products.dtype
         # From the oldest; rows without a pair come first and take no part: their products are 0.
         order = (self._row + self._ages) % len(self._ages)

@@ -196,10 +196,12 @@ def swept(
         content=as_picture(job.content),
         styles=[as_picture(style) for style in job.styles],
         style_masks=[_read(mask) for mask in job.style_masks],
-        **{name: _read(getattr(job, name)) for name in ("init", "content_mask", "protect")},
+        init=_read(job.init),
+        content_mask=_read(job.content_mask),
+        protect=_read(job.protect),
     )
     pictures = [job.content, job.init, job.content_mask, job.protect, *job.styles, *job.style_masks]
-    fingerprints = [picture and fingerprint(typing.cast(Picture, picture)) for picture in pictures]
+    fingerprints = [None if each is None else fingerprint(typing.cast(Picture, each)) for each in pictures]
     make = functools.partial(_cell, job, fingerprints, None if folder is None else Path(folder), bits)
     return Sweep(tuple(variations), tuple(make(each) for each in chosen))
 

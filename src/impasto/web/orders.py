@@ -1,17 +1,21 @@
 """What a page may ask for: an order names stored pictures and a recipe, nothing else."""
 
-from collections.abc import Mapping
+import functools
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from impasto import presets
 from impasto.errors import UsageError, nearest
-from impasto.messages import reason
+from impasto.messages import reason, shown
 from impasto.recipe import Recipe
 from impasto.web.storage import Storage
 
 # Ours: more would not fit on the table, and every one is read into memory.
 MOST_STYLES: Final = 8
+# Ours: six by six fill a window; more is for `impasto sweep`.
+MOST_CELLS: Final = 36
 # Ours: the longest recipe of the package takes 4 kB.
 _LONGEST_RECIPE: Final = 50_000
 
@@ -40,6 +44,7 @@ class Order:
         init: a picture to start from.
         content_mask: see `impasto.job.Job`.
         protect: see there.
+        vary: of a sheet, the settings that vary and their values; empty for a picture.
 
     """
 
@@ -51,6 +56,7 @@ class Order:
     init: str | None = None
     content_mask: str | None = None
     protect: str | None = None
+    vary: tuple[tuple[str, tuple[Any, ...]], ...] = ()
 
     @property
     def pictures(self) -> set[str]:
@@ -63,13 +69,16 @@ class Order:
         """Return the order as plain values; `from_table` gives an equal one."""
         plain = {name: getattr(self, name) for name in ("content", "base", "init", "content_mask", "protect")}
         styles = [vars(style) for style in self.styles]
-        return plain | {"styles": styles, "recipe": self.recipe.to_table(), "settings": dict(self.settings or {})}
+        vary = [{"name": name, "values": values} for name, values in self.vary]
+        changes = {"settings": dict(self.settings or {}), "vary": vary}
+        return plain | {"styles": styles, "recipe": self.recipe.to_table()} | changes
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> "Order":
         """Make an order of what `to_table` returned."""
         styles = tuple(Style(**style) for style in table["styles"])
-        return cls(**{**table, "styles": styles, "recipe": Recipe.from_table(table["recipe"])})
+        vary = tuple((each["name"], tuple(map(_frozen, each["values"]))) for each in table.get("vary", ()))
+        return cls(**{**table, "styles": styles, "recipe": Recipe.from_table(table["recipe"]), "vary": vary})
 
 
 def asked(table: Any, storage: Storage) -> Order:
@@ -80,7 +89,7 @@ def asked(table: Any, storage: Storage) -> Order:
         RecipeError: a value out of type or range.
 
     """
-    known = ("content", "styles", "recipe", "settings", "toml", "init", "content_mask", "protect")
+    known = ("content", "styles", "recipe", "settings", "toml", "init", "content_mask", "protect", "vary")
     rest = _table(table, "the request", known)
     base, recipe, settings = recipe_of(rest)
     if rest.get("content") is None:
@@ -99,6 +108,7 @@ def asked(table: Any, storage: Storage) -> Order:
         init=_optional(rest.get("init"), storage),
         content_mask=_optional(rest.get("content_mask"), storage),
         protect=_optional(rest.get("protect"), storage),
+        vary=_varied(rest.get("vary") or [], recipe),
     )
 
 
@@ -115,12 +125,8 @@ def recipe_of(table: Mapping[str, Any]) -> tuple[str, Recipe, dict[str, Any]]:
     if text is not None and (not isinstance(text, str) or len(text) > _LONGEST_RECIPE):
         raise UsageError(f"the recipe's text is over {_LONGEST_RECIPE:,} characters, or none")
     # By name only: `presets.resolve` would open a path.
-    try:
-        recipe = Recipe.from_toml(text) if text else presets.get(base)
-        return ("custom" if text else base), recipe.with_settings(settings), settings
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
-        # Tables of every shape make the checks of a recipe fail in more ways than with a RecipeError.
-        raise UsageError(f"the recipe is not valid ({reason(error)})") from error
+    recipe = _guarded(lambda: (Recipe.from_toml(text) if text else presets.get(base)).with_settings(settings))
+    return ("custom" if text else base), recipe, settings
 
 
 def _style(table: Any, storage: Storage) -> Style:
@@ -137,6 +143,44 @@ def _style(table: Any, storage: Storage) -> Style:
         part,
         _optional(rest.get("mask"), storage),
     )
+
+
+def _varied(given: Any, recipe: Recipe) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+    """Return what varies on a sheet, every combination of it checked."""
+    if not isinstance(given, list) or len(given) > 2:
+        raise UsageError("a sheet varies one or two settings")
+    if not given:
+        return ()
+    from impasto.sweeps import RECIPE, STYLE_WEIGHTS, Variation  # imports torch: after the page is there
+    from impasto.sweeps.variations import choices, recipe_with
+
+    variations = []
+    for each in given:
+        rest = _table(each, "what varies", ("name", "values"))
+        name, values = rest.get("name"), rest.get("values")
+        if not isinstance(name, str) or "." in name or name in (RECIPE, STYLE_WEIGHTS):
+            raise UsageError("what varies on a sheet is one of the controls")
+        if not isinstance(values, list):
+            raise UsageError(f"the values of {shown(name)} are no list")
+        variations.append(Variation(name, tuple(map(_frozen, values))))
+    count = math.prod(len(variation.values) for variation in variations)
+    if count > MOST_CELLS:
+        raise UsageError(f"a sheet of {count} pictures; here up to {MOST_CELLS}, and any number with impasto sweep")
+    for chosen in choices(variations):
+        _guarded(functools.partial(recipe_with, recipe, {each.name: each.value for each in chosen}))
+    return tuple((variation.name, tuple(variation.values)) for variation in variations)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _guarded(make: Callable[[], Recipe]) -> Recipe:
+    try:
+        return make()
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
+        # Tables of every shape make the checks of a recipe fail in more ways than with a RecipeError.
+        raise UsageError(f"the recipe is not valid ({reason(error)})") from error
 
 
 def _table(table: Any, what: str, known: tuple[str, ...]) -> dict[str, Any]:

@@ -16,8 +16,10 @@ from impasto.web.storage import Storage
 from impasto.web.tasks import Task
 
 if TYPE_CHECKING:
+    from impasto.job import Job
     from impasto.resuming import Given
     from impasto.run import Run
+    from impasto.sweeps import Sweep
 
 # Ours, seconds: a picture that changes more often is not seen to change more.
 _BLINK: Final = 0.5
@@ -26,7 +28,7 @@ _SHARE: Final = 0.025
 # Ours: stages that are kept of a run, about.
 _STAGES: Final = 12
 # In the folder of a job.
-_CHECKPOINT, _START = "checkpoint-{}", "start-{}.png"
+_CHECKPOINT, _START, _CELLS = "checkpoint-{}", "start-{}.png", "cells"
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,39 @@ def begin(order: Order, task: Task, storage: Storage, means: Means, start: Pictu
 
     """
     from impasto.checkpoints import Checkpoints  # imports torch: after the page is there
-    from impasto.job import Job
+
+    run = _job(order, storage, means, start).start()
+    settings = Checkpoints(_path(_CHECKPOINT, task, storage), keep=False, replace=True)
+    try:
+        run.keep(settings.open(), {}, every=settings.every, keep=False)
+    except (CheckpointError, OutputError) as error:
+        task.notes.append(f"{error}; without checkpoints, this picture begins again when the server does")
+    return run
+
+
+def sheet(task: Task, storage: Storage, means: Means) -> "Sweep":
+    """Return the pictures of a sheet; those that are finished are kept in the folder of its task.
+
+    Raises:
+        ImpastoError: as `impasto.sweeps.swept`.
+
+    """
+    from impasto.sweeps import Variation, swept  # imports torch: after the page is there
+
+    found = swept(
+        _job(task.order, storage, means), [Variation(*each) for each in task.order.vary], storage.job(task.id) / _CELLS
+    )
+    found.make_folder()
+    return found
+
+
+def _job(order: Order, storage: Storage, means: Means, start: Picture | None = None) -> "Job":
+    from impasto.job import Job  # imports torch: after the page is there
 
     given = _given(order, storage, start)
     assert given.content is not None
     assert given.styles is not None
-    run = Job(
+    return Job(
         given.content,
         given.styles,
         order.recipe,
@@ -72,13 +101,7 @@ def begin(order: Order, task: Task, storage: Storage, means: Means, start: Pictu
         given.protect,
         [style.scale for style in order.styles],
         [style.part for style in order.styles],  # type: ignore[misc]  # checked by the job
-    ).start()
-    settings = Checkpoints(_path(_CHECKPOINT, task, storage), keep=False, replace=True)
-    try:
-        run.keep(settings.open(), {}, every=settings.every, keep=False)
-    except (CheckpointError, OutputError) as error:
-        task.notes.append(f"{error}; without checkpoints, this picture begins again when the server does")
-    return run
+    )
 
 
 def taken_up(task: Task, storage: Storage, means: Means) -> "Run | None":

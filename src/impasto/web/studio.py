@@ -4,6 +4,7 @@ import contextlib
 import json
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from impasto.errors import ImpastoError, UsageError
@@ -172,6 +173,8 @@ class Studio:
             task = self._tasks[id]
             if id != self._present or task.state not in ("running", "paused"):
                 raise UsageError("the picture is not being painted now; start another")
+            if order.vary or task.order.vary:
+                raise UsageError("a sheet is painted as it was begun; start another")
             if (order.content, order.init) != (task.order.content, task.order.init):
                 raise UsageError("another photo is another picture; start it beside this one")
             if order == (self._new_order or task.order):
@@ -239,6 +242,9 @@ class Studio:
         run: Run | None = None
         wish: Wish = "go"
         try:
+            if task.order.vary:
+                self._sheet(task)
+                return ""
             run, start = self._begun(task)
             while (wish := self._follow(task, run)) == "steer":
                 run, start = self._steered(task, run, run.picture() if run.begun else start)
@@ -255,6 +261,34 @@ class Studio:
             if run is not None and wish != "leave":
                 painter.let_go(run, over=True)
         return ""
+
+    def _sheet(self, task: Task) -> None:
+        """Paint the pictures of a sheet that are not there, one after the other, each seen in its place."""
+        sheet = painter.sheet(task, self.storage, self._means)
+        board = sheet.board()
+        task.curve = []
+        for index, cell in enumerate(sheet.cells):
+            with self._changed:
+                task.turn_to(index, len(sheet))
+            picture = cell.kept()
+            if picture is None:
+                run = cell.job.start()
+
+                def seen(index: int = index, run: "Run" = run) -> Picture:
+                    board.put(index, run.picture())
+                    return board.picture()
+
+                wish = self._follow(task, run, seen)
+                if wish == "leave":
+                    return
+                if wish == "stop":
+                    break
+                picture = cell.keep(run.picture())
+            board.put(index, picture)
+        self._seen(task).show(board.picture, anyway=True)
+        self._seen(task).finish(board.picture())
+        with self._changed:
+            task.progress = task.progress if task.state == "stopped" else 1.0
 
     def _begun(self, task: Task) -> "tuple[Run, Picture | None]":
         """Return the run of a task, from its checkpoint if there is one, and the picture it goes on from."""
@@ -291,8 +325,8 @@ class Studio:
         start = painter.start_of(task, self.storage)
         return painter.begin(painter.present(task), task, self.storage, self._means, start), start
 
-    def _follow(self, task: Task, run: "Run") -> Wish:
-        """Go through the events of a run, for as long as nobody wants anything else."""
+    def _follow(self, task: Task, run: "Run", seen: Callable[[], Picture] | None = None) -> Wish:
+        """Go through the events of a run, for as long as nobody wants anything else; `seen` is what is shown of it."""
         begun, before = time.monotonic(), task.seconds
         for event in run:
             with self._changed:
@@ -300,7 +334,7 @@ class Studio:
                 task.seconds = before + time.monotonic() - begun
                 if isinstance(event, Checkpointed):
                     self._say(task)
-            shown = isinstance(event, Stepped) and self._seen(task).show(run.picture)
+            shown = isinstance(event, Stepped) and self._seen(task).show(seen or run.picture)
             if shown or time.monotonic() > self._told + _BLINK:
                 self._told = time.monotonic()
                 self._version += 1

@@ -31,7 +31,10 @@ class Task:
         notes: what a person should know.
         progress: 0 to 1.
         stretch: how often it was steered; checkpoint and start of each have names of their own.
-        begun_at: the progress at which the present stretch began.
+        cell: of a sheet, the picture that is being painted, 0 for the first.
+        cells: how many pictures a sheet has; 0 for a picture.
+        begun_at: the progress at which the present stretch, or picture of a sheet, began.
+        until: the progress at which it will be over.
         start_size: in px, of what is painted from there on, if it was steered.
         steps: of that, for each scale.
         hints: those of the notes that were foreseen of the present stretch.
@@ -54,7 +57,10 @@ class Task:
     notes: list[str] = field(default_factory=list)
     progress: float = 0.0
     stretch: int = 0
+    cell: int = 0
+    cells: int = 0
     begun_at: float = 0.0
+    until: float = 1.0
     start_size: int | None = None
     steps: list[int] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
@@ -75,7 +81,9 @@ class Task:
             self.hints = list(map(str, event.advice))
         if isinstance(event, Started | Finished):
             # Also of a run that was taken up again: each is said once.
-            self.notes += [hint for hint in map(str, event.advice) if hint not in self.notes]
+            # Of a sheet, nobody would know which picture is meant.
+            hints = [] if self.cells else map(str, event.advice)
+            self.notes += [hint for hint in hints if hint not in self.notes]
         if isinstance(event, Started):
             self.scales = [list(scale) for scale in event.scales]
         elif isinstance(event, ScaleStarted):
@@ -85,12 +93,18 @@ class Task:
         elif isinstance(event, Stepped):
             self.step = event.step
             done = Work(tuple(Scale(*scale) for scale in self.scales)).done(event)
-            self.progress = self.begun_at + (1 - self.begun_at) * done
+            self.progress = self.begun_at + (self.until - self.begun_at) * done
             self.curve.append([round(self.progress, 5), event.loss])
             if len(self.curve) > _MOST_POINTS:
                 del self.curve[1:-1:2]
         elif isinstance(event, Finished):
-            self.progress = 1.0
+            self.progress = self.until
+
+    def turn_to(self, cell: int, cells: int) -> None:
+        """Begin a picture of a sheet."""
+        self.cell, self.cells = cell, cells
+        self.begun_at, self.until = cell / cells, (cell + 1) / cells
+        self.progress = self.begun_at
 
     def turn(self, order: Order, start_size: int | None, steps: list[int]) -> None:
         """Begin another stretch, which paints `order` from where the task is; its start has been kept."""
@@ -110,7 +124,20 @@ class Task:
 
     def brief(self) -> dict[str, Any]:
         """Return what the page's list shows, small enough to be sent several times a second."""
-        names = ("id", "created", "state", "error", "progress", "seconds", "scale", "step", "preview", "size")
+        names = (
+            "id",
+            "created",
+            "state",
+            "error",
+            "progress",
+            "seconds",
+            "scale",
+            "step",
+            "cell",
+            "cells",
+            "preview",
+            "size",
+        )
         left = self.seconds * (1 - self.progress) / self.progress if self.progress else None
         scale = self.scales[self.scale] if self.scales else None
         return {name: getattr(self, name) for name in names} | {

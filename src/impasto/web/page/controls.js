@@ -38,6 +38,48 @@ function fill() {
   const others = [...byName.values()].filter((field) => !schema.first.includes(field.name));
   $("first").replaceChildren(...first.map(control));
   $("others").replaceChildren(...others.map(control));
+  fillSheet();
+}
+
+// What may vary on a sheet: two settings, the second left out if not chosen.
+function fillSheet() {
+  $("varied").replaceChildren(...["First", "Second"].map((which, index) => {
+    const options = schema.fields.map(({ name }) => make("option", { value: name }, title(name)));
+    const name = make("select", { id: `vary-${index}`, "aria-label": `${which} setting to compare` }, make("option", { value: "" }, index ? "nothing else" : "choose a setting"), ...options);
+    const values = make("input", { id: `vary-${index}-values`, type: "text", "aria-label": `Values of the ${which.toLowerCase()} setting`, "aria-describedby": "sheet-about sheet-error" });
+    name.addEventListener("change", () => { values.value = suggested(schema.fields.find((field) => field.name === name.value)); });
+    return make("div", { class: "vary" }, name, values);
+  }));
+}
+
+// Values worth a look: all words there are, or half, once and twice what is set.
+function suggested(field) {
+  if (!field) return "";
+  if (field.kind === "choice") return field.choices.join(", ");
+  const now = controls.get(field.name)?.value() ?? standard(field.name);
+  if (field.kind === "list") return now.join(":");
+  if (typeof now !== "number") return (field.words ?? []).join(", ");
+  const near = (now === 0 ? [0, 0.5, 1] : [now / 2, now, now * 2]).map((value) => rounded(Math.min(field.maximum ?? Infinity, Math.max(field.minimum ?? -Infinity, value)), field));
+  return [...new Set(near)].join(", ");
+}
+
+const plain = (text) => (text.trim() !== "" && !isNaN(text) ? Number(text) : text.trim());
+const value = (text) => (text.includes(":") ? text.split(":").map(plain) : plain(text));
+
+// What varies, as the server takes it; lists have colons within.
+export function varied() {
+  const isList = (name) => schema.fields.find((field) => field.name === name)?.kind === "list";
+  return [0, 1].map((index) => [$(`vary-${index}`).value, $(`vary-${index}-values`).value]).filter(([name]) => name).map(([name, text]) => ({
+    name, values: text.split(",").map((each) => (isList(name) ? [value(each)].flat() : value(each))),
+  }));
+}
+
+export function takeVaried(vary) {
+  $("sheet").open ||= vary.length > 0;
+  vary.forEach(({ name, values }, index) => {
+    $(`vary-${index}`).value = name;
+    $(`vary-${index}-values`).value = values.map((each) => [each].flat().join(":")).join(", ");
+  });
 }
 
 function standard(name) {

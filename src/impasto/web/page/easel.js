@@ -57,6 +57,8 @@ export function update(brief) {
   $("job-error").textContent = job.state === "failed" ? job.error : "";
   const painted = job.preview > 0;
   $("tools").hidden = !painted;
+  // A sheet is no picture of the photo.
+  $("again").hidden = $("compare-tool").hidden = job.cells > 0;
   $("takeaway").hidden = !job.size;
   const atEnd = Number($("rewind").value) >= Number($("rewind").max);
   $("rewind").max = job.stages;
@@ -74,6 +76,7 @@ function line() {
   if (job.state === "running" && !job.present) return ["getting ready"];
   if (job.present && ["running", "paused"].includes(job.state)) {
     const [height, width, steps] = job.present;
+    if (job.cells) parts.push(`picture ${job.cell + 1} of ${job.cells}`);
     parts.push(`${width} × ${height}, scale ${job.scale + 1} of ${job.scales}`, `step ${job.step} of ${steps}`);
     if (job.left) parts.push(`about ${duration(job.left)} left`);
   } else if (job.seconds) parts.push(`after ${duration(job.seconds)}`);

@@ -13,6 +13,7 @@ let start = null; // a picture to start from instead of what the recipe says
 
 const going = (job) => job && ["queued", "running", "paused"].includes(job.state);
 const painting = (job) => job && ["running", "paused"].includes(job.state);
+const steerable = (job) => painting(job) && !job.order.vary.length; // a sheet is painted as it was begun
 
 const order = () => ({ ...trays.asked(), ...controls.asked(), init: start });
 
@@ -22,9 +23,9 @@ function wrong(message) {
 }
 
 // Pictures were put down or taken away: what is on the easel is another picture's, unless it can be steered.
-function picturesChanged(steerable = false) {
+function picturesChanged(same = false) {
   start = null;
-  if (steerable && painting(easel.current())) return steer();
+  if (same && steerable(easel.current())) return steer();
   leave();
   easel.lay(trays.pictures().content);
   buttons();
@@ -38,7 +39,7 @@ const settingsChanged = later(300, async () => {
   try {
     await api.check(controls.asked());
     wrong("");
-    if (painting(easel.current())) await steer();
+    if (steerable(easel.current())) await steer();
   } catch (error) { wrong(error.message); }
 });
 
@@ -50,16 +51,22 @@ async function steer() {
   } catch (error) { wrong(error.message); }
 }
 
-async function paint() {
+async function paint(vary = [], failed = wrong) {
   wrong("");
-  if (!trays.ready()) return wrong(trays.pictures().content ? "Choose a painting: it is what the photo is painted like." : "Choose a photo and a painting first.");
-  $("paint").disabled = true;
+  $("sheet-error").textContent = "";
+  if (!trays.ready()) return failed(trays.pictures().content ? "Choose a painting: it is what the photo is painted like." : "Choose a photo and a painting first.");
+  $("paint").disabled = $("paint-sheet").disabled = true;
   try {
-    const { id } = await api.order(order());
+    const { id } = await api.order({ ...order(), vary });
     start = null;
     location.hash = id;
-  } catch (error) { wrong(error.message); }
-  $("paint").disabled = false;
+  } catch (error) { failed(error.message); }
+  $("paint").disabled = $("paint-sheet").disabled = false;
+}
+
+function paintSheet() {
+  const vary = controls.varied(), failed = (message) => { $("sheet-error").textContent = message; };
+  return vary.length ? paint(vary, failed) : failed("Choose a setting to compare.");
 }
 
 async function again() {
@@ -87,6 +94,7 @@ async function opened() {
     const detail = await api.job(id);
     trays.take(detail.order, detail.pictures);
     controls.take(detail.order.base, detail.order.settings, detail.order.recipe, detail.toml);
+    controls.takeVaried(detail.order.vary);
     easel.open(detail);
     gallery.show(state, id, wrong);
   } catch (error) {
@@ -126,7 +134,7 @@ function buttons() {
   $("pause").textContent = job?.state === "paused" ? "Go on" : "Pause";
   $("stop").hidden = !going(job);
   $("stop").textContent = job?.state === "queued" ? "Cancel" : "Stop";
-  $("steer-note").hidden = !painting(job);
+  $("steer-note").hidden = !steerable(job);
   $("paint").textContent = job ? (going(job) ? "Paint another" : "Paint again") : "Paint";
   $("paint").classList.toggle("main", !going(job));
   document.title = painting(job) ? `${Math.round(job.progress * 100)} % · impasto` : "impasto";
@@ -141,7 +149,8 @@ async function begin() {
   controls.build(schema, settingsChanged);
   trays.build(picturesChanged, schema.samples);
   easel.build(schema.formats);
-  $("paint").addEventListener("click", paint);
+  $("paint").addEventListener("click", () => paint());
+  $("paint-sheet").addEventListener("click", paintSheet);
   $("again").addEventListener("click", again);
   $("use-toml").addEventListener("click", useText);
   $("pause").addEventListener("click", wish(() => (easel.current().state === "paused" ? "resume" : "pause")));
