@@ -6,6 +6,7 @@ scripts/bench limits ...             one step, taken apart, beside the machine's
 scripts/bench batch ...              many pictures in one process and in many
 scripts/bench control ...            whether the controls do what they say
 scripts/bench throughput ...         many pictures: a bare loop, one process, a worker a core
+scripts/bench page ...               what the page's previews cost a run
 scripts/bench gpu ...                all that is measured on a CUDA machine
 scripts/bench crowsonkb ...          beside style-transfer-pytorch's recipe in a plain loop
 scripts/bench neural-style-pt ...    beside that program
@@ -25,6 +26,7 @@ JOBS = {
     "batch": "batch",
     "control": "control",
     "throughput": "throughput",
+    "page": "page",
     "gpu": "gpu",
     "crowsonkb": "crowsonkb",
     "neural-style-pt": "neural_style_pt",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks import batch, control, crowsonkb, gpu, limits, main_job, records, sizes, throughput
+from benchmarks import batch, control, crowsonkb, gpu, limits, main_job, page, records, sizes, throughput
 from benchmarks.peers import tables
 
 DOCS = records.ROOT / "docs"
@@ -13,6 +13,7 @@ SECTIONS = (
     limits.section,
     batch.section,
     throughput.section,
+    page.section,
     crowsonkb.section,
     control.section,
 )

@@ -22,6 +22,7 @@ from benchmarks import (
     limits,
     main_job,
     measured,
+    page,
     records,
     report,
     sizes,
@@ -265,8 +266,10 @@ def test_the_report_has_a_section_of_every_job(tmp_path: Path) -> None:
     }  # fmt: skip
     turns = [(9.0, 2.0), (9.0, 2.2)], [(9.0, 2.1), (9.0, 2.2)], [(9.0, 1.75), (9.0, 2.0)]
     batched = {"count": 6, "size": 64, "load": 2.0, **dict(zip(("loop", "inline", "workers"), turns, strict=True))}
+    seen = {"size": 512, "shown": [30.6, 30.0, 30.3], "plain": [30.0] * 3, "cold": 4.0, "warm": [1.5, 2.0], "load": 1.0}
     folder = _results(
         tmp_path / "results",
+        **{page.JOB: [seen]},
         **{control.JOB: [regions, colors], throughput.JOB: [batched]},
         **{main_job.JOB: [main], gpu.JOB: [on_gpu], batch.JOB: [many], sizes.JOB: SIZE_ROWS},
         **{limits.JOB: [LIMITS_ROW], crowsonkb.JOB: [LOOP_ROW]},
@@ -279,6 +282,7 @@ def test_the_report_has_a_section_of_every_job(tmp_path: Path) -> None:
     assert "| regions | a | b c | 512 | 97% | 100% |" in text
     assert "| colors match | a | b | 256 | 0.0123 | 1.5% | 50.0% |" in text
     assert "| 1.025 (1.000 to 1.050) | 1.15 (1.10 to 1.20) | 2.0 |" in text
+    assert "| 512 | +1.0% (+0.0% to +2.0%) | 30.0 | 4.0 | 2.0 | 1.0 |" in text
     for name in ("step_seconds.svg", "peak_memory.svg"):
         assert f"](pictures/{name})" in text
         assert (tmp_path / "docs" / "pictures" / name).exists()

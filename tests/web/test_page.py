@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from impasto import presets
-from impasto.picture import remembered
+from impasto.picture import read_picture, remembered
 from tests.web.served import SAMPLES, SLOW, Served, order, start, state_of, until
 
 WAIT = 60_000  # ms
@@ -130,7 +130,7 @@ def test_pause_steer_and_stop(page: Any, client: httpx.Client) -> None:
     wait(page, "document.querySelector('#line').textContent.includes('stopped')")
 
 
-def test_a_sheet_of_values(page: Any, client: httpx.Client) -> None:
+def test_a_sheet_of_values(page: Any, client: httpx.Client, tmp_path: Path) -> None:
     drop(page, "#board", "chelsea.jpg", "woodcut.jpg")
     page.wait_for_selector("#style-cards figure")
     page.select_option("#recipe", "draft")
@@ -153,6 +153,10 @@ def test_a_sheet_of_values(page: Any, client: httpx.Client) -> None:
     assert state_of(client, id) == "finished"
     assert page.text_content("#sheet-error") == ""
     wait(page, "document.querySelector('#shown').naturalWidth > 2 * 48")
+    with page.expect_download() as found:
+        page.click("#download")
+    found.value.save_as(tmp_path / "sheet.png")
+    assert read_picture(tmp_path / "sheet.png").width == page.evaluate("document.querySelector('#shown').naturalWidth")
     assert page.is_hidden("#again")
     assert page.is_hidden("#compare-tool")
     command = page.text_content("#command")

@@ -15,10 +15,11 @@ import pytest
 import impasto
 from impasto import network
 from impasto.errors import RecipeError, UsageError
-from impasto.events import Event, Stepped
+from impasto.events import Event, Started, Stepped
 from impasto.network import VGG
 from impasto.picture import Picture, read_picture
 from impasto.recipe import Recipe
+from impasto.schedule import Scale
 from impasto.terms import Content, MeanCovariance
 from impasto.web import commandline, orders, painter
 from impasto.web.orders import Order, Style
@@ -121,6 +122,36 @@ def test_the_power_may_go_at_any_moment_of_steering(
         assert (task.order.settings == changed.settings) == (number >= 2), moment.name
         shares = [share for share, _ in task.curve]
         assert shares == sorted(shares), moment.name
+
+
+def test_a_checkpoint_goes_when_everybody_knows_that_the_picture_is_finished(
+    tmp_path: Path, picture: Callable[..., Picture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Storage(tmp_path / "state")
+    photo, style = (storage.add(png(picture(24, 32, seed), tmp_path), "a.png").id for seed in (1, 2))
+    known = []
+    let_go = painter.let_go
+
+    def watched(run: Any, *, over: bool) -> None:
+        known.append(json.loads((storage.job(id) / "job.json").read_text())["state"])
+        let_go(run, over=over)
+
+    monkeypatch.setattr(painter, "let_go", watched)
+    studio = Studio(storage, Means("cpu"), 10**9)
+    id = studio.add(Order(photo, (Style(style),), RECIPE.replace(steps=(2, 2)))).id
+    studio.open()
+    until(lambda: known)
+    assert known == ["finished"]
+    assert studio.close(10)
+    storage.close()
+
+
+def test_of_a_stretch_with_fewer_sizes_the_first_is_the_present_one() -> None:
+    task = Task("a", Order("photo", (Style("style"),), RECIPE))
+    task.scale, task.step = 2, 7
+    task.tell(Started((Scale(24, 32, 4),), "cpu", "digest", ()))
+    assert task.brief()["present"] == [24, 32, 4]
+    assert painter.rest_of(task.order, task) == (32, [4])
 
 
 def test_what_steered_and_lost_its_checkpoint_paints_what_was_left(

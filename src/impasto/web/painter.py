@@ -255,12 +255,13 @@ class Easel:
         self.task.stages.append(self.task.progress)
 
 
-def result(storage: Storage, id: str) -> Picture:
-    """Return what a job has painted, with what it remembers.
+def result(storage: Storage, task: Task) -> Picture:
+    """Return what a job has painted, with what it remembers; a sheet remembers nothing.
 
     Raises:
         PictureError: it cannot be read.
 
     """
-    path = storage.job(id) / "result.png"
-    return dataclasses.replace(read_picture(path), remembered=remembered(path), source="memory", sha256=None)
+    path = storage.job(task.id) / "result.png"
+    memory = None if task.cells else remembered(path)
+    return dataclasses.replace(read_picture(path), remembered=memory, source="memory", sha256=None)

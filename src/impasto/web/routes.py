@@ -24,6 +24,7 @@ from impasto.web import commandline, orders, painter
 from impasto.web.schema import schema
 from impasto.web.storage import MOST_UPLOAD, Storage, Stored
 from impasto.web.studio import Studio
+from impasto.web.tasks import Task
 
 # Ours, seconds: how soon a page sees what is new, and how often it is told that the server is there.
 _LOOK: Final = 0.15
@@ -200,7 +201,7 @@ class Routes:
         asked = request.query_params
         kind = ENDINGS.get("." + asked.get("ending", "png"), "png")
         bits, quality = _whole(asked.get("bits")) or 8, _whole(asked.get("quality"))
-        data = await run_in_threadpool(self._encoded, task.id, kind, bits, quality)
+        data = await run_in_threadpool(self._encoded, task, kind, bits, quality)
         ending = next(ending for ending, name in ENDINGS.items() if name == kind)
         headers = {"content-disposition": f'attachment; filename="impasto-{task.id[:6]}{ending}"'}
         return Response(data, media_type=_MEDIA.get(kind, "image/avif"), headers=headers)
@@ -231,9 +232,9 @@ class Routes:
         with self._decoding:
             return self.storage.add(data, name)
 
-    def _encoded(self, id: str, kind: str, bits: int, quality: int | None) -> bytes:
+    def _encoded(self, task: Task, kind: str, bits: int, quality: int | None) -> bytes:
         stream = io.BytesIO()
-        write_picture(painter.result(self.storage, id), stream, format=kind, bits=bits, quality=quality)
+        write_picture(painter.result(self.storage, task), stream, format=kind, bits=bits, quality=quality)
         return stream.getvalue()
 
     def _stored(self, request: Request) -> Stored:

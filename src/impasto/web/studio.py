@@ -252,6 +252,10 @@ class Studio:
             if picture is not None and wish != "leave":
                 self._seen(task).show(lambda: picture, anyway=True)
                 self._seen(task).finish(picture)
+                with self._changed:
+                    # Before its checkpoint goes: whoever finds it now does not paint it again.
+                    task.state = "finished" if task.state == "running" else task.state
+                    self._say(task)
         except ImpastoError as error:
             return " ".join(str(error).split())
         except Exception as error:
@@ -342,6 +346,8 @@ class Studio:
             if task.state == "paused" and run.resumable:
                 # Nobody knows for how long.
                 run.checkpoint()
+                with self._changed:
+                    self._say(task)
             wish = self._wish(task)
             begun += time.monotonic() - rested
             if wish != "go":

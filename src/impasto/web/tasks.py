@@ -86,6 +86,7 @@ class Task:
             self.notes += [hint for hint in hints if hint not in self.notes]
         if isinstance(event, Started):
             self.scales = [list(scale) for scale in event.scales]
+            self.scale = self.step = 0  # of another stretch there may have been more
         elif isinstance(event, ScaleStarted):
             self.scale, self.step = event.scale, 0
         elif isinstance(event, Adapted):
