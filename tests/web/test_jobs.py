@@ -224,8 +224,10 @@ class TestEnding:
         served = start(tmp_path / "state")
         with served.client() as client:
             states = [state_of(client, id) for id in (whole, first, second)]
-            assert states[0] == "finished"
-            assert states[2] == "queued"
+            assert states == ["finished", "paused", "queued"]
+            time.sleep(0.5)
+            assert client.get(f"api/jobs/{first}").json()["progress"] == before["progress"]
+            client.post(f"api/jobs/{first}/resume")
             after = finished(client, first)
             assert (after["state"], after["error"], after["notes"]) == ("finished", "", [])
             # Each step was taken once: the curve goes on where it was.
@@ -266,6 +268,7 @@ class TestEnding:
         served.stop(signal.SIGKILL)
         served = start(tmp_path / "state")
         with served.client() as client:
+            client.post(f"api/jobs/{id}/resume")
             after = finished(client, id)
             assert (after["state"], after["error"], after["notes"]) == ("finished", "", [])
             assert after["order"]["settings"]["content_weight"] == 3.0

@@ -209,6 +209,77 @@ def test_a_mask_is_painted(page: Any, client: httpx.Client) -> None:
     assert "--content-mask" in detail["command"]
 
 
+def test_a_mask_is_painted_with_a_finger(browser: Any, served: Served) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(served.address)
+    page.wait_for_selector("html[data-ready]", state="attached")
+    assert page.is_visible("label[for=content-camera]")
+    drop(page, ".tray[data-role=content]", "chelsea.jpg")
+    page.tap("#content-cards button:has-text('Mask')")
+    wait(page, "document.querySelector('#masks-picture').naturalWidth > 0")
+    page.locator("#masks-canvas").scroll_into_view_if_needed()
+    box, before = page.locator("#masks-canvas").bounding_box(), page.evaluate("scrollY")
+    finger = context.new_cdp_session(page)
+
+    def touch(kind: str, *places: tuple[float, float]) -> None:
+        points = [{"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]} for x, y in places]
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", (0.2, 0.2))
+    for step in range(1, 11):
+        touch("touchMove", (0.2, 0.2 + 0.06 * step))
+    touch("touchEnd")
+    # Painted all along the way, and nothing scrolled.
+    opaque = """([x, y]) => { const canvas = document.querySelector('#masks-canvas');
+        return canvas.getContext('2d').getImageData(x * canvas.width, y * canvas.height, 1, 1).data[3] }"""
+    assert [page.evaluate(opaque, [0.2, y]) > 200 for y in (0.2, 0.5, 0.8)] == [True] * 3
+    assert page.evaluate(opaque, [0.8, 0.5]) == 0
+    assert page.evaluate("scrollY") == before
+    # A tap in the very moment a drag ends only ends the drag, in Chromium.
+    page.wait_for_timeout(500)
+    page.tap("#masks-done")
+    page.wait_for_selector("#content-cards button:has-text('Change mask')")
+    context.close()
+
+
+def test_each_painting_and_the_start_are_set(page: Any, client: httpx.Client) -> None:
+    assert page.is_hidden("label[for=content-camera]")
+    drop(page, "#board", "chelsea.jpg", "woodcut.jpg")
+    page.wait_for_selector("#style-cards figure")
+    card = page.locator("#style-cards figure")
+    assert card.locator("input").count() == 0
+    drop(page, ".tray[data-role=style]", "mosaic.jpg")
+    wait(page, "document.querySelectorAll('#style-cards figure').length === 2")
+    for index, (name, value) in enumerate((("Weight", "0.5"), ("Scale", "-1"))):
+        assert name in card.nth(1).locator("label").nth(index).text_content()
+        card.nth(1).locator("input").nth(index).fill(value)
+    assert card.nth(1).locator("output").all_text_contents() == ["0.5", "0.5"]
+    card.nth(0).locator("select").select_option("fine")
+    page.click("#start summary")
+    page.set_input_files("#start-file", str(SAMPLES / "coffee.jpg"))
+    page.wait_for_selector("#start-cards figure")
+    choose(page, size=48, start_size=48, steps="2")
+    page.click("#paint")
+    id = job(page)
+    detail = until(lambda: (d := client.get(f"api/jobs/{id}").json())["state"] in ("finished", "failed") and d)
+    assert detail["error"] == ""
+    assert "--style-weights 1,0.5 --style-scales 1,0.5 --style-parts fine,all" in detail["command"]
+    assert "--init coffee.jpg" in detail["command"]
+    page.reload()
+    page.wait_for_selector("#start-cards figure")
+    assert card.nth(1).locator("output").all_text_contents() == ["0.5", "0.5"]
+    assert card.nth(0).locator("select").input_value() == "fine"
+    # More like this: from the stage that is looked at, and from another photo's no more.
+    page.wait_for_selector("#takeaway:not([hidden])")
+    page.click("#again")
+    wait(page, "(id) => location.hash.length === 17 && location.hash !== `#${id}`", id)
+    wait(page, "document.querySelector('#start-cards').textContent.includes('stage.jpg')")
+    assert "--init stage.jpg" in client.get(f"api/jobs/{job(page)}").json()["command"]
+    drop(page, ".tray[data-role=content]", "coffee.jpg")
+    wait(page, "document.querySelectorAll('#start-cards figure').length === 0")
+
+
 def test_keyboard_alone(page: Any, client: httpx.Client) -> None:
     """From the top of the page to a painting, without a pointer."""
 
@@ -234,6 +305,15 @@ def test_keyboard_alone(page: Any, client: httpx.Client) -> None:
     id = job(page)
     until(lambda: state_of(client, id) == "finished")
     wait(page, "document.querySelector('#status').textContent === 'Finished'")
+    page.focus(".skip")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "easel"
+    assert job(page) == id
+    # Other pictures on the table: nothing is said or marked of the old one any more.
+    assert page.locator("#gallery-list [aria-current]").count() == 1
+    page.click("#content-cards button:has-text('Remove')")
+    wait(page, "document.querySelector('#status').textContent === ''")
+    assert page.locator("#gallery-list [aria-current]").count() == 0
 
 
 def test_seven_pages_at_once(browser: Any, served: Served) -> None:

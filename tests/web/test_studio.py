@@ -6,6 +6,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ def finish(state: Path) -> tuple[Studio, int]:
         studio = Studio(storage, Means("cpu"), 10**9)
         studio.open()
         (id,) = studio._tasks
+        studio.resume(id)
         until(lambda: studio.task(id).state not in ("queued", "running", "paused"))
         assert studio.close(10)
     storage.close()
@@ -142,6 +144,31 @@ def test_a_checkpoint_goes_when_everybody_knows_that_the_picture_is_finished(
     studio.open()
     until(lambda: known)
     assert known == ["finished"]
+    assert studio.close(10)
+    storage.close()
+
+
+def test_what_rested_rests_on(tmp_path: Path, picture: Callable[..., Picture]) -> None:
+    storage = Storage(tmp_path / "state")
+    photo, style = (storage.add(png(picture(24, 32, seed), tmp_path), "a.png").id for seed in (1, 2))
+    studio = Studio(storage, Means("cpu"), 10**9)
+    studio.open()
+    ids = [studio.add(Order(photo, (Style(style),), RECIPE)).id for _ in range(2)]
+    until(lambda: studio.task(ids[0]).step > 5)
+    studio.pause(ids[0])
+    until(lambda: list((tmp_path / "state" / "jobs" / ids[0]).glob("checkpoint-0/*.json")))
+    assert studio.close(10)
+    for rest in (True, True, False):  # as often as one likes
+        studio = Studio(storage, Means("cpu"), 10**9)
+        studio.open()
+        assert until(partial(getattr, studio, "_present")) == ids[0]
+        assert [studio.task(id).state for id in ids] == ["paused", "queued"]
+        if rest:
+            assert studio.close(10)
+    studio.cancel(ids[0])
+    until(lambda: studio.task(ids[1]).state == "finished")
+    # What there was of it, of the coarse scale, is its picture.
+    assert (studio.task(ids[0]).state, studio.task(ids[0]).size) == ("stopped", [16, 12])
     assert studio.close(10)
     storage.close()
 

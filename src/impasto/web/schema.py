@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 from impasto import fields, presets
 from impasto.picture import ENDINGS
 from impasto.picture.output import DEEP_FORMATS, QUALITY_FORMATS
-from impasto.recipe import OPTIMIZERS, Recipe
+from impasto.recipe import OPTIMIZERS, PARTS, Recipe
 
 # Those on the table; the others are in the drawer.
 FIRST: Final = ("size", "strength", "content_weight", "style_scale", "colors", "smoothness", "init", "seed")
@@ -24,6 +24,7 @@ def schema() -> dict[str, Any]:
             for name, kind in OPTIMIZERS.items()
         },
         "recipes": [_recipe(name) for name in presets.NAMES if presets.get(name).compares("style")],
+        "parts": PARTS,
         "formats": [
             {"ending": ending, "name": name, "deep": name in DEEP_FORMATS, "quality": name in QUALITY_FORMATS}
             for name, ending in {name: ending for ending, name in reversed(ENDINGS.items())}.items()

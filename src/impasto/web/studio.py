@@ -220,10 +220,14 @@ class Studio:
                 if self._leaving:
                     return
                 task = self._tasks[self._queue.pop(0)]
-                task.state = "running"
+                task.state = "paused" if task.state == "paused" else "running"
                 self._present, self._new_order = task.id, None
                 self._easel = Easel(self.storage, task)
                 self._say(task)
+                # What rested when the server stopped rests on, and needs no memory for it yet.
+                self._rest(task)
+                if self._leaving:
+                    return
             error = self._painted(task)
             with self._changed:
                 self._over(task, error)
@@ -360,7 +364,7 @@ class Studio:
     def _wish(self, task: Task) -> Wish:
         """Return what somebody wants of the present task; waits while it is to rest."""
         with self._changed:
-            self._changed.wait_for(lambda: self._leaving or self._new_order or task.state != "paused")
+            self._rest(task)
             if task.state == "stopped":
                 return "stop"
             if self._leaving:
@@ -368,6 +372,9 @@ class Studio:
             if self._new_order:
                 return "steer"
             return "go"
+
+    def _rest(self, task: Task) -> None:
+        self._changed.wait_for(lambda: self._leaving or self._new_order or task.state != "paused")
 
     def _seen(self, task: Task) -> Easel:
         assert self._easel is not None
@@ -391,7 +398,7 @@ class Studio:
         unfinished = [task for task in self._tasks.values() if task.state in OPEN]
         # What was being painted is taken up first.
         for task in sorted(unfinished, key=lambda task: (task.state == "queued", task.created)):
-            task.state = "queued"
+            task.state = "paused" if task.state == "paused" else "queued"
             self._queue.append(task.id)
         self._make_room()
 

@@ -9,13 +9,12 @@ import * as trays from "./trays.js";
 import { watch } from "./watch.js";
 
 let state = { jobs: [], queue: [] };
-let start = null; // a picture to start from instead of what the recipe says
 
 const going = (job) => job && ["queued", "running", "paused"].includes(job.state);
 const painting = (job) => job && ["running", "paused"].includes(job.state);
 const steerable = (job) => painting(job) && !job.order.vary.length; // a sheet is painted as it was begun
 
-const order = () => ({ ...trays.asked(), ...controls.asked(), init: start });
+const order = () => ({ ...trays.asked(), ...controls.asked() });
 
 function wrong(message) {
   $("order-error").textContent = message && controls.wrong(message) ? "" : message;
@@ -24,15 +23,17 @@ function wrong(message) {
 
 // Pictures were put down or taken away: what is on the easel is another picture's, unless it can be steered.
 function picturesChanged(same = false) {
-  start = null;
   if (same && steerable(easel.current())) return steer();
   leave();
-  easel.lay(trays.pictures().content);
-  buttons();
 }
 
+// Show what is on the table, and no job.
 function leave() {
   if (location.hash) history.pushState(null, "", location.pathname);
+  easel.lay(trays.pictures().content);
+  gallery.show(state, null, wrong);
+  say("");
+  buttons();
 }
 
 const settingsChanged = later(300, async () => {
@@ -58,7 +59,6 @@ async function paint(vary = [], failed = wrong) {
   $("paint").disabled = $("paint-sheet").disabled = true;
   try {
     const { id } = await api.order({ ...order(), vary });
-    start = null;
     location.hash = id;
   } catch (error) { failed(error.message); }
   $("paint").disabled = $("paint-sheet").disabled = false;
@@ -71,8 +71,7 @@ function paintSheet() {
 
 async function again() {
   try {
-    const stored = await api.upload(await easel.stage(), "stage.jpg");
-    start = stored.id;
+    trays.startFrom(await api.upload(await easel.stage(), "stage.jpg"));
     await paint();
   } catch (error) { wrong(error.message); }
 }
@@ -89,7 +88,7 @@ async function useText() {
 // The address says which picture is on the easel.
 async function opened() {
   const id = location.hash.slice(1);
-  if (!/^[0-9a-f]{16}$/.test(id)) { easel.lay(trays.pictures().content); return buttons(); }
+  if (!/^[0-9a-f]{16}$/.test(id)) return leave();
   try {
     const detail = await api.job(id);
     trays.take(detail.order, detail.pictures);
@@ -99,7 +98,6 @@ async function opened() {
     gallery.show(state, id, wrong);
   } catch (error) {
     leave();
-    easel.lay(trays.pictures().content);
     $("job-error").textContent = error.message;
   }
   buttons();
@@ -112,7 +110,7 @@ async function news(given) {
   const job = easel.current();
   gallery.show(state, job?.id, wrong);
   const brief = job && state.jobs.find((each) => each.id === job.id);
-  if (job && !brief) { leave(); easel.lay(trays.pictures().content); }
+  if (job && !brief) leave();
   if (brief) {
     const ended = going(job) && !going(brief);
     easel.update(brief);
@@ -147,7 +145,7 @@ const wish = (verb) => async () => {
 async function begin() {
   const schema = await api.schema();
   controls.build(schema, settingsChanged);
-  trays.build(picturesChanged, schema.samples);
+  trays.build(picturesChanged, schema);
   easel.build(schema.formats);
   $("paint").addEventListener("click", () => paint());
   $("paint-sheet").addEventListener("click", paintSheet);
@@ -155,6 +153,8 @@ async function begin() {
   $("use-toml").addEventListener("click", useText);
   $("pause").addEventListener("click", wish(() => (easel.current().state === "paused" ? "resume" : "pause")));
   $("stop").addEventListener("click", wish(() => "cancel"));
+  // Not by the address, which names the job.
+  document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); $("easel").focus(); });
   addEventListener("hashchange", opened);
   addEventListener("popstate", opened);
   if (!location.hash) {

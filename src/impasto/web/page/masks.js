@@ -129,6 +129,7 @@ function board(picture, role, hues, size, state) {
     pointerdown: (event) => { down = true; keys = false; canvas.setPointerCapture(event.pointerId); place(event); paint(x, y); },
     pointermove: (event) => { if (!down) return; const [fromX, fromY] = [x, y]; place(event); between(fromX, fromY, x, y, brushRadius(size) / 3, paint); },
     pointerup: () => { down = false; },
+    pointercancel: () => { down = false; },
     keydown: (event) => {
       const step = steps[event.key];
       if (!step && event.key !== " ") return;

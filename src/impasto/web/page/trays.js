@@ -4,17 +4,22 @@ import * as api from "./api.js";
 import { $, make } from "./dom.js";
 import { paintMask } from "./masks.js";
 
-// Each {id, name, width, height, weight, mask}; for the photo also {content_mask, protect}.
-const table = { content: null, styles: [] };
-let changed = () => {};
+// Each {id, name, width, height}; the photo also {content_mask, protect}, styles {weight, scale, part, mask};
+// start, if any, is painted over instead of what the recipe starts from.
+const table = { content: null, styles: [], start: null };
+const NEW = { weight: 1, scale: 1, part: "all" };
+const KINDS = { content: "photo", style: "painting", start: "start" };
+const MEANING = { all: "everything", fine: "strokes and colours", coarse: "forms" };
+let changed = () => {}, words = [];
 
 export const pictures = () => table;
 export const ready = () => table.content && table.styles.length > 0;
 
-export function build(whenChanged, samples) {
+export function build(whenChanged, { samples, parts }) {
   changed = whenChanged;
-  for (const role of ["content", "style"]) {
-    $(`${role}-file`).addEventListener("change", async (event) => { const files = [...event.target.files]; event.target.value = ""; await add(files, role); });
+  words = parts;
+  for (const input of document.querySelectorAll(".add input")) {
+    input.addEventListener("change", async () => { const files = [...input.files]; input.value = ""; await add(files, input.closest(".tray").dataset.role); });
   }
   $("swap").addEventListener("click", swap);
   document.addEventListener("paste", (event) => {
@@ -61,8 +66,10 @@ async function put(file, name, role) {
   place.append(waiting);
   try {
     const stored = await api.upload(file, name);
-    if (role === "content") table.content = { ...stored };
-    else table.styles.push({ ...stored, weight: 1 });
+    if (role === "style") table.styles.push({ ...stored, ...NEW });
+    else table[role] = { ...stored };
+    // What a photo was painted over is another picture than this one.
+    if (role === "content") table.start = null;
     touched();
   } finally { waiting.remove(); }
 }
@@ -76,7 +83,8 @@ function touched() {
 
 function swap() {
   const [first, ...rest] = table.styles;
-  [table.content, table.styles] = [strip(first), [{ ...strip(table.content), weight: 1 }, ...rest]];
+  [table.content, table.styles] = [strip(first), [{ ...strip(table.content), ...NEW }, ...rest]];
+  table.start = null;
   touched();
 }
 
@@ -85,15 +93,17 @@ const strip = ({ id, name, width, height }) => ({ id, name, width, height });
 function draw() {
   $("content-cards").replaceChildren(...(table.content ? [card(table.content, "content")] : []));
   $("style-cards").replaceChildren(...table.styles.map((each, index) => card(each, "style", index)));
+  $("start-cards").replaceChildren(...(table.start ? [card(table.start, "start")] : []));
+  $("start").open ||= table.start !== null;
   $("swap").hidden = !ready();
   document.querySelector('label[for="content-file"]').textContent = table.content ? "Another photo" : "Choose a photo";
   document.querySelector('label[for="style-file"]').textContent = table.styles.length ? "Add a painting" : "Choose paintings";
 }
 
 function card(each, role, index = 0) {
-  const what = role === "content" ? "photo" : "painting";
+  const what = KINDS[role];
   const remove = () => {
-    if (role === "content") table.content = null; else table.styles.splice(index, 1);
+    if (role === "style") table.styles.splice(index, 1); else table[role] = null;
     touched();
     $(`${role}-file`).focus();
   };
@@ -102,14 +112,31 @@ function card(each, role, index = 0) {
     make("div", { class: "picture" }, make("img", { src: api.picture(each.id), alt: `${what} ${each.name}` })),
     make("figcaption", {}, `${each.name}, ${each.width} × ${each.height}`, ...(each.notes ?? []).map((note) => make("p", {}, note))),
   ];
-  if (role === "style" && table.styles.length > 1) {
-    const slider = make("input", { type: "range", min: 0, max: 2, step: 0.05, value: each.weight, onchange: (event) => { each.weight = Number(event.target.value); changed(true); } });
-    parts.push(make("label", { class: "about" }, "Weight", slider));
+  if (role === "style") parts.push(...counting(each));
+  const buttons = [make("button", { type: "button", class: "quiet", "aria-label": `Remove ${what} ${each.name}`, onclick: remove }, "Remove")];
+  if (role !== "start") {
+    const word = masked ? "Change mask" : "Mask";
+    buttons.unshift(make("button", { type: "button", class: "quiet", "aria-label": `${word} (${what} ${each.name})`, onclick: () => maskOf(each, role) }, word));
   }
-  const mask = make("button", { type: "button", class: "quiet", onclick: () => maskOf(each, role) }, masked ? "Change mask" : "Mask");
-  mask.setAttribute("aria-label", `${masked ? "Change mask" : "Mask"} (${what} ${each.name})`);
-  parts.push(make("div", { class: "row" }, mask, make("button", { type: "button", class: "quiet", "aria-label": `Remove ${what} ${each.name}`, onclick: remove }, "Remove")));
-  return make("figure", { class: "card" }, ...parts);
+  return make("figure", { class: "card" }, ...parts, make("div", { class: "row" }, ...buttons));
+}
+
+// What one painting counts for; how much and how large only where there are others.
+function counting(style) {
+  const set = (key) => (value) => { style[key] = value; changed(true); };
+  const several = table.styles.length > 1 ? [
+    slider("Weight", { min: 0, max: 2, step: 0.05 }, style.weight, Number, (value) => value, set("weight")),
+    slider("Scale", { min: -2, max: 2, step: 0.25 }, style.scale, (place) => Number((2 ** place).toPrecision(3)), Math.log2, set("scale")),
+  ] : [];
+  const part = make("select", { onchange: (event) => set("part")(event.target.value) },
+    ...words.map((word) => make("option", { value: word, selected: word === style.part }, MEANING[word] ?? word)));
+  return [...several, make("label", { class: "about" }, "Counts for", part)];
+}
+
+function slider(label, range, value, read, place, set) {
+  const shown = make("output", {}, String(value));
+  const input = make("input", { type: "range", ...range, value: place(value), oninput: () => { shown.textContent = read(input.value); }, onchange: () => set(read(input.value)) });
+  return make("label", { class: "about" }, `${label} `, shown, input);
 }
 
 async function maskOf(each, role) {
@@ -151,13 +178,21 @@ export function take(order, known) {
   if (!known[order.content] || order.styles.some((style) => !known[style.picture])) return;
   table.content = { ...known[order.content], content_mask: order.content_mask, protect: order.protect, regions: order.styles.length };
   table.styles = order.styles.map((style) => ({ ...known[style.picture], weight: style.weight, scale: style.scale, part: style.part, mask: style.mask }));
+  table.start = known[order.init] ?? null;
+  draw();
+}
+
+// Paint over a stored picture.
+export function startFrom(stored) {
+  table.start = stored;
   draw();
 }
 
 // The pictures as an order names them.
 export const asked = () => ({
   content: table.content?.id ?? null,
-  styles: table.styles.map((style) => ({ picture: style.id, weight: style.weight, scale: style.scale ?? 1, part: style.part ?? "all", mask: style.mask ?? null })),
+  styles: table.styles.map((style) => ({ picture: style.id, weight: style.weight, scale: style.scale, part: style.part, mask: style.mask ?? null })),
   content_mask: table.content?.content_mask ?? null,
   protect: table.content?.protect ?? null,
+  init: table.start?.id ?? null,
 });
