@@ -10,7 +10,7 @@ from typing import Literal
 from impasto.batches import shards
 from impasto.batches.ledger import Entry, Ledger
 from impasto.errors import ImpastoError, OutputError, PictureError
-from impasto.executors import needs, presence
+from impasto.executors import needs, presence, remote
 from impasto.executors.base import Ended, Executor, Message
 from impasto.executors.outcome import Outcome
 from impasto.executors.painter import discard
@@ -62,7 +62,8 @@ class Batch:
         left: those that are neither.
 
     Raises:
-        OutputError: there is a file in the place of an output that is no picture of this batch.
+        OutputError: there is a file in the place of an output that is no picture of this batch; or a store cannot be
+            reached.
 
     """
 
@@ -71,13 +72,14 @@ class Batch:
     ) -> None:
         self.tasks = tuple(tasks)
         self._ledger = ledger
+        self._marks = remote.marks(task.url for task in tasks if task.url is not None)
         states = {task.number: self._state(task) for task in tasks}
         self.there = [task for task in tasks if states[task.number] == "there" and not force]
         wanting = [task for task in tasks if force or states[task.number] != "there"]
         self.ahead = [task for task in wanting if not only_failed or self._failed(task)]
         chosen = {task.number for task in self.ahead}
         self.left = [task for task in wanting if task.number not in chosen]
-        foreign = [task.output.path for task in self.ahead if states[task.number] == "foreign"]
+        foreign = [task.place for task in self.ahead if states[task.number] == "foreign"]
         if foreign and not force:
             others = f" and {len(foreign) - 1} more" if foreign[1:] else ""
             raise OutputError(
@@ -118,22 +120,33 @@ class Batch:
             "host": platform.node(),
         }
         if outcome.status == "failed":
-            self._ledger.add(task.output.path, Entry("failed", task.identity, reason=outcome.reason), more)
+            self._ledger.add(task.place, Entry("failed", task.identity, reason=outcome.reason), more)
             return
-        info = Path(task.output.path).stat()
-        entry = Entry("painted", task.identity, outcome.sha256, info.st_size, info.st_mtime_ns)
-        self._ledger.add(task.output.path, entry, more)
+        if task.url is not None:
+            entry = Entry("painted", task.identity, mark=outcome.mark)
+        else:
+            info = Path(task.output.path).stat()
+            entry = Entry("painted", task.identity, outcome.sha256, info.st_size, info.st_mtime_ns)
+        self._ledger.add(task.place, entry, more)
+
+    def _is_of(self, entry: Entry, task: Task) -> bool:
+        if task.url is None:
+            return entry.is_of(Path(task.output.path))
+        return bool(entry.mark) and entry.mark == self._marks[task.url]
 
     def _failed(self, task: Task) -> bool:
-        entry = self._ledger.entry(task.output.path)
+        entry = self._ledger.entry(task.place)
         return entry is not None and entry.status == "failed"
 
     def _state(self, task: Task) -> State:
         path = Path(task.output.path)
-        if not path.exists() or (task.output.proof is not None and not task.output.proof_path.exists()):
+        if task.url is not None:
+            if task.url not in self._marks:
+                return "missing"
+        elif not path.exists() or (task.output.proof is not None and not task.output.proof_path.exists()):
             return "missing"
-        entry = self._ledger.entry(task.output.path)
-        if entry is not None and entry.status == "painted" and entry.is_of(path):
+        entry = self._ledger.entry(task.place)
+        if entry is not None and entry.status == "painted" and self._is_of(entry, task):
             return "there" if task.identity is not None and entry.identity == task.identity else "changed"
         memory = presence.memory_of(task)
         if memory is None or not _is_of_the_same(memory, task):

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from impasto.errors import OutputError
 from impasto.executors.presence import file_digest
+from impasto.executors.remote import is_url
 from impasto.messages import reason, shown
 
 NAME: Final = "impasto-batch.jsonl"
@@ -29,6 +30,7 @@ class Entry:
         sha256: of the output's file.
         size: of that file, bytes.
         changed: when the file was changed last, ns.
+        mark: of a file in a store, instead of the three; see `remote.marks`.
         reason: why it failed.
 
     """
@@ -38,6 +40,7 @@ class Entry:
     sha256: str | None = None
     size: int | None = None
     changed: int | None = None
+    mark: str | None = None
     reason: str = ""
 
     def is_of(self, path: Path) -> bool:
@@ -90,6 +93,8 @@ class Ledger:
             ) from error
 
     def _key(self, output: str) -> str:
+        if is_url(output):
+            return output
         # From the log, so that the folder can be moved and seen from other machines.
         return os.path.relpath(os.path.realpath(output), os.path.realpath(self._folder))
 

@@ -14,6 +14,7 @@ from impasto.batches import gathering, manifest, naming, shards
 from impasto.batches.items import Item
 from impasto.cli import engine, ordering, painting, rows
 from impasto.errors import OutputError, UsageError
+from impasto.executors import remote
 from impasto.executors.task import Task
 from impasto.messages import shown
 from impasto.outputs import STREAM, Output
@@ -46,7 +47,8 @@ def batch(context: click.Context, /, photos: str, styles: tuple[str, ...], **giv
 
     A list ends in .toml, .jsonl or .csv; each line names content, style and output, and any option below without its
     dashes. All options of stylize mean here what they mean there, for every picture. OUT, and the files of --preview
-    and --checkpoint, are templates with {content}, {style}, {recipe}, {size} and {n}. What is there is not painted
+    and --checkpoint, are templates with {content}, {style}, {recipe}, {size} and {n}; OUT may be a URL, such as
+    s3://bucket/{content}.png. What is there is not painted
     again; the same command goes on where it was interrupted. See docs/scaling.md.
     """
     ordering.check_like(context, given)
@@ -96,14 +98,20 @@ def _task(item: Item, number: int, context: click.Context, given: dict[str, Any]
         template = rows.joined(item.base, item.output) if item.output else own["output"] or naming.DEFAULT
         for name in ("preview", "checkpoint"):
             own[name] = own[name] and naming.named(own[name], values)
-        output = painting.asked_output(own | {"output": naming.named(template, values)}, naming.DEFAULT)
+        place = naming.named(template, values)
+        url = place if remote.is_url(place) else None
+        if url is not None:
+            place = str(remote.staging(url))
+        output = painting.asked_output(own | {"output": place}, naming.DEFAULT)
+        if url is not None and (output.proof is not None or output.save_every is not None):
+            raise UsageError("--proof and --save-every write beside the picture, and not to a URL; leave them out")
         _check_form(output)
         digests = [_digest(style) for style in item.styles] if wanted.memory else [None] * len(item.styles)
         found = ordering.task(item.content, item.styles, wanted, own, output, digests)
     except UsageError as error:
         # A glob's own name is in the message; a line has only its number.
         raise rows.named(item, error) if item.base else error from error
-    return dataclasses.replace(found, number=number)
+    return dataclasses.replace(found, number=number, url=url)
 
 
 def _digest(path: str) -> str | None:
@@ -138,7 +146,7 @@ def _check(tasks: Sequence[Task], items: Sequence[Item]) -> None:
 
 def _written(tasks: Sequence[Task], names: dict[int, str]) -> Iterator[tuple[str, str]]:
     for task in tasks:
-        yield names[task.number], task.output.path
+        yield names[task.number], task.place
         if task.output.proof is not None:
             yield names[task.number], os.fspath(task.output.proof_path)
         if task.output.preview is not None:
@@ -146,13 +154,13 @@ def _written(tasks: Sequence[Task], names: dict[int, str]) -> Iterator[tuple[str
 
 
 def _log(tasks: Sequence[Task], given: dict[str, Any]) -> Path:
-    """Return where the log is: in the folder that holds all outputs."""
+    """Return where the log is: in the folder that holds all outputs; here, where some go elsewhere."""
     from impasto.batches.ledger import NAME
 
     if given["log"] is not None:
         return Path(given["log"])
-    folders = [os.path.abspath(Path(task.output.path).parent) for task in tasks]  # noqa: PTH100
-    return Path(os.path.commonpath(folders) if folders else ".") / NAME
+    folders = [os.path.abspath(Path(task.output.path).parent) for task in tasks if task.url is None]  # noqa: PTH100
+    return Path(os.path.commonpath(folders) if len(folders) == len(tasks) > 0 else ".") / NAME
 
 
 def _go(found: "Batch", measures: "dict[str, Measure]", given: dict[str, Any]) -> None:

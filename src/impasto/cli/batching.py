@@ -115,7 +115,7 @@ class Teller:
             name = {"begun": "picture_started", "lost": "worker_lost"}.get(message.event["event"])
             self._event({**message.event, "event": name or message.event["event"]}, message.task)
             if name == "worker_lost":
-                self._line(f"{shown(message.task.output.path)}: its worker died ({message.event['reason']}); again")
+                self._line(f"{shown(message.task.place)}: its worker died ({message.event['reason']}); again")
         else:
             self._ended(message.task, message.outcome)
         if self._bar is not None:
@@ -125,7 +125,7 @@ class Teller:
 
     def _ended(self, task: Task, outcome: Outcome) -> None:
         self.outcomes.append((task, outcome))
-        path = shown(task.output.path)
+        path = shown(task.place)
         about = {key: value for key, value in outcome.to_table().items() if key != "status"}
         self._event({"event": f"picture_{outcome.status}", **about}, task)
         if outcome.status == "stopped":
@@ -157,7 +157,7 @@ class Teller:
 
     def _event(self, event: dict[str, Any], task: Task | None = None) -> None:
         if self._as_json:
-            about = {} if task is None else {"picture": task.number, "output": task.output.path}
+            about = {} if task is None else {"picture": task.number, "output": task.place}
             click.echo(json.dumps({**event, **about}))
 
     def end(self, stopped: bool) -> None:
@@ -243,7 +243,7 @@ def plan(batch: "Batch", needs: Mapping[int, Need | str], given: Mapping[str, An
 
 
 def _planned(task: Task, need: Need | str) -> tuple[str, ...]:
-    name = f"{task.number}", shown(task.output.path)
+    name = f"{task.number}", shown(task.place)
     if isinstance(need, str):
         return (*name, "", f"cannot be painted: {need}", "")
     scale = need.scales[-1]

@@ -10,6 +10,7 @@ import click
 
 from impasto.batches.items import Item
 from impasto.errors import ImpastoError, UsageError, nearest
+from impasto.executors import remote
 from impasto.fields import brief
 from impasto.recipe import INITS
 
@@ -92,7 +93,7 @@ def _path(text: str, base: str, parameter: click.Parameter) -> str:
 
 def joined(base: str, path: str) -> str:
     """Return a path that a list gives from its own folder, from the working directory."""
-    return os.fspath(Path(base) / path) if base else path
+    return os.fspath(Path(base) / path) if base and not remote.is_url(path) else path
 
 
 def _toml(value: Any) -> str:

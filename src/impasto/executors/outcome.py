@@ -23,6 +23,7 @@ class Outcome:
         size: height and width of the picture, px.
         loss: of the picture.
         sha256: of the file.
+        mark: of the file in a store, see `remote.marks`.
         notes: what a person should know.
         advice: what helps, in words.
         kept: of a stopped one, whether there is a checkpoint to go on from.
@@ -37,6 +38,7 @@ class Outcome:
     size: tuple[int, int] | None = None
     loss: float | None = None
     sha256: str | None = None
+    mark: str = ""
     notes: tuple[str, ...] = ()
     advice: tuple[Advice, ...] = ()
     kept: bool = False

@@ -9,9 +9,9 @@ from impasto import backends, events, keeping
 from impasto.advice import Advice
 from impasto.checkpoints import Folder
 from impasto.checkpoints.keeper import INTERVAL
-from impasto.errors import CheckpointError, ImpastoError, UsageError
+from impasto.errors import CheckpointError, ImpastoError, OutputError, UsageError
 from impasto.events import Checkpointed, Event, Finished, Stepped
-from impasto.executors import presence
+from impasto.executors import presence, remote
 from impasto.executors.outcome import Outcome
 from impasto.executors.task import Task
 from impasto.messages import reason, shown
@@ -42,6 +42,8 @@ def paint(task: Task, asked: Callable[[], bool]) -> Painting:
     try:
         if task.attempt and not task.force and presence.is_there(task):
             discard(task)
+            if task.url is not None:
+                return Outcome("there", mark=remote.mark(task.url) or "")
             return Outcome("there", sha256=presence.file_digest(task.output.path))
         return (yield from _painted(task, asked, begun))
     except (ImpastoError, OSError) as error:
@@ -52,6 +54,16 @@ def paint(task: Task, asked: Callable[[], bool]) -> Painting:
         else:
             text = f"unexpected {type(error).__name__}: {reason(error)}; please report this"
     return Outcome("failed", " ".join(text.split()), time.perf_counter() - begun)
+
+
+def _send(task: Task, url: str) -> str:
+    path = Path(task.output.path)
+    try:
+        remote.put(path, url)
+    except OutputError as error:
+        raise OutputError(f"{error}; the picture is in {shown(path)}") from error
+    path.unlink()
+    return remote.mark(url) or ""
 
 
 def discard(task: Task) -> None:
@@ -70,6 +82,9 @@ def discard(task: Task) -> None:
 
 
 def _painted(task: Task, asked: Callable[[], bool], begun: float) -> Painting:
+    if task.url is not None:
+        # On a worker's own machine nobody has made it.
+        Path(task.output.path).parent.mkdir(parents=True, exist_ok=True)
     run = _begun(task)
     before, stages = run.taken, Stages(task.output, run.taken)
     notes, loss, due = [*run.notes], 0.0, 0.0
@@ -87,6 +102,8 @@ def _painted(task: Task, asked: Callable[[], bool], begun: float) -> Painting:
                 return _stopped(task, run, event, time.perf_counter() - begun)
         picture = run.picture()
         notes += task.output.write(picture)
+        digest = presence.file_digest(task.output.path)
+        mark = "" if task.url is None else _send(task, task.url)
         if run.keeper is not None and not run.keeper.keep:
             run.keeper.folder.remove()
         return Outcome(
@@ -96,7 +113,8 @@ def _painted(task: Task, asked: Callable[[], bool], begun: float) -> Painting:
             before=before,
             size=picture.size,
             loss=loss,
-            sha256=presence.file_digest(task.output.path),
+            sha256=digest,
+            mark=mark,
             notes=tuple(notes),
             advice=advice,
         )

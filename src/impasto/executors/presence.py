@@ -6,6 +6,7 @@ from pathlib import Path
 
 from impasto import __version__
 from impasto.errors import PictureError
+from impasto.executors import remote
 from impasto.executors.task import Task
 from impasto.job import style_weights
 from impasto.picture import remembered
@@ -19,9 +20,17 @@ def is_there(task: Task) -> bool:
 
 
 def memory_of(task: Task) -> Remembered | None:
-    """Return what the output of a task remembers; None where it is not there, or remembers nothing."""
+    """Return what the output of a task remembers; None where it is not there, or remembers nothing.
+
+    Raises:
+        OutputError: it is elsewhere, and cannot be read.
+
+    """
     with contextlib.suppress(PictureError):
-        return remembered(task.output.path)
+        if task.url is None:
+            return remembered(task.output.path)
+        if (data := remote.read(task.url)) is not None:
+            return remembered(data)
     return None
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from impasto import __version__, keeping
+from impasto.executors import remote
 from impasto.messages import reason
 from impasto.outputs import Output
 from impasto.recipe import Recipe
@@ -29,7 +30,7 @@ class Task:
         content: the photo.
         styles: the style pictures.
         recipe: with everything that was changed in it.
-        output: where the picture goes, and in what form.
+        output: where the picture goes, and in what form; with `url`, where it is made.
         number: of the task among others; 1 is the first.
         weights: as `Job` has them, like all that follow up to `precision`; masks are paths, None for none.
         init: a picture to start from.
@@ -47,6 +48,7 @@ class Task:
         over: seconds; `auto` keeps checkpoints of runs that are expected to take longer.
         digests: SHA-256 of the files that are read, by path; of those that could be.
         attempt: how often it was begun before by workers that died.
+        url: where the picture goes when it is finished, if not to a path; see `remote`.
 
     """
 
@@ -71,6 +73,12 @@ class Task:
     over: float = keeping.LONG
     digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
     attempt: int = 0
+    url: str | None = None
+
+    @property
+    def place(self) -> str:
+        """Where the picture goes, as messages and logs have it."""
+        return self.output.path if self.url is None else remote.plain(self.url)
 
     @property
     def inputs(self) -> list[str]:
