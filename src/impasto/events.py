@@ -17,6 +17,7 @@ class Started:
     device: str
     recipe: str  # digest
     advice: tuple[Advice, ...] = ()  # what can be said of the pictures before they are painted
+    costs: tuple[float, ...] = ()  # pixels that a step of each scale computes; more than it has, in tiles
 
 
 @dataclass(frozen=True)

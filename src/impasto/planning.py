@@ -103,13 +103,17 @@ def operations(recipe: Recipe) -> float:
 
 def seconds(recipe: Recipe, canvas: Canvas, plan: Plan) -> float:
     """Return the seconds that the steps of a scale take on this machine's CPU."""
-    pixels = float(canvas.height * canvas.width)
-    work = operations(recipe)
+    painted = step_cost(canvas.height, canvas.width, plan) * (operations(recipe) / layers.rate() + _SECONDS_PER_PIXEL)
+    return canvas.steps * (painted + _whole_seconds(recipe, canvas))
+
+
+def step_cost(height: int, width: int, plan: Plan) -> float:
+    """Return how many pixels a step computes."""
+    pixels = float(height * width)
     if plan.tile is not None:
         # Once for the sums and once for the gradient, which goes forward again; and all halos.
         pixels *= 1.5 * ((plan.tile + 2 * _HALO) / plan.tile) ** 2
-    painted = pixels * (work / layers.rate() + _SECONDS_PER_PIXEL)
-    return canvas.steps * (painted + _whole_seconds(recipe, canvas))
+    return pixels
 
 
 def _whole_bytes(recipe: Recipe, canvas: Canvas) -> float:

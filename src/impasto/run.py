@@ -212,7 +212,8 @@ class Run:
     def _paint(self) -> Generator[Event, None, None]:
         begun = self._begun = time.perf_counter() - self._seconds
         plans = self.plans
-        yield Started(self.scales, str(self.device), self.recipe.digest, self.foreseen)
+        costs = tuple(map(planning.step_cost, *zip(*(scale[:2] for scale in self.scales), strict=True), plans))
+        yield Started(self.scales, str(self.device), self.recipe.digest, self.foreseen, costs)
         networks = [load_network(self.recipe, device, self._dtype) for device in self._devices]
         final: Evaluation | None = None
         exact = self._precision == "float32"

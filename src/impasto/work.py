@@ -1,15 +1,23 @@
 """How far a run is, for everything that shows it."""
 
+from collections.abc import Sequence
+
 from impasto.events import Stepped
 from impasto.schedule import Scale
 
 
 class Work:
-    """How much of a run is done, a step counting as many times as its picture has pixels."""
+    """How much of a run is done.
 
-    def __init__(self, scales: tuple[Scale, ...]) -> None:
+    Args:
+        scales: of the run.
+        costs: of a step of each scale, see `events.Started`; as many as its picture has pixels, if left out.
+
+    """
+
+    def __init__(self, scales: tuple[Scale, ...], costs: Sequence[float] = ()) -> None:
         self.scales = scales
-        self._costs = [scale.height * scale.width for scale in scales]
+        self._costs = costs or [float(scale.height * scale.width) for scale in scales]
 
     def done(self, event: Stepped) -> float:
         """Return the part of the work that is done, 0 to 1."""

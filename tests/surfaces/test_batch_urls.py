@@ -127,7 +127,7 @@ def test_what_breaks_off_leaves_no_half_picture(
 
     monkeypatch.setattr(FTPHandler, "ftp_RNTO", lambda self, path: self.respond("550 no."))
     file.write_bytes(b"newer")
-    with pytest.raises(OutputError, match="a.png: cannot be reached or written"):
+    with pytest.raises(OutputError, match=r"a\.png: cannot be reached or written"):
         remote.put(file, f"{url}/a.png")
     assert {path.name: path.read_bytes() for path in root.iterdir()} == {"a.png": b"new"}
 

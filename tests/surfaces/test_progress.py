@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from impasto import events
+from impasto import events, planning
 from impasto.advice import Advice
 from impasto.cli import progress
 from impasto.events import Adapted, Event, Finished, ScaleStarted, Started, Stepped
 from impasto.schedule import Scale
+from impasto.work import Work
 
 SCALES = (Scale(12, 16, 2), Scale(24, 32, 1))
 EVENTS: list[Event] = [
@@ -114,3 +115,13 @@ def test_lengths_of_time_do_not_shrink_where_the_unit_changes(limit: float) -> N
 def test_tiles_in_words() -> None:
     assert progress.tiles(None) == "none: the whole at once"
     assert progress.tiles(512) == "of 512 px"
+
+
+def test_the_part_that_is_done_is_that_of_the_work() -> None:
+    coarse, fine = Stepped(0, 2, 2, 1.0, {}, 1.0), Stepped(1, 1, 1, 1.0, {}, 1.0)
+    assert [Work(SCALES).done(event) for event in (coarse, fine)] == [2 * 192 / (2 * 192 + 768), 1]
+    # A step in tiles is more work than its pixels say.
+    assert [Work(SCALES, (1, 8)).done(event) for event in (coarse, fine)] == [0.2, 1]
+    tiled, whole = planning.Plan(256, 1, 1), planning.Plan(None, 1, 1)
+    assert planning.step_cost(64, 32, whole) == 2048
+    assert planning.step_cost(64, 32, tiled) > 2 * 2048

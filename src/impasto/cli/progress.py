@@ -66,7 +66,7 @@ class PlainLines(Listener):
     def show(self, event: Event) -> None:
         """Write a line if it is time for one."""
         if isinstance(event, Started):
-            self._work = Work(event.scales)
+            self._work = Work(event.scales, event.costs)
             click.echo(f"painting on {event.device}: {sizes(event.scales)}", err=True)
             self._next = time.monotonic() + self.INTERVAL
         elif isinstance(event, Adapted | CheckpointFailed):
@@ -110,7 +110,7 @@ class Bar(Listener):
     def show(self, event: Event) -> None:
         """Move the bar."""
         if isinstance(event, Started):
-            self._work = Work(event.scales)
+            self._work = Work(event.scales, event.costs)
         elif isinstance(event, ScaleStarted):
             self._progress.update(self._task, size=f"{event.width}x{event.height}")
         elif isinstance(event, Adapted | CheckpointFailed):

@@ -23,10 +23,10 @@ class Outcome:
         size: height and width of the picture, px.
         loss: of the picture.
         sha256: of the file.
-        mark: of the file in a store, see `remote.marks`.
         notes: what a person should know.
         advice: what helps, in words.
         kept: of a stopped one, whether there is a checkpoint to go on from.
+        mark: of the file in a store, see `remote.marks`.
 
     """
 
@@ -38,10 +38,10 @@ class Outcome:
     size: tuple[int, int] | None = None
     loss: float | None = None
     sha256: str | None = None
-    mark: str = ""
     notes: tuple[str, ...] = ()
     advice: tuple[Advice, ...] = ()
     kept: bool = False
+    mark: str = ""
 
     def to_table(self) -> dict[str, Any]:
         """Return it as plain values, as JSON holds them."""

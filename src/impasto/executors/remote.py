@@ -20,7 +20,10 @@ from impasto.messages import reason, shown
 # Two letters at least: a single one is a Windows drive.
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://.")
 # What a store says of a file that is another one after every change; the first of them that it says counts.
-_MARKS: Final = ("ETag", "etag", "md5Hash", "content_md5", "mtime", "modify", "LastModified", "last_modified", "created")
+_MARKS: Final = (
+    *("ETag", "etag", "md5Hash", "content_md5"),
+    *("mtime", "modify", "LastModified", "last_modified", "created"),
+)
 
 
 def is_url(path: str | None) -> bool:

@@ -40,6 +40,7 @@ class Task:
         hints: those of the notes that were foreseen of the present stretch.
         seconds: spent painting.
         scales: of the run.
+        costs: of a step of each, see `events.Started`.
         scale: the present one.
         step: of that scale.
         curve: part of the work and loss, for each step.
@@ -66,6 +67,7 @@ class Task:
     hints: list[str] = field(default_factory=list)
     seconds: float = 0.0
     scales: list[list[int]] = field(default_factory=list)
+    costs: list[float] = field(default_factory=list)
     scale: int = 0
     step: int = 0
     curve: list[list[float]] = field(default_factory=list)
@@ -85,7 +87,7 @@ class Task:
             hints = [] if self.cells else map(str, event.advice)
             self.notes += [hint for hint in hints if hint not in self.notes]
         if isinstance(event, Started):
-            self.scales = [list(scale) for scale in event.scales]
+            self.scales, self.costs = [list(scale) for scale in event.scales], list(event.costs)
             self.scale = self.step = 0  # of another stretch there may have been more
         elif isinstance(event, ScaleStarted):
             self.scale, self.step = event.scale, 0
@@ -93,7 +95,7 @@ class Task:
             self.notes.append("memory ran out; going on in a way that takes less")
         elif isinstance(event, Stepped):
             self.step = event.step
-            done = Work(tuple(Scale(*scale) for scale in self.scales)).done(event)
+            done = Work(tuple(Scale(*scale) for scale in self.scales), self.costs).done(event)
             self.progress = self.begun_at + (self.until - self.begun_at) * done
             self.curve.append([round(self.progress, 5), event.loss])
             if len(self.curve) > _MOST_POINTS:
