@@ -41,26 +41,32 @@ def write(
     clock: Fraction = Fraction(1, 10),
     codec: str = "libx264",
     sound: str | None = "aac",
+    curve: int | None = None,
 ) -> Path:
-    """Write frames at `times`, in units of `clock`, with a sine as sound for as long as they last."""
+    """Write frames at `times`, in units of `clock`, with a sine as sound for as long as they last.
+
+    With a transfer `curve`, by FFmpeg's number, at ten bits.
+    """
     shown = list(range(len(frames)) if times is None else times)
     options = {"libx264": {"crf": "10"}, "mpeg4": {"qmin": "1", "qmax": "2"}}.get(codec, {})
     with av.open(str(path), "w") as film:
         stream: Any = film.add_stream(codec, rate=Fraction(10), options=options)
         stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = {"gif": "rgb8", "huffyuv": "yuv422p"}.get(codec, "yuv420p")
+        stream.pix_fmt = {"gif": "rgb8", "huffyuv": "yuv422p", "prores_ks": "yuv422p10le"}.get(codec, "yuv420p" if curve is None else "yuv420p10le")
+        if curve is not None:
+            stream.codec_context.color_trc = curve
         stream.codec_context.time_base = clock
-        audio: Any = film.add_stream(sound, rate=44100) if sound else None
+        audio: Any = film.add_stream(sound, rate=48000) if sound else None
         for pixels, time in zip(frames, shown, strict=True):
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.pts, frame.time_base = time, clock
             film.mux(stream.encode(frame))
         film.mux(stream.encode(None))
         if audio is not None:
-            count = int((shown[-1] + 1) * clock * 44100)
-            wave = (0.2 * np.sin(2 * np.pi * 440 * np.arange(count) / 44100)).astype(np.float32)
+            count = int((shown[-1] + 1) * clock * 48000)
+            wave = (0.2 * np.sin(2 * np.pi * 440 * np.arange(count) / 48000)).astype(np.float32)
             heard = av.AudioFrame.from_ndarray(np.tile(wave, (1, 1)), format="fltp", layout="mono")
-            heard.rate, heard.pts = 44100, 0
+            heard.rate, heard.pts = 48000, 0
             film.mux(audio.encode(heard))
             film.mux(audio.encode(None))
     return path

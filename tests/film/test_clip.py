@@ -36,6 +36,38 @@ def test_every_format(name: str, codec: str, tmp_path: Path) -> None:
     assert (clip.height, clip.width) == (48, 64)
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "sound"),
+    [
+        ("a.webm", "libvpx", "libopus"),
+        ("a.webm", "libvpx-vp9", "libopus"),
+        ("a.mp4", "libsvtav1", "aac"),
+        ("a.mp4", "libx265", "aac"),
+        ("a.mov", "prores_ks", "pcm_s16le"),
+        ("a.mkv", "ffv1", "flac"),
+    ],
+)
+def test_what_phones_and_cameras_write(name: str, codec: str, sound: str, tmp_path: Path) -> None:
+    if codec not in av.codecs_available or sound not in av.codecs_available:
+        pytest.skip(f"this PyAV cannot write {codec} with {sound}")
+    frames = making.panned(6, 64, 64)
+    clip = Clip(making.write(tmp_path / name, frames, codec=codec, sound=sound))
+    shots = list(clip.shots())
+    assert [float(shot.time) for shot in shots] == pytest.approx([index / 10 for index in range(6)], abs=2e-3)
+    for shot, frame in zip(shots, frames, strict=True):
+        assert np.abs(shot.pixels.astype(int) - frame).mean() < 12
+
+
+@pytest.mark.parametrize("curve", [16, 18])  # PQ and HLG
+def test_hdr_is_read_with_a_note(curve: int, tmp_path: Path) -> None:
+    if "libx265" not in av.codecs_available:
+        pytest.skip("this PyAV cannot write HEVC")
+    clip = Clip(making.write(tmp_path / "a.mp4", making.panned(3, 64, 64), codec="libx265", curve=curve))
+    assert len(list(clip.shots())) == 3
+    (note,) = clip.notes
+    assert note.endswith("a.mp4: is HDR, and its colours are taken as sRGB; they come out pale")
+
+
 def test_the_name_says_nothing(tmp_path: Path) -> None:
     making.write(tmp_path / "a.mkv", making.panned(3)).rename(tmp_path / "a.txt")
     assert len(list(Clip(tmp_path / "a.txt").shots())) == 3

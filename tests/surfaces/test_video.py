@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from conftest import PROJECT
 
 from impasto import network, presets
 from impasto.cli import command
+from impasto.errors import ImpastoError
 from impasto.film.clip import Clip
 from impasto.network import VGG
 from impasto.picture import Picture
@@ -142,6 +144,27 @@ def test_stopped_it_writes_what_there_is(folder: Path) -> None:
     assert "saved what there is" in said
     assert "the same command with --force goes on" in said
     assert 2 <= len(list(Clip("out.mp4").shots())) < 6
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(4_000, 0), (25_000, 30)])
+def test_a_full_disk_costs_a_line_and_no_frame_that_was_kept(limit: int, kept: int, folder: Path) -> None:
+    making.write(folder / "clip.mp4", making.panned(30))
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, usual[1]))
+    try:
+        result = run("-o", "out.mp4", "--quality", "1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert isinstance(result.exception, ImpastoError), (result.output, result.exception)
+    assert "File too large" in str(result.exception)
+    assert "\n" not in str(result.exception)
+    assert not Path("out.mp4").exists()
+    assert not list(folder.glob(".impasto*"))
+    said = run("-o", "out.mp4", "--json")
+    assert said.exit_code == 0, said.output
+    frames = [event for event in map(json.loads, said.stdout.splitlines()) if event["event"] == "frame_painted"]
+    assert (len(frames), sum(frame["kept"] for frame in frames)) == (30, kept)
+    assert len(list(Clip("out.mp4").shots())) == 30
 
 
 def test_hostile_clips_are_one_line(folder: Path) -> None:
