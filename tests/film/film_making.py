@@ -52,7 +52,9 @@ def write(
     with av.open(str(path), "w") as film:
         stream: Any = film.add_stream(codec, rate=Fraction(10), options=options)
         stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = {"gif": "rgb8", "huffyuv": "yuv422p", "prores_ks": "yuv422p10le"}.get(codec, "yuv420p" if curve is None else "yuv420p10le")
+        stream.pix_fmt = {"gif": "rgb8", "huffyuv": "yuv422p", "prores_ks": "yuv422p10le"}.get(
+            codec, "yuv420p" if curve is None else "yuv420p10le"
+        )
         if curve is not None:
             stream.codec_context.color_trc = curve
         stream.codec_context.time_base = clock
