@@ -184,7 +184,7 @@ def memory_kept(device: torch.device) -> Iterator[None]:
     if library is None:
         yield
         return
-    library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    library.mallopt(_M_TRIM_THRESHOLD, -1)
     library.mallopt(_M_MMAP_MAX, 0)
     try:
         yield
