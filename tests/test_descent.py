@@ -3,21 +3,30 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from impasto import backends, optimizers
-from impasto.descent import Descent
+import impasto
+from impasto import backends, network, optimizers
+from impasto.descent import RECORDINGS, Descent
 from impasto.network import VGG
 from impasto.objective import Objective
+from impasto.picture import Picture
 from impasto.recipe import LBFGS, Adam, Recipe
-from impasto.terms import Content, Gram, MeanCovariance, Smoothness
+from impasto.terms import Content, Gram, Laplacian, MeanCovariance, Smoothness
 
 TERMS = 0.1 * Content("relu4_1") + MeanCovariance() + 0.2 * Gram() + 0.1 * Smoothness()
 # What makes the host wait for the device, and what a CUDA graph cannot hold.
 WAITS = ("_local_scalar_dense", "nonzero", "is_nonzero", "masked_select", "unique", "equal")
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> None:
+    """No graph is left of another test."""
+    RECORDINGS.clear()
 
 
 class Recording(TorchDispatchMode):
@@ -100,6 +109,24 @@ def test_a_recorded_step_played_again_goes_the_same_way_to_the_bit(
     assert torch.equal(fixed.after()[0], plain.after()[0])
 
 
+def test_pictures_in_a_row_share_the_graphs_of_their_sizes(
+    small_network: Callable[..., VGG], picture: Callable[..., Picture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "load", lambda name, activity, **settings: small_network(**settings))
+    recipe = Recipe(size=32, start_size=16, steps=(8, 8), terms=TERMS)
+
+    def painted() -> list[Picture]:
+        pairs = [(picture(24, 32, seed), picture(30, 20 + seed, seed + 9)) for seed in range(3)]
+        return [impasto.stylize(photo, style, recipe=recipe, device="cpu") for photo, style in pairs]
+
+    plain = painted()
+    recorded: list[Callable[[], None]] = []
+    monkeypatch.setattr(backends, "captures", lambda device: True)
+    monkeypatch.setattr(backends, "captured", lambda work: recorded.append(play := record(work)) or play)
+    assert all(np.array_equal(one.pixels, other.pixels) for one, other in zip(plain, painted(), strict=True))
+    assert len(recorded) == 2
+
+
 def test_a_line_search_and_a_picture_in_tiles_are_never_captured(
     small_network: Callable[..., VGG], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,3 +172,50 @@ def test_numbers_that_are_none_are_said_to_be_none(small_network: Callable[..., 
     objective = Objective(small_network(), Recipe(terms=1.0 * Smoothness()), image, [(image, 1.0)])
     descent = Descent(objective, optimizers.build(LBFGS()), torch.full_like(image, float("nan")), 3)
     assert list(descent.go(3)) == [None, None, None]
+
+
+def paint(
+    vgg: VGG, seed: int, terms: Any, optimizer: LBFGS | Adam, size: tuple[int, int] = (24, 30), steps: int = 14
+) -> Descent:
+    generator = torch.Generator().manual_seed(seed)
+    photo, image = (torch.rand(1, 3, *size, generator=generator) for _ in range(2))
+    style = torch.rand(1, 3, 20 + seed, 33, generator=generator)
+    objective = Objective(vgg, Recipe(terms=terms), photo, [(style, 1.0)])
+    descent = Descent(objective, optimizers.build(optimizer), image, steps)
+    assert None not in list(descent.go(5))
+    return descent
+
+
+@OPTIMIZERS
+@pytest.mark.parametrize(
+    "terms",
+    [
+        TERMS,
+        Content("relu2_1", form="mean") + Gram(form="mean"),
+        Content("relu2_1", form="normalized") + Gram(form="literal"),
+        Content("relu2_1", form="literal") + Laplacian() + Smoothness(),
+    ],
+    ids=["relative", "mean", "normalized", "literal"],
+)
+def test_the_next_picture_of_its_kind_uses_the_same_graph_to_the_bit(
+    optimizer: LBFGS | Adam, terms: Any, small_network: Callable[..., VGG], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vgg = small_network()
+    plain = [paint(vgg, seed, terms, optimizer) for seed in range(3)]
+    recorded: list[Callable[[], None]] = []
+    monkeypatch.setattr(backends, "captures", lambda device: True)
+    monkeypatch.setattr(backends, "captured", lambda work: recorded.append(play := record(work)) or play)
+    again = [paint(vgg, seed, terms, optimizer) for seed in range(3)]
+    assert len(recorded) == 1
+    for one, other in zip(plain, again, strict=True):
+        assert torch.equal(one.image, other.image)
+        assert torch.equal(one.best, other.best)
+        assert one.lowest.loss == other.lowest.loss
+        assert torch.equal(one.after()[0], other.after()[0])
+    assert len({id(each._objective) for each in again}) == 3
+    # What is of another kind has a graph of its own.
+    paint(vgg, 3, terms, optimizer, (30, 24))
+    paint(vgg, 3, terms, optimizer, steps=15)
+    paint(vgg, 3, terms + 0.3 * Content("relu1_1"), optimizer)
+    paint(small_network(pooling="average"), 3, terms, optimizer)
+    assert len(recorded) == 5

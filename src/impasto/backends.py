@@ -135,12 +135,17 @@ def arithmetic(on: torch.device, *, exact: bool) -> Iterator[None]:
     if on.type != "cuda":
         yield
         return
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    before = digits()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = not exact
     try:
         yield
     finally:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+def digits() -> tuple[bool, bool]:
+    """Return what CUDA multiplies in TF32 now: matrices, and convolutions."""
+    return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
 
 
 def is_out_of_memory(error: BaseException) -> bool:

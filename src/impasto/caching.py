@@ -22,11 +22,19 @@ class Cache(Generic[Value]):
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
         """Return what is known by `key`, or `make` it."""
         value = self._known[key] if key in self._known else make()
+        self.put(key, value)
+        return value
+
+    def put(self, key: Hashable, value: Value) -> None:
+        """Remember a result."""
         self._known[key] = value
         self._known.move_to_end(key)
         while len(self._known) > self._size:
             self._known.popitem(last=False)
-        return value
+
+    def take(self, key: Hashable) -> Value | None:
+        """Return what is known by `key`, which is then known no more; None where nothing is."""
+        return self._known.pop(key, None)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -1,6 +1,8 @@
 """Going down at one scale: evaluate, step, remember the best; on CUDA as one captured graph."""
 
-from collections.abc import Iterator
+import atexit
+import copy
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,6 +10,7 @@ import torch
 from torch import Tensor
 
 from impasto import backends
+from impasto.caching import Cache
 from impasto.checkpoints import Snapshot
 from impasto.objective import Evaluation, Objective
 from impasto.optimizers import Optimizer
@@ -22,12 +25,34 @@ class Record(NamedTuple):
     lowest: Tensor
 
 
+@dataclass(frozen=True)
+class Recording:
+    """A step as one graph, and the tensors that it reads and writes.
+
+    Attributes:
+        replay: takes the step.
+        state: what a step changes, as `Descent.tensors`.
+        targets: what it compares with, as `Objective.aims`.
+
+    """
+
+    replay: Callable[[], None]
+    state: list[Tensor]
+    targets: list[Tensor]
+
+
+# The graphs of the last recipes and sizes, for the next picture of a process. One that is in use is not in here.
+RECORDINGS: Cache[Recording] = Cache(6)
+# While the device is still there.
+atexit.register(RECORDINGS.clear)
+
+
 class Descent:
     """The image on its way down, what it is worth, and the best one so far.
 
     A step does not wait for the device: its numbers go to a log, which is read when somebody wants them. On CUDA the
-    steps after the second are one graph, captured once, in place of hundreds of launches; where that cannot be done,
-    steps are taken as everywhere else.
+    steps after the second are one graph in place of hundreds of launches, captured once for all pictures of that size
+    and recipe that a process paints; where that cannot be done, steps are taken as everywhere else.
 
     Args:
         objective: to go down.
@@ -35,6 +60,7 @@ class Descent:
         image: (1, 3, H, W) to start from.
         steps: how many images are evaluated, the first among them unless it is the last one of a descent before.
         record: of the descent before, if this one goes on with it. The image is evaluated again, which is no step.
+        reuse: whether graphs may be kept for the next picture, and with them some memory.
 
     Attributes:
         image: that was evaluated last.
@@ -44,8 +70,17 @@ class Descent:
     """
 
     def __init__(
-        self, objective: Objective, optimizer: Optimizer, image: Image, steps: int, record: Record | None = None
+        self,
+        objective: Objective,
+        optimizer: Optimizer,
+        image: Image,
+        steps: int,
+        record: Record | None = None,
+        *,
+        reuse: bool = True,
     ) -> None:
+        self._reuse = reuse and image.shape[2] * image.shape[3] <= _MOST_PIXELS
+        self._recording: Recording | None = None
         self.image = self.best = image
         self._objective = objective
         self._optimizer = optimizer
@@ -76,7 +111,7 @@ class Descent:
             burst: how many steps are taken before the device is waited for. `image` is the last one of the burst.
 
         """
-        move = self._move
+        move, recorded = self._move, False
         moved = 1
         for first in range(0, self._rows, burst):
             last = min(first + burst, self._rows)
@@ -84,13 +119,59 @@ class Descent:
                 move()
                 moved += 1
                 self.taken += 1
-                if self._fixed and move == self._move and moved > _SET_UP:
-                    move = backends.captured(self._move)
+                if self._fixed and not recorded and moved > _SET_UP:
+                    move, recorded = self._recorded(), True
+            self._collect()
             for index, row in enumerate(self._log[first:last].cpu(), first):
                 if not row[-1]:
                     yield None
                 elif index >= self._before:
                     yield Evaluation(self._labels, row[:-1], None)
+        self._give_back()
+
+    def _recorded(self) -> Callable[[], None]:
+        """Return what takes a step as one graph: that of an earlier picture, or a new one."""
+        aims = self._objective.aims if self._reuse else None
+        if aims is None:
+            return backends.captured(self._move)
+        self._key = self._alike(aims[0])
+        recording = RECORDINGS.take(self._key)
+        if recording is None:
+            # On tensors of its own: this picture's are needed when it is finished.
+            twin = copy.deepcopy(self)
+            replay = backends.captured(twin._move)
+            found = twin._objective.aims
+            if replay == twin._move or found is None:
+                return self._move
+            recording = Recording(replay, twin.tensors, found[1])
+        self._recording = recording
+        _copy(self.tensors, recording.state)
+        _copy(aims[1], recording.targets)
+        return recording.replay
+
+    def _alike(self, aim: Hashable) -> Hashable:
+        """Return what two descents must have in common for the graph of one to be the other's."""
+        slowed = float(self._optimizer.state()["damping"])
+        shapes = tuple((tensor.shape, tensor.dtype, tensor.device) for tensor in self.tensors)
+        return aim, self._optimizer.settings, slowed, shapes, backends.digits()
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """What a step changes, where it is captured."""
+        assert self._gradient is not None
+        learnt = [tensor for name, tensor in self._optimizer.state().items() if name != "damping"]
+        return [self.image, self.best, self._numbers, self._gradient, self._lowest, self._log, self._row, *learnt]
+
+    def _collect(self) -> None:
+        """Take over what a graph on other tensors has done."""
+        if self._recording is not None:
+            _copy(self._recording.state, self.tensors)
+
+    def _give_back(self) -> None:
+        """Leave the graph to the next picture."""
+        if self._recording is not None:
+            RECORDINGS.put(self._key, self._recording)
+            self._recording = None
 
     def _move(self) -> None:
         image, known = self._step()
@@ -179,5 +260,12 @@ class Trail:
         )
 
 
+def _copy(those: list[Tensor], into: list[Tensor]) -> None:
+    for tensor, place in zip(those, into, strict=True):
+        place.copy_(tensor)
+
+
+# Ours: some 0.6 GB for each at 1024 px; larger pictures take so long that a capture is nothing.
+_MOST_PIXELS = 1_200_000
 # The first step sets an optimiser up; after the second, every step is the same operations on the same tensors.
 _SET_UP = 2

@@ -1,10 +1,11 @@
 """The objective of a run: the recipe's terms, fitted to one content and its styles at one size."""
 
+import copy
 import dataclasses
 import functools
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -129,6 +130,7 @@ class Objective:
         self._strength = recipe.strength
         self._regions = list(regions) or [Region(None, tuple(Source(index) for index in range(len(styles))))]
         self._kept = None if kept is None else (kept, content)
+        self._recipe = None if regions or kept is not None or temporal is not None else recipe.digest
         plan = [part for entry in _plan(recipe) for part in self._shared(entry, styles)]
         if temporal is not None:
             plan.append(_Part("temporal", temporal[1], temporal[0], None))
@@ -155,6 +157,27 @@ class Objective:
     def capturable(self) -> bool:
         """Whether an evaluation is the same operations every time, on one device: fit for a CUDA graph."""
         return self._tile is None and len(self._networks) == 1
+
+    @property
+    def aims(self) -> tuple[Hashable, list[Tensor]] | None:
+        """What an evaluation depends on beside the image: what two objectives must have in common, and the targets.
+
+        None where there is more, as with masks.
+        """
+        if self._recipe is None or self._feature_layers or not self.capturable:
+            return None
+        leaves = [leaf for part in self._parts for leaf in _leaves(part.target)]
+        targets = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+        numbers = tuple(leaf for leaf in leaves if not isinstance(leaf, Tensor))
+        return (self._recipe, id(self._networks[0]), numbers), targets
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Objective":
+        """Return one with the same network, and targets of its own."""
+        memo |= {id(network): network for network in self._networks}
+        other = object.__new__(type(self))
+        memo[id(self)] = other
+        vars(other).update(copy.deepcopy(vars(self), memo))
+        return other
 
     def _tiles(self, image: Image, layers: Iterable[str]) -> list[Tile]:
         halo, stride = tiling.reach(layers, self._networks[0].convolutions)
@@ -435,6 +458,15 @@ def _added(parts: Iterator[Sums]) -> Sums:
         for name, share in part.items():
             result[name] = result[name] + share.to(result[name].device) if name in result else share
     return result
+
+
+def _leaves(target: Any) -> Iterator[Any]:
+    """Yield what a target is made of."""
+    if isinstance(target, tuple | list):
+        for part in target:
+            yield from _leaves(part)
+    else:
+        yield target
 
 
 def _layers(plan: Iterable[_Part], kind: type) -> set[str]:

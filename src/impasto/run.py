@@ -15,7 +15,7 @@ from impasto.advice import Advice
 from impasto.backends import Precision
 from impasto.caching import Cache
 from impasto.checkpoints import Folder, Keeper, Snapshot, document
-from impasto.descent import Descent, Record, Trail
+from impasto.descent import RECORDINGS, Descent, Record, Trail
 from impasto.errors import DeviceError, DivergedError, UsageError
 from impasto.events import Adapted, Checkpointed, CheckpointFailed, Event, Finished, ScaleStarted, Started, Stepped
 from impasto.network import VGG
@@ -277,6 +277,7 @@ class Run:
                 plan = smaller
             # Only out here has the error let go of what was computed.
             self._optimizer = self._trail = None
+            RECORDINGS.clear()
             gc.collect()
             self._prepare(plan)
             self.plans = (*self.plans[:index], plan, *self.plans[index + 1 :])
@@ -319,7 +320,8 @@ class Run:
             record = Record(before.best, before.lowest)
         del before  # as large as all the optimiser's memory
         while self._done < steps or record is not None:
-            descent = Descent(objective, self._optimizer, self._image, max(0, steps - self._done), record)
+            left, reuse = max(0, steps - self._done), self._limit is None
+            descent = Descent(objective, self._optimizer, self._image, left, record, reuse=reuse)
             trail.descent, trail.base, record = descent, self._done, None
             try:
                 for found in descent.go(backends.burst(self.device)):

@@ -14,7 +14,7 @@ class ContentTarget(NamedTuple):
     """The photo's features, what their distance is multiplied by, and the least spread a channel is taken to have."""
 
     features: Features
-    scale: float
+    scale: Tensor | float
     floor: Tensor | None = None  # None where channels are compared as they are
     mean: Tensor | None = None  # (B, C, 1, 1) of the photo's channels
     energy: Tensor | None = None  # (B, C) sum of the squares of normalized features
@@ -35,13 +35,15 @@ class Content(PositionLoss[ContentTarget]):
             case "mean":
                 return ContentTarget(features, 1 / features.numel())
             case "relative":
-                return ContentTarget(features, 1 / max(features.square().sum().item(), _TINY))
+                # A tensor: numbers that differ from photo to photo cannot be in a graph that serves many.
+                energy = max(features.square().sum().item(), _TINY)
+                return ContentTarget(features, features.new_tensor(1 / energy))
             case "normalized":
                 floor = (_SPREAD_FLOOR * features.square().mean()).clamp(min=_TINY)
                 normalized = _normalized(features, floor)
-                energy = normalized.square().sum((2, 3))
+                sums = normalized.square().sum((2, 3))
                 mean = features.mean((2, 3), keepdim=True)
-                return ContentTarget(normalized, 1 / features.numel(), floor, mean, energy)
+                return ContentTarget(normalized, 1 / features.numel(), floor, mean, sums)
 
     def matched(self, target: ContentTarget) -> Features:
         """Return the photo's features."""
