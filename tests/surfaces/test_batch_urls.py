@@ -6,8 +6,10 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import fsspec
 import pytest
 from click.testing import CliRunner, Result
+from fsspec import AbstractFileSystem
 from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import FTPHandler
 from pyftpdlib.servers import ThreadedFTPServer
@@ -182,3 +184,22 @@ def test_what_is_a_url() -> None:
     assert remote.plain("ftp://me:secret@h:1/x.png") == "ftp://h:1/x.png"
     assert remote.staging("s3://b/x.png").name.endswith("-x.png")
     assert remote.staging("s3://b/x.png") != remote.staging("s3://c/x.png")
+
+
+class Buckets(AbstractFileSystem):  # type: ignore[misc]
+    """A store without folders, with one bucket, as S3 answers."""
+
+    protocol = "buckets"
+
+    def ls(self, path: str, detail: bool = True, **_: object) -> list[object]:
+        raise FileNotFoundError(path)
+
+    def exists(self, path: str, **_: object) -> bool:
+        return path == "known"
+
+
+def test_a_misspelt_bucket_is_said_before_anything_is_painted() -> None:
+    fsspec.register_implementation("buckets", Buckets, clobber=True)
+    assert remote.marks(["buckets://known/deep/a.png"]) == {}
+    with pytest.raises(OutputError, match=r"^buckets://knwn/a\.png: .*there is no knwn"):
+        remote.marks(["buckets://knwn/a.png"])

@@ -93,6 +93,9 @@ def _listed(url: str) -> dict[str, dict[str, Any]]:
         try:
             infos = store.ls(folder, detail=True)
         except FileNotFoundError:
+            bucket = path.partition("/")[0]
+            if bucket and not store.exists(bucket):
+                raise FileNotFoundError(f"there is no {bucket}") from None
             return {}
         return {PurePosixPath(info["name"]).name: info for info in infos if info["type"] == "file"}
 
@@ -120,7 +123,9 @@ def put(file: Path, url: str) -> None:
     """
     with _reaching(url) as (store, path):
         folder = store._parent(path)
-        store.makedirs(folder, exist_ok=True)
+        if path.startswith("/"):
+            # Elsewhere there are no folders, and what would be made is a bucket that was misspelt.
+            store.makedirs(folder, exist_ok=True)
         # The name is given when all of it is there. fsspec's own transactions need a /tmp in some stores.
         unfinished = f"{folder}/.impasto-{secrets.token_hex(8)}.part"
         try:
