@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -239,3 +240,13 @@ def test_stopped_no_more_are_begun() -> None:
                 pool.stop()
     ends = [each.outcome.status for each in said if isinstance(each, Ended)]
     assert ends == ["stopped", "stopped"]
+
+
+@pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "127.0.0.1:99999"])
+def test_an_address_where_nobody_listens_is_said_at_once(form: str) -> None:
+    pytest.importorskip("ray")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        address = form.format(taken.getsockname()[1])
+        with pytest.raises(DeviceError, match=f"no cluster answers at {address}"):
+            cluster.pool(address, device="cpu", workers=1, tasks=1, memory=None, gpus=None)

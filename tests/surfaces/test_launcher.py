@@ -141,6 +141,7 @@ class TestReadyClone:
             (["video", "clip.mp4", "painting.jpg"], "video"),
             (["batch", "photos", "painting.jpg", "--on", "ray"], "ray"),
             (["sweep", "photo.jpg", "painting.jpg", "--on=ray://host:1"], "ray"),
+            (["batch", "photos", "painting.jpg", "--on", "host:6379"], "ray"),
         ],
     )
     def test_some_commands_have_needs_of_their_own(
@@ -148,7 +149,7 @@ class TestReadyClone:
     ) -> None:
         make_ready(clone)
         base = write_command(clone / "base", '#!/bin/sh\ncase $2 in *setup*) echo "$3" >&2 && exit 7 ;; esac\n')
-        for plain in (["--help"], ["stylize", "serve", "video"], ["batch", "photos", "--on", "local"]):
+        for plain in (["--help"], ["stylize", "serve", "video"], ["batch", "--on", "local", "-o", "ftp://host:21/x"]):
             assert launch(clone / "impasto", path, *plain, IMPASTO_PYTHON=str(base)).returncode == 0
         ran = launch(clone / "impasto", path, *arguments, IMPASTO_PYTHON=str(base))
         assert (ran.returncode, ran.stderr) == (7, f"{wanted}\n")

@@ -7,9 +7,11 @@ to see the same folders under the same names.
 import contextlib
 import os
 import secrets
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from impasto.errors import DeviceError, UsageError
 from impasto.executors.local import cores
@@ -18,6 +20,7 @@ from impasto.executors.task import Task
 from impasto.messages import reason, shown
 
 _ASK_EVERY: Final = 1.0  # seconds between two questions how far a worker is
+_PATIENCE: Final = 10.0  # seconds to wait for a cluster to answer the door
 
 
 class Painter:
@@ -165,6 +168,17 @@ def pool(
     return Pool(Cluster(ray, "cuda" if wanted else "cpu" if device == "auto" else device, needs), count)
 
 
+def _check_answered(address: str) -> None:
+    """Refuse an address where nobody listens: Ray itself would try for minutes."""
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    try:
+        host, port = parts.hostname, parts.port
+        if host is not None and port is not None:
+            socket.create_connection((host, port), timeout=_PATIENCE).close()
+    except (OSError, ValueError) as error:
+        raise DeviceError(f"no cluster answers at {shown(address)} ({reason(error)}); see docs/scaling.md") from error
+
+
 def _connected(address: str | None) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address is None:
@@ -180,6 +194,7 @@ def _connected(address: str | None) -> Any:
         settings |= {"address": "local", "num_cpus": cores(), "include_dashboard": False}
         settings |= {"_node_ip_address": "127.0.0.1"}
     else:
+        _check_answered(address)
         settings |= {"address": address}
     try:
         ray.init(**settings)
