@@ -52,6 +52,13 @@ def png(picture: Picture, folder: Path) -> bytes:
     return (folder / "picture.png").read_bytes()
 
 
+def furnished(tmp_path: Path, picture: Callable[..., Picture]) -> tuple[Storage, str, str]:
+    """Return a storage with a photo, 1.png, and a style picture, 2.png, and their names in there."""
+    storage = Storage(tmp_path / "state")
+    photo, style = (storage.add(png(picture(24, 32, seed), tmp_path), f"{seed}.png").id for seed in (1, 2))
+    return storage, photo, style
+
+
 def finish(state: Path) -> tuple[Studio, int]:
     """Open a server's folder as after a crash, and return the studio when all is painted, and the steps it took."""
     storage = Storage(state)
@@ -78,8 +85,7 @@ def finish(state: Path) -> tuple[Studio, int]:
 def test_the_power_may_go_at_any_moment_of_steering(
     tmp_path: Path, picture: Callable[..., Picture], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    storage = Storage(tmp_path / "state")
-    photo, style = (storage.add(png(picture(24, 32, seed), tmp_path), "a.png").id for seed in (1, 2))
+    storage, photo, style = furnished(tmp_path, picture)
     order = Order(photo, (Style(style),), RECIPE)
     studio = Studio(storage, Means("cpu"), 10**9)
     studio.open()
@@ -129,8 +135,7 @@ def test_the_power_may_go_at_any_moment_of_steering(
 def test_a_checkpoint_goes_when_everybody_knows_that_the_picture_is_finished(
     tmp_path: Path, picture: Callable[..., Picture], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    storage = Storage(tmp_path / "state")
-    photo, style = (storage.add(png(picture(24, 32, seed), tmp_path), "a.png").id for seed in (1, 2))
+    storage, photo, style = furnished(tmp_path, picture)
     known = []
     let_go = painter.let_go
 
@@ -149,8 +154,7 @@ def test_a_checkpoint_goes_when_everybody_knows_that_the_picture_is_finished(
 
 
 def test_what_rested_rests_on(tmp_path: Path, picture: Callable[..., Picture]) -> None:
-    storage = Storage(tmp_path / "state")
-    photo, style = (storage.add(png(picture(24, 32, seed), tmp_path), "a.png").id for seed in (1, 2))
+    storage, photo, style = furnished(tmp_path, picture)
     studio = Studio(storage, Means("cpu"), 10**9)
     studio.open()
     ids = [studio.add(Order(photo, (Style(style),), RECIPE)).id for _ in range(2)]
@@ -184,8 +188,7 @@ def test_of_a_stretch_with_fewer_sizes_the_first_is_the_present_one() -> None:
 def test_what_steered_and_lost_its_checkpoint_paints_what_was_left(
     tmp_path: Path, picture: Callable[..., Picture]
 ) -> None:
-    storage = Storage(tmp_path / "state")
-    photo, style = (storage.add(png(picture(24, 32, seed), tmp_path), "a.png").id for seed in (1, 2))
+    storage, photo, style = furnished(tmp_path, picture)
     order = Order(photo, (Style(style),), RECIPE)
     studio = Studio(storage, Means("cpu"), 10**9)
     studio.open()
@@ -215,8 +218,7 @@ def test_what_steered_and_lost_its_checkpoint_paints_what_was_left(
 def test_a_sheet_is_painted_picture_by_picture_and_goes_on_where_it_was(
     tmp_path: Path, picture: Callable[..., Picture]
 ) -> None:
-    storage = Storage(tmp_path / "state")
-    photo, style = (storage.add(png(picture(24, 32, seed), tmp_path), "a.png").id for seed in (1, 2))
+    storage, photo, style = furnished(tmp_path, picture)
     recipe = RECIPE.replace(steps=(30, 2))
     order = Order(photo, (Style(style),), recipe, vary=(("seed", (1, 2)), ("content_weight", (0.1, 1.0))))
     studio = Studio(storage, Means("cpu"), 10**9)
@@ -247,8 +249,7 @@ def test_a_sheet_is_painted_picture_by_picture_and_goes_on_where_it_was(
 
 
 def test_what_there_is_of_a_sheet_that_was_stopped_is_kept(tmp_path: Path, picture: Callable[..., Picture]) -> None:
-    storage = Storage(tmp_path / "state")
-    photo, style = (storage.add(png(picture(24, 32, seed), tmp_path), "a.png").id for seed in (1, 2))
+    storage, photo, style = furnished(tmp_path, picture)
     studio = Studio(storage, Means("cpu"), 10**9)
     studio.open()
     id = studio.add(Order(photo, (Style(style),), RECIPE, vary=(("seed", (1, 2)),))).id
@@ -281,16 +282,14 @@ def test_what_there_is_of_a_sheet_that_was_stopped_is_kept(tmp_path: Path, pictu
     ],
 )
 def test_wrong_sheets_are_refused(vary: Any, message: str, tmp_path: Path, picture: Callable[..., Picture]) -> None:
-    storage = Storage(tmp_path / "state")
-    photo, style = (storage.add(png(picture(24, 32, seed), tmp_path), "a.png").id for seed in (1, 2))
+    storage, photo, style = furnished(tmp_path, picture)
     with pytest.raises((UsageError, RecipeError), match=re.escape(message)):
         orders.asked({"content": photo, "styles": [{"picture": style}], "vary": vary}, storage)
     storage.close()
 
 
 def test_a_sheet_as_a_command(tmp_path: Path, picture: Callable[..., Picture]) -> None:
-    storage = Storage(tmp_path / "state")
-    photo, style = (storage.add(png(picture(24, 32, seed), tmp_path), f"{seed}.png").id for seed in (1, 2))
+    storage, photo, style = furnished(tmp_path, picture)
     vary = [{"name": "steps", "values": [[4, 2], [3]]}, {"name": "size", "values": [32, "original"]}]
     asked = {"content": photo, "styles": [{"picture": style}], "vary": vary, "settings": {"size": 48, "seed": 2}}
     order = orders.asked(asked, storage)
