@@ -389,3 +389,12 @@ def test_a_machine_without_nnpack_lays_channels_last(monkeypatch: pytest.MonkeyP
     assert not layers.planar()
     assert 0 < layers.rate() < math.inf
     assert layers.laid_out(torch.zeros(1, 4, 3, 3)).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_other_work_on_the_machine_does_not_change_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    # By the clock the one is ahead, by its own time the other; what is predicted is what the clock will say.
+    times = layers._Seconds(elapsed=1.0, own=1.0), layers._Seconds(elapsed=4.0, own=0.5)
+    monkeypatch.setattr(layers, "_timing", lambda: times)
+    assert layers.planar()
+    assert layers.rate() == 2 * 9 * 128 * 128 * 64 * 64

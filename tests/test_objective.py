@@ -231,8 +231,33 @@ def test_several_networks_share_the_tiles(count: int, pooling: str, small_networ
     # The tiles are added up in their order, whoever has computed them.
     assert torch.equal(found.numbers, expected.numbers)
     assert torch.equal(found.slope, expected.slope)
-    # 4 x 3 tiles, there and back, evenly shared.
-    assert walked == [24 // count] * count
+    # 4 x 3 tiles, there and back, evenly shared; what is held on the way there, the last of each, is not seen twice.
+    assert walked == [24 // count - 1] * count
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_tiles_that_are_held_are_seen_once_and_change_nothing(count: int, small_network: Callable[..., VGG]) -> None:
+    networks = [small_network().to(dtype=torch.float64) for _ in range(count)]
+    photo, style, start = image(1, 45, 61).double(), image(2, 37, 52).double(), image(3, 45, 61).double()
+    seen = 0
+    for vgg in networks:
+
+        def walk(*given: object, walk: Callable[..., object] = vgg.walk, **more: object) -> object:
+            nonlocal seen
+            seen += 1
+            return walk(*given, **more)
+
+        vgg.walk = walk
+    expected = None
+    for held in (0, 1, 3, 7, 12, 40):
+        judge = Objective(networks, Recipe(terms=BOTH), photo, [(style, 1.0)], 16, held=held)
+        seen = 0
+        found = judge.evaluate(start)
+        # 4 x 3 tiles, there and back; `held` on each device.
+        assert seen == 24 - min(12, held * count)
+        expected = expected or found
+        assert torch.equal(found.slope, expected.slope)
+        torch.testing.assert_close(found.numbers, expected.numbers, rtol=1e-12, atol=0)
 
 
 def test_several_networks_of_one_tile_are_one(small_network: Callable[..., VGG]) -> None:

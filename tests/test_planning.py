@@ -53,7 +53,7 @@ def test_every_plan_takes_less_memory_than_the_one_before_and_is_slower_or_forge
         if later.history == earlier.history:
             assert planning.seconds(recipe, canvas, later) >= planning.seconds(recipe, canvas, earlier)
     for plan in found:
-        assert plan.memory == planning.memory(recipe, canvas, plan.tile, plan.history)
+        assert plan.memory == planning.memory(recipe, canvas, plan.tile, plan.history, plan.held)
 
 
 @given(recipes, canvases)
@@ -89,13 +89,17 @@ def test_without_a_limit_the_fastest_plan_is_chosen(recipe: Recipe, canvas: Canv
 
 
 @given(recipes, canvases)
-def test_below_goes_down_all_plans_one_by_one(recipe: Recipe, canvas: Canvas) -> None:
+def test_below_goes_down_to_the_least_without_small_steps(recipe: Recipe, canvas: Canvas) -> None:
     plan: planning.Plan | None = planning.choose(recipe, canvas, None)
     seen = []
     while plan is not None:
         seen.append(plan)
         plan = planning.below(recipe, canvas, plan)
-    assert seen == list(planning.plans(recipe, canvas))
+    assert all(later.memory < earlier.memory for earlier, later in itertools.pairwise(seen))
+    # Of all that compute in the same tiles, the one that holds least.
+    last = {(found.tile, found.history): found for found in planning.plans(recipe, canvas)}
+    assert set(seen[1:]) <= set(last.values())
+    assert seen[-1].memory == planning.least_memory(recipe, canvas)
 
 
 @given(recipes, canvases, limits)
@@ -214,8 +218,21 @@ def test_seconds_are_work_over_the_machine_s_rate(monkeypatch: pytest.MonkeyPatc
     whole, tiled = (planning.Plan(tile, 4, 0) for tile in (None, 256))
     found = planning.seconds(recipe, canvas(1000, steps=10), whole)
     assert found == pytest.approx(10 * 1e6 * (4 * 9 * 3 * 64 / 1e9 + 1e-6))
-    # Half as much again for going forward twice, and halos of 64 px at both sides of 256.
-    assert planning.seconds(recipe, canvas(1000, steps=10), tiled) == pytest.approx(1.5 * (384 / 256) ** 2 * found)
+    # Half as much again for going forward twice, but for one of 4 x 4 tiles, and halos of 64 px at both sides of 256.
+    expected = (1 + 0.5 * 15 / 16) * (384 / 256) ** 2 * found
+    assert planning.seconds(recipe, canvas(1000, steps=10), tiled) == pytest.approx(expected)
+
+
+def test_memory_that_is_left_holds_tiles() -> None:
+    large = canvas(4096, steps=10)
+    full = next(planning.plans(presets.DEFAULT, large)).history
+    found = [plan for plan in planning.plans(presets.DEFAULT, large) if (plan.tile, plan.history) == (2048, full)]
+    assert [plan.held for plan in found] == [3, 2, 1]
+    costs = [planning.step_cost(4096, 4096, plan) for plan in found]
+    assert costs == sorted(set(costs))
+    # Each as much as the first one.
+    assert found[0].memory - found[1].memory == pytest.approx(found[1].memory - found[2].memory)
+    assert found[1].memory - found[2].memory > 4e9
 
 
 def grey(height: int, width: int) -> Picture:

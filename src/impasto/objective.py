@@ -102,6 +102,7 @@ class Objective:
         temporal: what the image is kept like, if it is a frame of a film, and the weight of that.
         tile: longest side of the tiles the picture is computed in, in pixels, without the halo; None for the whole at
             once. The loss and its gradient are the same, in less memory and more time.
+        held: how many tiles, on each device, keep their features from the statistics to the gradient.
 
     Raises:
         UsageError: tiles of a picture that goes on at its other side, or of terms that need all of it at once; regions
@@ -120,10 +121,12 @@ class Objective:
         regions: Sequence[Region] = (),
         kept: Mask | None = None,
         temporal: tuple[Temporal, float] | None = None,
+        held: int = 1,
     ) -> None:
         self._networks = [networks] if isinstance(networks, VGG) else list(networks)
         self._wraps = recipe.padding == "circular"
         self._tile = tile
+        self._held = held * len(self._networks)
         self._grey = recipe.colors == "luminance"
         if tile is not None and recipe.whole_only:
             raise UsageError(f"{recipe.whole_only} cannot be computed in tiles; leave them out")
@@ -362,33 +365,52 @@ class Objective:
                 total, numbers = self._judged(self._sums(self._networks[0], image, tiles[0]), image)
             slope = torch.autograd.grad(total, image)[0] if gradient else None
         else:
+            first = max(0, len(tiles) - self._held) if gradient else len(tiles)
+            held: dict[Tile, tuple[Tensor, Sums]] = {}
             with torch.no_grad():
-                sums = _added(self._each(tiles, lambda network, tile: self._sums(network, tile.cut(image), tile)))
+                sums = _added(self._summed(image, tiles[:first], tiles[first:], held))
             for leaf in (image, *sums.values()):
                 leaf.requires_grad_(gradient)
             with torch.set_grad_enabled(gradient):
                 total, numbers = self._judged(sums, image)
-            slope = self._pushed(total, image, sums, tiles) if gradient else None
+            slope = self._pushed(total, image, sums, tiles, held) if gradient else None
         if self._grey and slope is not None:
             # Along greys alone, so that an image which begins grey stays so, and its lightness is all there is to it.
             slope = slope.mean(1, keepdim=True).expand_as(slope).contiguous()
         image.requires_grad_(False)
         return Evaluation(self._labels, numbers.detach(), slope)
 
-    def _pushed(self, total: Scalar, image: Image, sums: Sums, tiles: list[Tile]) -> Image:
+    def _summed(
+        self, image: Image, light: list[Tile], kept: list[Tile], held: dict[Tile, tuple[Tensor, Sums]]
+    ) -> Iterator[Sums]:
+        """Yield the sums of the tiles; put into `held` what the gradient of the latter needs."""
+        yield from self._each(light, lambda network, tile: self._sums(network, tile.cut(image), tile))
+        for tile, (part, found) in zip(kept, self._each(kept, functools.partial(self._watched, image)), strict=True):
+            held[tile] = part, found
+            yield {name: value.detach() for name, value in found.items()}
+
+    def _watched(self, image: Image, network: VGG, tile: Tile) -> tuple[Tensor, Sums]:
+        """Return a tile, and its sums as a function of it."""
+        part = tile.cut(image.detach()).to(network.device).requires_grad_()
+        with torch.enable_grad():
+            return part, self._sums(network, part, tile)
+
+    def _pushed(
+        self, total: Scalar, image: Image, sums: Sums, tiles: list[Tile], held: dict[Tile, tuple[Tensor, Sums]]
+    ) -> Image:
         """Return the gradient: that of the sums, pushed through tile by tile, and that of the image itself."""
         own, *outer = torch.autograd.grad(total, [image, *sums.values()], allow_unused=True)
         by_sum = {name: slope for name, slope in zip(sums, outer, strict=True) if slope is not None}
 
         def push(network: VGG, tile: Tile) -> Tensor:
-            part = tile.cut(image.detach()).to(network.device).requires_grad_()
-            with torch.enable_grad():
-                found = self._sums(network, part, tile)
-            slopes = [slope.to(network.device) for slope in by_sum.values()]
+            part, found = held.pop(tile) if tile in held else self._watched(image, network, tile)
+            slopes = [slope.to(part.device) for slope in by_sum.values()]
             (slope,) = torch.autograd.grad([found[name] for name in by_sum], part, slopes)
             return slope
 
         result = torch.zeros_like(image) if own is None else own
+        # The last first: what was held makes room for the others.
+        tiles = tiles[::-1]
         for tile, slope in zip(tiles, self._each(tiles, push), strict=True):
             tile.cut(result).add_(slope.to(result.device))
         return result

@@ -20,12 +20,14 @@ class Plan:
         tile: longest side of the tiles in pixels; None for the whole at once.
         history: pairs that L-BFGS remembers; 0 for an optimiser without any.
         memory: bytes in use at the peak.
+        held: how many tiles keep their features from the statistics to the gradient; the others are computed twice.
 
     """
 
     tile: int | None
     history: int
     memory: int
+    held: int = 1
 
 
 @dataclass(frozen=True)
@@ -43,17 +45,16 @@ class Canvas:
 def plans(recipe: Recipe, canvas: Canvas) -> Iterator[Plan]:
     """Yield all ways to compute a scale, the best first, each with less memory than all before.
 
-    Tiles cost time, a shorter memory of L-BFGS a little quality; so tiles come first, unless they are very small.
+    Tiles cost time, a shorter memory of L-BFGS a little quality; so tiles come first, the fastest before the others.
     """
-    optimizer = recipe.optimizer
-    full = min(optimizer.history, canvas.steps) if isinstance(optimizer, LBFGS) else 0
-    sides = [None, *(tile for tile in _TILES if tile < max(canvas.height, canvas.width))]
-    if recipe.whole_only:
-        sides = [None]
     least = math.inf
-    for history in dict.fromkeys((full, min(full, 4), min(full, 2))):
-        for tile in sides:
-            plan = Plan(tile, history, memory(recipe, canvas, tile, history))
+    for history in _histories(recipe, canvas):
+        ways = (
+            Plan(tile, history, memory(recipe, canvas, tile, history, held), held)
+            for tile in _sides(recipe, canvas)
+            for held in _holdings(canvas, tile)
+        )
+        for plan in sorted(ways, key=lambda plan: step_cost(canvas.height, canvas.width, plan)):
             if plan.memory < least:
                 least = plan.memory
                 yield plan
@@ -65,22 +66,25 @@ def choose(recipe: Recipe, canvas: Canvas, limit: int | None) -> Plan | None:
 
 
 def below(recipe: Recipe, canvas: Canvas, plan: Plan) -> Plan | None:
-    """Return the next plan with less memory than `plan`; None if there is none."""
-    return choose(recipe, canvas, plan.memory - 1)
+    """Return the next plan that is clearly less than `plan`: holding as little as it can; None if there is none."""
+    less = [other for other in plans(recipe, canvas) if other.memory < plan.memory]
+    alike = (other for other in reversed(less) if (other.tile, other.history) == (less[0].tile, less[0].history))
+    return next(alike, None)
 
 
 def least_memory(recipe: Recipe, canvas: Canvas) -> int:
     """Return the bytes that the plan of the least memory takes."""
-    return min(plan.memory for plan in plans(recipe, canvas))
+    history = _histories(recipe, canvas)[-1]
+    return min(memory(recipe, canvas, tile, history) for tile in _sides(recipe, canvas))
 
 
-def memory(recipe: Recipe, canvas: Canvas, tile: int | None, history: int) -> int:
+def memory(recipe: Recipe, canvas: Canvas, tile: int | None, history: int, held: int = 1) -> int:
     """Return the bytes of main memory that the process uses at its peak while a scale of that size is painted."""
     pixels = canvas.height * canvas.width
     computed, style = float(pixels), float(canvas.style_pixels)
     if tile is not None:
         side = tile + 2 * _HALO
-        computed, style = min(computed, side * side), min(style, side * side)
+        computed, style = min(computed, held * side * side), min(style, side * side)
     # A pair of L-BFGS is two images of three float32 channels; Adam's moments and average are three.
     images = _IMAGES + (2 * history if isinstance(recipe.optimizer, LBFGS) else 3)
     content = sum(4 * info.channels / info.stride**2 for info in _layers(recipe, "content"))
@@ -111,9 +115,32 @@ def step_cost(height: int, width: int, plan: Plan) -> float:
     """Return how many pixels a step computes."""
     pixels = float(height * width)
     if plan.tile is not None:
-        # Once for the sums and once for the gradient, which goes forward again; and all halos.
-        pixels *= 1.5 * ((plan.tile + 2 * _HALO) / plan.tile) ** 2
+        # Once for the sums and once for the gradient, which goes forward again where nothing was held; and all halos.
+        again = 1 - plan.held / _count(height, width, plan.tile)
+        pixels *= (1 + again / 2) * ((plan.tile + 2 * _HALO) / plan.tile) ** 2
     return pixels
+
+
+def _histories(recipe: Recipe, canvas: Canvas) -> list[int]:
+    """Return how many pairs L-BFGS might remember, the most first."""
+    full = min(recipe.optimizer.history, canvas.steps) if isinstance(recipe.optimizer, LBFGS) else 0
+    return list(dict.fromkeys((full, min(full, 4), min(full, 2))))
+
+
+def _sides(recipe: Recipe, canvas: Canvas) -> list[int | None]:
+    """Return what the longest side of a tile might be, the whole first."""
+    smaller = [] if recipe.whole_only else [tile for tile in _TILES if tile < max(canvas.height, canvas.width)]
+    return [None, *smaller]
+
+
+def _count(height: int, width: int, tile: int) -> int:
+    return math.ceil(height / tile) * math.ceil(width / tile)
+
+
+def _holdings(canvas: Canvas, tile: int | None) -> list[int]:
+    """Return how many tiles might be held, the most first, by eighths of all."""
+    count = 1 if tile is None else _count(canvas.height, canvas.width, tile)
+    return sorted({1, *(count * eighths // 8 for eighths in range(1, 8))} - {0}, reverse=True)
 
 
 def _whole_bytes(recipe: Recipe, canvas: Canvas) -> float:
@@ -174,7 +201,7 @@ def _bytes_per_pixel(recipe: Recipe, canvas: Canvas) -> float:
     return (_BANDED_BYTES_PER_PIXEL if banded else _PLAIN_BYTES_PER_PIXEL) * canvas.element_size / 4
 
 
-# Sides of tiles, in pixels: with their halos they cost 1.7, 1.9, 2.3 and 3.4 times the work of the whole.
+# Sides of tiles, in pixels: with their halos they cost 1.7, 1.9, 2.3 and 3.4 times the whole's work if none is held.
 _TILES = (2048, 1024, 512, 256)
 # The reach of relu5_1, which most recipes use.
 _HALO = 64

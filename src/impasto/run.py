@@ -97,8 +97,10 @@ class Run:
 
         """
         limit = self._limit or backends.available_memory(self.device)
-        found = self._planned(self._scene, limit)
-        if found is None:
+        canvases = [self._canvas(self._scene, scale) for scale in self.scales]
+        plans = [planning.choose(self.recipe, canvas, limit) for canvas in canvases]
+        found = tuple(plan for plan in plans if plan)
+        if len(found) < len(plans):
             assert limit is not None
             raise self._refusal(limit)
         return found
@@ -122,10 +124,10 @@ class Run:
         pairs = zip(self.scales, self.plans, strict=True)
         return sum(planning.seconds(self.recipe, self._canvas(self._scene, scale), plan) for scale, plan in pairs)
 
-    def _planned(self, scene: Scene, limit: int | None) -> tuple[Plan, ...] | None:
-        """Return the plans of `scene`, which need not be that of this run; None if one of its scales fits in no way."""
-        plans = [planning.choose(scene.recipe, self._canvas(scene, scale), limit) for scale in scene.scales]
-        return tuple(plan for plan in plans if plan) if all(plans) else None
+    def _fits(self, scene: Scene, limit: int) -> bool:
+        """Whether there is a way to paint `scene`, which need not be that of this run."""
+        canvases = (self._canvas(scene, scale) for scale in scene.scales)
+        return all(planning.least_memory(scene.recipe, canvas) <= limit for canvas in canvases)
 
     def _refusal(self, limit: int) -> DeviceError:
         """Return the error for a run that fits in no way, with the largest size that would."""
@@ -134,7 +136,7 @@ class Run:
         smaller = (
             size
             for size in range(full - 16, 15, -16)
-            if self._planned(dataclasses.replace(self._scene, recipe=recipe.replace(size=size)), limit)
+            if self._fits(dataclasses.replace(self._scene, recipe=recipe.replace(size=size)), limit)
         )
         fits = next(smaller, None)
         return DeviceError(
@@ -289,8 +291,9 @@ class Run:
         photo, styles, regions = self._scene.photo(scale), self._scene.style_images(scale), self._scene.regions(scale)
         kept, temporal = self._scene.kept(scale), self._scene.temporal(scale)
         objective = Objective(
-            networks, self.recipe, photo, styles, plan.tile, regions=regions, kept=kept, temporal=temporal
-        )
+            networks, self.recipe, photo, styles, plan.tile,
+            regions=regions, kept=kept, temporal=temporal, held=plan.held,
+        )  # fmt: skip
         if self._image is None:
             image = self._scene.first_image(scale, photo, styles, regions)
         elif self._done == 0:

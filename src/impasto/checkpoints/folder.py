@@ -29,7 +29,7 @@ from impasto.errors import CheckpointError, ImpastoError, OutputError
 from impasto.messages import reason, shown
 from impasto.recipe import Recipe
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 
 _NAME: Final = re.compile(r"checkpoint-(\d{6,12})\.json")
 # Ours: a document takes some kilobytes; it grows with the number of styles.

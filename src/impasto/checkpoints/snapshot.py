@@ -74,7 +74,7 @@ class Snapshot:
             "done": self.done,
             "failures": self.failures,
             "seconds": self.seconds,
-            "plans": [[plan.tile, plan.history, plan.memory] for plan in self.plans],
+            "plans": [[plan.tile, plan.history, plan.memory, plan.held] for plan in self.plans],
         }
 
     @classmethod
@@ -86,7 +86,7 @@ class Snapshot:
 
         """
         scale, done, failures = (int(position[name]) for name in ("scale", "done", "failures"))
-        plans = tuple(Plan(tile, history, memory) for tile, history, memory in position["plans"])
+        plans = tuple(Plan(tile, history, memory, held) for tile, history, memory, held in position["plans"])
         image, best, start = tensors["image"], tensors["best"], tensors.get("start")
         for each in (image, best, start):
             if each is not None and (each.dtype != torch.float32 or each.dim() != 4 or each.shape != image.shape):
