@@ -84,7 +84,7 @@ def memory(recipe: Recipe, canvas: Canvas, tile: int | None, history: int, held:
     computed, style = float(pixels), float(canvas.style_pixels)
     if tile is not None:
         side = tile + 2 * _HALO
-        computed, style = min(computed, held * side * side), min(style, side * side)
+        computed, style = min(computed, side * side * (1 + _HELD * (held - 1))), min(style, side * side)
     # A pair of L-BFGS is two images of three float32 channels; Adam's moments and average are three.
     images = _IMAGES + (2 * history if isinstance(recipe.optimizer, LBFGS) else 3)
     content = sum(4 * info.channels / info.stride**2 for info in _layers(recipe, "content"))
@@ -211,6 +211,8 @@ _IMAGES = 7
 _BANDED_BYTES_PER_PIXEL = 1000
 _PLAIN_BYTES_PER_PIXEL = 2800
 _STYLE_BYTES_PER_PIXEL = 700
+# Ours, measured at 512 px: of these bytes, what waits for the gradient, 472 in bands and 1466 without, and some more.
+_HELD = 0.55
 _SECONDS_PER_PIXEL = 1e-6
 # Ours, measured at 384 px: the peak of one evaluation with the term less that without, per number sorted (relu1_1 and
 # relu4_1), and per pixel; and the time.
