@@ -137,10 +137,10 @@ def _count(height: int, width: int, tile: int) -> int:
     return math.ceil(height / tile) * math.ceil(width / tile)
 
 
-def _holdings(canvas: Canvas, tile: int | None) -> list[int]:
-    """Return how many tiles might be held, the most first, by eighths of all."""
+def _holdings(canvas: Canvas, tile: int | None) -> set[int]:
+    """Return how many tiles might be held, by eighths of all."""
     count = 1 if tile is None else _count(canvas.height, canvas.width, tile)
-    return sorted({1, *(count * eighths // 8 for eighths in range(1, 8))} - {0}, reverse=True)
+    return {1, *(count * eighths // 8 for eighths in range(1, 8))} - {0}
 
 
 def _whole_bytes(recipe: Recipe, canvas: Canvas) -> float:
