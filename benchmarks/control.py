@@ -17,12 +17,14 @@ from torch import Tensor
 import impasto
 from benchmarks import quality, records
 from benchmarks.records import SAMPLES, Row
-from impasto import architecture, losses, oklab, presets, terms
-from impasto.moments import moments
+from impasto import losses
+from impasto.engine.networks import load_network
+from impasto.ops import oklab
+from impasto.ops.moments import moments
+from impasto.ops.resample import resize
 from impasto.picture import as_picture, read_picture
-from impasto.resample import resize
-from impasto.run import load_network
-from impasto.schedule import fit_area
+from impasto.recipe import presets, terms, vgg_layers
+from impasto.recipe.schedule import fit_area
 
 JOB = "control"
 KEY = ("what", "content", "styles", "size")
@@ -107,8 +109,8 @@ def _distance(painting: Tensor, left: bool, image: Tensor) -> float:
 
 def half(features: Tensor, name: str, left: bool) -> Tensor:
     """Return the features of one half that see nothing of the other."""
-    about = architecture.layers(architecture.NETWORKS["vgg16"]).get(name)
-    seen = 0 if name == architecture.PIXELS or about is None else -(-about.receptive_field // (2 * about.stride))
+    about = vgg_layers.layers(vgg_layers.NETWORKS["vgg16"]).get(name)
+    seen = 0 if name == vgg_layers.PIXELS or about is None else -(-about.receptive_field // (2 * about.stride))
     width = features.shape[3] // 2 - seen
     return features[..., :width] if left else features[..., -width:]
 

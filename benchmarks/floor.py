@@ -2,9 +2,8 @@
 
 import math
 
-from impasto import architecture
-from impasto.recipe import Recipe
-from impasto.terms import Content, LayeredLoss
+from impasto.recipe import Recipe, vgg_layers
+from impasto.recipe.terms import Content, LayeredLoss
 
 
 def step_operations(recipe: Recipe, height: int, width: int) -> int:
@@ -22,10 +21,10 @@ def step_operations(recipe: Recipe, height: int, width: int) -> int:
     terms = [term.loss for term in recipe.terms if isinstance(term.loss, LayeredLoss) and recipe.weight_of(term) > 0]
     wanted = {name for loss in terms for name, _ in loss.layers}
     styled = {name for loss in terms if not isinstance(loss, Content) for name, _ in loss.layers}
-    convolutions = architecture.NETWORKS[recipe.network]
-    known = architecture.layers(convolutions)
-    multiplications = height * width * 3**2 if architecture.PIXELS in styled else 0
-    left = wanted - {architecture.PIXELS}
+    convolutions = vgg_layers.NETWORKS[recipe.network]
+    known = vgg_layers.layers(convolutions)
+    multiplications = height * width * 3**2 if vgg_layers.PIXELS in styled else 0
+    left = wanted - {vgg_layers.PIXELS}
     for convolution in convolutions:
         if not left:
             break

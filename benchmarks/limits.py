@@ -21,8 +21,9 @@ STEPS = 6
 
 def step(size: int, device: str) -> Row:
     """Paint some steps, one of them under the profiler, and return where its time went."""
-    from impasto import Stepped, presets
-    from impasto.job import Job
+    from impasto import Stepped
+    from impasto.jobs.job import Job
+    from impasto.recipe import presets
 
     recipe = presets.get("default").replace(size=size, start_size="final", steps=(STEPS + 2,))
     with tempfile.TemporaryDirectory() as temporary:

@@ -15,11 +15,12 @@ from unittest import mock
 
 from benchmarks import records
 from benchmarks.records import SAMPLES, Row
-from impasto import presets
-from impasto.web.orders import Order, Style
-from impasto.web.painter import Easel, Means
+from impasto.recipe import presets
+from impasto.web.preview import Easel
+from impasto.web.queue import Studio
+from impasto.web.requests import Order, Style
+from impasto.web.runs import Means
 from impasto.web.storage import Storage
-from impasto.web.studio import Studio
 
 JOB = "page"
 KEY = ("size",)

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from impasto.ops.resample import resize
 from impasto.picture import Picture, read_picture
-from impasto.resample import resize
-from impasto.schedule import fit_area
+from impasto.recipe.schedule import fit_area
 
 PATCH = 5  # px
 PROJECTIONS = 256

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import impasto
-from impasto.terms import Content, Gram, Smoothness
+from impasto.recipe.terms import Content, Gram, Smoothness
 
 PICTURES = Path(__file__).parent / "pictures"
 

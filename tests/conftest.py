@@ -12,24 +12,24 @@ from jaxtyping import install_import_hook
 # Before the first import of the modules to be checked.
 install_import_hook(
     [
-        "impasto.moments",
-        "impasto.regions",
+        "impasto.ops.moments",
+        "impasto.ops.guidance",
         "impasto.losses",
-        "impasto.network",
-        "impasto.resample",
-        "impasto.init",
-        "impasto.optimizers",
-        "impasto.color",
-        "impasto.oklab",
+        "impasto.vgg.network",
+        "impasto.ops.resample",
+        "impasto.engine.initial",
+        "impasto.engine.optimizers",
+        "impasto.ops.color_transfer",
+        "impasto.ops.oklab",
     ],
     "beartype.beartype",
 )
 
-from impasto import run  # noqa: E402
-from impasto.architecture import Convolution  # noqa: E402
-from impasto.caching import Cache  # noqa: E402
-from impasto.network import VGG  # noqa: E402
+from impasto.engine import networks  # noqa: E402
 from impasto.picture import Picture  # noqa: E402
+from impasto.recipe.vgg_layers import Convolution  # noqa: E402
+from impasto.system.cache import Cache  # noqa: E402
+from impasto.vgg.network import VGG  # noqa: E402
 
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("impasto", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -63,7 +63,7 @@ def small_tensors(convolutions: tuple[Convolution, ...], seed: int = 0) -> dict[
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The tests of whole programs first: begun last, one long module would keep one worker busy and the others idle."""
-    long = [str(PROJECT / "tests" / folder) for folder in ("surfaces", "web")]
+    long = [str(PROJECT / "tests" / folder) for folder in ("cli", "web")]
     items.sort(key=lambda item: not str(item.path).startswith(tuple(long)))
 
 
@@ -80,7 +80,7 @@ def small_network() -> Callable[..., VGG]:
 @pytest.fixture(autouse=True)
 def networks_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test finds a network that another has loaded."""
-    monkeypatch.setattr(run, "_NETWORKS", Cache(2))
+    monkeypatch.setattr(networks, "_NETWORKS", Cache(2))
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import re
 
-from conftest import PROJECT
+from tests.conftest import PROJECT
 
 
 def test_every_test_that_is_named_exists() -> None:

@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 
 from benchmarks.processes import Ended, run
-from impasto import weights
+from impasto.vgg import weights
 
 VERSION = "0.5.7"
 HERE = Path(__file__).resolve().parent

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks import measured
-from impasto import presets, schedule, weights
-from impasto.recipe import Adam, Recipe
-from impasto.terms import Content, Wasserstein
+from impasto.recipe import Adam, Recipe, presets, schedule
+from impasto.recipe.terms import Content, Wasserstein
+from impasto.vgg import weights
 
 # crowsonkb's 1e-4 on the covariance's diagonal, for features 57 times as large: see presets/crowsonkb.toml.
 RIDGE = 1e-4 * 57**2

@@ -10,9 +10,8 @@ from typing import Any
 from benchmarks.peers import neural_style_pt
 from benchmarks.processes import Ended, run
 from benchmarks.records import ROOT
-from impasto import presets
-from impasto.recipe import Recipe
-from impasto.terms import Content, Gram
+from impasto.recipe import Recipe, presets
+from impasto.recipe.terms import Content, Gram
 
 VERSION = "1.0.1"
 REQUIREMENTS = Path(__file__).with_suffix(".txt")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import impasto
 from impasto import Picture, Recipe, UsageError
-from impasto.terms import STYLE_LAYERS, Content, Term, Terms
+from impasto.recipe.terms import STYLE_LAYERS, Content, Term, Terms
 
 if TYPE_CHECKING:
     from impasto import Job  # imports torch, which a wrong request need not wait for
@@ -66,7 +66,7 @@ class Settings:
         steps = None if self.steps is None else (self.steps,)
         changes = {"size": self.size, "steps": steps, "network": self.network, "seed": self.seed}
         given = {name: value for name, value in changes.items() if value is not None}
-        return _balanced(impasto.presets.resolve(self.recipe).replace(**given))
+        return _balanced(impasto.recipe.presets.resolve(self.recipe).replace(**given))
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impasto.batches import gathering, manifest, naming, shards
-from impasto.batches.items import Item
-from impasto.batches.ledger import Entry, Ledger
+from impasto.batches import inputs, manifest, shards, templates
+from impasto.batches.item import Item
+from impasto.batches.log import Entry, Ledger
 from impasto.errors import OutputError, UsageError
 
 SAME = {
@@ -81,30 +81,32 @@ def test_folders_and_globs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for name in ("p/b.JPG", "p/a.png", "p/notes.txt", "p/.hidden.png", "p/deep/c.png", "s.png", "t.png"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
-    assert gathering.files("p") == ["p/a.png", "p/b.JPG"]
-    assert gathering.files("p/*.txt") == ["p/notes.txt"]
-    assert gathering.files("p/**/*.png") == ["p/a.png", "p/deep/c.png"]
-    each = gathering.items("p", ["s.png", "t.png"], blend=False)
+    assert inputs.files("p") == ["p/a.png", "p/b.JPG"]
+    assert inputs.files("p/*.txt") == ["p/notes.txt"]
+    assert inputs.files("p/**/*.png") == ["p/a.png", "p/deep/c.png"]
+    each = inputs.items("p", ["s.png", "t.png"], blend=False)
     assert [(item.content, item.styles) for item in each] == [
         ("p/a.png", ("s.png",)), ("p/a.png", ("t.png",)), ("p/b.JPG", ("s.png",)), ("p/b.JPG", ("t.png",)),
     ]  # fmt: skip
-    assert [item.styles for item in gathering.items("p", ["?.png"], blend=True)] == [("s.png", "t.png")] * 2
+    assert [item.styles for item in inputs.items("p", ["?.png"], blend=True)] == [("s.png", "t.png")] * 2
     for nothing in ("p/*.webp", "p/deep/.."):
         (tmp_path / "p/b.JPG").unlink(missing_ok=True)
         (tmp_path / "p/a.png").unlink(missing_ok=True)
         with pytest.raises(UsageError, match="names no picture"):
-            gathering.files(nothing)
+            inputs.files(nothing)
 
 
 def test_templates() -> None:
-    values = naming.fields("in/photo.v2.jpg", ["a/x.png", "y.png"], "mine/soft.toml", 256, 7)
-    assert naming.named("o/{content}-{style}-{recipe}-{size}-{n:4}.png", values) == "o/photo.v2-x_y-soft-256-0007.png"
-    assert naming.named("{{{n}}}.png", values) == "{7}.png"
-    hostile = naming.fields("p.png", ["s.png"], "../../x y", 64, 1)
-    assert naming.named("{recipe}", hostile) == "-..-x-y"
-    assert naming.named("{recipe}", naming.fields("p.png", [], "..", 64, 1)) == "recipe"
+    values = templates.fields("in/photo.v2.jpg", ["a/x.png", "y.png"], "mine/soft.toml", 256, 7)
+    assert (
+        templates.named("o/{content}-{style}-{recipe}-{size}-{n:4}.png", values) == "o/photo.v2-x_y-soft-256-0007.png"
+    )
+    assert templates.named("{{{n}}}.png", values) == "{7}.png"
+    hostile = templates.fields("p.png", ["s.png"], "../../x y", 64, 1)
+    assert templates.named("{recipe}", hostile) == "-..-x-y"
+    assert templates.named("{recipe}", templates.fields("p.png", [], "..", 64, 1)) == "recipe"
     # A name with braces is a name.
-    assert naming.named("{content}.png", naming.fields("{n}.png", [], "r", 1, 1)) == "{n}.png"
+    assert templates.named("{content}.png", templates.fields("{n}.png", [], "r", 1, 1)) == "{n}.png"
 
 
 @pytest.mark.parametrize(
@@ -122,19 +124,19 @@ def test_templates() -> None:
 )
 def test_bad_templates(template: str, message: str) -> None:
     with pytest.raises(UsageError, match="(?s)" + message.replace("{", r"\{")):
-        naming.named(template, naming.fields("p.png", ["s.png"], "r", 64, 1))
+        templates.named(template, templates.fields("p.png", ["s.png"], "r", 64, 1))
 
 
 def test_collisions_and_inputs_are_refused(tmp_path: Path) -> None:
     (tmp_path / "photo.png").touch()
     (tmp_path / "link.png").symlink_to("photo.png")
     photo, link, one = (str(tmp_path / name) for name in ("photo.png", "link.png", "one.png"))
-    naming.check_distinct([("a", one), ("b", str(tmp_path / "two.png"))], [photo])
+    templates.check_distinct([("a", one), ("b", str(tmp_path / "two.png"))], [photo])
     for second in (one, f"{tmp_path}/x/../one.png", str(tmp_path / "ONE.png")):
         with pytest.raises(OutputError, match="would be the output of both a and b"):
-            naming.check_distinct([("a", one), ("b", second)], [])
+            templates.check_distinct([("a", one), ("b", second)], [])
     with pytest.raises(OutputError, match="is the same file as the input"):
-        naming.check_distinct([("a", link)], [photo])
+        templates.check_distinct([("a", link)], [photo])
 
 
 @given(st.lists(st.floats(1, 1e9), max_size=60), st.integers(1, 12))

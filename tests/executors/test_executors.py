@@ -11,18 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impasto import backends, presets
-from impasto.advice import Advice
+from impasto.engine import devices
+from impasto.engine.run import Run
 from impasto.errors import DeviceError, UsageError
-from impasto.executors import cluster, needs, presence
+from impasto.executors import estimate, ray_cluster, up_to_date
 from impasto.executors.base import Ended, Told
-from impasto.executors.needs import Foreseer, staff
+from impasto.executors.estimate import Foreseer, staff
 from impasto.executors.outcome import Outcome
 from impasto.executors.pool import ATTEMPTS, Crew, Hand, LostError, Pool
 from impasto.executors.task import Task
-from impasto.outputs import Output
+from impasto.jobs.output import Output
 from impasto.picture import Measure, Picture, measure, read_picture
-from impasto.run import Run
+from impasto.recipe import presets
+from impasto.reports.advice import Advice
 
 RECIPE = presets.get("default").replace(size=64)
 FULL = Task(
@@ -80,12 +81,12 @@ def test_what_is_foreseen_is_what_the_run_says(tmp_path: Path, picture: Callable
     task = Task(paths[0], (paths[1],), RECIPE, Output("o.png"), device="cpu")
     need = Foreseer({path: measure(path) for path in paths}).need(task)
     run: Run = task.job().start()
-    assert need == needs.Need(run.scales, run.expected_memory, run.expected_seconds)
-    assert needs.work(run.scales) == sum(scale.height * scale.width * scale.steps for scale in run.scales)
+    assert need == estimate.Need(run.scales, run.expected_memory, run.expected_seconds)
+    assert estimate.work(run.scales) == sum(scale.height * scale.width * scale.steps for scale in run.scales)
     assert Foreseer({}).need(task) is None
     with pytest.raises(DeviceError, match="not enough memory"):
         Foreseer({path: measure(path) for path in paths}).need(dataclasses.replace(task, max_memory=1000))
-    assert not presence.is_there(task)
+    assert not up_to_date.is_there(task)
 
 
 @pytest.mark.parametrize(
@@ -109,8 +110,8 @@ def test_workers_fit_cores_and_memory(
     note: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(needs, "cores", lambda: 8)
-    monkeypatch.setattr(backends, "available_memory", lambda device: 20 * 10**9)
+    monkeypatch.setattr(estimate, "cores", lambda: 8)
+    monkeypatch.setattr(devices, "available_memory", lambda device: 20 * 10**9)
     found = staff("cpu", asked, tasks, memory)
     assert (found.devices, found.threads, found.note) == (("cpu",) * workers, threads, note)
 
@@ -118,7 +119,7 @@ def test_workers_fit_cores_and_memory(
 def test_one_worker_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    monkeypatch.setattr(backends, "devices", lambda names: tuple(torch.device("cuda", index) for index in range(4)))
+    monkeypatch.setattr(devices, "devices", lambda names: tuple(torch.device("cuda", index) for index in range(4)))
     assert staff("auto", None, 100, None).devices == ("cuda:0", "cuda:1", "cuda:2", "cuda:3")
     assert staff("auto", 2, 100, None).devices == ("cuda:0", "cuda:1")
     assert staff("auto", 9, 100, None).note == "4 workers, not 9: one a device"
@@ -135,14 +136,14 @@ NODES = st.lists(
 def test_a_cluster_has_room_for_what_is_asked_of_it(
     nodes: list[dict[str, float]], wanted: int, memory: int | None, gpus: float
 ) -> None:
-    if cluster._room(nodes, 1, memory, gpus) == 0:
+    if ray_cluster._room(nodes, 1, memory, gpus) == 0:
         with pytest.raises(DeviceError, match="no node of the cluster has 1 CPU"):
-            cluster.share(nodes, wanted, memory, gpus)
+            ray_cluster.share(nodes, wanted, memory, gpus)
         return
-    count, each = cluster.share(nodes, wanted, memory, gpus)
+    count, each = ray_cluster.share(nodes, wanted, memory, gpus)
     assert 1 <= count <= wanted
     assert each["num_gpus"] == gpus
-    assert sum(cluster._room([node], int(each["num_cpus"]), memory, gpus) for node in nodes) >= count
+    assert sum(ray_cluster._room([node], int(each["num_cpus"]), memory, gpus) for node in nodes) >= count
     assert count * each["num_cpus"] <= sum(node["CPU"] for node in nodes)
 
 
@@ -153,7 +154,7 @@ def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "x")
     with pytest.raises(UsageError, match=r"pip install 'impasto\[ray\]'"):
-        cluster.pool(None, device="cpu", workers=1, tasks=1, memory=None, gpus=None)
+        ray_cluster.pool(None, device="cpu", workers=1, tasks=1, memory=None, gpus=None)
 
 
 class Puppet(Hand):
@@ -249,4 +250,4 @@ def test_an_address_where_nobody_listens_is_said_at_once(form: str) -> None:
         taken.bind(("127.0.0.1", 0))  # and does not listen
         address = form.format(taken.getsockname()[1])
         with pytest.raises(DeviceError, match=f"no cluster answers at {address}"):
-            cluster.pool(address, device="cpu", workers=1, tasks=1, memory=None, gpus=None)
+            ray_cluster.pool(address, device="cpu", workers=1, tasks=1, memory=None, gpus=None)

@@ -7,10 +7,11 @@ import struct
 import zlib
 from collections.abc import Callable
 
-import fuzz_seeds  # first: it finds picture_making
 import imagecodecs
-import picture_making as making
 from PIL import Image
+
+from tests.fuzz import fuzz_seeds
+from tests.picture import samples as making
 
 INFLATED = 100_000_000
 Entry = tuple[int, int, int, int]

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-import fuzz_seeds
-from fuzz_mutations import mutated
+from tests.fuzz import fuzz_seeds
+from tests.fuzz.fuzz_mutations import mutated
 
 HERE = Path(__file__).resolve().parent
 WORKER = HERE / "fuzz_worker.py"
@@ -59,7 +59,7 @@ class Worker:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        paths = [str(SOURCE), str(HERE), str(HERE.parent / "weights")]
+        paths = [str(SOURCE), str(HERE.parents[1])]
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1", "IMPASTO_CACHE": str(self.folder / "cache"),
         }  # fmt: skip

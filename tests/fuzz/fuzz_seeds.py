@@ -4,22 +4,17 @@ import io
 import itertools
 import json
 import struct
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "picture")]
-
-import picture_making as making  # noqa: E402
-
-from impasto import presets  # noqa: E402
-from impasto.picture import Picture, write_picture  # noqa: E402
-from impasto.picture.metadata import Credits, exif_block  # noqa: E402
-from impasto.provenance import Input, Remembered  # noqa: E402
+from impasto.picture import Picture, write_picture
+from impasto.picture.metadata import Credits, exif_block
+from impasto.recipe import presets
+from impasto.recipe.provenance import Input, Remembered
+from tests.picture import samples as making
 
 HEIGHT, WIDTH = 24, 40
 RGB = making.scene(HEIGHT, WIDTH)
@@ -235,10 +230,10 @@ def weights() -> list[bytes]:
     """Small weights in every form; needs torch."""
     import tempfile
 
-    sys.path.insert(0, str(HERE.parent / "weights"))
     import torch
-    import weights_making
     from safetensors.torch import save
+
+    from tests.vgg.weights import samples as weights_making
 
     made = weights_making.tensors(corner=weights_making.RGB_CORNER)
     named = weights_making.by_places(made)

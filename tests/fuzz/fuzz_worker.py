@@ -19,7 +19,7 @@ from pathlib import Path
 from impasto.errors import ImpastoError
 from impasto.picture import Limits, read_picture, remembered
 from impasto.picture.printing import output_profile
-from impasto.presets import read as read_recipe
+from impasto.recipe.presets import read as read_recipe
 
 # A spoilt header may declare any size: at 4 million pixels what a decoder takes in proportion stays under the cap.
 LIMITS = Limits(max_pixels=4_000_000)
@@ -63,15 +63,14 @@ def recipe(path: str) -> None:
 
 
 def weights(path: str) -> None:
-    import weights_making
-
-    from impasto.weights.importing import import_file
+    from impasto.vgg.weights.importing import import_file
+    from tests.vgg.weights import samples as weights_making
 
     import_file(Path(path), specs=weights_making.specs(), force=True)
 
 
 def note(path: str) -> None:
-    from impasto.weights import store
+    from impasto.vgg.weights import store
 
     place = store.prepare() / "small.json"
     place.write_bytes(Path(path).read_bytes())

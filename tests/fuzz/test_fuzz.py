@@ -6,10 +6,9 @@
 import importlib.util
 from pathlib import Path
 
-import fuzz_bombs
-import fuzz_harness
-import fuzz_seeds
 import pytest
+
+from tests.fuzz import fuzz_bombs, fuzz_harness, fuzz_seeds
 
 KINDS = [kind for kind in fuzz_seeds.KINDS if kind != "heic" or importlib.util.find_spec("pillow_heif")]
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from impasto import losses, terms
-from impasto.moments import Moments, moments
+from impasto import losses
+from impasto.ops.moments import Moments, moments
+from impasto.recipe import terms
 
 FORMS = {
     "gram": [terms.Gram(form=form) for form in ("literal", "mean", "relative")],

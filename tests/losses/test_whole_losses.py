@@ -7,8 +7,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from impasto import losses, terms
+from impasto import losses
 from impasto.losses import patches as patch_loss
+from impasto.recipe import terms
 
 Array = NDArray[np.float64]
 

@@ -6,7 +6,8 @@ F, P, A are rectified features: N maps of M positions, given as (N, H, W). NumPy
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from plain_vgg import Array, LayerLoss, Part, PlainVGG
+
+from tests.proof.plain_vgg import Array, LayerLoss, Part, PlainVGG
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from conftest import SMALL_LAYERS, small_tensors
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, minimize
 from scipy.special import expit
 
-from impasto.network import VGG
-from impasto.objective import Objective
+from impasto.engine.objective import Objective
 from impasto.recipe import Recipe
-from impasto.terms import Content, Gram
+from impasto.recipe.terms import Content, Gram
+from impasto.vgg.network import VGG
+from tests.conftest import SMALL_LAYERS, small_tensors
 
 Vector = NDArray[np.float64]
 

@@ -1,13 +1,13 @@
 """Our L-BFGS against SciPy's L-BFGS-B, on convex problems with known answers and on a small style problem."""
 
-import problems
 import pytest
 import torch
-from problems import Problem
 
-from impasto import recipe
-from impasto.objective import Evaluation
-from impasto.optimizers import LBFGS
+from impasto.engine.objective import Evaluation
+from impasto.engine.optimizers import LBFGS
+from impasto.recipe import recipe
+from tests.proof import problems
+from tests.proof.problems import Problem
 
 BOUNDS = pytest.mark.parametrize("bounded", [True, False], ids=["projected", "free"])
 SEARCH = pytest.mark.parametrize("line_search", ["none", "strong-wolfe"])

@@ -5,29 +5,30 @@ import functools
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import paper
 import pytest
 import torch
-from conftest import SMALL_LAYERS, small_tensors
-from plain_vgg import Array, Convolution, LayerLoss, Part, PlainVGG
 
-from impasto import architecture, losses, network, presets, weights
-from impasto.moments import moments
-from impasto.network import VGG
-from impasto.objective import Objective
-from impasto.recipe import Recipe
-from impasto.terms import Content, Gram, Smoothness, Term
+from impasto import losses
+from impasto.engine.objective import Objective
+from impasto.ops.moments import moments
+from impasto.recipe import Recipe, presets, vgg_layers
+from impasto.recipe.terms import Content, Gram, Smoothness, Term
+from impasto.vgg import network, weights
+from impasto.vgg.network import VGG
+from tests.conftest import SMALL_LAYERS, small_tensors
+from tests.proof import paper
+from tests.proof.plain_vgg import Array, Convolution, LayerLoss, Part, PlainVGG
 
 MEAN = [0.5, 0.4, 0.3]
 # As many channels as no other block has, and second convolutions where the two programs compare content.
 UNEVEN_LAYERS = (
-    architecture.Convolution("conv1_1", 3, 4),
-    architecture.Convolution("conv2_1", 4, 5),
-    architecture.Convolution("conv3_1", 5, 6),
-    architecture.Convolution("conv4_1", 6, 7),
-    architecture.Convolution("conv4_2", 7, 7),
-    architecture.Convolution("conv5_1", 7, 8),
-    architecture.Convolution("conv5_2", 8, 8),
+    vgg_layers.Convolution("conv1_1", 3, 4),
+    vgg_layers.Convolution("conv2_1", 4, 5),
+    vgg_layers.Convolution("conv3_1", 5, 6),
+    vgg_layers.Convolution("conv4_1", 6, 7),
+    vgg_layers.Convolution("conv4_2", 7, 7),
+    vgg_layers.Convolution("conv5_1", 7, 8),
+    vgg_layers.Convolution("conv5_2", 8, 8),
 )
 CONVOLUTIONS = [pytest.param(SMALL_LAYERS, id="small"), pytest.param(UNEVEN_LAYERS, id="uneven")]
 POOLINGS = ["average", "max"]
@@ -60,7 +61,7 @@ def tensor(picture: Array, dtype: torch.dtype) -> torch.Tensor:
     return torch.from_numpy(picture)[None].to(dtype)
 
 
-def pair(convolutions: tuple[architecture.Convolution, ...], pooling: str) -> tuple[VGG, PlainVGG]:
+def pair(convolutions: tuple[vgg_layers.Convolution, ...], pooling: str) -> tuple[VGG, PlainVGG]:
     """Impasto's network and the plain one, of the same seeded numbers."""
     tensors = small_tensors(convolutions)
     plain = [
@@ -115,7 +116,7 @@ def test_total_and_gradient_are_the_papers(
     style_size: tuple[int, int] | None,
     size: tuple[int, int],
     pooling: str,
-    convolutions: tuple[architecture.Convolution, ...],
+    convolutions: tuple[vgg_layers.Convolution, ...],
 ) -> None:
     vgg, plain = pair(convolutions, pooling)
     content, style = SELECTIONS[selection]
@@ -270,7 +271,7 @@ def test_the_derivative_of_the_variation_by_hand_is_right() -> None:
 def test_neural_style_total_is_its_own(variation_weight: float, size: tuple[int, int], pooling: str) -> None:
     vgg, plain = pair(UNEVEN_LAYERS, pooling)
     x, p, a = image(1, *size), image(2, *size), image(3, 45, 26)
-    channels = {layer: architecture.layers(UNEVEN_LAYERS)[layer].channels for layer in paper.STYLE_LAYERS}
+    channels = {layer: vgg_layers.layers(UNEVEN_LAYERS)[layer].channels for layer in paper.STYLE_LAYERS}
     per_layer = {layer: 1 / n**2 for layer, n in channels.items()}
     terms = 5 * Content("relu4_2", "mean") + 100 * Gram(per_layer, "mean") + variation_weight * Smoothness("sum")
     photo, painting, start = (tensor(picture, torch.float64) for picture in (p, a, x))
@@ -287,7 +288,7 @@ def test_neural_style_total_is_its_own(variation_weight: float, size: tuple[int,
 def test_keras_total_is_its_own(size: tuple[int, int], pooling: str) -> None:
     vgg, plain = pair(UNEVEN_LAYERS, pooling)
     x, p, a = image(1, *size), image(2, *size), image(3, *size)
-    strides = {layer: architecture.layers(UNEVEN_LAYERS)[layer].stride for layer in paper.STYLE_LAYERS}
+    strides = {layer: vgg_layers.layers(UNEVEN_LAYERS)[layer].stride for layer in paper.STYLE_LAYERS}
     # (M_l / (H W))^2 turns our M_l into the program's H W. Its maps are rounded down at odd sizes, here they are not.
     positions = {layer: -(-size[0] // s) * -(-size[1] // s) for layer, s in strides.items()}
     per_layer = {layer: (m / (size[0] * size[1])) ** 2 / 5 for layer, m in positions.items()}

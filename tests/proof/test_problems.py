@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 import numpy as np
-import problems
 import pytest
 import torch
-from problems import Problem
+
+from tests.proof import problems
+from tests.proof.problems import Problem
 
 CONVEX: dict[str, Callable[[], Problem]] = {
     "quadratic": problems.quadratic,

@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impasto import architecture, presets
 from impasto.errors import RecipeError
-from impasto.recipe import INITS, LBFGS, Adam, Recipe
-from impasto.schedule import measure, scales
-from impasto.terms import (
+from impasto.recipe import INITS, LBFGS, Adam, Recipe, presets, vgg_layers
+from impasto.recipe.schedule import measure, scales
+from impasto.recipe.terms import (
     Content,
     Gram,
     Histogram,
@@ -26,7 +25,7 @@ from impasto.terms import (
 
 weights = st.floats(1e-6, 1e6)
 layers = st.dictionaries(
-    st.sampled_from(list(architecture.layers(architecture.NETWORKS["vgg16"]))), weights, min_size=1, max_size=4
+    st.sampled_from(list(vgg_layers.layers(vgg_layers.NETWORKS["vgg16"]))), weights, min_size=1, max_size=4
 )
 losses = st.one_of(
     st.builds(Content, layers, st.sampled_from(["literal", "mean", "relative", "normalized"])),
@@ -73,7 +72,7 @@ recipes = st.builds(
     start_size=st.one_of(st.integers(16, 65536), st.just("final")),
     scale_factor=st.floats(1.05, 16),
     margin=st.floats(0, 0.5),
-    network=st.sampled_from(sorted(architecture.NETWORKS)),
+    network=st.sampled_from(sorted(vgg_layers.NETWORKS)),
     activity=st.sampled_from(["published", "unit-mean"]),
     bounds=st.sampled_from(["projected", "free"]),
     terms=st.lists(st.builds(Term, losses, weights), min_size=1, max_size=4).map(Terms),

@@ -5,18 +5,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL_LAYERS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from impasto import architecture, network
+from impasto.engine.run import Run
+from impasto.engine.scene import Scene
 from impasto.errors import ImpastoError
-from impasto.network import VGG
 from impasto.picture import Picture
-from impasto.recipe import INITS, LBFGS, Adam, Recipe
-from impasto.run import Run
-from impasto.scene import Scene
-from impasto.terms import (
+from impasto.recipe import INITS, LBFGS, Adam, Recipe, vgg_layers
+from impasto.recipe.terms import (
     Content,
     Gram,
     Histogram,
@@ -29,13 +26,16 @@ from impasto.terms import (
     Terms,
     Wasserstein,
 )
+from impasto.vgg import network
+from impasto.vgg.network import VGG
+from tests.conftest import SMALL_LAYERS
 
 CPU = torch.device("cpu")
 MOST = 200_000  # pixels: what a second is enough for
 
 weights = st.one_of(st.sampled_from([0.0, 1.0]), st.floats(1e-6, 1e6))
 layers = st.dictionaries(
-    st.sampled_from(list(architecture.layers(SMALL_LAYERS))), st.floats(1e-3, 1e3), min_size=1, max_size=3
+    st.sampled_from(list(vgg_layers.layers(SMALL_LAYERS))), st.floats(1e-3, 1e3), min_size=1, max_size=3
 )
 losses = st.one_of(
     st.builds(Content, layers, st.sampled_from(["literal", "mean", "relative", "normalized"])),

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 import impasto
-from impasto import network
 from impasto.errors import DeviceError, ImpastoError, OutputError, RecipeError, UsageError, WeightsError
-from impasto.job import Job
-from impasto.network import VGG
+from impasto.jobs.job import Job
 from impasto.picture import Picture
 from impasto.recipe import Recipe
+from impasto.recipe.terms import Content, MeanCovariance
 from impasto.sweeps import Variation
-from impasto.terms import Content, MeanCovariance
+from impasto.vgg import network
+from impasto.vgg.network import VGG
 
 QUICK = Recipe(size=32, start_size="final", steps=(2,), terms=Content("relu2_1") + MeanCovariance())
 
@@ -72,7 +72,7 @@ def test_a_cell_is_what_stylize_paints(sweep: Callable[..., impasto.Sweep], pict
 
 def test_recipes_terms_and_weights_vary(picture: Callable[..., Picture]) -> None:
     vary = {
-        "recipe": ["draft", impasto.presets.FINE],
+        "recipe": ["draft", impasto.recipe.presets.FINE],
         "style_weights": [(1, 0), (0.25, 0.75)],
         "terms": [Content("relu2_1") + MeanCovariance(), 1.0 * MeanCovariance()],
     }

@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
-from impasto import presets
 from impasto.picture import read_picture, remembered
-from impasto.provenance import Remembered
+from impasto.recipe import presets
+from impasto.recipe.provenance import Remembered
 from tests.web.served import QUICK, SLOW, Served, order, start, state_of, until, upload
 
 

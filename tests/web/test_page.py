@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from impasto import presets
 from impasto.picture import read_picture, remembered
+from impasto.recipe import presets
 from tests.web.served import SAMPLES, SLOW, Served, order, start, state_of, until
 
 WAIT = 60_000  # ms

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Literal
 
 from impasto.batches import shards
-from impasto.batches.ledger import Entry, Ledger
+from impasto.batches.log import Entry, Ledger
 from impasto.errors import ImpastoError, OutputError, PictureError
-from impasto.executors import needs, presence, remote
+from impasto.executors import estimate, storage, up_to_date
 from impasto.executors.base import Ended, Executor, Message
 from impasto.executors.outcome import Outcome
-from impasto.executors.painter import discard
 from impasto.executors.task import Task
-from impasto.messages import reason, shown
+from impasto.executors.worker import discard
 from impasto.picture import Measure, measure
-from impasto.provenance import Remembered, plain_name
+from impasto.recipe.provenance import Remembered, plain_name
+from impasto.system.text import reason, shown
 
 State = Literal["there", "missing", "changed", "foreign"]
 
@@ -41,7 +41,7 @@ def with_digests(task: Task, measures: Mapping[str, Measure]) -> Task:
 
 def shard_of(tasks: Sequence[Task], measures: Mapping[str, Measure], index: int, count: int) -> list[Task]:
     """Return the tasks of shard `index`, 1 is the first, of `count`."""
-    costs = [needs.work(needs.scales_of(task, measures)) for task in tasks]
+    costs = [estimate.work(estimate.scales_of(task, measures)) for task in tasks]
     chosen = shards.assigned(costs, count)
     return [task for task, shard in zip(tasks, chosen, strict=True) if shard == index - 1]
 
@@ -72,7 +72,7 @@ class Batch:
     ) -> None:
         self.tasks = tuple(tasks)
         self._ledger = ledger
-        self._marks = remote.marks(task.url for task in tasks if task.url is not None)
+        self._marks = storage.marks(task.url for task in tasks if task.url is not None)
         states = {task.number: self._state(task) for task in tasks}
         self.there = [task for task in tasks if states[task.number] == "there" and not force]
         wanting = [task for task in tasks if force or states[task.number] != "there"]
@@ -148,10 +148,10 @@ class Batch:
         entry = self._ledger.entry(task.place)
         if entry is not None and entry.status == "painted" and self._is_of(entry, task):
             return "there" if task.identity is not None and entry.identity == task.identity else "changed"
-        memory = presence.memory_of(task)
+        memory = up_to_date.memory_of(task)
         if memory is None or not _is_of_the_same(memory, task):
             return "foreign"
-        return "there" if presence.agrees(task, memory) else "changed"
+        return "there" if up_to_date.agrees(task, memory) else "changed"
 
 
 def _is_of_the_same(memory: Remembered, task: Task) -> bool:
@@ -176,10 +176,10 @@ def make_folders(tasks: Iterable[Task]) -> None:
             ) from error
 
 
-def foresee(tasks: Iterable[Task], measures: Mapping[str, Measure]) -> dict[int, needs.Need | str]:
+def foresee(tasks: Iterable[Task], measures: Mapping[str, Measure]) -> dict[int, estimate.Need | str]:
     """Return what each task will take, by its number; of one that cannot be painted, why."""
-    foreseer = needs.Foreseer(measures)
-    found: dict[int, needs.Need | str] = {}
+    foreseer = estimate.Foreseer(measures)
+    found: dict[int, estimate.Need | str] = {}
     for task in tasks:
         try:
             need = foreseer.need(task)

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from impasto.batches.items import Item
+from impasto.batches.item import Item
 from impasto.errors import UsageError
-from impasto.fields import brief
-from impasto.messages import reason, shown
+from impasto.recipe.settings import brief
+from impasto.system.text import reason, shown
 
 ENDINGS: Final = (".toml", ".jsonl", ".csv")
 # Ours: a million lines of three hundred bytes.

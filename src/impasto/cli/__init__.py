@@ -7,21 +7,21 @@ from typing import NoReturn
 import click
 
 from impasto import __version__
-from impasto.cli.batch import batch
-from impasto.cli.compare import compare
-from impasto.cli.completion import completion
-from impasto.cli.doctor import doctor
-from impasto.cli.loss import loss
-from impasto.cli.recipes import recipe
-from impasto.cli.reconstruct import reconstruct
-from impasto.cli.resume import resume
-from impasto.cli.serve import serve
-from impasto.cli.show import show
-from impasto.cli.stylize import stylize
-from impasto.cli.sweep import sweep
-from impasto.cli.texture import texture
-from impasto.cli.video import video
-from impasto.cli.weights import weights
+from impasto.cli.commands.batch import batch
+from impasto.cli.commands.compare import compare
+from impasto.cli.commands.completion import completion
+from impasto.cli.commands.doctor import doctor
+from impasto.cli.commands.loss import loss
+from impasto.cli.commands.recipe import recipe
+from impasto.cli.commands.reconstruct import reconstruct
+from impasto.cli.commands.resume import resume
+from impasto.cli.commands.serve import serve
+from impasto.cli.commands.show import show
+from impasto.cli.commands.stylize import stylize
+from impasto.cli.commands.sweep import sweep
+from impasto.cli.commands.texture import texture
+from impasto.cli.commands.video import video
+from impasto.cli.commands.weights import weights
 from impasto.errors import ImpastoError
 
 

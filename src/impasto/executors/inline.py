@@ -5,8 +5,8 @@ from typing import Any
 
 from impasto.executors.base import Ended, Executor, Message, Told
 from impasto.executors.outcome import Outcome
-from impasto.executors.painter import paint
 from impasto.executors.task import Task
+from impasto.executors.worker import paint
 
 
 class Inline(Executor):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from impasto.advice import Advice
+from impasto.reports.advice import Advice
 
 Status = Literal["painted", "there", "failed", "stopped"]
 

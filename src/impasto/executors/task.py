@@ -10,14 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from impasto import __version__, keeping
-from impasto.executors import remote
-from impasto.messages import reason
-from impasto.outputs import Output
+from impasto import __version__
+from impasto.executors import storage
+from impasto.jobs import checkpoint_paths
+from impasto.jobs.output import Output
 from impasto.recipe import Recipe
+from impasto.system.text import reason
 
 if TYPE_CHECKING:
-    from impasto.job import Job
+    from impasto.jobs.job import Job
 
 _INPUTS: Final = ("content", "init", "content_mask", "protect")
 
@@ -70,7 +71,7 @@ class Task:
     checkpoint: str = "auto"
     force: bool = False
     every: float | None = None
-    over: float = keeping.LONG
+    over: float = checkpoint_paths.LONG
     digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
     attempt: int = 0
     url: str | None = None
@@ -78,7 +79,7 @@ class Task:
     @property
     def place(self) -> str:
         """Where the picture goes, as messages and logs have it."""
-        return self.output.path if self.url is None else remote.plain(self.url)
+        return self.output.path if self.url is None else storage.plain(self.url)
 
     @property
     def inputs(self) -> list[str]:
@@ -91,7 +92,7 @@ class Task:
         """Where its checkpoints are; None where none are kept."""
         if self.checkpoint == "off":
             return None
-        return keeping.automatic(self.output) if self.checkpoint == "auto" else self.checkpoint
+        return checkpoint_paths.automatic(self.output) if self.checkpoint == "auto" else self.checkpoint
 
     @cached_property
     def identity(self) -> str | None:
@@ -122,7 +123,7 @@ class Task:
 
     def job(self, source: Callable[[str], Any] = str) -> "Job":
         """Return the job; `source` opens what a path names."""
-        from impasto.job import Job
+        from impasto.jobs.job import Job
 
         def opened(path: str | None) -> Any:
             return None if path is None else source(path)

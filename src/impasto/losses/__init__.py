@@ -1,8 +1,7 @@
-"""The arithmetic of the losses that `impasto.terms` names. One loss a file."""
+"""The arithmetic of the losses that `impasto.recipe.terms` names. One loss a file."""
 
 from typing import Any
 
-from impasto import terms
 from impasto.losses.base import FeatureLoss, ImageLoss, MomentLoss, PhotoLoss, PositionLoss
 from impasto.losses.content import Content
 from impasto.losses.gram import Gram
@@ -14,6 +13,7 @@ from impasto.losses.photorealism import Photorealism
 from impasto.losses.smoothness import Smoothness
 from impasto.losses.temporal import Temporal
 from impasto.losses.wasserstein import Wasserstein
+from impasto.recipe import terms
 
 AnyLoss = PositionLoss[Any] | MomentLoss[Any] | FeatureLoss[Any] | PhotoLoss[Any] | ImageLoss
 

@@ -11,8 +11,8 @@ from typing import Generic, TypeVar
 
 from torch import Tensor
 
-from impasto.moments import Moments
-from impasto.types import AnyFeatures, Features, Image, Scalar
+from impasto.ops.moments import Moments
+from impasto.ops.shapes import AnyFeatures, Features, Image, Scalar
 
 Target = TypeVar("Target")
 

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from impasto import terms
 from impasto.losses.base import PositionLoss
-from impasto.types import Features, Scalar
+from impasto.ops.shapes import Features, Scalar
+from impasto.recipe import terms
 
 
 class ContentTarget(NamedTuple):
@@ -21,7 +21,7 @@ class ContentTarget(NamedTuple):
 
 
 class Content(PositionLoss[ContentTarget]):
-    """See `impasto.terms.Content`."""
+    """See `impasto.recipe.terms.Content`."""
 
     def __init__(self, spec: terms.Content) -> None:
         self.form = spec.form

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from impasto import terms
 from impasto.losses.base import MomentLoss
-from impasto.moments import Moments
-from impasto.types import Matrix, Scalar
+from impasto.ops.moments import Moments
+from impasto.ops.shapes import Matrix, Scalar
+from impasto.recipe import terms
 
 
 class GramTarget(NamedTuple):
@@ -18,7 +18,7 @@ class GramTarget(NamedTuple):
 
 
 class Gram(MomentLoss[GramTarget]):
-    """See `impasto.terms.Gram`."""
+    """See `impasto.recipe.terms.Gram`."""
 
     def __init__(self, spec: terms.Gram) -> None:
         self.form = spec.form

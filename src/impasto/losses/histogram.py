@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from impasto import terms
 from impasto.losses.base import FeatureLoss
-from impasto.types import AnyFeatures, Features, Scalar
+from impasto.ops.shapes import AnyFeatures, Features, Scalar
+from impasto.recipe import terms
 
 
 class HistogramTarget(NamedTuple):
@@ -19,7 +19,7 @@ class HistogramTarget(NamedTuple):
 
 
 class Histogram(FeatureLoss[HistogramTarget]):
-    """See `impasto.terms.Histogram`."""
+    """See `impasto.recipe.terms.Histogram`."""
 
     def __init__(self, spec: terms.Histogram) -> None:
         del spec  # it has no settings but its layers

@@ -5,9 +5,9 @@ from typing import NamedTuple
 from torch import Tensor
 from torch.nn import functional as F
 
-from impasto import terms
 from impasto.losses.base import PhotoLoss
-from impasto.types import Image, Scalar
+from impasto.ops.shapes import Image, Scalar
+from impasto.recipe import terms
 
 
 class LaplacianTarget(NamedTuple):
@@ -18,7 +18,7 @@ class LaplacianTarget(NamedTuple):
 
 
 class Laplacian(PhotoLoss[LaplacianTarget]):
-    """See `impasto.terms.Laplacian`."""
+    """See `impasto.recipe.terms.Laplacian`."""
 
     def __init__(self, spec: terms.Laplacian) -> None:
         self.pool = spec.pool

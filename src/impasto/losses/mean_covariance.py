@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from impasto import terms
 from impasto.losses.base import MomentLoss
-from impasto.moments import Moments
-from impasto.types import Matrix, Scalar, Vector
+from impasto.ops.moments import Moments
+from impasto.ops.shapes import Matrix, Scalar, Vector
+from impasto.recipe import terms
 
 
 class MeanCovarianceTarget(NamedTuple):
@@ -20,7 +20,7 @@ class MeanCovarianceTarget(NamedTuple):
 
 
 class MeanCovariance(MomentLoss[MeanCovarianceTarget]):
-    """See `impasto.terms.MeanCovariance`."""
+    """See `impasto.recipe.terms.MeanCovariance`."""
 
     def __init__(self, spec: terms.MeanCovariance) -> None:
         del spec  # it has no settings but its layers

@@ -6,16 +6,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from impasto import terms
 from impasto.losses.base import FeatureLoss
-from impasto.types import AnyFeatures, Features, Scalar
+from impasto.ops.shapes import AnyFeatures, Features, Scalar
+from impasto.recipe import terms
 
 # (C patch^2, positions) the patches of all styles, centred and of length 1.
 PatchesTarget = Tensor
 
 
 class Patches(FeatureLoss[PatchesTarget]):
-    """See `impasto.terms.Patches`."""
+    """See `impasto.recipe.terms.Patches`."""
 
     def __init__(self, spec: terms.Patches) -> None:
         self.patch = spec.patch

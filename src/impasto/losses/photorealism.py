@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from impasto import terms
 from impasto.losses.base import PhotoLoss
-from impasto.types import Image, Scalar
+from impasto.ops.shapes import Image, Scalar
+from impasto.recipe import terms
 
 
 class PhotorealismTarget(NamedTuple):
@@ -26,7 +26,7 @@ class PhotorealismTarget(NamedTuple):
 
 
 class Photorealism(PhotoLoss[PhotorealismTarget]):
-    """See `impasto.terms.Photorealism`."""
+    """See `impasto.recipe.terms.Photorealism`."""
 
     def __init__(self, spec: terms.Photorealism) -> None:
         self.epsilon = spec.epsilon

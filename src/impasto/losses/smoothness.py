@@ -5,13 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto import terms
 from impasto.losses.base import ImageLoss
-from impasto.types import Image, Scalar
+from impasto.ops.shapes import Image, Scalar
+from impasto.recipe import terms
 
 
 class Smoothness(ImageLoss):
-    """See `impasto.terms.Smoothness`."""
+    """See `impasto.recipe.terms.Smoothness`."""
 
     def __init__(self, spec: terms.Smoothness) -> None:
         self.form = spec.form

@@ -3,7 +3,7 @@
 import torch
 
 from impasto.losses.base import PhotoLoss
-from impasto.types import Image, Mask, Scalar
+from impasto.ops.shapes import Image, Mask, Scalar
 
 
 class Temporal(PhotoLoss[Image]):

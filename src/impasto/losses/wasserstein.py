@@ -8,10 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from impasto import color, terms
 from impasto.losses.base import MomentLoss
-from impasto.moments import Moments
-from impasto.types import Matrix, Scalar, Vector
+from impasto.ops import color_transfer
+from impasto.ops.moments import Moments
+from impasto.ops.shapes import Matrix, Scalar, Vector
+from impasto.recipe import terms
 
 
 class WassersteinTarget(NamedTuple):
@@ -25,7 +26,7 @@ class WassersteinTarget(NamedTuple):
 
 
 class Wasserstein(MomentLoss[WassersteinTarget]):
-    """See `impasto.terms.Wasserstein`."""
+    """See `impasto.recipe.terms.Wasserstein`."""
 
     def __init__(self, spec: terms.Wasserstein) -> None:
         self.form = spec.form
@@ -40,7 +41,7 @@ class Wasserstein(MomentLoss[WassersteinTarget]):
         ridge = (_RIDGE * energy / mean.shape[1]).clamp(min=_TINY)
         covariance = _with_ridge(covariance, ridge)
         scale = mean.shape[1] * torch.ones_like(energy) if self.form == "mean" else energy.clamp(min=_TINY)
-        return WassersteinTarget(mean, _trace(covariance), color.root(covariance), ridge, scale)
+        return WassersteinTarget(mean, _trace(covariance), color_transfer.root(covariance), ridge, scale)
 
     def value(self, moments: Moments, target: WassersteinTarget) -> Scalar:
         """Return the scaled distance, summed over the batch."""

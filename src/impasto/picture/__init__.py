@@ -5,14 +5,14 @@ writing goes `write` -> `encode` -> `atomic`. The package never prints and never
 `Picture.notes` or in what `write_picture` returns.
 """
 
+from impasto.picture.checks import ENDINGS, check_output, check_place, format_of
 from impasto.picture.limits import DEFAULT_LIMITS, Limits
 from impasto.picture.measure import Measure, measure
 from impasto.picture.metadata import Credits
-from impasto.picture.output import ENDINGS, check_output, check_place, format_of
 from impasto.picture.picture import Picture
 from impasto.picture.printing import OutputProfile, output_profile
 from impasto.picture.read import PictureSource, as_picture, read_picture
-from impasto.picture.recall import remembered
+from impasto.picture.remembered import remembered
 from impasto.picture.write import write_picture
 
 __all__ = [

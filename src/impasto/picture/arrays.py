@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impasto.errors import PictureError
-from impasto.picture.samples import Samples
+from impasto.picture.formats.samples import Samples
 
 # Ours: float32 arithmetic on [0, 1] overshoots by about 1e-7 an operation; a real range error is larger by far.
 ROUNDING = 1e-4

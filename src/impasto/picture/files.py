@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Protocol
 
 from impasto.errors import PictureError
-from impasto.messages import reason, shown
 from impasto.picture.limits import Limits
+from impasto.system.text import reason, shown
 
 
 class BinaryReader(Protocol):

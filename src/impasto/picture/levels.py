@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impasto.errors import PictureError
-from impasto.messages import shown
+from impasto.system.text import shown
 
 Floats = NDArray[np.float32]
 

@@ -8,7 +8,7 @@ needs a clock reads in a process that can be killed. Of an animation one frame i
 from dataclasses import dataclass
 
 from impasto.errors import PictureError
-from impasto.messages import shown
+from impasto.system.text import shown
 
 
 @dataclass(frozen=True)

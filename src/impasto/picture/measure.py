@@ -4,12 +4,12 @@ import hashlib
 import os
 from typing import NamedTuple
 
-from impasto.picture.decode import decode, decoding, opened
 from impasto.picture.files import path_name, read_path
+from impasto.picture.formats.decode import decode, decoding, opened
+from impasto.picture.formats.pillow import declared_orientation
+from impasto.picture.formats.samples import upright
+from impasto.picture.formats.sniff import sniff
 from impasto.picture.limits import DEFAULT_LIMITS, Limits
-from impasto.picture.pillow import declared_orientation
-from impasto.picture.samples import upright
-from impasto.picture.sniff import sniff
 
 _WHOLE = ("pnm", "tiff", "heic")
 

@@ -172,3 +172,6 @@ def _clean(text: object, name: str) -> str | None:
     if name in _FORMS and not _FORMS[name].fullmatch(text):
         return None
     return text or None
+
+
+KEYWORD = "impasto"

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from impasto.errors import PictureError
 from impasto.picture.levels import Floats, quantised
 from impasto.picture.metadata import Credits
-from impasto.provenance import Remembered
+from impasto.recipe.provenance import Remembered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,7 +117,7 @@ class Picture:
             OutputError: The path or an option cannot be used.
             PictureError: Writing failed; what was there before is untouched.
         """
-        from impasto.picture.output import check_output
+        from impasto.picture.checks import check_output
         from impasto.picture.write import write_picture
 
         named = isinstance(path, str | os.PathLike)

@@ -11,11 +11,11 @@ from typing import Literal
 import numpy as np
 
 from impasto.errors import OutputError
-from impasto.messages import reason, shown
 from impasto.picture.files import path_name
 from impasto.picture.levels import Floats
 from impasto.picture.limits import DEFAULT_LIMITS
 from impasto.picture.profiles import from_srgb, to_screen
+from impasto.system.text import reason, shown
 
 _SPACES: dict[bytes, Literal["rgb", "cmyk"]] = {b"RGB ": "rgb", b"CMYK": "cmyk"}
 

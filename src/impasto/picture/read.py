@@ -9,14 +9,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from impasto.errors import PictureError
-from impasto.messages import shown
 from impasto.picture.arrays import TensorLike, array_samples, tensor_samples
-from impasto.picture.decode import decode, decoding
 from impasto.picture.files import BinaryReader, path_name, read_path, read_stream, stream_name
+from impasto.picture.formats.decode import decode, decoding
+from impasto.picture.formats.pillow import pillow_samples
+from impasto.picture.formats.samples import Samples, upright
+from impasto.picture.levels import unit
 from impasto.picture.limits import DEFAULT_LIMITS, Limits
 from impasto.picture.picture import Picture
-from impasto.picture.pillow import pillow_samples
-from impasto.picture.samples import Samples, develop
+from impasto.picture.profiles import to_srgb
+from impasto.system.text import shown
 
 PictureSource: TypeAlias = (
     Picture | str | os.PathLike[str] | bytes | BinaryReader | Image.Image | NDArray[Any] | TensorLike
@@ -93,3 +95,46 @@ def _develop(samples: Samples, name: str, sha256: str | None = None) -> Picture:
         return develop(samples, name, sha256)
     except MemoryError as error:
         raise PictureError(f"{shown(name)}: does not fit into memory; make it smaller") from error
+
+
+def develop(samples: Samples, source: str, sha256: str | None = None) -> Picture:
+    """Return the samples as a `Picture`: upright, sRGB, colours under transparent pixels replaced.
+
+    A pixel of alpha 0 stores a colour that nobody ever saw. It is replaced by the mean sRGB colour of the visible
+    pixels, weighted by alpha (mid-grey where nothing is visible): so it adds no edge and no hue of its own, and the
+    picture's mean colour stays that of its visible part. Alpha that is 1 everywhere says nothing and is dropped.
+
+    `sha256` is that of the file.
+    """
+    colour, note = to_srgb(samples.values, samples.space, samples.icc_profile or samples.assumed_profile)
+    pixels = np.ascontiguousarray(np.moveaxis(upright(colour, samples.orientation), -1, 0))
+    alpha = None
+    if samples.alpha is not None:
+        alpha = np.ascontiguousarray(upright(unit(samples.alpha), samples.orientation))
+        if (alpha == 1).all():
+            alpha = None
+        else:
+            _replace_hidden(pixels, alpha)
+    dpi = samples.dpi[::-1] if samples.dpi and samples.orientation >= 5 else samples.dpi
+    return Picture(
+        pixels=pixels,
+        alpha=alpha,
+        icc_profile=samples.icc_profile,
+        bits=samples.bits,
+        dpi=dpi,
+        source=source,
+        sha256=sha256,
+        credits=samples.credits,
+        notes=samples.notes + ((note,) if note else ()),
+    )
+
+
+def _replace_hidden(pixels: NDArray[np.float32], alpha: NDArray[np.float32]) -> None:
+    hidden = alpha == 0
+    if not hidden.any():
+        return
+    seen = float(alpha.sum(dtype=np.float64))
+    for channel in pixels:
+        # A product, not an average of products, so that one visible pixel of alpha 1/65535 still counts.
+        mean = float(np.vdot(channel.astype(np.float64), alpha)) / seen if seen > 0 else 0.5
+        channel[hidden] = np.clip(mean, 0, 1)

@@ -4,14 +4,14 @@ import os
 from collections.abc import Mapping
 from typing import BinaryIO, TypeAlias
 
-from impasto.atomic import write_whole
 from impasto.errors import OutputError, PictureError
-from impasto.messages import reason, shown
-from impasto.picture.encode import Options, encode
+from impasto.picture.checks import check_options, format_of
 from impasto.picture.files import path_name, stream_name
-from impasto.picture.output import check_options, format_of
+from impasto.picture.formats.encode import Options, encode
 from impasto.picture.picture import Picture
 from impasto.picture.printing import output_profile
+from impasto.system.atomic import write_whole
+from impasto.system.text import reason, shown
 
 ProfileSource: TypeAlias = str | os.PathLike[str] | bytes
 
@@ -87,7 +87,7 @@ def write_picture(
 
 
 def write_file(path: str | os.PathLike[str], data: bytes) -> None:
-    """Put `data` at `path`, whole or not at all: see `impasto.atomic.write_whole`.
+    """Put `data` at `path`, whole or not at all: see `impasto.system.atomic.write_whole`.
 
     Raises:
         PictureError: Writing failed; what was there before is untouched.

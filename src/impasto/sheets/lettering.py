@@ -8,7 +8,7 @@ from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
 
-from impasto.messages import shown
+from impasto.system.text import shown
 
 # Ours: height of a line in sizes of its type; ascenders and descenders of the typeface fit in.
 LEADING: Final = 1.4

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from impasto import __version__, schedule
+from impasto import __version__
 from impasto.errors import PictureError
-from impasto.job import Job, style_weights
+from impasto.jobs.job import Job, style_weights
 from impasto.picture import Picture, read_picture
-from impasto.recipe import Recipe
-from impasto.schedule import Scale
+from impasto.recipe import Recipe, schedule
+from impasto.recipe.schedule import Scale
 from impasto.sweeps.variations import Choice
 
 # Ours: of 2^64 names no two are the same by chance, and a file's name stays readable.

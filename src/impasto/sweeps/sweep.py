@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from impasto import presets
-from impasto.backends import Precision
+from impasto.engine.devices import Precision
 from impasto.errors import OutputError, UsageError, WeightsError
-from impasto.job import Job
-from impasto.messages import reason, shown
+from impasto.jobs.job import Job
 from impasto.picture import Picture, PictureSource, as_picture
-from impasto.recipe import INITS, Part, Recipe
+from impasto.recipe import INITS, Part, Recipe, presets
 from impasto.sheets import Board, Layout, cell_side, table
 from impasto.sweeps.cells import Cell, file_name, fingerprint
 from impasto.sweeps.variations import RECIPE, STYLE_WEIGHTS, Choice, Variation, choices, hyphened, recipe_with
-from impasto.weights.spec import find
-from impasto.weights.store import entry
+from impasto.system.text import reason, shown
+from impasto.vgg.weights.spec import find
+from impasto.vgg.weights.store import entry
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from impasto.errors import UsageError, nearest
-from impasto.messages import shown
 from impasto.recipe import Recipe
 from impasto.sheets import Axis
+from impasto.system.text import shown
 
 RECIPE: Final = "recipe"
 STYLE_WEIGHTS: Final = "style_weights"

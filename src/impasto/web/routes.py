@@ -20,11 +20,11 @@ from starlette.routing import Route
 from impasto import __version__
 from impasto.errors import ImpastoError, PictureError, UsageError
 from impasto.picture import ENDINGS, write_picture
-from impasto.web import commandline, orders, painter
-from impasto.web.schema import schema
+from impasto.web import preview, requests, shell_command
+from impasto.web.controls import schema
+from impasto.web.job import Task
+from impasto.web.queue import Studio
 from impasto.web.storage import MOST_UPLOAD, Storage, Stored
-from impasto.web.studio import Studio
-from impasto.web.tasks import Task
 
 # Ours, seconds: how soon a page sees what is new, and how often it is told that the server is there.
 _LOOK: Final = 0.15
@@ -128,14 +128,14 @@ class Routes:
 
     async def check(self, request: Request) -> Response:
         """Say what is wrong with a recipe, before anything is painted."""
-        base, recipe, settings = orders.recipe_of(await _json(request))
+        base, recipe, settings = requests.recipe_of(await _json(request))
         return JSONResponse(
             {"name": base, "changed": len(settings), "digest": recipe.digest, "values": recipe.to_table()}
         )
 
     async def order(self, request: Request) -> Response:
         """Begin a job."""
-        order = orders.asked(await _json(request), self.storage)
+        order = requests.asked(await _json(request), self.storage)
         task = await run_in_threadpool(self.studio.add, order)
         return JSONResponse({"id": task.id}, 201)
 
@@ -149,7 +149,7 @@ class Routes:
         id = request.path_params["id"]
         detail, order = self.studio.detail(id), self.studio.task(id).order
         known = {each: _about(stored) for each in order.pictures if (stored := self.storage.pictures.get(each))}
-        line = commandline.command(order, self.storage) if len(known) == len(order.pictures) else ""
+        line = shell_command.command(order, self.storage) if len(known) == len(order.pictures) else ""
         return JSONResponse(detail | {"pictures": known, "command": line, "toml": order.recipe.to_toml()})
 
     async def remove(self, request: Request) -> Response:
@@ -167,7 +167,7 @@ class Routes:
                 raise UsageError("a place in the queue is a whole number")
             await run_in_threadpool(studio.move, id, place)
         elif verb == "steer":
-            await run_in_threadpool(studio.steer, id, orders.asked(table, self.storage))
+            await run_in_threadpool(studio.steer, id, requests.asked(table, self.storage))
         else:
             simple = {"cancel": studio.cancel, "pause": studio.pause, "resume": studio.resume}
             await run_in_threadpool(simple[verb], id)
@@ -234,7 +234,7 @@ class Routes:
 
     def _encoded(self, task: Task, kind: str, bits: int, quality: int | None) -> bytes:
         stream = io.BytesIO()
-        write_picture(painter.result(self.storage, task), stream, format=kind, bits=bits, quality=quality)
+        write_picture(preview.result(self.storage, task), stream, format=kind, bits=bits, quality=quality)
         return stream.getvalue()
 
     def _stored(self, request: Request) -> Stored:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from impasto.atomic import write_whole
 from impasto.errors import ImpastoError, OutputError, PictureError, UsageError
-from impasto.messages import reason, shown
 from impasto.picture import DEFAULT_LIMITS, Picture, as_picture, read_picture
-from impasto.provenance import plain_name
-from impasto.web import viewing
+from impasto.recipe.provenance import plain_name
+from impasto.system.atomic import write_whole
+from impasto.system.text import reason, shown
+from impasto.web import thumbnails
 
 # Ours: an uncompressed 16-bit TIFF of 24 million pixels takes 144 MB, a phone's JPEG 5.
 MOST_UPLOAD: Final = 150 * 1024**2
@@ -95,7 +95,7 @@ class Storage:
             secrets.token_hex(16), name, picture.sha256, picture.height, picture.width, tuple(picture.notes)
         )
         picture.save(self._picture(stored.id), bits=picture.bits)
-        self.put(self._picture(stored.id, ".jpg"), viewing.jpeg(picture, viewing.LARGE))
+        self.put(self._picture(stored.id, ".jpg"), thumbnails.jpeg(picture, thumbnails.LARGE))
         self.put(self._picture(stored.id, ".json"), json.dumps(dataclasses.asdict(stored)).encode())
         self.pictures[stored.id] = stored
         return stored

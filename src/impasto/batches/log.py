@@ -1,0 +1,121 @@
+"""The log of a batch, a line of JSON for each picture that was done or failed.
+
+It is a cache and nothing more: without it, what is there is told by what the outputs remember.
+"""
+
+import dataclasses
+import glob
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from impasto.errors import OutputError
+from impasto.executors.storage import is_url
+from impasto.executors.up_to_date import file_digest
+from impasto.system.text import reason, shown
+
+NAME: Final = "impasto-batch.jsonl"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The last that was said of an output.
+
+    Attributes:
+        status: `painted` or `failed`.
+        identity: of what was painted; None where an input could not be read.
+        sha256: of the output's file.
+        size: of that file, bytes.
+        changed: when the file was changed last, ns.
+        mark: of a file in a store, instead of the three; see `remote.marks`.
+        reason: why it failed.
+
+    """
+
+    status: str
+    identity: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+    changed: int | None = None
+    mark: str | None = None
+    reason: str = ""
+
+    def is_of(self, path: Path) -> bool:
+        """Whether the file at `path` is the one that this was said of, to the bit."""
+        try:
+            info = path.stat()
+            if info.st_size != self.size:
+                return False
+            # A copy has another time, and costs a look at all of it.
+            return info.st_mtime_ns == self.changed or file_digest(path) == self.sha256
+        except OSError:
+            return False
+
+
+class Ledger:
+    """The log of one batch, or of one shard of it; those of the other shards beside it are read too.
+
+    Args:
+        path: where it is; made with the first line.
+        shard: which one of how many.
+
+    """
+
+    def __init__(self, path: Path, shard: tuple[int, int] | None = None) -> None:
+        self._folder = path.parent
+        self._pattern = str(path.with_name(f"{glob.escape(path.stem)}*{path.suffix}"))
+        self.path = path if shard is None else path.with_name(f"{path.stem}-{shard[0]}-of-{shard[1]}{path.suffix}")
+        self._entries = dict(self._read())
+
+    def entry(self, output: str) -> Entry | None:
+        """Return the last that was said of an output."""
+        return self._entries.get(self._key(output))
+
+    def add(self, output: str, entry: Entry, more: Mapping[str, Any]) -> None:
+        """Say something of an output, with more that a reader may want to know.
+
+        Raises:
+            OutputError: it cannot be written.
+
+        """
+        line = {"output": self._key(output), **dataclasses.asdict(entry), **more}
+        self._entries[self._key(output)] = entry
+        try:
+            # One write to the end of the file: a line is there or it is not, but for a power cut.
+            with self.path.open("ab", buffering=0) as file:
+                file.write(json.dumps(line).encode() + b"\n")
+        except OSError as error:
+            raise OutputError(
+                f"{shown(self.path)}: the log cannot be written ({reason(error)}); choose another --log"
+            ) from error
+
+    def _key(self, output: str) -> str:
+        if is_url(output):
+            return output
+        # From the log, so that the folder can be moved and seen from other machines.
+        return os.path.relpath(os.path.realpath(output), os.path.realpath(self._folder))
+
+    def _read(self) -> Iterator[tuple[str, Entry]]:
+        names = {field.name for field in dataclasses.fields(Entry)}
+        lines = [line for path in glob.glob(self._pattern) for line in _lines(Path(path))]  # noqa: PTH207
+        for line in sorted(lines, key=lambda line: float(line["time"])):
+            yield line["output"], Entry(**{name: line[name] for name in names if name in line})
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a log that are whole; a cache that cannot be read is an empty one."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return
+    for text in data.split(b"\n"):
+        try:
+            line = json.loads(text)
+            _ = float(line["time"]), str(line["status"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            continue
+        if isinstance(line.get("output"), str):
+            yield line

@@ -1,0 +1,80 @@
+"""Checkpoints on the command line: where they are kept, how an output is noted in them, what is said about them."""
+
+import shlex
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from impasto.errors import CheckpointError, OutputError
+from impasto.jobs import checkpoint_paths
+from impasto.jobs.output import STREAM, Output
+from impasto.reports.events import Checkpointed
+from impasto.system.text import shown
+
+if TYPE_CHECKING:
+    from impasto.engine.run import Run
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def checkpoint_option(function: F) -> F:
+    """Give a command the option `--checkpoint`."""
+    return click.option(
+        "--checkpoint",
+        default="auto",
+        show_default=True,
+        metavar="DIR|auto|off",
+        help="Where to keep what 'impasto resume' needs; auto is OUT.impasto, for runs over a minute, till they end.",
+    )(function)
+
+
+def begin(run: "Run", output: Output, given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Have a run keep checkpoints as it was asked for; return what a person should know about it.
+
+    Raises:
+        ImpastoError: they were asked for and cannot be kept; or there are those of a run that was not finished.
+
+    """
+    from impasto.engine.checkpoints import Checkpoints
+
+    asked = given["checkpoint"]
+    automatic = asked == "auto"
+    if asked == "off" or (
+        automatic and (output.path == STREAM or not checkpoint_paths.is_long(run, checkpoint_paths.LONG))
+    ):
+        return ()
+    path = checkpoint_paths.automatic(output) if automatic else asked
+    settings = Checkpoints(path, keep=not automatic, replace=given["force"])
+    try:
+        folder = settings.open()
+    except (CheckpointError, OutputError) as error:
+        # In use, or a file: that is worth a word now. Else the picture is worth more than its checkpoints.
+        if not automatic or Path(settings.folder).exists():
+            raise
+        return (f"{error}; without them, this run cannot be resumed",)
+    run.keep(folder, {"output": checkpoint_paths.noted(output, folder.path)}, every=settings.every, keep=settings.keep)
+    return ()
+
+
+def save(run: "Run") -> bool:
+    """Write a checkpoint where a run has stopped; say if that cannot be done."""
+    said = run.checkpoint()
+    if isinstance(said, Checkpointed):
+        return True
+    click.echo(f"impasto: {shown(said.folder)}: a checkpoint could not be written ({said.reason})", err=True)
+    return False
+
+
+def how_to_go_on(run: "Run") -> str | None:
+    """Return the line by which a stopped run is resumed; None if it cannot be."""
+    if run.keeper is None or not run.keeper.written:
+        return None
+    return f"impasto: go on with: impasto resume {shlex.quote(shown(run.keeper.folder.path))}"
+
+
+def end(run: "Run", *, safe: bool) -> None:
+    """Let go of a run's folder; where the picture is safe, and nothing else was asked for, remove it."""
+    if run.keeper is not None:
+        (run.keeper.folder.remove if safe and not run.keeper.keep else run.keeper.folder.close)()

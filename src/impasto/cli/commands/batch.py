@@ -1,0 +1,185 @@
+"""`impasto batch`: many pictures."""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from impasto.batches import inputs, manifest, shards, templates
+from impasto.batches.item import Item
+from impasto.cli import paint
+from impasto.cli.commands import batch_rows
+from impasto.cli.display import notes as notes_display
+from impasto.cli.options import executor as executor_options
+from impasto.cli.options import output as output_options
+from impasto.cli.options import task as task_options
+from impasto.errors import OutputError, UsageError
+from impasto.executors import storage
+from impasto.executors.task import Task
+from impasto.jobs import checkpoint_paths
+from impasto.jobs.output import STREAM, Output
+from impasto.picture import format_of, output_profile
+from impasto.picture.checks import check_options
+from impasto.system.text import shown
+
+if TYPE_CHECKING:
+    from impasto.batches.batch import Batch
+    from impasto.picture import Measure
+
+
+def _shard(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    return None if value is None else shards.parsed(value)
+
+
+@click.command()
+@click.argument("photos", metavar="PHOTOS|LIST")
+@click.argument("styles", metavar="[STYLE ...]", nargs=-1)
+@click.option("--blend", is_flag=True, help="Paint each photo after all styles together, not after each in turn.")
+@click.option("--shard", callback=_shard, metavar="I/N", help="Do part I of N, which N machines share out alike.")
+@click.option("--retry-failed", is_flag=True, help="Do only those that failed the last time.")
+@click.option(
+    "--log", metavar="FILE", help="A line of JSON for each picture done [default: impasto-batch.jsonl beside them]."
+)
+@executor_options.engine_options("local")
+@task_options.painting_options
+@click.pass_context
+def batch(context: click.Context, /, photos: str, styles: tuple[str, ...], **given: Any) -> None:
+    """Paint many photos: those of a folder or a 'glob', each after each STYLE; or what a list says.
+
+    A list ends in .toml, .jsonl or .csv; each line names content, style and output, and any option below without its
+    dashes. All options of stylize mean here what they mean there, for every picture. OUT, and the files of --preview
+    and --checkpoint, are templates with {content}, {style}, {recipe}, {size} and {n}; OUT may be a URL, such as
+    s3://bucket/{content}.png. What is there is not painted
+    again; the same command goes on where it was interrupted. See docs/scaling.md.
+    """
+    task_options.check_like(context, given)
+    executor_options.check(given)
+    items = _items(photos, styles, blend=given["blend"])
+    tasks = [_task(item, number, context, given) for number, item in enumerate(items, 1)]
+    _check(tasks, items)
+    paint.quiet_threads()
+    from impasto.batches.batch import Batch, measured, shard_of, with_digests  # imports torch
+    from impasto.batches.log import Ledger
+
+    measures = measured(tasks)
+    if given["shard"]:
+        tasks = shard_of(tasks, measures, *given["shard"])
+    tasks = [with_digests(task, measures) for task in tasks]
+    ledger = Ledger(_log(tasks, given), given["shard"])
+    found = Batch(tasks, ledger, force=given["force"], only_failed=given["retry_failed"])
+    _go(found, measures, given)
+
+
+def _items(photos: str, styles: Sequence[str], *, blend: bool) -> list[Item]:
+    if STREAM in (photos, *styles):
+        raise UsageError("a batch reads files, not standard input; name a folder, a glob or a list")
+    if not manifest.is_manifest(photos):
+        return inputs.items(photos, styles, blend=blend)
+    items = manifest.read(photos)
+    each = [path for style in styles for path in inputs.files(style)]
+    chosen = [tuple(each)] if blend or len(each) < 2 else [(style,) for style in each]
+    whole = []
+    for item in items:
+        if not item.styles and not each:
+            raise UsageError(f"{item.where}: names no style; add style, or give one on the command line")
+        base = tuple(batch_rows.joined(item.base, style) for style in item.styles)
+        content = batch_rows.joined(item.base, item.content)
+        for some in [base] if base else chosen:
+            whole.append(dataclasses.replace(item, content=content, styles=some))
+    return whole
+
+
+def _task(item: Item, number: int, context: click.Context, given: dict[str, Any]) -> Task:
+    """Return the task of a line, or of a photo with its styles."""
+    own = batch_rows.given_for(item, context, given)
+    try:
+        wanted = task_options.manner(own)
+        recipe = wanted.recipe.name if wanted.memory else str(own["recipe_name"])
+        values = templates.fields(item.content, item.styles, recipe, wanted.recipe.size, number)
+        template = batch_rows.joined(item.base, item.output) if item.output else own["output"] or templates.DEFAULT
+        for name in ("preview", "checkpoint"):
+            own[name] = own[name] and templates.named(own[name], values)
+        place = templates.named(template, values)
+        url = place if storage.is_url(place) else None
+        if url is not None:
+            place = str(storage.staging(url))
+        output = output_options.asked_output(own | {"output": place}, templates.DEFAULT)
+        if url is not None and (output.proof is not None or output.save_every is not None):
+            raise UsageError("--proof and --save-every write beside the picture, and not to a URL; leave them out")
+        _check_form(output)
+        digests = [_digest(style) for style in item.styles] if wanted.memory else [None] * len(item.styles)
+        found = task_options.task(item.content, item.styles, wanted, own, output, digests)
+    except UsageError as error:
+        # A glob's own name is in the message; a line has only its number.
+        raise batch_rows.named(item, error) if item.base else error from error
+    return dataclasses.replace(found, number=number, url=url)
+
+
+def _digest(path: str) -> str | None:
+    from impasto.executors.up_to_date import file_digest
+
+    with contextlib.suppress(OSError):
+        return file_digest(path)
+    return None
+
+
+def _check_form(output: Output) -> None:
+    """Refuse an ending or a form that no file can have."""
+    if output.path == STREAM:
+        raise UsageError("a batch writes files, not standard output; give -o a template such as 'out/{content}.png'")
+    profile = None if output.profile is None else output_profile(output.profile)
+    check_options(format_of(output.path), output.bits, output.quality, output.compression, profile)
+    if output.proof is not None:
+        output_profile(output.proof)
+
+
+def _check(tasks: Sequence[Task], items: Sequence[Item]) -> None:
+    """Refuse tasks that would write to each other's files, or to an input."""
+    names = {task.number: f"{item.where}" for task, item in zip(tasks, items, strict=True)}
+    inputs = dict.fromkeys(path for task in tasks for path in task.inputs)
+    templates.check_distinct(list(_written(tasks, names)), inputs)
+    templates.check_distinct([(names[task.number], task.folder) for task in tasks if task.folder is not None], inputs)
+    for folder in dict.fromkeys(Path(task.output.path).parent for task in tasks):
+        there = next((each for each in (folder, *folder.parents) if each.exists()), folder)
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            raise OutputError(f"{shown(folder)}: nothing can be written there; choose another output")
+
+
+def _written(tasks: Sequence[Task], names: dict[int, str]) -> Iterator[tuple[str, str]]:
+    for task in tasks:
+        yield names[task.number], task.place
+        if task.output.proof is not None:
+            yield names[task.number], os.fspath(task.output.proof_path)
+        if task.output.preview is not None:
+            yield names[task.number], task.output.preview
+
+
+def _log(tasks: Sequence[Task], given: dict[str, Any]) -> Path:
+    """Return where the log is: in the folder that holds all outputs; here, where some go elsewhere."""
+    from impasto.batches.log import NAME
+
+    if given["log"] is not None:
+        return Path(given["log"])
+    folders = [os.path.abspath(Path(task.output.path).parent) for task in tasks if task.url is None]  # noqa: PTH100
+    return Path(os.path.commonpath(folders) if len(folders) == len(tasks) > 0 else ".") / NAME
+
+
+def _go(found: "Batch", measures: "dict[str, Measure]", given: dict[str, Any]) -> None:
+    from impasto.batches.batch import foresee
+    from impasto.cli.display import batch as batch_display
+    from impasto.engine.checkpoints import writer
+
+    needs = foresee(found.ahead, measures)
+    if given["dry_run"]:
+        click.echo(batch_display.plan(found, needs, given))
+        return
+    # The present values, which workers take from their tasks.
+    found.ahead = [dataclasses.replace(task, every=writer.INTERVAL, over=checkpoint_paths.LONG) for task in found.ahead]
+    teller = batch_display.Teller(found, measures, given)
+    say = notes_display.Notes(quiet=given["quiet"])
+    executor = executor_options.executor(given, found.ahead, needs, say) if found.ahead else None
+    batch_display.go(found, executor, teller)

@@ -1,0 +1,106 @@
+"""What a line of a list says of its picture, read by the options of the same names."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from impasto.batches.item import Item
+from impasto.errors import ImpastoError, UsageError, nearest
+from impasto.executors import storage
+from impasto.recipe import INITS
+from impasto.recipe.settings import brief
+
+# They are of all pictures together, or of the machine.
+_NOT_OF_ONE: Final = {
+    *("output", "device", "max_memory", "precision", "dry_run", "as_json", "quiet", "verbose", "force"),
+    *("metadata", "checkpoint", "settings"),
+}
+_PATHS: Final = {"like", "content_mask", "style_masks", "protect", "profile", "proof", "preview"}
+
+
+def given_for(item: Item, context: click.Context, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a command's options with those that a line has for its picture in their place.
+
+    Raises:
+        UsageError: a name that is no option of one picture, or a value that its option refuses; the line is named.
+
+    """
+    found = dict(given)
+    known = _parameters(context)
+    for key, value in item.settings.items():
+        try:
+            if "." in key:
+                found["settings"] = (*found["settings"], f"{key}={_toml(value)}")
+                continue
+            name = key.lstrip("-").replace("_", "-")
+            if name not in known:
+                raise UsageError(f"there is no option {key[:80]!r} for a picture; {nearest(name, known)}")
+            parameter = known[name]
+            assert parameter.name is not None
+            found[parameter.name] = parameter.process_value(context, _text(value, item.base, parameter))
+            if name in ("recipe", "like"):
+                # One of them is the recipe; the line's comes before the command's.
+                found["like"] = found["like"] if name == "like" else None
+        except click.BadParameter as error:
+            raise UsageError(f"{item.where}: {' '.join(error.format_message().split())}") from error
+        except UsageError as error:
+            raise UsageError(f"{item.where}: {error}") from error
+    return found
+
+
+def _parameters(context: click.Context) -> dict[str, click.Parameter]:
+    """Return the options that can be of one picture, by their longest names."""
+    return {
+        max(parameter.opts, key=len).lstrip("-"): parameter
+        for parameter in context.command.params
+        if isinstance(parameter, click.Option) and not parameter.is_flag and parameter.name in _of_stylize()
+    }
+
+
+def _of_stylize() -> set[str]:
+    from impasto.cli.commands.stylize import stylize
+
+    return {str(parameter.name) for parameter in stylize.params if isinstance(parameter, click.Option)} - _NOT_OF_ONE
+
+
+def _text(value: Any, base: str, parameter: click.Parameter) -> Any:
+    """Return a value as a person would type it; paths from the working directory."""
+    if isinstance(parameter, click.Option) and parameter.multiple:
+        return [_path(_plain(each), base, parameter) for each in (value if isinstance(value, list) else [value])]
+    if isinstance(value, list):
+        return ",".join(_plain(each) for each in value)
+    return _path(_plain(value), base, parameter)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise UsageError(f"{brief(value)} is no value of an option; give a text, a number or a list of them")
+    return str(value)
+
+
+def _path(text: str, base: str, parameter: click.Parameter) -> str:
+    is_path = (
+        parameter.name in _PATHS
+        or (parameter.name == "init" and text not in INITS)
+        or (parameter.name == "recipe_name" and text.endswith(".toml"))
+    )
+    return joined(base, text) if is_path and text != "none" else text
+
+
+def joined(base: str, path: str) -> str:
+    """Return a path that a list gives from its own folder, from the working directory."""
+    return os.fspath(Path(base) / path) if base and not storage.is_url(path) else path
+
+
+def _toml(value: Any) -> str:
+    # JSON's numbers, texts and lists of them are TOML's.
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def named(item: Item, error: ImpastoError) -> UsageError:
+    """Return an error that names the line it is of."""
+    return UsageError(f"{item.where}: {error}")

@@ -1,0 +1,46 @@
+"""`impasto compare`: finished pictures side by side."""
+
+from typing import Any
+
+import click
+
+from impasto.cli.display import notes as notes_display
+from impasto.cli.options import output as output_options
+from impasto.jobs.output import Output
+from impasto.sheets import LARGEST_CELL, SMALLEST_CELL, sheet
+
+cell_option = click.option(
+    "--cell",
+    type=click.IntRange(SMALLEST_CELL, LARGEST_CELL),
+    metavar="PX",
+    help="Long side of the largest picture on the sheet [default: its own, at most 512].",
+)
+
+
+def _labels(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:
+    return None if value is None else [part.strip() for part in value.split(",")]
+
+
+@click.command()
+@click.argument("pictures", metavar="PICTURE [PICTURE ...]", nargs=-1, required=True)
+@click.option("-o", "--output", default="sheet.png", show_default=True, metavar="OUT", help="Where the sheet goes.")
+@click.option("--labels", callback=_labels, metavar="A,B,...", help="What stands below them [default: file names].")
+@click.option("--columns", type=click.IntRange(1), metavar="N", help="Pictures side by side [default: what suits].")
+@cell_option
+@click.option("--quality", type=click.IntRange(1, 100), help="Quality of JPEG, WebP and AVIF.")
+@click.option("--force", is_flag=True, help="Replace an existing output.")
+@click.option("-q", "--quiet", is_flag=True, help="Show nothing but errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Show a traceback with an error.")
+def compare(pictures: tuple[str, ...], **given: Any) -> None:
+    """Put finished pictures on a sheet, side by side, each with its name.
+
+    One of them may be - for standard input.
+    """
+    output = Output(given["output"], quality=given["quality"])
+    output_options.check_streams(list(pictures), output)
+    output.check(list(pictures), force=given["force"])
+    sources = [output_options.source(path) for path in pictures]
+    found = sheet(sources, given["labels"], columns=given["columns"], cell=given["cell"])
+    say = notes_display.Notes(quiet=given["quiet"])
+    say.about(output.write(found))
+    say.line(f"saved {found.width}x{found.height}, to {notes_display.where(output)}")

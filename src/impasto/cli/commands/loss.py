@@ -1,0 +1,52 @@
+"""`impasto loss`: what an objective says of a picture."""
+
+import json
+from typing import Any
+
+import click
+
+from impasto.cli import paint
+from impasto.cli.options import output as output_options
+from impasto.cli.options import recipe as recipe_options
+from impasto.errors import UsageError
+from impasto.jobs.output import STREAM
+from impasto.recipe import presets
+
+
+@click.command()
+@click.argument("content")
+@click.argument("styles", metavar="STYLE [STYLE ...]", nargs=-1, required=True)
+@click.argument("image")
+@recipe_options.recipe_option("default")
+@recipe_options.recipe_options("default", without=("init", "seed", "steps", "margin", "bounds"))
+@recipe_options.style_weights_option
+@output_options.device_option
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.option("-v", "--verbose", is_flag=True, help="Show a traceback with an error.")
+def loss(content: str, styles: tuple[str, ...], image: str, **given: Any) -> None:
+    """Print the value of every term of a recipe for the picture IMAGE, painted from CONTENT and STYLE.
+
+    At the recipe's size, to which IMAGE is resized; one of the three may be - for standard input.
+    """
+    if [content, *styles, image].count(STREAM) > 1:
+        raise UsageError("standard input holds one picture; give - once")
+    recipe = recipe_options.changed(presets.resolve(given["recipe_name"]), given)
+    paint.quiet_threads()
+    from impasto.jobs.functions import loss as evaluate  # imports torch: only now that the request is known to be sound
+
+    found = evaluate(
+        output_options.source(content),
+        [output_options.source(style) for style in styles],
+        output_options.source(image),
+        recipe=recipe,
+        weights=given["weights"],
+        device=given["device"],
+    )
+    if given["as_json"]:
+        click.echo(
+            json.dumps({"loss": found.loss, "terms": found.terms, "recipe": recipe.name, "digest": recipe.digest})
+        )
+        return
+    width = max(map(len, [*found.terms, "total"]))
+    for label, value in [*found.terms.items(), ("total", found.loss)]:
+        click.echo(f"{label:<{width}}  {value:.6g}")

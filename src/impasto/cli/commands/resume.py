@@ -1,0 +1,75 @@
+"""`impasto resume`: on with a run that was interrupted."""
+
+import sys
+from typing import Any
+
+import click
+
+from impasto.cli import paint
+from impasto.cli.display import notes as notes_display
+from impasto.cli.display import progress as progress_display
+from impasto.cli.options import output as output_options
+from impasto.cli.options import recipe as recipe_options
+from impasto.jobs import checkpoint_paths
+
+# How the run began, and what it is painted at, is settled.
+_SETTLED = ("size", "side", "start_size", "scale_factor", "margin", "seed")
+
+
+@click.command()
+@click.argument("folder", metavar="DIR")
+@click.option("--content", metavar="FILE", help="Where the photo is now.")
+@click.option("--style", "styles", multiple=True, metavar="FILE", help="Where the style is now; once for each.")
+@click.option("--init", metavar="FILE", help="Where the picture that the run was started from is now.")
+@click.option("--content-mask", metavar="FILE", help="Where the mask of the photo is now.")
+@click.option(
+    "--style-mask",
+    "style_masks",
+    multiple=True,
+    metavar="FILE",
+    help="Where the mask of a style is now; once for each, or 'none'.",
+)
+@click.option("--protect", metavar="FILE", help="Where the mask of what stays as it is is now.")
+@recipe_options.recipe_options(None, without=_SETTLED)
+@click.option("--device", metavar="auto|cpu|cuda|cuda:N|mps", help="Another device than it was started on.")
+@click.option("--max-memory", metavar="SIZE", help="Another amount of memory to make do with, such as 3GB.")
+@click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), help="Another precision.")
+@output_options.saying_options
+def resume(folder: str, styles: tuple[str, ...], style_masks: tuple[str, ...], **given: Any) -> None:
+    """Go on with the run whose checkpoint is in DIR, to the same output and with the same options.
+
+    An interrupted command says which DIR; without --checkpoint it is OUT.impasto beside the output OUT. More --steps
+    make the run longer; a change of another value of the recipe changes what it goes towards from here. Its pictures
+    must be the same ones; the options above say where they are, if not where they were.
+    """
+    paint.quiet_threads()
+    from impasto.engine.checkpoints import Folder
+    from impasto.engine.checkpoints.writer import INTERVAL
+    from impasto.jobs.resume import Given, noted, resumed
+
+    opened = Folder(folder, create=False)
+    saved = opened.read()
+    own = noted(saved)
+    target = checkpoint_paths.output_of(own, opened.path)
+    sources = Given(
+        given["content"],
+        styles or None,
+        given["init"],
+        given["content_mask"],
+        [None if name == "none" else name for name in style_masks] or None,
+        given["protect"],
+    )
+    chosen = (given["device"], given["max_memory"], given["precision"])
+    run = resumed(opened, saved, recipe_options.changed(saved.recipe, given), sources, chosen)
+    # What is there is this run's picture so far.
+    target.check([], force=True)
+    if given["dry_run"]:
+        click.echo(paint.plan(run, target))
+        return
+    note = own | {"output": checkpoint_paths.noted(target, opened.path)}
+    run.keep(opened, note, every=INTERVAL, keep=bool(saved.table["options"]["keep"]))
+    say = notes_display.Notes(quiet=given["quiet"])
+    say.about(run.notes)
+    say.line(f"going on after step {run.taken} of {sum(scale.steps for scale in run.scales)}")
+    listener = progress_display.listener(quiet=given["quiet"], as_json=given["as_json"], terminal=sys.stderr.isatty())
+    paint.paint(run, target, listener, say)

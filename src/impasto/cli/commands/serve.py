@@ -1,0 +1,82 @@
+"""`impasto serve`: the page."""
+
+import importlib.util
+import ipaddress
+import os
+import sys
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+import click
+import platformdirs
+
+from impasto.cli import paint
+from impasto.cli.options import output as output_options
+from impasto.errors import UsageError
+from impasto.system import units
+
+_NEEDED = ("starlette", "uvicorn")
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="Where to listen [default: 8765, or a free one].")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="Listen on another address of this computer; needs --token-file.",
+)
+@click.option(
+    "--token-file",
+    metavar="FILE",
+    help="Where the address with the secret in it is written for you to carry over, readable by you alone.",
+)
+@click.option("--state", metavar="DIR", help="Where pictures and jobs are kept [default: your system's place for it].")
+@click.option("--keep", default="4GB", show_default=True, metavar="SIZE", help="Of finished pictures; oldest go first.")
+@click.option("--no-browser", is_flag=True, help="Do not open the page.")
+@output_options.means_options
+def serve(**given: Any) -> None:
+    """Open a page on this computer: drop a photo and a painting, and watch.
+
+    Nobody else can reach it: it listens on this computer only, and asks for a secret that is made at every start.
+    """
+    _check_host(given["host"], given["token_file"])
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(f"the page needs {' and '.join(missing)}; pip install 'impasto[web]'")
+    paint.quiet_threads()
+    from impasto.web.runs import Means
+    from impasto.web.server import Setting, serve
+
+    def ready(address: str) -> None:
+        if given["token_file"]:
+            _keep(address, Path(given["token_file"]))
+        click.echo(f"impasto is at {address}\nCtrl-C ends it; what is unfinished goes on next time.", err=True)
+        if not given["no_browser"]:
+            webbrowser.open(address)
+
+    state = Path(given["state"] or platformdirs.user_state_path("impasto") / "serve")
+    means = Means(given["device"], given["max_memory"], given["precision"])
+    number = serve(Setting(given["host"], given["port"], state, means, units.parsed(given["keep"])), ready)
+    sys.exit(128 + number)
+
+
+def _check_host(host: str, token_file: str | None) -> None:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        raise UsageError(f"{host!r} is no address such as 127.0.0.1; give one of this computer") from None
+    if address.is_unspecified:
+        raise UsageError(f"{host} is every address at once; name the one that you will open")
+    if not address.is_loopback and token_file is None:
+        raise UsageError(
+            f"{host} can be reached by others; say with --token-file where the secret that keeps them out is to go"
+        )
+
+
+def _keep(address: str, path: Path) -> None:
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(address + "\n")

@@ -1,0 +1,104 @@
+"""`impasto sweep`: one pair of pictures, painted with every combination of some settings."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from impasto.cli import paint
+from impasto.cli.commands.compare import cell_option
+from impasto.cli.display import notes as notes_display
+from impasto.cli.display import sweep as sweep_display
+from impasto.cli.options import executor as executor_options
+from impasto.cli.options import output as output_options
+from impasto.cli.options import recipe as recipe_options
+from impasto.cli.options import vary as vary_options
+from impasto.errors import OutputError, UsageError
+from impasto.jobs.output import STREAM, Output
+from impasto.recipe import presets
+from impasto.system.text import shown
+
+if TYPE_CHECKING:
+    from impasto.executors.task import Task
+    from impasto.sweeps import Sweep
+
+
+@click.command()
+@click.argument("content")
+@click.argument("styles", metavar="STYLE [STYLE ...]", nargs=-1, required=True)
+@click.option(
+    "--vary",
+    "varied",
+    multiple=True,
+    required=True,
+    metavar="NAME=VALUE,VALUE,...",
+    help="An option below and its values, without the dashes, such as style-scale=0.5,1,2; also recipe=NAME,FILE, "
+    "style-weights=1:0,0.5:0.5 and a KEY of --set. The first goes from left to right, the second down, each further "
+    "one makes several tables. A list within the list has colons: steps=35:20:15,20:8:5.",
+)
+@click.option(
+    "--cells", metavar="DIR", help="Where finished pictures are kept [default: sheet.cells beside sheet.png]."
+)
+@cell_option
+@executor_options.engine_options(None)
+@recipe_options.recipe_option("default")
+@recipe_options.recipe_options("default")
+@recipe_options.init_option
+@recipe_options.style_weights_option
+@recipe_options.mask_options
+@output_options.output_options
+@click.pass_context
+def sweep(context: click.Context, /, content: str, styles: tuple[str, ...], **given: Any) -> None:
+    """Paint CONTENT in the style of STYLE with every combination of the values in --vary, and make a labelled sheet.
+
+    A finished picture is kept, and not painted again: the same command goes on where it was interrupted (with --force,
+    for the sheet is there). With --save-every the pictures on the way are kept there, too. Without -o the sheet is
+    CONTENT_STYLE_sweep.png in the working directory.
+    """
+    executor_options.check(given)
+    recipe, start = recipe_options.start(
+        recipe_options.changed(presets.resolve(given["recipe_name"]), given), given["init"]
+    )
+    inputs = [content, *styles, *([start] if start else []), *recipe_options.named_masks(given)]
+    if given["on"] is not None and STREAM in inputs:
+        raise UsageError("--on reads files, not standard input; give the pictures as files")
+    lists = vary_options.varied(given["varied"], context, given)
+    default = f"{Path(output_options.default_output([content, *styles])).stem}_sweep.png"
+    output = output_options.checked_output(given, inputs, default)
+    folder = Path(given["cells"] or Path(default if output.path == STREAM else output.path).with_suffix(".cells"))
+    _check_folder(folder)
+    paint.quiet_threads()
+    from impasto.executors.task import Task  # imports torch: only now that the request is known to be sound
+    from impasto.sweeps import Variation, swept
+
+    means = {name: given[name] for name in ("weights", "device", "max_memory", "precision")}
+    asked = Task(content, styles, recipe, output, init=start, **means, **recipe_options.masks(given, str))
+    found = swept(asked.job(output_options.source), [Variation(*each) for each in lists], folder, output.bits)
+    layout = found.layout(given["cell"])
+    if given["dry_run"]:
+        click.echo(sweep_display.plan(found, layout, output, folder))
+        return
+    made = [] if given["on"] is None else sweep_display.tasks(found, asked)
+    _paint(found, output, given, made)
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written to, before minutes are spent."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{shown(folder)}: is no folder; choose another for --cells")
+    if not folder.parent.is_dir():
+        raise OutputError(f"{shown(folder)}: the folder {shown(folder.parent)} does not exist; create it first")
+
+
+def _paint(found: "Sweep", output: Output, given: dict[str, Any], tasks: "list[Task]") -> None:
+    say = notes_display.Notes(quiet=given["quiet"])
+    say.about(found.cells[0].job.start().notes)
+    found.make_folder()
+    teller = sweep_display.Teller(found, quiet=given["quiet"], as_json=given["as_json"], terminal=sys.stderr.isatty())
+    chosen = None
+    if tasks:
+        from impasto.batches.batch import foresee, measured
+
+        chosen = executor_options.executor(given, tasks, foresee(tasks, measured(tasks)), say), tasks
+    sweep_display.paint(found, found.board(given["cell"]), output, teller, say, chosen)

@@ -1,0 +1,112 @@
+"""Where many pictures are painted: `--on`, `--workers`, and what these come to."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from impasto.cli.display import notes as notes_display
+from impasto.errors import UsageError
+from impasto.executors.task import Task
+from impasto.system.text import shown
+
+if TYPE_CHECKING:
+    from impasto.executors.base import Executor
+    from impasto.executors.estimate import Need
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def engine_options(default: str | None) -> Callable[[F], F]:
+    """Give a command the options that say where many pictures are painted."""
+
+    def decorate(function: F) -> F:
+        for option in reversed((_on(default), _WORKERS, _GPUS)):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def _on(default: str | None) -> Callable[[F], F]:
+    return click.option(
+        "--on",
+        default=default,
+        show_default=default is not None,
+        metavar="inline|local|ray|ADDRESS",
+        help="Where to paint: in this process, in processes of this machine, on a Ray cluster of this machine's own, "
+        "or on the one at ADDRESS (host:port or ray://host:port).",
+    )
+
+
+_WORKERS = click.option(
+    "--workers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Pictures at once, at most [default: one a GPU; on CPUs one a core, as many as fit into memory].",
+)
+_GPUS = click.option(
+    "--gpus",
+    type=click.FloatRange(0, 1),
+    metavar="X",
+    help="The part of a GPU that a worker on Ray asks for [default: 1 with --device cuda, else 0].",
+)
+
+
+def check(given: dict[str, Any]) -> None:
+    """Refuse a place that is none, and options that it has no use for.
+
+    Raises:
+        UsageError: saying which.
+
+    """
+    on = given["on"]
+    if on not in (None, "inline", "local", "ray") and ":" not in on:
+        raise UsageError(f"--on {shown(on)}: is no place to paint; choose inline, local, ray or an address host:port")
+    if on in (None, "inline") and given["workers"]:
+        raise UsageError("--workers is for --on local or ray; this process paints one picture at a time")
+    if on in (None, "inline", "local") and given["gpus"] is not None:
+        raise UsageError("--gpus is for --on ray; on this machine a worker has a GPU to itself")
+
+
+def executor(
+    given: dict[str, Any], tasks: Sequence[Task], needs: "Mapping[int, Need | str]", say: notes_display.Notes
+) -> "Executor":
+    """Return what paints the tasks.
+
+    Args:
+        given: the values of `engine_options`, and the device.
+        tasks: what will be painted.
+        needs: of each task, what it will take, by its number.
+        say: says what a person should know about the workers.
+
+    Raises:
+        ImpastoError: the place cannot be reached, or the device is not there.
+
+    """
+    from impasto.executors.inline import Inline
+
+    on = given["on"]
+    known = [need.memory for need in needs.values() if not isinstance(need, str) and need.memory is not None]
+    memory = max(known, default=None)
+    if on == "inline":
+        return Inline()
+    if on == "local":
+        from impasto.executors.estimate import staff
+        from impasto.executors.pool import Pool
+        from impasto.executors.processes import Local
+
+        found = staff(given["device"], given["workers"], len(tasks), memory)
+        if found.note:
+            say.line(f"note: {found.note}")
+        return Pool(Local(found.devices, found.threads), len(found.devices))
+    from impasto.executors import ray_cluster
+
+    return ray_cluster.pool(
+        None if on == "ray" else on,
+        device=given["device"],
+        workers=given["workers"],
+        tasks=len(tasks),
+        memory=memory,
+        gpus=given["gpus"],
+    )

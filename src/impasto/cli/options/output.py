@@ -1,0 +1,180 @@
+"""Options about the output, the device and what is said."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import click
+
+from impasto.errors import UsageError
+from impasto.jobs.output import STREAM, Output
+from impasto.picture import PictureSource
+from impasto.picture.checks import COMPRESSIONS
+from impasto.system import units
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def output_options(function: F) -> F:
+    """Give a command the options about its output, its device and what it says."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def saying_options(function: F) -> F:
+    """Give a command the options about what it says."""
+    for option in reversed(_SAYING):
+        function = option(function)
+    return function
+
+
+def device_option(function: F) -> F:
+    """Give a command the option `--device`."""
+    return _DEVICE(function)
+
+
+def means_options(function: F) -> F:
+    """Give a command the options that say what it computes with."""
+    for option in reversed(_MEANS):
+        function = option(function)
+    return function
+
+
+def _memory(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    return None if value is None else units.parsed(value)
+
+
+_DEVICE = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="auto|cpu|cuda|cuda:N|mps",
+    help="Where to compute; several with commas between them share the tiles of a large picture.",
+)
+
+
+_SAYING = (
+    click.option("--dry-run", is_flag=True, help="Print the plan and stop."),
+    click.option("--json", "as_json", is_flag=True, help="Print one event a line on stdout, as JSON."),
+    click.option("-q", "--quiet", is_flag=True, help="Show nothing but errors."),
+    click.option("-v", "--verbose", is_flag=True, help="Show a traceback with an error."),
+)
+
+
+_MEANS = (
+    _DEVICE,
+    click.option(
+        "--max-memory",
+        callback=_memory,
+        metavar="SIZE",
+        help="Memory to make do with, such as 3GB: of the process, or of the GPU [default: what is free].",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(["auto", "float32", "bfloat16"]),
+        default="auto",
+        show_default=True,
+        help="Of the network's features; auto is bfloat16 where a GPU has it.",
+    ),
+)
+
+
+_OPTIONS = (
+    click.option(
+        "-o", "--output", metavar="OUT", help="Where the picture goes; its ending is the format, - is stdout."
+    ),
+    *_MEANS,
+    click.option(
+        "--bits", type=click.Choice(["8", "16"]), default="8", show_default=True, help="Depth of PNG and TIFF."
+    ),
+    click.option("--quality", type=click.IntRange(1, 100), help="Quality of JPEG, WebP and AVIF."),
+    click.option("--compression", type=click.Choice(COMPRESSIONS), help="Of TIFF [default: deflate]."),
+    click.option(
+        "--profile",
+        metavar="FILE.icc",
+        help="Convert the colours into this ICC profile and embed it: RGB, or CMYK for TIFF and JPEG [default: sRGB].",
+    ),
+    click.option(
+        "--proof",
+        metavar="FILE.icc",
+        help="Also write OUT.proof.png: how the picture would look printed with this profile.",
+    ),
+    click.option("--save-every", type=click.IntRange(1), metavar="N", help="Also save a picture every N steps."),
+    click.option("--preview", metavar="FILE", help="A picture that is replaced as the run goes."),
+    click.option(
+        "--no-metadata",
+        "metadata",
+        flag_value=False,
+        default=True,
+        help="Leave out the recipe, the inputs' names and the photo's credits; see 'impasto show'.",
+    ),
+    click.option("--force", is_flag=True, help="Replace an existing output."),
+    *_SAYING,
+)
+
+
+def checked_output(given: dict[str, Any], inputs: list[str], default: str) -> Output:
+    """Return the output that was asked for, after making sure that it can be written.
+
+    Args:
+        given: the values of `output_options`.
+        inputs: the paths of all pictures that are read; none of them may be written to.
+        default: the name of the output where none was given.
+
+    Raises:
+        UsageError: standard input or output is asked for in a way that cannot work.
+        OutputError: the output cannot be written.
+
+    """
+    output = asked_output(given, default)
+    check_streams(inputs, output, as_json=given["as_json"])
+    output.check(inputs, force=given["force"])
+    return output
+
+
+def asked_output(given: dict[str, Any], default: str) -> Output:
+    """Return the output that was asked for, not checked; `default` is its name where none was given."""
+    return Output(
+        given["output"] or default,
+        int(given["bits"]),
+        given["quality"],
+        given["preview"],
+        given["save_every"],
+        given["metadata"],
+        given["compression"],
+        given["profile"],
+        given["proof"],
+    )
+
+
+def default_output(inputs: list[str]) -> str:
+    """Return `photo_painting.png` for `some/photo.jpg other/painting.jpg`."""
+    return "_".join("stdin" if path == STREAM else Path(path).stem for path in inputs) + ".png"
+
+
+def check_streams(inputs: list[str], output: Output, *, as_json: bool = False) -> None:
+    """Refuse a use of standard input or output that cannot work."""
+    if output.path == STREAM and sys.stdout.isatty():
+        raise UsageError("a picture would garble the terminal; redirect standard output, or give -o FILE")
+    if inputs.count(STREAM) > 1:
+        raise UsageError("standard input holds one picture; give - once")
+    if output.path == STREAM and as_json:
+        raise UsageError("--json and -o - both write to standard output; leave one out")
+    if output.path == STREAM and output.proof:
+        raise UsageError("--proof needs an output file to name the proof after; give -o FILE")
+    if output.path == STREAM and output.compression:
+        raise UsageError("standard output gets a PNG, which has no choice of compression; give -o FILE.tif")
+    if output.path == STREAM and output.save_every:
+        raise UsageError("--save-every needs an output file to name its pictures after; give -o FILE")
+
+
+def source(path: str) -> PictureSource:
+    """Return what `path` names: standard input or a file."""
+    return opened(path)
+
+
+def opened(path: str) -> str | BinaryIO:
+    """Return what `path` names, as what reads files takes it."""
+    return sys.stdin.buffer if path == STREAM else path

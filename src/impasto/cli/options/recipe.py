@@ -1,0 +1,268 @@
+"""Command-line options made of the recipe's fields, so that each is described in one place."""
+
+import dataclasses
+import tomllib
+import types
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeVar
+
+import click
+
+from impasto.errors import RecipeError
+from impasto.recipe import INITS, Recipe, presets, settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Options of `stylize` itself, which also takes a picture here.
+_OWN_OPTION = ("init",)
+
+
+def recipe_fields() -> list[dataclasses.Field[Any]]:
+    """Return the fields of a recipe that are options and nothing more, in order."""
+    return [f for f in dataclasses.fields(Recipe) if "setting" in f.metadata and f.name not in _OWN_OPTION]
+
+
+def recipe_option(default: str) -> Callable[[F], F]:
+    """Give a command the option `--recipe`."""
+    return click.option(
+        "-r",
+        "--recipe",
+        "recipe_name",
+        default=default,
+        show_default=True,
+        metavar="NAME|FILE",
+        help="A recipe by name (see 'impasto recipe list') or a .toml file.",
+    )
+
+
+def recipe_options(default: str | None, without: Sequence[str] = ()) -> Callable[[F], F]:
+    """Give a command an option for every plain field of a recipe, and `--set` for the others.
+
+    Args:
+        default: name of the recipe whose values are shown as defaults, if any; an option not given is None.
+        without: fields for which the command has an option of its own.
+
+    """
+
+    def decorate(function: F) -> F:
+        function = _SET(function)
+        for field in reversed(recipe_fields()):
+            if field.name not in without:
+                function = _option(field, presets.get(default) if default else None)(function)
+        return function
+
+    return decorate
+
+
+def settings_options(record: Any) -> Callable[[F], F]:
+    """Give a command an option for every field of a dataclass of record, whose values here are the defaults."""
+
+    def decorate(function: F) -> F:
+        for field in reversed(dataclasses.fields(record)):
+            function = _option(field, record, type(record))(function)
+        return function
+
+    return decorate
+
+
+_MASKS = (
+    click.option(
+        "--content-mask",
+        metavar="FILE",
+        help="Which parts of the photo are painted after which style: grey, white after the first and black after the "
+        "second (with one style: left as they are), or a colour for each style in the order of the rainbow.",
+    ),
+    click.option(
+        "--style-mask",
+        "style_masks",
+        metavar="FILE",
+        multiple=True,
+        help="Which parts of a style picture count: grey, or the colours of the content mask. Once for each style, in "
+        "their order; 'none' for all of it.",
+    ),
+    click.option("--protect", metavar="FILE", help="A grey mask of the photo: white stays as it is."),
+    click.option(
+        "--style-scales",
+        callback=lambda *given: _weights(*given),
+        metavar="X,X,...",
+        help="Sizes of the style pictures relative to each other; --style-scale multiplies all.",
+    ),
+    click.option(
+        "--style-parts",
+        metavar="PART,PART,...",
+        help="What each style speaks for: 'fine' strokes and colours, 'coarse' forms, or 'all'.",
+    ),
+)
+
+_SET = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any other value of the recipe as its file has it, such as optimizer.history=20; can be repeated.",
+)
+
+
+def init_option(function: F) -> F:
+    """Give a command the option `--init`, which takes what the recipe's field takes or the path of a picture."""
+    (field,) = (field for field in dataclasses.fields(Recipe) if field.name == "init")
+    return click.option(
+        "--init",
+        metavar=f"{metavar(settings.field_types(Recipe)['init'])}|FILE",
+        help=f"{settings.setting_of(field).help}; or a picture [default: {presets.get('default').init}]",
+    )(function)
+
+
+def style_weights_option(function: F) -> F:
+    """Give a command the option `--style-weights`."""
+    return click.option(
+        "--style-weights",
+        "weights",
+        callback=_weights,
+        metavar="X,X,...",
+        help="How much each style counts in a blend [default: all the same].",
+    )(function)
+
+
+def mask_options(function: F) -> F:
+    """Give a command the options that say where what is painted."""
+    for option in reversed(_MASKS):
+        function = option(function)
+    return function
+
+
+def named_masks(given: dict[str, Any]) -> list[str]:
+    """Return the paths that the values of `mask_options` name."""
+    named = (given["content_mask"], given["protect"], *given["style_masks"])
+    return [name for name in named if name not in (None, "none")]
+
+
+def masks(given: dict[str, Any], source: Callable[[str], Any]) -> dict[str, Any]:
+    """Return what `Job` calls the values of `mask_options`; `source` opens what was named."""
+    return {
+        "content_mask": given["content_mask"] and source(given["content_mask"]),
+        "style_masks": tuple(None if name == "none" else source(name) for name in given["style_masks"]),
+        "protect": given["protect"] and source(given["protect"]),
+        "style_scales": given["style_scales"] or (),
+        "style_parts": tuple(part.strip() for part in given["style_parts"].split(",")) if given["style_parts"] else (),
+    }
+
+
+def changed(recipe: Recipe, given: dict[str, Any]) -> Recipe:
+    """Return `recipe` with the values that were given on the command line.
+
+    Raises:
+        RecipeError: a value out of type or range, or one for something that the recipe does not have.
+
+    """
+    plain = {field.name: given[field.name] for field in recipe_fields() if given.get(field.name) is not None}
+    recipe = recipe.replace(**plain)
+    return recipe.with_settings(set_values(given)) if given["settings"] else recipe
+
+
+def set_values(given: dict[str, Any]) -> dict[str, Any]:
+    """Return what `--set` was given, by name."""
+    pairs = (text.partition("=") for text in given["settings"])
+    return {key.strip(): toml_value(value.strip()) for key, _, value in pairs}
+
+
+def start(recipe: Recipe, init: str | None) -> tuple[Recipe, str | None]:
+    """Return the recipe with the start that `--init` asks for, or the picture to start from."""
+    if init is None:
+        return recipe, None
+    if init in INITS:
+        return recipe.replace(init=init), None
+    return recipe, init
+
+
+def toml_value(text: str) -> Any:
+    """Return the value that a text is in a recipe's file; a text without quotes stands for itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _weights(_: click.Context, __: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    return weights_of(value, ",")
+
+
+def weights_of(text: str, separator: str) -> tuple[float, ...]:
+    """Return the style weights in a text.
+
+    Raises:
+        click.BadParameter: it is no list of numbers.
+
+    """
+    try:
+        return tuple(float(part) for part in text.split(separator))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a list of numbers such as 0.7{separator}0.3.") from None
+
+
+def _option(field: dataclasses.Field[Any], defaults: Any, owner: type = Recipe) -> Callable[[F], F]:
+    """Return an option for a field of `owner`; `defaults` is one of those whose values are shown, or None."""
+    about = settings.setting_of(field)
+    shown = ""
+    if defaults is not None:
+        default = getattr(defaults, field.name)
+        shown = f" [default: {','.join(map(str, default)) if isinstance(default, tuple) else default}]"
+    extent = f", {about.range}" if about.range else ""
+    names = ["--" + name.replace("_", "-") for name in (field.name, about.also) if name]
+    return click.option(
+        *names,
+        field.name,
+        type=FieldType(field, owner),
+        metavar=metavar(settings.field_types(owner)[field.name]),
+        help=f"{about.help}{extent}{shown}",
+    )
+
+
+class FieldType(click.ParamType[Any]):
+    """Text on the command line to the value of a field of a recipe or other settings, checked as these check it."""
+
+    def __init__(self, field: dataclasses.Field[Any], owner: type = Recipe) -> None:
+        self._kind = settings.field_types(owner)[field.name]
+        self._about = settings.setting_of(field)
+        self.name = field.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value, or fail with the recipe's own message."""
+        name = param.opts[0] if param else "value"
+        try:
+            return settings.checked_value(_parsed(value, self._kind), self._kind, self._about, name)
+        except RecipeError as error:
+            self.fail(f"{error}.", param, ctx)
+
+
+def metavar(kind: Any) -> str:
+    """Return what stands for a value of `kind` in help texts."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        return "|".join(arguments)
+    if origin in (typing.Union, types.UnionType):
+        return "|".join(metavar(part) for part in arguments)
+    if origin is tuple:
+        return "N,N,..."
+    return "N" if kind is int else "X"
+
+
+def _parsed(value: Any, kind: Any) -> Any:
+    """Return the text as the plain value it looks like; what does not fit `kind` is refused by the caller."""
+    if not isinstance(value, str):
+        return value
+    if typing.get_origin(kind) is tuple:
+        return tuple(_number(part) for part in value.split(","))
+    return _number(value)
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

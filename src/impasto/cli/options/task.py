@@ -1,0 +1,148 @@
+"""What `stylize` and `batch` are asked for: the same options, read by the same code into a task."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from impasto.cli import checkpoints
+from impasto.cli.options import output as output_options
+from impasto.cli.options import recipe as recipe_options
+from impasto.errors import UsageError
+from impasto.executors.task import Task
+from impasto.jobs.output import Output
+from impasto.picture import remembered
+from impasto.recipe import Recipe, presets
+from impasto.recipe.provenance import Remembered
+from impasto.system.text import shown
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def painting_options(function: F) -> F:
+    """Give a command every option of `stylize`."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    recipe_options.recipe_option("default"),
+    click.option("--like", metavar="PICTURE", help="Take the recipe that PICTURE, painted by impasto, remembers."),
+    recipe_options.recipe_options("default"),
+    recipe_options.init_option,
+    recipe_options.style_weights_option,
+    recipe_options.mask_options,
+    output_options.output_options,
+    checkpoints.checkpoint_option,
+)
+
+
+class Manner(NamedTuple):
+    """How it is to be painted.
+
+    Attributes:
+        recipe: with all that was changed in it.
+        start: the path of a picture to start from; None for what the recipe says.
+        memory: of the picture named by `--like`.
+
+    """
+
+    recipe: Recipe
+    start: str | None
+    memory: Remembered | None
+
+
+def check_like(context: click.Context, given: dict[str, Any]) -> None:
+    """Refuse a recipe that is named twice."""
+    if given["like"] is not None and context.get_parameter_source("recipe_name") is not ParameterSource.DEFAULT:
+        raise UsageError("--like and --recipe both name a recipe; leave one out")
+
+
+def manner(given: dict[str, Any]) -> Manner:
+    """Return how the options ask for a picture to be painted.
+
+    Raises:
+        RecipeError: no such recipe, or a value out of range.
+        PictureError: the picture to do like remembers nothing.
+
+    """
+    memory = None if given["like"] is None else remembered(output_options.opened(given["like"]))
+    recipe = recipe_options.changed(memory.recipe if memory else presets.resolve(given["recipe_name"]), given)
+    return Manner(*recipe_options.start(recipe, given["init"]), memory)
+
+
+def read_besides(wanted: Manner, given: dict[str, Any]) -> list[str]:
+    """Return the paths of what is read besides photo and styles."""
+    return [*(path for path in (wanted.start, given["like"]) if path is not None), *recipe_options.named_masks(given)]
+
+
+def task(
+    content: str,
+    styles: Sequence[str],
+    wanted: Manner,
+    given: dict[str, Any],
+    output: Output,
+    digests: Sequence[str | None],
+) -> Task:
+    """Return the task that the options ask for.
+
+    Args:
+        content: the path of the photo.
+        styles: the paths of the styles.
+        wanted: how it is painted.
+        given: the values of `painting_options`.
+        output: where it goes.
+        digests: SHA-256 of each style's file; they count with `--like` only.
+
+    """
+    weights, masks, memory = given["weights"], recipe_options.masks(given, str), wanted.memory
+    if memory is not None and _same(memory, digests):
+        weights = weights or tuple(style.weight or 0.0 for style in memory.styles)
+        masks["style_scales"] = masks["style_scales"] or memory.style_scales
+        masks["style_parts"] = masks["style_parts"] or memory.style_parts
+    return Task(
+        content,
+        tuple(styles),
+        wanted.recipe,
+        output,
+        weights=weights,
+        init=wanted.start,
+        content_mask=masks["content_mask"],
+        style_masks=tuple(masks["style_masks"]),
+        protect=masks["protect"],
+        style_scales=tuple(masks["style_scales"]),
+        style_parts=tuple(masks["style_parts"]),
+        device=given["device"],
+        max_memory=given["max_memory"],
+        precision=given["precision"],
+        checkpoint=given["checkpoint"],
+        force=given["force"],
+    )
+
+
+def _same(memory: Remembered, digests: Sequence[str | None]) -> bool:
+    # For other styles, their weights mean nothing.
+    return [style.sha256 for style in memory.styles] == list(digests)
+
+
+def differences(wanted: Manner, digests: Sequence[str | None], given: dict[str, Any]) -> list[str]:
+    """Return what a person should know who expects a picture like the one named."""
+    like, memory = given["like"], wanted.memory
+    if memory is None:
+        return []
+    notes = []
+    if not _same(memory, digests):
+        names = ", ".join(shown(style.name) for style in memory.styles) or "no style"
+        notes.append(f"{shown(like)}: was painted with other styles than given here ({names})")
+    if memory.init is not None and given["init"] is None:
+        notes.append(f"{shown(like)}: was started from {shown(memory.init.name)}; give it with --init to do the same")
+    masks = {"--content-mask": memory.drawn.content, "--protect": memory.drawn.protect}
+    missing = [(option, mask) for option, mask in masks.items() if mask and not given[option[2:].replace("-", "_")]]
+    if not given["style_masks"]:
+        missing += [("--style-mask", mask) for mask in memory.drawn.styles if mask]
+    if missing:
+        names = ", ".join(f"{option} {shown(mask.name)}" for option, mask in missing)
+        notes.append(f"{shown(like)}: was painted with masks, which are not repeated ({names})")
+    return notes

@@ -1,0 +1,95 @@
+"""What `--vary` says, read by the options of the same names."""
+
+import dataclasses
+import typing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+from click.core import ParameterSource
+
+from impasto.cli.options import recipe as recipe_options
+from impasto.errors import UsageError
+from impasto.recipe import Recipe, presets, settings
+from impasto.system.text import shown
+
+_RECIPE, _STYLE_WEIGHTS = "recipe", "style_weights"
+# What the values of some settings are called where a command keeps its options.
+_DESTINATIONS = {_RECIPE: "recipe_name", _STYLE_WEIGHTS: "weights"}
+
+
+class Varied(NamedTuple):
+    """A setting that varies, by its name in the recipe, with its values and, where these do not say it, their names."""
+
+    name: str
+    values: list[Any]
+    labels: list[str]
+
+
+def varied(texts: tuple[str, ...], context: click.Context, given: dict[str, Any]) -> list[Varied]:
+    """Return what the texts of `--vary` say: `content-weight=0.03,0.1`, `recipe=default,fine`, `optimizer.history=4,8`.
+
+    Args:
+        texts: as given.
+        context: of a command that has the options of the settings.
+        given: the values of its options.
+
+    Raises:
+        click.BadParameter: a value that the setting's option would refuse, in that option's words.
+        UsageError: a text of another form, or a setting that is given as well.
+
+    """
+    return [_varied(text, context, given) for text in texts]
+
+
+def _varied(text: str, context: click.Context, given: dict[str, Any]) -> Varied:
+    name, equals, listed = text.partition("=")
+    name = name.strip().removeprefix("--")
+    parts = [part.strip() for part in listed.split(",")]
+    if not (name and equals):
+        raise UsageError(f"--vary {shown(text)}: is no setting with values, such as content-weight=0.03,0.1")
+    if not all(parts):
+        raise UsageError(f"--vary {shown(text)}: a value is empty; write them with one comma between each two")
+    if "." not in name:
+        name = name.replace("-", "_")
+        # By whichever name a person knows it.
+        name = next(
+            (field.name for field in recipe_options.recipe_fields() if settings.setting_of(field).also == name), name
+        )
+    if _is_given(name, context, given):
+        raise UsageError(f"{name if '.' in name else name.replace('_', '-')} is given and varied; leave one out")
+    return Varied(name, *_values(name, parts, context, given))
+
+
+def _values(name: str, parts: list[str], context: click.Context, given: dict[str, Any]) -> tuple[list[Any], list[str]]:
+    if name == _RECIPE:
+        return [_recipe(part, given) for part in parts], [Path(part).name for part in parts]
+    if name == _STYLE_WEIGHTS:
+        return [recipe_options.weights_of(part, ":") for part in parts], parts
+    if "." in name:
+        return [recipe_options.toml_value(part) for part in parts], parts
+    field = next((field for field in dataclasses.fields(Recipe) if field.name == name), None)
+    if field is None or "setting" not in field.metadata:
+        # Whoever knows all names refuses it, unless it is one that no option has.
+        if field is not None:
+            raise UsageError(f"{name} cannot be varied here; write recipe files, and vary recipe=a.toml,b.toml")
+        return list(parts), parts
+    parameter = next(parameter for parameter in context.command.params if parameter.name == name)
+    kind = recipe_options.FieldType(field)
+    return [kind.convert(_listed(part, field), parameter, context) for part in parts], []
+
+
+def _listed(part: str, field: dataclasses.Field[Any]) -> str:
+    """Return a value as its option has it: a list within a list of values has colons."""
+    is_list = typing.get_origin(settings.field_types(Recipe)[field.name]) is tuple
+    return part.replace(":", ",") if is_list else part
+
+
+def _recipe(name: str, given: dict[str, Any]) -> Recipe:
+    recipe, _ = recipe_options.start(recipe_options.changed(presets.resolve(name), given), given["init"])
+    return recipe
+
+
+def _is_given(name: str, context: click.Context, given: dict[str, Any]) -> bool:
+    source = context.get_parameter_source(_DESTINATIONS.get(name, name))
+    return source is ParameterSource.COMMANDLINE or name in recipe_options.set_values(given)

@@ -1,0 +1,117 @@
+"""What every command that paints has in common: where the picture goes, what is shown, how it is interrupted."""
+
+import dataclasses
+import os
+import signal
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from impasto.cli import checkpoints
+from impasto.cli.display import progress as progress_display
+from impasto.cli.display.notes import Notes, where
+from impasto.cli.signals import Interrupted, Stop, signals
+from impasto.errors import ImpastoError, PictureError
+from impasto.jobs.output import Output, Stages
+from impasto.reports.advice import Advice
+from impasto.reports.events import Finished, Stepped
+
+if TYPE_CHECKING:
+    from impasto.engine.run import Run
+    from impasto.jobs.job import Job
+
+
+def quiet_threads() -> None:
+    """Let waiting threads sleep; before torch is imported."""
+    # Unless told otherwise before: beside another busy program a run takes its share of the time (two at once: 31 s
+    # each instead of 153 s) for 4 % when alone. Ours, measured at 256 px.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def finish(job: "Job", output: Output, given: dict[str, Any]) -> None:
+    """Do what is asked for with a job, on the device and with the memory asked for: paint it, or say what would be."""
+    run = dataclasses.replace(job, **{name: given[name] for name in ("device", "max_memory", "precision")}).start()
+    if given["dry_run"]:
+        click.echo(plan(run, output))
+        return
+    say = Notes(quiet=given["quiet"])
+    say.about(run.notes)
+    say.about(checkpoints.begin(run, output, given))
+    say.hints(run.foreseen)
+    listener = progress_display.listener(quiet=given["quiet"], as_json=given["as_json"], terminal=sys.stderr.isatty())
+    paint(run, output, listener, say)
+
+
+def paint(run: "Run", output: Output, listener: progress_display.Listener, say: "Notes") -> None:
+    """Run to the end, or to the first Ctrl-C, SIGTERM, SIGUSR1 or fault, and write the picture."""
+    stages = Stages(output, run.taken)
+    stopped: Interrupted | ImpastoError | None = None
+    advice: tuple[Advice, ...] = ()
+    stop = Stop(run)
+    kept = False
+    with signals(stop.answer, stop.NUMBERS):
+        try:
+            with listener:
+                for event in run:
+                    listener.show(event)
+                    if isinstance(event, Stepped):
+                        stages.show(run.picture)
+                    elif isinstance(event, Finished):
+                        # What was foreseen has been said.
+                        advice = tuple(one for one in event.advice if one not in run.foreseen)
+                    stop.check()
+        except (Interrupted, ImpastoError) as error:
+            stopped = error
+        # Asked twice, it stops at once; the checkpoint before is as good.
+        with suppress(Interrupted):
+            kept = isinstance(stopped, Interrupted) and run.resumable and checkpoints.save(run)
+    if run.begun:
+        picture = run.picture()
+        # What was painted is written, however often Ctrl-C is pressed now.
+        with signals(signal.SIG_IGN, stop.NUMBERS):
+            try:
+                say.about(output.write(picture))
+            except PictureError:
+                _go_on(run)
+                raise
+        result = f"{picture.width}x{picture.height}, to {where(output)}"
+        if stopped is None:
+            say.line(f"saved {result}")
+            say.hints(advice)
+        else:
+            cause = f"{stopped}: " if isinstance(stopped, Interrupted) else ""
+            click.echo(f"impasto: {cause}saved what there is, {result}", err=True)
+            _go_on(run)
+    checkpoints.end(run, safe=stopped is None)
+    if isinstance(stopped, ImpastoError):
+        raise stopped
+    if isinstance(stopped, Interrupted):
+        if not run.begun:
+            click.echo(f"impasto: {stopped} before the first step; nothing was written", err=True)
+        # A scheduler that asked for a checkpoint and got it has nothing to complain of.
+        sys.exit(0 if kept and stopped.number == signal.SIGUSR1 else stopped.exit_code)
+
+
+def _go_on(run: "Run") -> None:
+    line = checkpoints.how_to_go_on(run)
+    if line is not None:
+        click.echo(line, err=True)
+
+
+def plan(run: "Run", output: Output) -> str:
+    """Return what would be done, a line for each fact."""
+    memory, seconds = run.expected_memory, run.expected_seconds
+    largest = run.plans[-1]
+    return "\n".join(
+        [
+            f"recipe  {run.recipe.name}, digest {run.recipe.digest[:12]}",
+            f"scales  {progress_display.sizes(run.scales)}",
+            f"device  {run.device}",
+            f"memory  about {memory / 1e9:.1f} GB" if memory else "memory  not known for this device",
+            f"time    about {progress_display.duration(seconds)}" if seconds else "time    not known for this device",
+            f"tiles   {progress_display.tiles(largest.tile)}",
+            f"output  {where(output)}",
+        ]
+    )

@@ -1,0 +1,98 @@
+"""How a person, a shell or a scheduler stops a run: at once, or after the step that is under way."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, NoReturn
+
+if TYPE_CHECKING:
+    from impasto.engine.run import Run
+
+_STOPS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, SIGTERM or SIGUSR1 arrived."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__("interrupted")
+        self.number = number
+        self.exit_code = 128 + number  # the shells' convention
+
+
+def interrupt(number: int, frame: object) -> NoReturn:
+    """Answer a signal by raising `Interrupted`."""
+    del frame
+    raise Interrupted(number)
+
+
+@contextmanager
+def signals(
+    handler: Callable[[int, object], object] | signal.Handlers, numbers: tuple[signal.Signals, ...] = _STOPS
+) -> Iterator[None]:
+    """Let `handler` answer some signals."""
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
+class Stop:
+    """Answers signals: where the run can be resumed, it stops after the step under way; else, or asked twice, at once.
+
+    Schedulers send SIGUSR1 some time before they end a job.
+    """
+
+    NUMBERS: Final = (*_STOPS, signal.SIGUSR1)
+
+    def __init__(self, run: "Run") -> None:
+        self._run = run
+        self._asked: int | None = None
+
+    def answer(self, number: int, frame: object) -> None:
+        """Remember to stop, or do."""
+        del frame
+        if self._asked is not None or self._run.keeper is None or not self._run.stepped:
+            raise Interrupted(number)
+        self._asked = number
+        if sys.stderr.isatty():
+            # Not by way of Python's own buffers, which may be in use at this moment.
+            os.write(2, b"\rimpasto: stops after this step; once more to stop at once\n")
+
+    def check(self) -> None:
+        """Stop, between two steps, if that was asked for.
+
+        Raises:
+            Interrupted: it was.
+
+        """
+        if self._asked is not None and self._run.resumable:
+            raise Interrupted(self._asked)
+
+
+class Answer:
+    """Answers the first signal by asking something to stop, and the second by raising `Interrupted`.
+
+    Args:
+        stop: asks it; it must be safe in a signal handler.
+
+    Attributes:
+        number: of the first signal; 0 before one has come.
+
+    """
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self.number = 0
+
+    def __call__(self, number: int, frame: object) -> None:
+        """Answer a signal."""
+        del frame
+        if self.number:
+            raise Interrupted(number)
+        self.number = number
+        self._stop()

@@ -1,0 +1,1 @@
+"""The optimisation: objective, optimisers, checkpoints, and the run that goes through the scales."""

@@ -1,0 +1,7 @@
+"""Checkpoints: what a run needs to go on exactly where it was, in a folder, whole at any moment."""
+
+from impasto.engine.checkpoints.folder import Folder, Saved
+from impasto.engine.checkpoints.snapshot import Snapshot
+from impasto.engine.checkpoints.writer import Checkpoints, Keeper
+
+__all__ = ["Checkpoints", "Folder", "Keeper", "Saved", "Snapshot"]

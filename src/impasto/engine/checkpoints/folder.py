@@ -1,0 +1,237 @@
+"""A folder that holds the checkpoint of one run: at every moment a whole one, the last or the one before.
+
+    lock                            held by the process whose run it is; the system lets go of it when that ends
+    checkpoint-000012.safetensors   the tensors
+    checkpoint-000012.json          everything else, and the tensors' SHA-256; a checkpoint is there when this is
+
+Each is written under another name, onto the disk, and renamed; then the generation before is removed.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError
+
+from impasto import __version__
+from impasto.engine.checkpoints import container
+from impasto.engine.checkpoints.snapshot import Snapshot
+from impasto.errors import CheckpointError, ImpastoError, OutputError
+from impasto.recipe import Recipe
+from impasto.system.atomic import write_whole
+from impasto.system.locks import locked
+from impasto.system.text import reason, shown
+
+SCHEMA: Final = 2
+
+_NAME: Final = re.compile(r"checkpoint-(\d{6,12})\.json")
+# Ours: a document takes some kilobytes; it grows with the number of styles.
+_MOST_BYTES: Final = 1 << 24
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint as it was read, without its tensors.
+
+    Attributes:
+        recipe: that the run was started with.
+        table: everything else, by name; as `impasto.engine.checkpoints.document` writes it.
+        tensors: the file of the tensors, whose SHA-256 is as it was noted.
+
+    """
+
+    recipe: Recipe
+    table: Mapping[str, Any]
+    tensors: Path
+
+    def snapshot(self, device: torch.device) -> Snapshot:
+        """Return where the run was, on `device`.
+
+        Raises:
+            CheckpointError: the tensors are not what a run writes.
+
+        """
+        try:
+            return Snapshot.of(self.table["position"], container.read(self.tensors, device))
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise _damaged(self.tensors, reason(error)) from error
+
+
+class Folder:
+    """The folder, locked for this process until `close`.
+
+    Args:
+        path: where it is, or shall be if `create`.
+        create: whether to make it where there is none.
+
+    Raises:
+        OutputError: it cannot be made, is no folder or cannot be written to.
+        CheckpointError: it is not there, or another process is using it.
+
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, create: bool) -> None:
+        self.path = Path(path)
+        self._made = False
+        self._lock = -1
+        try:
+            if create and not self.path.exists():
+                self.path.mkdir()
+                self._made = True
+            if not create and not self._numbers():
+                raise CheckpointError(f"{shown(self.path)}: holds no checkpoint; name the folder of one")
+            self._lock = locked(self.path)
+            self._sweep(keep=self._numbers()[-2:])
+        except FileNotFoundError as error:
+            what = "cannot be made: no such folder to make it in" if create else "no such folder"
+            raise CheckpointError(f"{shown(self.path)}: {what}; check the path") from error
+        except (FileExistsError, NotADirectoryError) as error:
+            raise OutputError(f"{shown(self.path)}: is a file; name the folder of a checkpoint") from error
+        except OSError as error:
+            raise OutputError(
+                f"{shown(self.path)}: checkpoints cannot be kept there ({reason(error)}); choose another folder"
+            ) from error
+
+    def __del__(self) -> None:
+        self.close()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no checkpoint in it."""
+        return not self._numbers()
+
+    def close(self) -> None:
+        """Let other processes have it; what is in it stays, and a folder made for nothing goes."""
+        if self._lock >= 0:
+            # It may be gone by now, with all that was in it.
+            with contextlib.suppress(OSError):
+                if self._made and self.empty:
+                    self._remove()
+            os.close(self._lock)
+            self._lock = -1
+
+    def remove(self) -> None:
+        """Remove every checkpoint, and the folder if nothing else is in it."""
+        if self._lock >= 0:
+            with contextlib.suppress(OSError):
+                self._sweep(keep=[])
+            self._remove()
+            self._made = False
+            self.close()
+
+    def write(self, snapshot: Snapshot, table: Mapping[str, Any]) -> None:
+        """Write the next checkpoint, and remove the one before.
+
+        Raises:
+            OSError: it could not be written; the one before is untouched.
+
+        """
+        before = self._numbers()
+        number = max(before, default=0) + 1
+        document, tensors = self._files(number)
+        unfinished = tensors.with_name(f".{tensors.name}.tmp")
+        with contextlib.suppress(FileNotFoundError):
+            unfinished.unlink()
+        try:
+            digest = container.write(unfinished, snapshot.tensors)
+            size = unfinished.stat().st_size
+            unfinished.replace(tensors)
+            run = {**table, "position": snapshot.position, "tensors": {"sha256": digest, "bytes": size}}
+            write_whole(document, _packed(run))
+        except BaseException:
+            # Also on Ctrl-C: half a checkpoint takes room and is good for nothing.
+            for path in (document, unfinished, tensors):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+            raise
+        with contextlib.suppress(OSError):
+            self._sweep(keep=[number])
+
+    def read(self) -> Saved:
+        """Return the newest checkpoint that is whole.
+
+        Raises:
+            CheckpointError: none is, or they are of another version's.
+
+        """
+        problem: CheckpointError | None = None
+        for number in reversed(self._numbers()):
+            try:
+                return _read(*self._files(number))
+            except CheckpointError as error:
+                problem = problem or error
+        raise problem or CheckpointError(f"{shown(self.path)}: holds no checkpoint; name the folder of one")
+
+    def _numbers(self) -> list[int]:
+        """Return the numbers of the checkpoints, the oldest first."""
+        return sorted(int(match[1]) for name in os.listdir(self.path) if (match := _NAME.fullmatch(name)))  # noqa: PTH208
+
+    def _files(self, number: int) -> tuple[Path, Path]:
+        stem = f"checkpoint-{number:06d}"
+        return self.path / f"{stem}.json", self.path / f"{stem}.safetensors"
+
+    def _sweep(self, keep: list[int]) -> None:
+        """Remove every checkpoint but some, and what a killed process left unfinished."""
+        kept = {path for number in keep for path in self._files(number)}
+        # A document goes before its tensors: without them it would be a damaged checkpoint.
+        for pattern in ("checkpoint-*.json", "checkpoint-*.safetensors", ".checkpoint-*.tmp", ".impasto-*.tmp"):
+            for path in self.path.glob(pattern):
+                if path not in kept:
+                    path.unlink(missing_ok=True)
+
+    def _remove(self) -> None:
+        with contextlib.suppress(OSError):
+            (self.path / "lock").unlink()
+            self.path.rmdir()
+
+
+def _packed(run: Mapping[str, Any]) -> bytes:
+    document = {"impasto-checkpoint": SCHEMA, "version": __version__, "sha256": _digest(__version__, run), "run": run}
+    return json.dumps(document, indent=1).encode() + b"\n"
+
+
+def _digest(version: Any, run: Any) -> str:
+    return hashlib.sha256(json.dumps([SCHEMA, version, run], sort_keys=True).encode()).hexdigest()
+
+
+def _read(document: Path, tensors: Path) -> Saved:
+    try:
+        with document.open("rb") as file:
+            found = json.loads(file.read(_MOST_BYTES))
+        schema, version, run = found["impasto-checkpoint"], found["version"], found["run"]
+        whole = found["sha256"] == _digest(version, run)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _damaged(document, reason(error)) from error
+    if type(schema) is int and schema != SCHEMA:
+        raise CheckpointError(
+            f"{shown(document)}: is in form {schema}, written by impasto {shown(version)[:40]}, and this impasto reads "
+            f"form {SCHEMA}; use the version that wrote it"
+        )
+    if not whole:
+        raise _damaged(document, "its SHA-256 is not the one noted in it")
+    try:
+        if container.sha256(tensors) != run["tensors"]["sha256"]:
+            raise _damaged(tensors, "its SHA-256 is not the one noted")
+        return Saved(Recipe.from_table(run["recipe"]), run, tensors)
+    except FileNotFoundError as error:
+        raise _damaged(tensors, "it is missing") from error
+    except OSError as error:
+        raise CheckpointError(f"{shown(tensors)}: cannot be read ({reason(error)}); see to its permissions") from error
+    except CheckpointError:
+        raise
+    except (ImpastoError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"{shown(document)}: written by impasto {shown(version)[:40]}, does not fit this one ({reason(error)}); "
+            "use the version that wrote it"
+        ) from error
+
+
+def _damaged(path: Path, why: str) -> CheckpointError:
+    return CheckpointError(f"{shown(path)}: is damaged ({why}); paint the picture anew")

@@ -1,0 +1,34 @@
+"""The loss of a finished picture."""
+
+from impasto.engine.networks import load_network
+from impasto.engine.objective import Evaluation, Objective
+from impasto.engine.scene import Scene
+from impasto.errors import UsageError
+from impasto.recipe import schedule
+
+
+def evaluate(scene: Scene) -> Evaluation:
+    """Return what the objective of a scene's last scale says of the picture that it starts from.
+
+    Raises:
+        UsageError: that picture has another aspect ratio than the photo.
+
+    """
+    scale = scene.scales[-1]
+    start = scene.start
+    assert start is not None
+    fitted = schedule.fit(start.height, start.width, max(scale.height, scale.width))
+    if max(abs(fitted[0] - scale.height), abs(fitted[1] - scale.width)) > 1:
+        raise UsageError(
+            f"{start.source}: is {start.width}x{start.height}, which is not the photo's aspect ratio "
+            f"({scene.content.width}x{scene.content.height}); give a picture painted from that photo"
+        )
+    network = load_network(scene.recipe, scene.device)
+    photo, styles, regions, kept = (
+        scene.photo(scale),
+        scene.style_images(scale),
+        scene.regions(scale),
+        scene.kept(scale),
+    )
+    objective = Objective(network, scene.recipe, photo, styles, regions=regions, kept=kept)
+    return objective.evaluate(scene.on_canvas(start, scale), gradient=False)

@@ -1,0 +1,282 @@
+"""Masks as people draw them: grey ones, and maps that have a colour for each region."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from impasto.errors import UsageError
+from impasto.picture import Picture
+from impasto.recipe.provenance import Drawn, Input, plain_name
+
+# (H, W) in [0, 1], how much each pixel belongs to something.
+Plane = NDArray[np.float32]
+
+
+class Area(NamedTuple):
+    """A region of the photo.
+
+    Attributes:
+        mask: of the photo; None for all of it.
+        styles: the indices of the style pictures it is painted after, and which part of each; None for all of it.
+
+    """
+
+    mask: Plane | None
+    styles: tuple[tuple[int, Plane | None], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Masks:
+    """Where what is painted.
+
+    Attributes:
+        areas: regions of the photo; none where the whole photo is painted after all styles.
+        kept: how much of each pixel is the photo's and stays it.
+        drawn: the pictures that say so.
+        sources: those pictures: of the photo, of each style, what is protected.
+
+    """
+
+    areas: tuple[Area, ...] = ()
+    kept: Plane | None = None
+    drawn: Drawn = Drawn()
+    sources: tuple[Picture | None, tuple[Picture | None, ...], Picture | None] = (None, (), None)
+
+
+def assign(
+    photo: Picture,
+    styles: Sequence[Picture],
+    content: Picture | None,
+    of_styles: Sequence[Picture | None],
+    protect: Picture | None,
+) -> Masks:
+    """Return where what is painted.
+
+    A grey content mask: white is painted after the first style and black after the second; with one style, black is
+    left to the photo. A coloured one: every colour is a region, in the order of `ordered`; the first is painted after
+    the first style and so on, and if there is one style less, the last colour is left to the photo. Coloured masks of
+    styles: a region is painted after what has its colour, and left to the photo where nothing has; a style without a
+    mask counts for every region. A grey mask of a style: its white parts count. What is transparent in a mask is black.
+
+    Args:
+        photo: the masks of it must have its aspect ratio.
+        styles: the style pictures; the masks of each must have its aspect ratio.
+        content: mask of the photo.
+        of_styles: masks of the styles in their order; further styles have none.
+        protect: white is left to the photo.
+
+    Raises:
+        UsageError: masks that fit neither the photo nor the number of styles.
+
+    """
+    if len(of_styles) > len(styles):
+        raise UsageError(f"{len(of_styles)} style masks for {len(styles)} style pictures; give at most one for each")
+    each = [*of_styles, *[None] * (len(styles) - len(of_styles))]
+    pairs = [(content, photo, "photo"), (protect, photo, "photo")]
+    for mask, picture, role in [*pairs, *((mask, style, "style") for mask, style in zip(each, styles, strict=True))]:
+        if mask is not None and abs(mask.width * picture.height / (mask.height * picture.width) - 1) > _ASPECT:
+            raise UsageError(
+                f"{mask.source}: is {mask.width}x{mask.height}, which is not the {role}'s aspect ratio "
+                f"({picture.width}x{picture.height})"
+            )
+    of_all = tuple(_input(mask) for mask in each) if any(each) else ()
+    drawn = Drawn(_input(content), of_all, _input(protect))
+    sources = content, tuple(each), protect
+    content, protect, *each = (None if mask is None else _opaque(mask) for mask in (content, protect, *each))
+    areas, left = _areas(len(styles), content, each)
+    kept = None if protect is None else _grey(protect)
+    if left is not None:
+        kept = left if kept is None else np.maximum(*_alike(kept, left))
+    return Masks(areas, kept, drawn, sources)
+
+
+def _areas(
+    styles: int, content: Picture | None, each: Sequence[Picture | None]
+) -> tuple[tuple[Area, ...], Plane | None]:
+    """Return the regions, and what is left to the photo."""
+    coloured = [mask for mask in each if mask is not None and _is_coloured(mask)]
+    if content is None or not _is_coloured(content):
+        if coloured:
+            raise UsageError(
+                f"{coloured[0].source}: has colours, but the photo has no mask with the same; give one, or a grey mask"
+            )
+        planes = [None if mask is None else _counting(mask) for mask in each]
+        if content is None:
+            return ((Area(None, tuple(enumerate(planes))),) if any(each) else ()), None
+        if styles > 2:
+            raise UsageError(f"{content.source}: a grey mask has two regions, for {styles} styles; give colours")
+        white = _grey(content)
+        if styles == 1:
+            return (Area(white, ((0, planes[0]),)),), 1 - white
+        return (Area(white, ((0, planes[0]),)), Area(1 - white, ((1, planes[1]),))), None
+    colors = palette(content)
+    regions = _belonging(content, colors)
+    if coloured:
+        return _by_color(content, colors, regions, each)
+    if styles not in (len(colors), len(colors) - 1):
+        raise UsageError(
+            f"{content.source}: has {len(colors)} colours, for {styles} styles; in order they are {_named(colors)}"
+        )
+    grey = [None if mask is None else _counting(mask) for mask in each]
+    paired = tuple(Area(regions[index], ((index, grey[index]),)) for index in range(styles))
+    return paired, regions[-1] if styles < len(colors) else None
+
+
+def _by_color(
+    content: Picture,
+    colors: Sequence[NDArray[np.float32]],
+    regions: Sequence[Plane],
+    each: Sequence[Picture | None],
+) -> tuple[tuple[Area, ...], Plane | None]:
+    """Return the regions, each painted after what has its colour in the masks of the styles; and what is left."""
+    areas = []
+    left = np.zeros_like(regions[0])
+    of_styles = [None if mask is None else _belonging(mask, colors, _APART) for mask in each]
+    for mask, planes in zip(each, of_styles, strict=True):
+        if mask is not None and planes is not None and all(plane.mean() < _SMALLEST for plane in planes):
+            raise UsageError(f"{mask.source}: has none of the colours of {content.source}: {_named(colors)}")
+    for index, region in enumerate(regions):
+        found = [(number, None if planes is None else planes[index]) for number, planes in enumerate(of_styles)]
+        sources = tuple((number, plane) for number, plane in found if plane is None or plane.mean() >= _SMALLEST)
+        if sources:
+            areas.append(Area(region, sources))
+        else:
+            left += region
+    return tuple(areas), left if left.any() else None
+
+
+def palette(mask: Picture) -> list[NDArray[np.float32]]:
+    """Return the colours of a map, (3,) each in [0, 1], in the order of `ordered`; those of soft edges do not count.
+
+    Raises:
+        UsageError: there are too many to be told apart.
+
+    """
+    step = max(1, math.isqrt(mask.width * mask.height // _ENOUGH))
+    thinned = mask.pixels[:, ::step, ::step]
+    flat = _flat(thinned)
+    pixels = thinned[:, flat]
+    red, green, blue = np.round(pixels * (_CELLS - 1)).astype(np.int32)
+    cells = (red * _CELLS + green) * _CELLS + blue
+    codes, counts = np.unique(cells, return_counts=True)
+    colors: list[NDArray[np.float32]] = []
+    for code, count in sorted(zip(codes, counts, strict=True), key=lambda pair: -pair[1]):
+        if count < _SMALLEST * flat.size:
+            break
+        color = pixels[:, cells == code].mean(axis=1, dtype=np.float64).astype(np.float32)
+        if all(np.linalg.norm(color - other) > _APART for other in colors):
+            colors.append(color)
+    if not 1 < len(colors) <= _MOST:
+        raise UsageError(
+            f"{mask.source}: colours that can be told apart: {len(colors)}; give a map of 2 to {_MOST} plain colours"
+        )
+    return sorted(colors, key=ordered)
+
+
+def _flat(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return where a map has one colour as far as two pixels around: edges, soft or of a JPEG, have many."""
+    around = np.pad(pixels, ((0, 0), (_EDGE, _EDGE), (_EDGE, _EDGE)), mode="edge")
+    steps = range(2 * _EDGE + 1)
+    height, width = pixels.shape[1:]
+    high, low = (
+        functools.reduce(chosen, [side[:, :, step : step + width] for step in steps])
+        for chosen, side in ((np.maximum, around), (np.minimum, around))
+    )
+    high, low = (
+        functools.reduce(chosen, [side[:, step : step + height] for step in steps])
+        for chosen, side in ((np.maximum, high), (np.minimum, low))
+    )
+    flat: NDArray[np.bool_] = (high - low).max(axis=0) <= _COLOURLESS
+    return flat
+
+
+def ordered(color: NDArray[np.float32]) -> tuple[bool, float]:
+    """Return the place of a colour: red, yellow, green, cyan, blue, magenta, then white, grey and black."""
+    red, green, blue = (float(value) for value in color)
+    high, low = max(color), min(color)
+    if high - low < _COLOURLESS:
+        return True, -float(high)
+    if high == red:
+        hue = ((green - blue) / (high - low)) % 6
+        hue = 0 if hue > 5.5 else hue  # a red with a little blue is still the first
+    else:
+        hue = 2 + (blue - red) / (high - low) if high == green else 4 + (red - green) / (high - low)
+    return False, float(hue)
+
+
+def _belonging(mask: Picture, colors: Sequence[NDArray[np.float32]], within: float = math.inf) -> list[Plane]:
+    """Return for each of `colors` 1 where it is the nearest, and not farther than `within`, and 0 elsewhere."""
+    nearest = np.full(mask.pixels.shape[1:], -1)
+    least = np.full(nearest.shape, within, np.float32)
+    # One after the other: the distances of all take much memory.
+    for index, color in enumerate(colors):
+        distance = np.linalg.norm(mask.pixels - color[:, None, None], axis=0)
+        closer = distance < least
+        nearest[closer], least[closer] = index, distance[closer]
+    return [(nearest == index).astype(np.float32) for index in range(len(colors))]
+
+
+def _is_coloured(mask: Picture) -> bool:
+    spread = mask.pixels.max(axis=0) - mask.pixels.min(axis=0)
+    return bool((spread > _COLOURLESS).mean() > _SMALLEST)
+
+
+def _grey(mask: Picture) -> Plane:
+    plane: Plane = mask.pixels.mean(axis=0, dtype=np.float32)
+    return plane
+
+
+def _counting(mask: Picture) -> Plane:
+    """Return how much of a style counts where; nothing may not."""
+    plane = _grey(mask)
+    if plane.max() < _SMALLEST:
+        raise UsageError(f"{mask.source}: is black, so nothing of the style counts; make white what should")
+    return plane
+
+
+def _input(mask: Picture | None) -> Input | None:
+    return None if mask is None else Input(plain_name(mask.source), mask.sha256)
+
+
+def _opaque(mask: Picture) -> Picture:
+    """Return a mask on black: what was not drawn belongs to nothing."""
+    if mask.alpha is None:
+        return mask
+    return dataclasses.replace(mask, pixels=mask.pixels * mask.alpha, alpha=None)
+
+
+def _alike(*planes: Plane) -> list[Plane]:
+    """Return masks at the size of the largest; their edges are softened later."""
+    height, width = max((plane.shape for plane in planes), key=math.prod)
+    found = []
+    for plane in planes:
+        rows, columns = (np.arange(size) * own // size for size, own in zip((height, width), plane.shape, strict=True))
+        found.append(plane[rows][:, columns])
+    return found
+
+
+def _named(colors: Sequence[NDArray[np.float32]]) -> str:
+    return ", ".join("#" + "".join(f"{round(255 * float(value)):02x}" for value in color) for color in colors)
+
+
+# Ours: masks drawn at another size are a pixel off; more is another picture.
+_ASPECT: Final = 0.02
+# Ours: JPEG leaves traces of colour in grey.
+_COLOURLESS: Final = 0.15
+# Ours, a part of the picture: less is a soft edge or a speck.
+_SMALLEST: Final = 0.005
+# Ours, px: a JPEG's colours are at half its size.
+_EDGE: Final = 2
+# Ours: so many pixels of a map tell its colours.
+_ENOUGH: Final = 250_000
+# Ours: levels of a channel that are told apart, and the least distance of two colours in [0, 1]^3.
+_CELLS: Final = 9
+_APART: Final = 0.3
+# Ours: more are no map but a picture.
+_MOST: Final = 12

@@ -1,0 +1,87 @@
+"""Adam. Kingma and Ba 2015."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from impasto.engine.objective import Evaluation
+from impasto.engine.optimizers.base import Evaluate, Optimizer, State
+from impasto.ops.resample import interpolate
+from impasto.ops.shapes import Image
+from impasto.recipe import recipe
+
+
+class Adam(Optimizer):
+    """See `impasto.recipe.Adam`. Projected, the image is clamped to [0, 1] after each step."""
+
+    def __init__(self, settings: recipe.Adam, *, projected: bool = True) -> None:
+        self.settings: recipe.Adam = settings
+        self._projected = projected
+        self._damping = 1.0
+        self._known: State = {}
+
+    @property
+    def capturable(self) -> bool:
+        """Every step is the same operations."""
+        return True
+
+    def step(self, image: Image, evaluation: Evaluation, evaluate: Evaluate) -> tuple[Image, Evaluation | None]:
+        """Return the image after a step."""
+        del evaluate
+        gradient, settings, known = evaluation.slope, self.settings, self._known
+        if "count" not in known:
+            # float64 on the device: powers of it are taken. Metal has none.
+            wide = torch.float32 if image.device.type == "mps" else torch.float64
+            known |= {"count": image.new_zeros((), dtype=wide)}
+            known |= {"mean": torch.zeros_like(image), "square": torch.zeros_like(image)}
+        if "average" not in known:
+            known |= {"averaged": torch.zeros_like(known["count"]), "average": torch.zeros_like(image)}
+        count = known["count"]
+        # Keras' ExponentialDecay: the first step has the full rate.
+        rate = self._damping * settings.learning_rate * settings.decay ** (count / settings.decay_steps)
+        count += 1
+        known["mean"].lerp_(gradient, 1 - settings.beta1)
+        known["square"].lerp_(gradient.square(), 1 - settings.beta2)
+        mean = known["mean"] * (rate / (1 - settings.beta1**count)).to(image.dtype)
+        # Kingma and Ba's epsilon is 1e-8; gradients of relative losses are as small themselves, hence smaller here.
+        scale = (known["square"] / (1 - settings.beta2**count).to(image.dtype)).sqrt_().add_(1e-12)
+        image = image - mean / scale
+        if self._projected:
+            image = image.clamp_(0, 1)
+        known["averaged"] += 1
+        known["average"].lerp_(image, 1 - settings.average)
+        return image, None
+
+    def result(self, image: Image) -> Image:
+        """Return the running mean of this scale's images, its start's bias removed."""
+        if "average" not in self._known:
+            return image
+        bias = 1 - self.settings.average ** self._known["averaged"]
+        return self._known["average"] / bias.to(image.dtype)
+
+    def restart(self, height: int, width: int) -> None:
+        """Carry the running means of the gradient over (crowsonkb); begin the average of the images anew."""
+        known = self._known
+        if "count" not in known:
+            return
+        self._known = {
+            "count": known["count"],
+            "mean": interpolate(known["mean"], height, width, "bilinear"),
+            "square": interpolate(known["square"], height, width, "bilinear").clamp_(min=0),
+        }
+
+    def slow_down(self) -> None:
+        """Take steps of half the size, without memory."""
+        self._damping /= 2
+        self._known = {}
+
+    def state(self) -> State:
+        """Return the running means and the counts."""
+        damping = torch.tensor(self._damping, dtype=torch.float64)
+        return {"damping": damping} | self._known
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `state` returned."""
+        self._damping = state["damping"].item()
+        self._known = {name: value.clone() for name, value in state.items() if name != "damping"}

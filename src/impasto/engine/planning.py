@@ -1,0 +1,222 @@
+"""What a run will take, before it begins: memory and time, and how to make do with less.
+
+The constants were fitted to `scripts/bench sizes`; `docs/benchmarks.md` has what they predict beside what was measured.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from impasto import losses
+from impasto.recipe import LBFGS, Recipe, vgg_layers
+from impasto.recipe.terms import Histogram, LayeredLoss, Patches, Photorealism
+from impasto.vgg import layers
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one scale is computed.
+
+    Attributes:
+        tile: longest side of the tiles in pixels; None for the whole at once.
+        history: pairs that L-BFGS remembers; 0 for an optimiser without any.
+        memory: bytes in use at the peak.
+        held: how many tiles keep their features from the statistics to the gradient; the others are computed twice.
+
+    """
+
+    tile: int | None
+    history: int
+    memory: int
+    held: int = 1
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """What memory depends on: the picture's size with its margin, the largest style picture's, and the steps."""
+
+    height: int
+    width: int
+    style_pixels: int
+    steps: int
+    element_size: int = 4  # bytes of a feature
+    banded: bool = True  # whether the machine computes blocks in bands
+
+
+def plans(recipe: Recipe, canvas: Canvas) -> Iterator[Plan]:
+    """Yield all ways to compute a scale, the best first, each with less memory than all before.
+
+    Tiles cost time, a shorter memory of L-BFGS a little quality; so tiles come first, the fastest before the others.
+    """
+    least = math.inf
+    for history in _histories(recipe, canvas):
+        ways = (
+            Plan(tile, history, memory(recipe, canvas, tile, history, held), held)
+            for tile in _sides(recipe, canvas)
+            for held in _holdings(canvas, tile)
+        )
+        for plan in sorted(ways, key=lambda plan: step_cost(canvas.height, canvas.width, plan)):
+            if plan.memory < least:
+                least = plan.memory
+                yield plan
+
+
+def choose(recipe: Recipe, canvas: Canvas, limit: int | None) -> Plan | None:
+    """Return the best plan that takes no more than `limit` bytes; None if there is none."""
+    return next((plan for plan in plans(recipe, canvas) if limit is None or plan.memory <= limit), None)
+
+
+def below(recipe: Recipe, canvas: Canvas, plan: Plan) -> Plan | None:
+    """Return the next plan that is clearly less than `plan`: holding as little as it can; None if there is none."""
+    less = [other for other in plans(recipe, canvas) if other.memory < plan.memory]
+    alike = (other for other in reversed(less) if (other.tile, other.history) == (less[0].tile, less[0].history))
+    return next(alike, None)
+
+
+def least_memory(recipe: Recipe, canvas: Canvas) -> int:
+    """Return the bytes that the plan of the least memory takes."""
+    history = _histories(recipe, canvas)[-1]
+    return min(memory(recipe, canvas, tile, history) for tile in _sides(recipe, canvas))
+
+
+def memory(recipe: Recipe, canvas: Canvas, tile: int | None, history: int, held: int = 1) -> int:
+    """Return the bytes of main memory that the process uses at its peak while a scale of that size is painted."""
+    pixels = canvas.height * canvas.width
+    computed, style = float(pixels), float(canvas.style_pixels)
+    if tile is not None:
+        side = tile + 2 * _HALO
+        computed, style = min(computed, side * side * (1 + _HELD * (held - 1))), min(style, side * side)
+    # A pair of L-BFGS is two images of three float32 channels; Adam's moments and average are three.
+    images = _IMAGES + (2 * history if isinstance(recipe.optimizer, LBFGS) else 3)
+    content = sum(4 * info.channels / info.stride**2 for info in _layers(recipe, "content"))
+    features = max(computed * _bytes_per_pixel(recipe, canvas), style * _STYLE_BYTES_PER_PIXEL)
+    return round(_PROCESS_BYTES + pixels * (12 * images + content) + features + _whole_bytes(recipe, canvas))
+
+
+def operations(recipe: Recipe) -> float:
+    """Return the multiply-adds, times two, of a step for each pixel: through the deepest layer and back."""
+    wanted = [info for role in ("content", "style") for info in _layers(recipe, role)]
+    convolutions = vgg_layers.NETWORKS[recipe.network]
+    known = vgg_layers.layers(convolutions)
+    deepest = max((info.receptive_field for info in wanted), default=0)
+    total = 0.0
+    for convolution in convolutions:
+        if known[convolution.name].receptive_field <= deepest:
+            total += 2 * 9 * convolution.in_channels * convolution.out_channels / known[convolution.name].stride ** 2
+    return 2 * total
+
+
+def seconds(recipe: Recipe, canvas: Canvas, plan: Plan) -> float:
+    """Return the seconds that the steps of a scale take on this machine's CPU."""
+    painted = step_cost(canvas.height, canvas.width, plan) * (operations(recipe) / layers.rate() + _SECONDS_PER_PIXEL)
+    return canvas.steps * (painted + _whole_seconds(recipe, canvas))
+
+
+def step_cost(height: int, width: int, plan: Plan) -> float:
+    """Return how many pixels a step computes."""
+    pixels = float(height * width)
+    if plan.tile is not None:
+        # Once for the sums and once for the gradient, which goes forward again where nothing was held; and all halos.
+        again = 1 - plan.held / _count(height, width, plan.tile)
+        pixels *= (1 + again / 2) * ((plan.tile + 2 * _HALO) / plan.tile) ** 2
+    return pixels
+
+
+def _histories(recipe: Recipe, canvas: Canvas) -> list[int]:
+    """Return how many pairs L-BFGS might remember, the most first."""
+    full = min(recipe.optimizer.history, canvas.steps) if isinstance(recipe.optimizer, LBFGS) else 0
+    return list(dict.fromkeys((full, min(full, 4), min(full, 2))))
+
+
+def _sides(recipe: Recipe, canvas: Canvas) -> list[int | None]:
+    """Return what the longest side of a tile might be, the whole first."""
+    smaller = [] if recipe.whole_only else [tile for tile in _TILES if tile < max(canvas.height, canvas.width)]
+    return [None, *smaller]
+
+
+def _count(height: int, width: int, tile: int) -> int:
+    return math.ceil(height / tile) * math.ceil(width / tile)
+
+
+def _holdings(canvas: Canvas, tile: int | None) -> set[int]:
+    """Return how many tiles might be held, by eighths of all."""
+    count = 1 if tile is None else _count(canvas.height, canvas.width, tile)
+    return {1, *(count * eighths // 8 for eighths in range(1, 8))} - {0}
+
+
+def _whole_bytes(recipe: Recipe, canvas: Canvas) -> float:
+    """Return the bytes that the losses take which look at all positions at once, or at the pixels' windows."""
+    pixels, total = canvas.height * canvas.width, 0.0
+    for term in recipe.terms:
+        if recipe.weight_of(term) > 0:
+            loss = term.loss
+            match loss:
+                case Histogram():
+                    total += pixels * _BYTES_PER_SORTED * sum(width for width, _ in _shapes(recipe, loss))
+                case Patches():
+                    numbers = loss.patch**2 * sum(width for width, _ in _shapes(recipe, loss))
+                    total += losses.CHUNK_BYTES + 4 * numbers * (3 * pixels + canvas.style_pixels)
+                case Photorealism():
+                    total += pixels * _WINDOW_BYTES_PER_PIXEL
+    return total
+
+
+def _whole_seconds(recipe: Recipe, canvas: Canvas) -> float:
+    """Return the seconds of a step that go into sorting, and into products of all positions with all the style's."""
+    pixels, total = canvas.height * canvas.width, 0.0
+    for term in recipe.terms:
+        if recipe.weight_of(term) > 0:
+            loss = term.loss
+            match loss:
+                case Histogram():
+                    total += pixels * _SECONDS_PER_SORTED * sum(width for width, _ in _shapes(recipe, loss))
+                case Patches():
+                    for width, stride in _shapes(recipe, loss):
+                        work = 2 * loss.patch**2 * width * pixels * canvas.style_pixels / stride**2
+                        total += work / layers.rate()
+    return total
+
+
+def _shapes(recipe: Recipe, loss: LayeredLoss) -> Iterator[tuple[float, int]]:
+    """Yield of each layer that counts how many numbers it has for a pixel, and its stride."""
+    known = vgg_layers.layers(vgg_layers.NETWORKS[recipe.network])
+    for name, weight in loss.layers:
+        if weight > 0:
+            channels, stride = (3, 1) if name == vgg_layers.PIXELS else (known[name].channels, known[name].stride)
+            yield channels / stride**2, stride
+
+
+def _layers(recipe: Recipe, role: str) -> list[vgg_layers.LayerInfo]:
+    known = vgg_layers.layers(vgg_layers.NETWORKS[recipe.network])
+    return [
+        known[name]
+        for term in recipe.terms
+        if term.loss.role == role and recipe.weight_of(term) > 0 and isinstance(term.loss, LayeredLoss)
+        for name, weight in term.loss.layers
+        if weight > 0 and name != vgg_layers.PIXELS
+    ]
+
+
+def _bytes_per_pixel(recipe: Recipe, canvas: Canvas) -> float:
+    banded = canvas.banded and recipe.pooling == "max" and recipe.padding in ("zeros", "replicate")
+    return (_BANDED_BYTES_PER_PIXEL if banded else _PLAIN_BYTES_PER_PIXEL) * canvas.element_size / 4
+
+
+# Sides of tiles, in pixels: with their halos they cost 1.7, 1.9, 2.3 and 3.4 times the whole's work if none is held.
+_TILES = (2048, 1024, 512, 256)
+# The reach of relu5_1, which most recipes use.
+_HALO = 64
+# Fitted to scripts/bench sizes.
+_PROCESS_BYTES = 650e6
+_IMAGES = 7
+_BANDED_BYTES_PER_PIXEL = 1000
+_PLAIN_BYTES_PER_PIXEL = 2800
+_STYLE_BYTES_PER_PIXEL = 700
+# Ours, measured at 512 px: of these bytes, what waits for the gradient, 472 in bands and 1466 without, and some more.
+_HELD = 0.55
+_SECONDS_PER_PIXEL = 1e-6
+# Ours, measured at 384 px: the peak of one evaluation with the term less that without, per number sorted (relu1_1 and
+# relu4_1), and per pixel; and the time.
+_BYTES_PER_SORTED = 36
+_WINDOW_BYTES_PER_PIXEL = 480
+_SECONDS_PER_SORTED = 1e-7

@@ -1,0 +1,410 @@
+"""The run: an iterator of events that paints a picture on the way."""
+
+import contextlib
+import dataclasses
+import functools
+import gc
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from impasto.engine import devices, optimizers, planning
+from impasto.engine.checkpoints import Folder, Keeper, Snapshot, document
+from impasto.engine.descent import RECORDINGS, Descent, Record, Trail
+from impasto.engine.devices import Precision
+from impasto.engine.networks import load_network
+from impasto.engine.objective import Evaluation, Objective
+from impasto.engine.optimizers import Optimizer
+from impasto.engine.planning import Canvas, Plan
+from impasto.engine.scene import Scene
+from impasto.errors import DeviceError, DivergedError, UsageError
+from impasto.ops import resample
+from impasto.ops.shapes import Image
+from impasto.picture import Picture
+from impasto.recipe import LBFGS
+from impasto.recipe.schedule import Scale
+from impasto.reports import advice
+from impasto.reports.advice import Advice
+from impasto.reports.events import (
+    Adapted,
+    Checkpointed,
+    CheckpointFailed,
+    Event,
+    Finished,
+    ScaleStarted,
+    Started,
+    Stepped,
+)
+from impasto.vgg import layers
+from impasto.vgg.network import VGG
+
+
+class Run:
+    """One picture being painted.
+
+    Iterating does the work; each event says how far it is. Not asking for the next event pauses the run, closing it or
+    dropping it ends it, and `picture` gives what there is at any time.
+
+    Args:
+        scene: the pictures, the recipe and the device.
+        others: further devices that share the tiles of a picture computed in tiles.
+        max_memory: bytes of the device's memory, or for the CPU of the process, to make do with; what is there if None.
+        precision: see `backends.dtype`.
+        snapshot: where a run of the same pictures was interrupted; this one goes on from there.
+
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        *,
+        others: Sequence[torch.device] = (),
+        max_memory: int | None = None,
+        precision: Precision = "auto",
+        snapshot: Snapshot | None = None,
+    ) -> None:
+        self.recipe = scene.recipe
+        self.device = scene.device
+        self.scales = scene.scales
+        self.notes = scene.notes  # what a person should know about the pictures that were read
+        self._scene = scene
+        self._devices = (scene.device, *others)
+        self._limit = max_memory
+        self._precision = precision
+        self._dtype = devices.dtype(precision, scene.device)
+        self._optimizer: Optimizer | None = None
+        self._image: Image | None = None  # with its margin, on the device
+        self._present: Scale = scene.scales[0]  # that the image is of
+        self._scale_now = 0
+        self._done = 0  # steps of the present scale
+        self._finish: tuple[Scale, Callable[[Image], Image]] | None = None  # of the size that was last asked for
+        self._seconds = 0.0  # that the run took before it was interrupted
+        self._begun = 0.0
+        self._trail: Trail | None = None
+        self._resting = self.stepped = False  # whether now is between two steps; whether one was taken
+        self.keeper: Keeper | None = None  # of the checkpoints
+        self._finished = False
+        self._losses: list[float] = []  # of the present scale
+        self._snapshot = snapshot
+        if snapshot is not None:
+            self._take_up(snapshot)
+        self._events = self._paint()
+
+    def __iter__(self) -> Iterator[Event]:
+        """Return the events; they can be gone through once."""
+        return self._events
+
+    def close(self) -> None:
+        """End the run; `picture` still gives what there is."""
+        self._events.close()
+
+    @functools.cached_property
+    def plans(self) -> tuple[Plan, ...]:
+        """How each scale is computed, within the memory there is or what was asked to make do with.
+
+        Raises:
+            DeviceError: there is no way; the message says what size would fit.
+
+        """
+        limit = self._limit or devices.available_memory(self.device)
+        canvases = [self._canvas(self._scene, scale) for scale in self.scales]
+        plans = [planning.choose(self.recipe, canvas, limit) for canvas in canvases]
+        found = tuple(plan for plan in plans if plan)
+        if len(found) < len(plans):
+            assert limit is not None
+            raise self._refusal(limit)
+        return found
+
+    @functools.cached_property
+    def foreseen(self) -> tuple[Advice, ...]:
+        """What the pictures show, before they are painted, to be a problem; `Started` has it too."""
+        styles = [style.pixels for style, _ in self._scene.styles]
+        return advice.foresee(self._scene.content.pixels, styles, self.recipe)
+
+    @property
+    def expected_memory(self) -> int | None:
+        """Bytes of main memory the process will use at its peak; None on devices where this was not measured."""
+        return max(plan.memory for plan in self.plans) if self.device.type == "cpu" else None
+
+    @property
+    def expected_seconds(self) -> float | None:
+        """Seconds that the steps will take; None on devices where this was not measured."""
+        if self.device.type != "cpu":
+            return None
+        pairs = zip(self.scales, self.plans, strict=True)
+        return sum(planning.seconds(self.recipe, self._canvas(self._scene, scale), plan) for scale, plan in pairs)
+
+    def _fits(self, scene: Scene, limit: int) -> bool:
+        """Whether there is a way to paint `scene`, which need not be that of this run."""
+        canvases = (self._canvas(scene, scale) for scale in scene.scales)
+        return all(planning.least_memory(scene.recipe, canvas) <= limit for canvas in canvases)
+
+    def _refusal(self, limit: int) -> DeviceError:
+        """Return the error for a run that fits in no way, with the largest size that would."""
+        recipe, largest = self.recipe, self._canvas(self._scene, self.scales[-1])
+        full = max(self.scales[-1].height, self.scales[-1].width) if recipe.size == "original" else recipe.size
+        smaller = (
+            size
+            for size in range(full - 16, 15, -16)
+            if self._fits(dataclasses.replace(self._scene, recipe=recipe.replace(size=size)), limit)
+        )
+        fits = next(smaller, None)
+        return DeviceError(
+            f"not enough memory: {largest.width}x{largest.height} needs about "
+            f"{planning.least_memory(recipe, largest) / 1e9:.1f} GB at the least, and there are {limit / 1e9:.1f} GB; "
+            f"{f'choose a --size up to about {fits}' if fits else 'no size fits'}, or say otherwise with --max-memory"
+        )
+
+    def _canvas(self, scene: Scene, scale: Scale) -> Canvas:
+        banded = self.device.type == "cpu" and layers.planar() and not scene.divided
+        style = scene.style_pixels(scale)
+        return Canvas(*scene.canvas_size(scale), style, scale.steps, self._dtype.itemsize, banded)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a picture to ask for: true from the first `Stepped` on."""
+        return self._image is not None
+
+    def picture(self) -> Picture:
+        """Return what is painted so far, at the scale it has reached, with the photo's transparency.
+
+        Raises:
+            UsageError: nothing has been painted yet.
+
+        """
+        if self._image is None:
+            raise UsageError("nothing has been painted yet; ask for the picture after the first Stepped event")
+        # A free image is clipped when it is looked at.
+        if self._finish is None or self._finish[0] != self._present:
+            # Kept: some ask for a picture at every step.
+            self._finish = self._present, self._scene.finish(self._present)
+        image = self._finish[1](self._image)
+        alpha = self._scene.content.alpha
+        if alpha is not None:
+            alpha = resample.resize(torch.from_numpy(alpha)[None, None], *image.shape[2:])[0, 0].numpy()
+        return dataclasses.replace(
+            self._scene.content,
+            pixels=image[0].contiguous().numpy(),
+            alpha=alpha,
+            source="memory",
+            sha256=None,
+            remembered=self._scene.remembered(image.shape[3], image.shape[2], finished=self._finished),
+            notes=(),
+        )
+
+    @property
+    def taken(self) -> int:
+        """How many steps have been taken at all scales."""
+        return sum(scale.steps for scale in self.scales[: self._scale_now]) + self._done
+
+    @property
+    def resumable(self) -> bool:
+        """Whether `checkpoint` can write where the run is now."""
+        return self.keeper is not None and self._resting
+
+    def keep(self, folder: Folder, options: Mapping[str, Any], *, every: float, keep: bool) -> None:
+        """Write checkpoints into `folder`, which is locked, from now on; `options` are plain values kept with them."""
+        given = {"max_memory": self._limit, "precision": self._precision, "device": ",".join(map(str, self._devices))}
+        table = document.table(self._scene, folder.path, given | dict(options) | {"keep": keep})
+        self.keeper = Keeper(folder, table, every=every, keep=keep)
+
+    def checkpoint(self) -> Checkpointed | CheckpointFailed:
+        """Write a checkpoint of the run as it is after its last `Stepped`, and return whether that succeeded.
+
+        Raises:
+            UsageError: the job names no folder for them, or the run is not between two steps.
+
+        """
+        if self.keeper is None or not self._resting:
+            raise UsageError("a checkpoint is written between two steps, into the folder that the job names for them")
+        assert self._trail is not None and self._optimizer is not None  # noqa: PT018
+        seconds = time.perf_counter() - self._begun
+        return self.keeper.write(self._trail.snapshot(self._scale_now, seconds, self.plans, self._optimizer))
+
+    def _paint(self) -> Generator[Event, None, None]:
+        begun = self._begun = time.perf_counter() - self._seconds
+        plans = self.plans
+        costs = tuple(map(planning.step_cost, *zip(*(scale[:2] for scale in self.scales), strict=True), plans))
+        yield Started(self.scales, str(self.device), self.recipe.digest, self.foreseen, costs)
+        networks = [load_network(self.recipe, device, self._dtype) for device in self._devices]
+        final: Evaluation | None = None
+        exact = self._precision == "float32"
+        # What is kept is not always used again: not where every byte is counted.
+        kept = devices.memory_kept(self.device) if self._limit is None else contextlib.nullcontext()
+        with kept, devices.arithmetic(self.device, exact=exact):
+            for index, scale in list(enumerate(self.scales))[self._scale_now :]:
+                yield ScaleStarted(index, *scale)
+                self._prepare(plans[index])
+                self._losses = []
+                self._scale_now = index
+                if self._snapshot is None:
+                    self._done = 0
+                final = yield from self._within_memory(index, networks, begun)
+        assert final is not None
+        self._finished = True
+        self._optimizer = None  # the larger part of the memory, which what is said and saved now needs
+        steps = sum(scale.steps for scale in self.scales)
+        seconds = time.perf_counter() - begun
+        yield Finished(final.loss, final.terms, steps, seconds, self._advised(final.loss))
+
+    def _advised(self, final: float) -> tuple[Advice, ...]:
+        """Return what is to be said of the result, and what was foreseen."""
+        scale = self.scales[-1]
+        margin = self._scene.margin(scale)
+        try:
+            photo = resample.without_margin(self._scene.photo(scale), margin)[0].cpu().numpy()
+            styles = [style[0].cpu().numpy() for style, _ in self._scene.style_images(scale)]
+            losses = [*self._losses, final]
+            found = advice.advise(self.picture().pixels, photo, styles, self.recipe, losses)
+        except (RuntimeError, MemoryError) as error:
+            # A picture is not lost for want of what could be said of it.
+            if not devices.is_out_of_memory(error):
+                raise
+            found = ()
+        return (*self.foreseen, *found)[: advice.MOST]
+
+    def _prepare(self, plan: Plan) -> None:
+        """Have an optimiser as `plan` says; one that fits already keeps what it knows."""
+        settings = self.recipe.optimizer
+        if isinstance(settings, LBFGS):
+            settings = dataclasses.replace(settings, history=max(1, plan.history))
+        if self._optimizer is None or settings != self._optimizer.settings:
+            self._optimizer = optimizers.build(settings, projected=self.recipe.bounds == "projected")
+
+    def _within_memory(self, index: int, networks: list[VGG], begun: float) -> Generator[Event, None, Evaluation]:
+        """Paint a scale; where memory runs out in spite of the plan, go on from there in a way that takes less."""
+        scale, plan = self.scales[index], self.plans[index]
+        while True:
+            try:
+                return (yield from self._scale(index, plan, networks, begun))
+            except (RuntimeError, MemoryError) as error:
+                if not devices.is_out_of_memory(error):
+                    raise
+                smaller = planning.below(self.recipe, self._canvas(self._scene, scale), plan)
+                if smaller is None:
+                    raise DeviceError(
+                        f"not enough memory on {self.device} for {scale.width}x{scale.height}; "
+                        f"choose a --size under {max(scale.height, scale.width)}, or another device"
+                    ) from error
+                plan = smaller
+            # Only out here has the error let go of what was computed.
+            self._optimizer = self._trail = None
+            RECORDINGS.clear()
+            gc.collect()
+            self._prepare(plan)
+            self.plans = (*self.plans[:index], plan, *self.plans[index + 1 :])
+            yield Adapted(index, plan.tile, plan.history)
+
+    def _scale(self, index: int, plan: Plan, networks: list[VGG], begun: float) -> Generator[Event, None, Evaluation]:
+        assert self._optimizer is not None
+        scale = self.scales[index]
+        photo, styles, regions = self._scene.photo(scale), self._scene.style_images(scale), self._scene.regions(scale)
+        kept, temporal = self._scene.kept(scale), self._scene.temporal(scale)
+        objective = Objective(
+            networks, self.recipe, photo, styles, plan.tile,
+            regions=regions, kept=kept, temporal=temporal, held=plan.held,
+        )  # fmt: skip
+        if self._image is None:
+            image = self._scene.first_image(scale, photo, styles, regions)
+        elif self._done == 0:
+            image = self._scene.next_image(self._image, photo, styles, regions)
+            self._optimizer.restart(*photo.shape[2:])
+        else:
+            image = self._image
+        # They have said what they had to say, and take memory.
+        del photo, styles, regions, kept, temporal
+        # Together: a picture asked for between two events must not be cut by the other scale's margin.
+        self._image, self._present = image, scale
+        del image
+        return (yield from self._descend(objective, index, begun))
+
+    def _descend(self, objective: Objective, index: int, begun: float) -> Generator[Event, None, Evaluation]:
+        """Go down from `self._image`, leave there the best image of the scale, and return what it was worth."""
+        assert self._image is not None
+        assert self._optimizer is not None
+        # A free image may be worth less clipped than what it started from; a projected one is never above its start.
+        trail = Trail(self._image if self.recipe.bounds == "free" else None)
+        before, self._snapshot, self._trail = self._snapshot, None, trail
+        steps = self.scales[index].steps
+        record: Record | None = None
+        if before is not None and before.lowest is not None:
+            self._optimizer.load(before.optimizer)
+            trail.start, trail.first, trail.failures = before.start, before.first, before.failures
+            record = Record(before.best, before.lowest)
+        del before  # as large as all the optimiser's memory
+        while self._done < steps or record is not None:
+            left, reuse = max(0, steps - self._done), self._limit is None
+            descent = Descent(objective, self._optimizer, self._image, left, record, reuse=reuse)
+            trail.descent, trail.base, record = descent, self._done, None
+            try:
+                for found in descent.go(devices.burst(self.device)):
+                    self._image = descent.image
+                    if found is None:
+                        break
+                    self._done += 1
+                    self._losses.append(found.loss)
+                    trail.first = found.numbers if trail.first is None else trail.first
+                    seconds = time.perf_counter() - begun
+                    yield from self._rest(Stepped(index, self._done, steps, found.loss, found.terms, seconds))
+                else:
+                    first = None if trail.first is None else Evaluation(descent.lowest.labels, trail.first, None)
+                    contenders = [descent.after(), (descent.best, descent.lowest), (trail.start, first)]
+                    self._image = descent.best
+                    break
+            except (RuntimeError, MemoryError):
+                # Where memory ran out, it goes on from here.
+                self._image = descent.best
+                raise
+            trail.failures += 1
+            if trail.failures > _RETRIES:
+                raise _diverged(trail.failures)
+            self._optimizer.slow_down()
+            self._image = descent.best
+        else:
+            # Memory ran out after the last step.
+            contenders = [(self._image, None)]
+        settled = [_clipped(objective, image, known) for image, known in contenders if image is not None]
+        finite = [(picture, worth) for picture, worth in settled if worth.finite]
+        if not finite:
+            raise _diverged(trail.failures)
+        self._image, final = min(finite, key=lambda pair: pair[1].loss)
+        self._trail = None
+        return final
+
+    def _rest(self, event: Event) -> Generator[Event, None, None]:
+        """Yield `event` between two steps, and write a checkpoint if it is time for one."""
+        self._resting = self.stepped = True
+        yield event
+        if self.keeper is not None:
+            last = self._scale_now == len(self.scales) - 1 and self._done >= self.scales[-1].steps
+            if self.keeper.due or (last and self.keeper.keep):
+                said = self.checkpoint()
+                if isinstance(said, Checkpointed) or self.keeper.failures == 1:
+                    yield said
+        self._resting = False
+
+    def _take_up(self, snapshot: Snapshot) -> None:
+        self._image, self._present = snapshot.image, self.scales[snapshot.scale]
+        self._scale_now, self._done, self._seconds = snapshot.scale, snapshot.done, snapshot.seconds
+        self.plans = snapshot.plans
+
+
+# Ours: enough to get past a chance overflow, few enough to end soon.
+_RETRIES = 5
+
+
+def _clipped(objective: Objective, image: Image, known: Evaluation | None) -> tuple[Image, Evaluation]:
+    """Return `image` as it will be saved, and what that is worth."""
+    clipped = image.clamp(0, 1)
+    if known is None or not torch.equal(clipped, image):
+        known = objective.evaluate(clipped, gradient=False)
+    return clipped, known
+
+
+def _diverged(failures: int) -> DivergedError:
+    return DivergedError(
+        f"the loss or its gradient was not finite {failures} times, in spite of smaller and smaller steps; "
+        "try lower weights, or the recipe 'default'"
+    )

@@ -1,0 +1,301 @@
+"""The pictures of a run at any of its scales."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from impasto import __version__
+from impasto.engine import color_modes, initial
+from impasto.engine.masks import Area, Masks, Plane
+from impasto.losses import Temporal
+from impasto.ops import color_transfer, guidance, resample
+from impasto.ops.color_transfer import Palette
+from impasto.ops.guidance import Region, Source
+from impasto.ops.shapes import Image, Mask
+from impasto.picture import Picture
+from impasto.recipe import Part, Recipe, schedule
+from impasto.recipe.provenance import Input, Remembered, plain_name
+from impasto.recipe.schedule import Scale
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What was painted of a film before this frame, moved to where it is now.
+
+    Attributes:
+        picture: of the photo's frame.
+        certain: of the photo's frame, how far each pixel of it can be believed, in [0, 1].
+        weight: how much the image is kept like it.
+
+    """
+
+    picture: Picture
+    certain: Plane
+    weight: float
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The photo, the styles and what to start from.
+
+    Attributes:
+        content: the photo; where the recipe has no content term, only its size counts.
+        styles: the style pictures and their weights, which need not sum to 1; none where no term asks for them.
+        recipe: says at which sizes they are looked at.
+        device: where they are wanted.
+        start: a picture to start from instead of what `recipe.init` says.
+        masks: where what is painted.
+        style_scales: what the recipe's style scale is multiplied by, style by style; 1 for all if left out.
+        style_parts: what each style speaks for, see `regions.Source`; everything if left out.
+        earlier: of a frame of a film, what it is kept like.
+
+    """
+
+    content: Picture
+    styles: Sequence[tuple[Picture, float]]
+    recipe: Recipe
+    device: torch.device
+    start: Picture | None = None
+    masks: Masks = Masks()
+    style_scales: Sequence[float] = ()
+    style_parts: Sequence[Part] = ()
+    earlier: Earlier | None = None
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """The sizes and steps of the run, coarsest first."""
+        return schedule.scales(self.content.height, self.content.width, self.recipe)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about the pictures that were read."""
+        pictures = [self.content, *(style for style, _ in self.styles)]
+        return tuple(f"{picture.source}: {note}" for picture in pictures for note in picture.notes)
+
+    def remembered(self, width: int, height: int, *, finished: bool) -> Remembered:
+        """Return what a picture of that size, painted of these, should remember."""
+        # The frame of a texture is a size and nothing else.
+        framed = self.content.sha256 is None and not self.recipe.compares("content")
+        return Remembered(
+            recipe=self.recipe,
+            content=None if framed else _input(self.content),
+            styles=tuple(_input(style, weight) for style, weight in self.styles),
+            init=None if self.start is None else _input(self.start),
+            size=(width, height),
+            finished=finished,
+            version=__version__,
+            drawn=self.masks.drawn,
+            style_scales=tuple(map(float, self.style_scales)),
+            style_parts=tuple(self.style_parts),
+        )
+
+    def margin(self, scale: Scale) -> int:
+        """Return the width of the border painted around the picture at `scale`, in pixels."""
+        return round(self.recipe.margin * max(scale.height, scale.width))
+
+    def canvas_size(self, scale: Scale) -> tuple[int, int]:
+        """Return height and width of the picture at `scale` with its margin, in pixels."""
+        margin = self.margin(scale)
+        return scale.height + 2 * margin, scale.width + 2 * margin
+
+    def photo(self, scale: Scale) -> Image:
+        """Return the photo with its margin."""
+        return self.on_canvas(self.content, scale)
+
+    def on_canvas(self, picture: Picture, scale: Scale) -> Image:
+        """Return a picture of the photo's frame, with the margin mirrored around it."""
+        margin = round(self.recipe.margin * max(picture.height, picture.width))
+        image = self.resized(resample.with_margin(self._tensor(picture), margin), *self.canvas_size(scale))
+        return color_modes.shown(image, self.recipe)
+
+    def finish(self, scale: Scale) -> Callable[[Image], Image]:
+        """Return what makes the result of an image of `scale`: on the CPU, without its margin, in its final colours.
+
+        Where the photo is kept, it is the photo.
+        """
+        # Not that of the canvas, on which a margin of whole pixels may move the photo by a part of one.
+        photo, kept, margin = self._framed(scale.height, scale.width).cpu(), self.kept(scale), self.margin(scale)
+        colored = color_modes.finish(photo, self.recipe)
+        under = None if kept is None else resample.without_margin(kept, margin).cpu()
+
+        def finished(image: Image) -> Image:
+            # A free image is clipped when it is looked at.
+            result = colored(resample.without_margin(image, margin).float().cpu().clamp(0, 1))
+            return result if under is None else result.lerp(photo, under)
+
+        return finished
+
+    def resized(self, image: Image, height: int, width: int) -> Image:
+        """Return `image` at another size; one that tiles still does."""
+        return resample.resize(image, height, width, wraps=self.recipe.padding == "circular")
+
+    def style_pixels(self, scale: Scale) -> int:
+        """Return the number of pixels of the largest style picture at `scale`."""
+        return max((height * width for height, width in self._style_sizes(scale)), default=0)
+
+    def style_images(self, scale: Scale) -> list[tuple[Image, float]]:
+        """Return the style pictures and their weights, in the colours they are painted in."""
+        photo = self._framed(scale.height, scale.width)
+        return [
+            (color_modes.style(resample.resize(self._tensor(picture), *size), photo, self.recipe), weight)
+            for (picture, weight), size in zip(self.styles, self._style_sizes(scale), strict=True)
+        ]
+
+    def _style_sizes(self, scale: Scale) -> list[tuple[int, int]]:
+        factors = self.style_scales or [1.0] * len(self.styles)
+        return [
+            schedule.style_size(
+                picture.height,
+                picture.width,
+                scale,
+                self.scales[-1],
+                self.recipe.replace(style_scale=self.recipe.style_scale * factor),
+            )
+            for (picture, _), factor in zip(self.styles, factors, strict=True)
+        ]
+
+    def regions(self, scale: Scale) -> list[Region]:
+        """Return the parts of the picture that have styles of their own; none where all have all of them.
+
+        What is kept belongs to no part: else the rest would be painted in what the photo lacks of the style.
+        """
+        if not self.masks.areas and not self.style_parts and not self._counts_out:
+            return []
+        painted = 1 - self._mask(self.masks.kept, scale) if self._counts_out and self.masks.kept is not None else None
+        areas = self.masks.areas or [Area(None, tuple((index, None) for index in range(len(self.styles))))]
+        parts = self.style_parts or ["all"] * len(self.styles)
+        sizes = self._style_sizes(scale)
+        return [
+            Region(
+                _product(None if area.mask is None else self._mask(area.mask, scale), painted),
+                tuple(
+                    Source(index, None if mask is None else self._of_style(mask, sizes[index]), parts[index])
+                    for index, mask in area.styles
+                ),
+            )
+            for area in areas
+        ]
+
+    @property
+    def divided(self) -> bool:
+        """Whether some positions count more than others."""
+        return bool(self.masks.areas) or self._counts_out
+
+    @property
+    def _counts_out(self) -> bool:
+        """Whether what is kept is left out of the picture's statistics: what compares features knows no masks."""
+        return self.masks.kept is not None and bool(self.masks.kept.any()) and not self.recipe.compared_whole
+
+    def kept(self, scale: Scale) -> Mask | None:
+        """Return how much of each pixel is left to the photo."""
+        return None if self.masks.kept is None else self._mask(self.masks.kept, scale)
+
+    def temporal(self, scale: Scale) -> tuple[Temporal, float] | None:
+        """Return what keeps a frame of a film like those before it, and how much it counts."""
+        if self.earlier is None:
+            return None
+        image, certain = self.on_canvas(self.earlier.picture, scale), self._mask(self.earlier.certain, scale)
+        return Temporal(image, certain), self.earlier.weight
+
+    def _mask(self, plane: Plane, scale: Scale) -> Mask:
+        """Return a mask of the photo at `scale`, with the margin."""
+        margin = round(self.recipe.margin * max(plane.shape))
+        mask = resample.resize(resample.with_margin(self._plane(plane), margin), *self.canvas_size(scale))
+        # Resampling leaves 1 a rounding below; what is kept is kept to the bit.
+        return torch.where(mask > 1 - _ROUNDING, 1.0, mask)
+
+    def _of_style(self, plane: Plane, size: tuple[int, int]) -> Mask:
+        return resample.resize(self._plane(plane), *size)
+
+    def _plane(self, plane: Plane) -> Mask:
+        return torch.from_numpy(np.ascontiguousarray(plane))[None, None].to(self.device)
+
+    def first_image(
+        self,
+        scale: Scale,
+        photo: Image,
+        styles: Sequence[tuple[Image, float]],
+        regions: Sequence[Region] = (),
+    ) -> Image:
+        """Return what the image starts as, with its margin; `photo`, `styles` and `regions` are those of `scale`."""
+        if self.start is not None:
+            return self.on_canvas(self.start, scale)
+        height, width = photo.shape[2:]
+        match self.recipe.init:
+            case "content":
+                return photo
+            case "noise":
+                image = initial.noise(height, width, self.recipe.seed)
+            case "grey":
+                image = initial.grey(height, width, self.recipe.seed)
+            case "matched":
+                return self._matched(photo, styles, regions)
+            case "style":
+                colors = self._colors(photo, styles)
+                image = initial.style_noise(colors, height, width, self.recipe.seed, self.recipe.color_match)
+        return color_modes.shown(image.to(self.device), self.recipe)
+
+    def next_image(
+        self, image: Image, photo: Image, styles: Sequence[tuple[Image, float]], regions: Sequence[Region] = ()
+    ) -> Image:
+        """Return what the image is at the size of `photo`, the end of the scale before being `image`.
+
+        Enlarged, it has nothing of the finest forms: `recipe.detail` takes them from the photo in the style's colours.
+        """
+        height, width = photo.shape[2:]
+        if self.recipe.strength == 0 and self.recipe.init == "content" and self.start is None:
+            # It is the photo still; enlarged it would be one out of focus.
+            return photo
+        larger = self.resized(image, height, width)
+        if self.recipe.detail == 0 or image.shape == photo.shape:
+            return larger
+        matched = self._matched(photo, styles, regions) if styles else photo
+        coarse = self.resized(self.resized(matched, *image.shape[2:]), height, width)
+        larger += self.recipe.detail * (matched - coarse)
+        return larger.clamp_(0, 1) if self.recipe.bounds == "projected" else larger
+
+    def _matched(self, photo: Image, styles: Sequence[tuple[Image, float]], regions: Sequence[Region]) -> Image:
+        """Return `photo` in the colours of the styles, each of its regions in those of its own."""
+        if not any(region.mask is not None for region in regions):
+            return color_modes.in_colors_of(self._colors(photo, styles, *regions), photo, self.recipe)
+        matched = photo.clone()
+        for region in regions:
+            assert region.mask is not None
+            colors = self._colors(photo, styles, region)
+            matched += region.mask * (color_modes.in_colors_of(colors, photo, self.recipe, region.mask) - photo)
+        return matched.clamp_(0, 1)
+
+    def _colors(self, photo: Image, styles: Sequence[tuple[Image, float]], region: Region | None = None) -> Palette:
+        """Return the colours that a region, or all of the picture, is to have."""
+        sources = region.sources if region else tuple(Source(index) for index in range(len(styles)))
+        weights = guidance.shares([styles[source.style][1] for source in sources])
+        parts: list[tuple[Image, float, Mask | None]] = [
+            (styles[source.style][0], self.recipe.strength * weight, source.mask)
+            for source, weight in zip(sources, weights, strict=True)
+        ]
+        if self.recipe.strength < 1:
+            parts.append((photo, 1 - self.recipe.strength, region.mask if region else None))
+        return color_transfer.palette(parts)
+
+    def _tensor(self, picture: Picture) -> Image:
+        return torch.from_numpy(np.ascontiguousarray(picture.pixels))[None].to(self.device)
+
+    def _framed(self, height: int, width: int) -> Image:
+        """Return the photo without a margin, at a size."""
+        return resample.resize(self._tensor(self.content), height, width)
+
+
+def _product(mask: Mask | None, other: Mask | None) -> Mask | None:
+    if mask is None or other is None:
+        return other if mask is None else mask
+    return mask * other
+
+
+# Ours: far below a level of 16 bits, far above what resampling in float32 rounds.
+_ROUNDING = 4e-6
+
+
+def _input(picture: Picture, weight: float | None = None) -> Input:
+    return Input(plain_name(picture.source), picture.sha256, weight)

@@ -1,0 +1,141 @@
+"""What tasks will take, from the sizes of their pictures: seconds, memory, and how many workers fit."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from impasto.engine import devices
+from impasto.engine.masks import Area, Masks
+from impasto.engine.run import Run
+from impasto.engine.scene import Scene
+from impasto.errors import DeviceError
+from impasto.executors.processes import cores
+from impasto.executors.task import Task
+from impasto.picture import Measure, Picture
+from impasto.recipe import schedule
+from impasto.recipe.schedule import Scale
+
+# Ours: what the planner does not see of several processes, the system's own included.
+_USABLE = 0.9
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one task will take; None where this was not measured for the device.
+
+    Attributes:
+        scales: sizes and steps, coarsest first.
+        memory: bytes of a process at its peak.
+        seconds: with all cores.
+
+    """
+
+    scales: tuple[Scale, ...]
+    memory: int | None
+    seconds: float | None
+
+
+def work(scales: Iterable[Scale]) -> float:
+    """Return how much there is to do, a step counting as many times as its picture has pixels."""
+    return float(sum(scale.height * scale.width * scale.steps for scale in scales))
+
+
+def scales_of(task: Task, measures: Mapping[str, Measure]) -> tuple[Scale, ...]:
+    """Return the scales of a task; of a photo that cannot be read, as if it were a square of the recipe's size."""
+    side = 512 if task.recipe.size == "original" else task.recipe.size
+    height, width, _ = measures.get(task.content, Measure(side, side, ""))
+    return schedule.scales(height, width, task.recipe)
+
+
+class Foreseer:
+    """Foresees what tasks take; equal ones once.
+
+    Args:
+        measures: of the pictures, by path; a task with others is not foreseen.
+
+    """
+
+    def __init__(self, measures: Mapping[str, Measure]) -> None:
+        self._measures = measures
+        self._known: dict[object, Need | DeviceError] = {}
+
+    def need(self, task: Task) -> Need | None:
+        """Return what a task will take; None if one of its pictures is not known.
+
+        Raises:
+            DeviceError: there is no such device, or it fits in no way.
+
+        """
+        if any(path not in self._measures for path in (task.content, *task.styles)):
+            return None
+        sizes = tuple(self._measures[path][:2] for path in (task.content, *task.styles))
+        masked = any((task.content_mask, task.protect, *task.style_masks))
+        parts = (task.style_scales, task.precision, task.device, task.max_memory)
+        key = (task.recipe.digest, sizes, masked, parts)
+        if key not in self._known:
+            try:
+                self._known[key] = _need(task, sizes, masked=masked)
+            except DeviceError as error:
+                self._known[key] = error
+        found = self._known[key]
+        if isinstance(found, DeviceError):
+            raise found
+        return found
+
+
+def _need(task: Task, sizes: Sequence[tuple[int, int]], *, masked: bool) -> Need:
+    content, *styles = (Picture(np.broadcast_to(np.float32(0.5), (3, *size))) for size in sizes)
+    device, *_ = devices.devices(task.device)
+    masks = Masks(areas=(Area(None, ()),)) if masked else Masks()
+    pairs = [(style, 1.0) for style in styles]
+    scene = Scene(content, pairs, task.recipe, device, masks=masks, style_scales=task.style_scales)
+    run = Run(scene, max_memory=task.max_memory, precision=task.precision)  # type: ignore[arg-type]
+    _ = run.plans  # refuses what does not fit
+    return Need(run.scales, run.expected_memory, run.expected_seconds)
+
+
+@dataclass(frozen=True)
+class Staff:
+    """How many workers there are, and with what.
+
+    Attributes:
+        devices: one for each.
+        threads: of each one on a CPU.
+        note: what a person should know; empty if nothing.
+
+    """
+
+    devices: tuple[str, ...]
+    threads: int
+    note: str = ""
+
+
+def staff(device: str, asked: int | None, tasks: int, memory: int | None) -> Staff:
+    """Return the workers of this machine for some tasks: one a device; on the CPU no more than cores and memory allow.
+
+    Args:
+        device: as `--device` takes it.
+        asked: how many workers at most; None for as many as fit.
+        tasks: how many tasks there are.
+        memory: bytes that the largest task takes; None where that is not known.
+
+    Raises:
+        UsageError: there is no device of that name.
+        DeviceError: it is not in this machine.
+
+    """
+    found = devices.devices(device)
+    wanted = min(asked or max(cores(), len(found)), max(1, tasks))
+    if found[0].type != "cpu":
+        count = min(wanted, len(found))
+        note = f"{count} workers, not {asked}: one a device" if asked and count < wanted else ""
+        return Staff(tuple(map(str, found[:count])), 1, note)
+    there = devices.available_memory(found[0])
+    fitting = wanted if memory is None or there is None else max(1, int(_USABLE * there / memory))
+    count = min(wanted, fitting, max(1, cores()))
+    note = ""
+    if asked and count < wanted:
+        why = "as many as there are cores" if count == cores() else "no more fit into memory"
+        note = f"{count} worker{'s' if count > 1 else ''}, not {asked}: {why}"
+    return Staff(("cpu",) * count, max(1, cores() // count), note)

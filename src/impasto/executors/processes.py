@@ -1,0 +1,177 @@
+"""Workers that are processes of this machine."""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Generator, Iterator, Sequence
+from multiprocessing import connection, resource_tracker
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Final
+
+from impasto.executors.pool import Crew, Hand, LostError
+from impasto.executors.task import Task
+
+# Of a terminal and of schedulers, which signal whole groups: that the work is to stop, its master says.
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+
+def cores() -> int:
+    """Return how many cores this process may use; a container's limit counts, in whole cores."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):
+        # https://docs.kernel.org/admin-guide/cgroup-v2.html, cpu.max: microseconds of each so many; "max" is no number.
+        quota, period = map(int, Path("/sys/fs/cgroup/cpu.max").read_text().split())
+        there = min(there, max(1, quota // period))
+    return there
+
+
+class Local(Crew):
+    """Processes, each with a device and its share of the cores.
+
+    Args:
+        devices: that of each place; places beyond them take them in turn.
+        threads: of each process on the CPU.
+
+    """
+
+    def __init__(self, devices: Sequence[str], threads: int) -> None:
+        self._devices = tuple(devices)
+        self._threads = threads
+        # Not a fork: threads and CUDA do not survive one.
+        self._context = multiprocessing.get_context("spawn")
+
+    def hire(self, place: int) -> "Process":
+        """Start a process."""
+        ours, theirs = self._context.Pipe()
+        device = self._devices[place % len(self._devices)]
+        process = self._context.Process(target=serve, args=(theirs, device, self._threads), daemon=True)
+        with _threads(self._threads), _held_back():
+            process.start()
+        theirs.close()
+        return Process(process, ours)
+
+    def wait(self, hands: Sequence[Hand], seconds: float) -> None:
+        """Wait for what comes, and for deaths."""
+        connection.wait([hand.pipe for hand in hands if isinstance(hand, Process)], seconds)
+
+    def close(self) -> None:
+        """Do nothing: there is nothing but the workers."""
+
+
+class Process(Hand):
+    """A process at the other end of a pipe, through which JSON goes."""
+
+    def __init__(self, process: Any, pipe: "Connection[Any, Any]") -> None:
+        self._process = process
+        self.pipe = pipe
+
+    def give(self, task: Task) -> None:
+        """Send it a task."""
+        self._send({"task": task.to_table()})
+
+    def take(self) -> list[dict[str, Any]]:
+        """Return what has come."""
+        said = []
+        try:
+            while self.pipe.poll():
+                said.append(json.loads(self.pipe.recv_bytes()))
+        except (EOFError, OSError) as error:
+            # What it said before it died comes first; that it is dead is found out again.
+            if not said:
+                self._process.join()
+                raise LostError(_cause(self._process.exitcode)) from error
+        return said
+
+    def stop(self) -> None:
+        """Ask it to stop."""
+        with contextlib.suppress(LostError):
+            self._send({"stop": True})
+
+    def end(self) -> None:
+        """Kill it."""
+        self._process.kill()
+        self._process.join()
+        self.pipe.close()
+
+    def _send(self, said: dict[str, Any]) -> None:
+        try:
+            self.pipe.send_bytes(json.dumps(said).encode())
+        except OSError as error:
+            self._process.join()
+            raise LostError(_cause(self._process.exitcode)) from error
+
+
+def _cause(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"signal {-code}{', perhaps for lack of memory' if -code == signal.SIGKILL else ''}"
+    return f"exit code {code}"
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let a process started here have that many threads from its first import on."""
+    name = "OMP_NUM_THREADS"
+    before = os.environ.get(name)
+    os.environ[name] = str(count)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    """Let a process started here never hear the signals that its master answers."""
+    # Starting the first process would start this, and that lets two of the signals through.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def serve(pipe: "Connection[Any, Any]", device: str, threads: int) -> None:
+    """Paint what comes through the pipe until it is closed: what a worker does from its start to its end."""
+    import torch
+
+    if device == "cpu":
+        torch.set_num_threads(threads)
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            said = json.loads(pipe.recv_bytes())
+            if "task" in said:
+                _serve_one(pipe, Task.from_table(said["task"] | {"device": device}))
+
+
+def _serve_one(pipe: "Connection[Any, Any]", task: Task) -> None:
+    from impasto.executors.worker import paint
+
+    asked = False
+
+    def stopping() -> bool:
+        # Between two tasks nothing but a task is sent, so what comes now is a call to stop, or the master's end.
+        nonlocal asked
+        asked = asked or pipe.poll()
+        return asked
+
+    painting: Generator[dict[str, Any], None, Any] = paint(task, stopping)
+    orphaned = False
+    while True:
+        try:
+            event = next(painting)
+        except StopIteration as ended:
+            pipe.send_bytes(json.dumps({"outcome": ended.value.to_table()}).encode())
+            return
+        if not orphaned:
+            try:
+                pipe.send_bytes(json.dumps(event).encode())
+            except OSError:
+                # The master is dead; the next step is the last, and its checkpoint is for who comes after.
+                orphaned = True

@@ -1,0 +1,246 @@
+"""Workers that are actors of a Ray cluster: one of this machine's own, or one that is there.
+
+Only JSON's kinds of values go to the actors and come back. Pictures are files, so that all nodes and this machine have
+to see the same folders under the same names.
+"""
+
+import contextlib
+import os
+import secrets
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from impasto.errors import DeviceError, UsageError
+from impasto.executors.pool import Crew, Hand, LostError, Pool
+from impasto.executors.processes import cores
+from impasto.executors.task import Task
+from impasto.system.text import reason, shown
+
+_ASK_EVERY: Final = 1.0  # seconds between two questions how far a worker is
+_PATIENCE: Final = 10.0  # seconds to wait for a cluster to answer the door
+
+
+class Painter:
+    """What an actor is: it paints in one thread, and answers in another."""
+
+    def __init__(self, device: str, threads: int) -> None:
+        self._device = device
+        self._threads = threads
+        self._said: list[dict[str, Any]] = []
+        self._stopping = False
+
+    def paint(self, table: dict[str, Any]) -> dict[str, Any]:
+        """Paint a task; return how it ended, and what was not asked for before."""
+        import torch
+
+        from impasto.executors.worker import paint
+
+        if self._device == "cpu":
+            # Here, not where it is made: OpenMP has a number for each thread.
+            torch.set_num_threads(self._threads)
+        painting = paint(Task.from_table(table | {"device": self._device}), lambda: self._stopping)
+        while True:
+            try:
+                self._said.append(next(painting))
+            except StopIteration as ended:
+                return {"events": self.said(), "outcome": ended.value.to_table()}
+
+    def said(self) -> list[dict[str, Any]]:
+        """Return what happened since the last time."""
+        said, self._said = self._said, []
+        return said
+
+    def stop(self) -> None:
+        """Stop after the step under way."""
+        self._stopping = True
+
+
+class Actor(Hand):
+    """An actor, as this machine sees it."""
+
+    def __init__(self, ray: Any, actor: Any) -> None:
+        self._ray = ray
+        self._actor = actor
+        self.result: Any = None
+        self._said: Any = None
+        self._next = 0.0
+
+    def give(self, task: Task) -> None:
+        """Send it a task, whose paths begin at the root: an actor has a working directory of its own."""
+        self.result = self._actor.paint.remote(task.absolute().to_table())
+        self._next = time.monotonic() + _ASK_EVERY
+
+    def take(self) -> list[dict[str, Any]]:
+        """Return what has come."""
+        if self._ready(self.result):
+            found = self._got(self.result)
+            self.result = self._said = None
+            return [*found["events"], {"outcome": found["outcome"]}]
+        if self._said is None:
+            if time.monotonic() >= self._next:
+                self._next = time.monotonic() + _ASK_EVERY
+                self._said = self._actor.said.remote()
+            return []
+        if not self._ready(self._said):
+            return []
+        said, self._said = self._got(self._said), None
+        return list(said)
+
+    def _ready(self, reference: Any) -> bool:
+        return bool(self._ray.wait([reference], timeout=0)[0])
+
+    def _got(self, reference: Any) -> Any:
+        try:
+            return self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            raise LostError(f"{type(error).__name__}: {reason(error)}") from error
+
+    def stop(self) -> None:
+        """Ask it to stop."""
+        self._actor.stop.remote()
+
+    def end(self) -> None:
+        """Kill it."""
+        with contextlib.suppress(self._ray.exceptions.RayError):
+            self._ray.kill(self._actor, no_restart=True)
+
+
+class Cluster(Crew):
+    """Actors that ask for what they need.
+
+    Args:
+        ray: the module, connected.
+        device: of the actors.
+        needs: `num_cpus`, `num_gpus` and `memory` of each.
+
+    """
+
+    def __init__(self, ray: Any, device: str, needs: Mapping[str, float]) -> None:
+        self._ray = ray
+        self._device = device
+        self._needs = dict(needs)
+
+    def hire(self, place: int) -> Actor:
+        """Make an actor, wherever there is room; one that died is replaced by a new one, perhaps on another node."""
+        del place
+        # Two threads: one paints, the other answers. That it is made again is the pool's affair, which counts.
+        made = self._ray.remote(Painter).options(max_concurrency=2, max_restarts=0, max_task_retries=0, **self._needs)
+        return Actor(self._ray, made.remote(self._device, max(1, int(self._needs["num_cpus"]))))
+
+    def wait(self, hands: Sequence[Hand], seconds: float) -> None:
+        """Wait for results."""
+        self._ray.wait([hand.result for hand in hands if isinstance(hand, Actor)], timeout=seconds)
+
+    def close(self) -> None:
+        """Leave the cluster; one of this machine's own ends."""
+        self._ray.shutdown()
+
+
+def pool(
+    address: str | None, *, device: str, workers: int | None, tasks: int, memory: int | None, gpus: float | None
+) -> Pool:
+    """Return a pool of actors.
+
+    Args:
+        address: of a cluster that is there; None to start one of this machine's own.
+        device: as `--device` has it.
+        workers: how many at most; None for as many as there is room for.
+        tasks: how many tasks there are.
+        memory: bytes that the largest of them takes; None where that is not known.
+        gpus: the part of a GPU for each; None for what the device asks for.
+
+    Raises:
+        UsageError: Ray is not installed.
+        DeviceError: there is no cluster, or no room for a worker in it.
+
+    """
+    wanted = gpus if gpus is not None else float(device.startswith("cuda"))
+    ray = _connected(address)
+    try:
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        count, needs = share(nodes, min(workers or tasks, max(1, tasks)), memory, wanted)
+    except BaseException:
+        ray.shutdown()
+        raise
+    return Pool(Cluster(ray, "cuda" if wanted else "cpu" if device == "auto" else device, needs), count)
+
+
+def _check_answered(address: str) -> None:
+    """Refuse an address where nobody listens: Ray itself would try for minutes."""
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    try:
+        host, port = parts.hostname, parts.port
+        if host is not None and port is not None:
+            socket.create_connection((host, port), timeout=_PATIENCE).close()
+    except (OSError, ValueError) as error:
+        raise DeviceError(f"no cluster answers at {shown(address)} ({reason(error)}); see docs/scaling.md") from error
+
+
+def _connected(address: str | None) -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address is None:
+        # As Ray recommends: who does not know the token gets no further than the door. A new one for each cluster.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise UsageError("Ray is not installed; install it with: pip install 'impasto[ray]'") from error
+    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address is None:
+        settings |= {"address": "local", "num_cpus": cores(), "include_dashboard": False}
+        settings |= {"_node_ip_address": "127.0.0.1"}
+    else:
+        _check_answered(address)
+        settings |= {"address": address}
+    try:
+        ray.init(**settings)
+    except (ConnectionError, ImportError, RuntimeError, ValueError, OSError) as error:
+        where = "a cluster cannot be started here" if address is None else f"no cluster answers at {shown(address)}"
+        raise DeviceError(f"{where} ({reason(error)}); see docs/scaling.md") from error
+    return ray
+
+
+def share(
+    nodes: Sequence[Mapping[str, float]], wanted: int, memory: int | None, gpus: float
+) -> tuple[int, dict[str, float]]:
+    """Return how many workers there are, and what each asks for: all CPUs are shared out.
+
+    Args:
+        nodes: what each has, as Ray says it: `CPU`, `GPU`, `memory` in bytes.
+        wanted: how many workers at most.
+        memory: bytes that each takes.
+        gpus: the part of a GPU that each takes.
+
+    Raises:
+        DeviceError: not even one has room.
+
+    """
+    room = _room(nodes, 1, memory, gpus)
+    if room == 0:
+        needed = ", ".join(
+            ["1 CPU", *([f"{memory / 1e9:.1f} GB"] if memory else []), *([f"{gpus:g} GPU"] * bool(gpus))]
+        )
+        raise DeviceError(f"no node of the cluster has {needed} for a worker; choose a smaller --size, or larger nodes")
+    count = min(wanted, room)
+    threads = max(1, int(sum(node.get("CPU", 0) for node in nodes)) // count)
+    while threads > 1 and _room(nodes, threads, memory, gpus) < count:
+        threads -= 1
+    needs: dict[str, float] = {"num_cpus": threads, "num_gpus": gpus}
+    return count, needs if memory is None else needs | {"memory": memory}
+
+
+def _room(nodes: Sequence[Mapping[str, float]], threads: int, memory: int | None, gpus: float) -> int:
+    """Return how many workers of that size fit on the nodes."""
+    total = 0
+    for node in nodes:
+        parts = [node.get("CPU", 0) / threads]
+        if memory is not None:
+            parts.append(node.get("memory", 0) / memory)
+        if gpus:
+            parts.append(node.get("GPU", 0) / gpus)
+        total += int(min(parts))
+    return total

@@ -1,0 +1,71 @@
+"""Whether the picture of a task is there already: asked of the picture, which remembers what it was painted of."""
+
+import contextlib
+import hashlib
+from pathlib import Path
+
+from impasto import __version__
+from impasto.errors import PictureError
+from impasto.executors import storage
+from impasto.executors.task import Task
+from impasto.jobs.job import style_weights
+from impasto.picture import remembered
+from impasto.recipe.provenance import Input, Remembered
+
+
+def is_there(task: Task) -> bool:
+    """Whether the output of a task is a finished picture of the same inputs, recipe and version of impasto."""
+    found = memory_of(task)
+    return found is not None and agrees(task, found)
+
+
+def memory_of(task: Task) -> Remembered | None:
+    """Return what the output of a task remembers; None where it is not there, or remembers nothing.
+
+    Raises:
+        OutputError: it is elsewhere, and cannot be read.
+
+    """
+    with contextlib.suppress(PictureError):
+        if task.url is None:
+            return remembered(task.output.path)
+        if (data := storage.read(task.url)) is not None:
+            return remembered(data)
+    return None
+
+
+def agrees(task: Task, memory: Remembered) -> bool:
+    """Whether a picture with that memory is the one that the task paints."""
+    if task.identity is None:
+        return False
+    weights = style_weights(len(task.styles), task.weights, needed=False)
+    drawn = memory.drawn
+    # Without a mask for any style, none is remembered.
+    masks = task.style_masks if any(task.style_masks) else ()
+    return (
+        memory.finished
+        and memory.version == __version__
+        and memory.recipe.digest == task.recipe.digest
+        and [style.weight for style in memory.styles] == list(weights)
+        and memory.style_scales == task.style_scales
+        and memory.style_parts == task.style_parts
+        and [_digest(each) for each in (memory.content, memory.init, drawn.content, drawn.protect)]
+        == [task.digests.get(path or "") for path in (task.content, task.init, task.content_mask, task.protect)]
+        and [_digest(each) for each in memory.styles] == [task.digests[path] for path in task.styles]
+        and [_digest(each) for each in drawn.styles] == [task.digests.get(path or "") for path in masks]
+    )
+
+
+def _digest(given: Input | None) -> str | None:
+    return None if given is None else given.sha256
+
+
+def file_digest(path: str | Path) -> str:
+    """Return the SHA-256 of a file.
+
+    Raises:
+        OSError: it cannot be read.
+
+    """
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,212 @@
+"""What a worker does with a task: paint it, or go on with it where a run of it was interrupted."""
+
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any, Final
+
+from impasto.engine import devices
+from impasto.engine.checkpoints import Folder
+from impasto.engine.checkpoints.writer import INTERVAL
+from impasto.engine.run import Run
+from impasto.errors import CheckpointError, ImpastoError, OutputError, UsageError
+from impasto.executors import storage, up_to_date
+from impasto.executors.outcome import Outcome
+from impasto.executors.task import Task
+from impasto.jobs import checkpoint_paths
+from impasto.jobs.output import Stages
+from impasto.jobs.resume import Given, noted, resumed
+from impasto.reports import events
+from impasto.reports.advice import Advice
+from impasto.reports.events import Checkpointed, Event, Finished, Stepped
+from impasto.system.text import reason, shown
+
+IDENTITY: Final = "identity"
+# Ours: a worker whose master died notices within a step, and lets go of its checkpoint then.
+_PATIENCE: Final = 20.0  # seconds
+# Ours: often enough for eyes, seldom enough to cost nothing.
+_INTERVAL: Final = 0.5  # seconds
+
+Painting = Generator[dict[str, Any], None, Outcome]
+
+
+def paint(task: Task, asked: Callable[[], bool]) -> Painting:
+    """Paint a task into its file; yield the run's events as plain values, steps twice a second.
+
+    Whatever goes wrong is in the outcome: one picture stops no others.
+
+    Args:
+        task: what to paint.
+        asked: whether to stop after the step under way, with a checkpoint.
+
+    """
+    begun = time.perf_counter()
+    try:
+        if task.attempt and not task.force and up_to_date.is_there(task):
+            discard(task)
+            if task.url is not None:
+                return Outcome("there", mark=storage.mark(task.url) or "")
+            return Outcome("there", sha256=up_to_date.file_digest(task.output.path))
+        return (yield from _painted(task, asked, begun))
+    except (ImpastoError, OSError) as error:
+        text = str(error) if isinstance(error, ImpastoError) else reason(error)
+    except Exception as error:
+        if devices.is_out_of_memory(error):
+            text = "not enough memory; choose a smaller size, or fewer workers"
+        else:
+            text = f"unexpected {type(error).__name__}: {reason(error)}; please report this"
+    return Outcome("failed", " ".join(text.split()), time.perf_counter() - begun)
+
+
+def _send(task: Task, url: str) -> str:
+    path = Path(task.output.path)
+    try:
+        storage.put(path, url)
+    except OutputError as error:
+        raise OutputError(f"{error}; the picture is in {shown(path)}") from error
+    path.unlink()
+    return storage.mark(url) or ""
+
+
+def discard(task: Task) -> None:
+    """Remove a checkpoint of a task that is done; that of another run stays."""
+    if task.checkpoint != "auto" or task.folder is None or not Path(task.folder).is_dir():
+        return
+    try:
+        folder = Folder(task.folder, create=False)
+    except ImpastoError:
+        return
+    try:
+        ours = _is_of(task, noted(folder.read()))
+    except CheckpointError:
+        ours = False
+    (folder.remove if ours else folder.close)()
+
+
+def _painted(task: Task, asked: Callable[[], bool], begun: float) -> Painting:
+    if task.url is not None:
+        # On a worker's own machine nobody has made it.
+        Path(task.output.path).parent.mkdir(parents=True, exist_ok=True)
+    run = _begun(task)
+    before, stages = run.taken, Stages(task.output, run.taken)
+    notes, loss, due = [*run.notes], 0.0, 0.0
+    advice: tuple[Advice, ...] = ()
+    try:
+        for event in run:
+            if not isinstance(event, Stepped) or time.perf_counter() >= due or event.step == event.steps:
+                due = time.perf_counter() + _INTERVAL
+                yield events.table(event)
+            if isinstance(event, Stepped):
+                stages.show(run.picture)
+            elif isinstance(event, Finished):
+                advice, loss = event.advice, event.loss
+            if asked() and not isinstance(event, Finished):
+                return _stopped(task, run, event, time.perf_counter() - begun)
+        picture = run.picture()
+        notes += task.output.write(picture)
+        digest = up_to_date.file_digest(task.output.path)
+        mark = "" if task.url is None else _send(task, task.url)
+        if run.keeper is not None and not run.keeper.keep:
+            run.keeper.folder.remove()
+        return Outcome(
+            "painted",
+            seconds=time.perf_counter() - begun,
+            steps=run.taken - before,
+            before=before,
+            size=picture.size,
+            loss=loss,
+            sha256=digest,
+            mark=mark,
+            notes=tuple(notes),
+            advice=advice,
+        )
+    finally:
+        run.close()
+        if run.keeper is not None:
+            run.keeper.folder.close()
+
+
+def _begun(task: Task) -> Run:
+    """Return the run of a task, taken up from its checkpoint if there is one.
+
+    Raises:
+        ImpastoError: as `Job.start`; or the folder for checkpoints is another run's.
+
+    """
+    path = task.folder
+    folder = _opened(path) if path is not None and Path(path).is_dir() else None
+    try:
+        if folder is not None and not folder.empty:
+            before = _taken_up(task, folder)
+            if before is not None:
+                return before
+        run = task.job().start()
+        if path is not None and (task.checkpoint != "auto" or checkpoint_paths.is_long(run, task.over)):
+            _keep(task, run, folder or _opened(path))
+        elif folder is not None:
+            # Of this output as it was asked for before.
+            folder.remove()
+    except BaseException:
+        if folder is not None:
+            folder.close()
+        raise
+    return run
+
+
+def _opened(path: str) -> Folder:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return Folder(path, create=True)
+        except CheckpointError:
+            if time.monotonic() >= deadline or not Path(path).is_dir():
+                raise
+            time.sleep(0.1)
+
+
+def _keep(task: Task, run: Run, folder: Folder) -> None:
+    note = {"output": checkpoint_paths.noted(task.output, folder.path), IDENTITY: task.identity}
+    every = INTERVAL if task.every is None else task.every
+    run.keep(folder, note, every=every, keep=task.checkpoint != "auto")
+
+
+def _is_of(task: Task, own: dict[str, Any]) -> bool:
+    return task.identity is not None and own.get(IDENTITY) == task.identity
+
+
+def _taken_up(task: Task, folder: Folder) -> Run | None:
+    """Return the run whose checkpoint is in the folder; None where it is damaged, or of what is not wanted any more.
+
+    Raises:
+        UsageError: it is that of another command.
+
+    """
+    try:
+        saved = folder.read()
+    except CheckpointError:
+        return None
+    own = noted(saved)
+    if IDENTITY not in own and not task.force:
+        raise UsageError(
+            f"{shown(folder.path)}: holds the checkpoint of another run; go on with 'impasto resume', or begin anew "
+            "with --force"
+        )
+    if not _is_of(task, own) or (task.force and not task.attempt):
+        return None
+    given = Given(task.content, task.styles, task.init)
+    try:
+        run = resumed(folder, saved, task.recipe, given, (task.device, None, None))
+    except CheckpointError:
+        return None
+    _keep(task, run, folder)
+    return run
+
+
+def _stopped(task: Task, run: Run, event: Event, seconds: float) -> Outcome:
+    """Write a checkpoint where the run is, if it is between two steps, also of a run that is too short for others."""
+    kept = False
+    if isinstance(event, Stepped) and task.folder is not None:
+        if run.keeper is None:
+            _keep(task, run, _opened(task.folder))
+        kept = isinstance(run.checkpoint(), Checkpointed)
+    return Outcome("stopped", "stopped on request", seconds, kept=kept)

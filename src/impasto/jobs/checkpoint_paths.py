@@ -1,0 +1,70 @@
+"""Where the checkpoints of a run go that paints into a file, and how that file is noted in them."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from impasto.errors import CheckpointError
+from impasto.jobs.output import STREAM, Output
+from impasto.system.text import shown
+
+if TYPE_CHECKING:
+    from impasto.engine.run import Run
+
+# Ours: what is lost of a shorter run is painted again soon.
+LONG: Final = 60.0  # seconds
+_PATHS: Final = ("path", "preview", "profile", "proof")
+
+
+def is_long(run: "Run", seconds: float = LONG) -> bool:
+    """Whether a run is expected to take longer than that."""
+    expected = run.expected_seconds
+    # Where the time is not known, the first checkpoint is written after half a minute.
+    return expected is None or expected > seconds
+
+
+def automatic(output: Output) -> str:
+    """Return the folder beside an output in which its checkpoints are kept, unless another is asked for."""
+    return f"{output.path}.impasto"
+
+
+def noted(output: Output, folder: Path) -> dict[str, Any]:
+    """Return an output as plain values, its paths such that they are found from anywhere."""
+    from impasto.engine.checkpoints.document import both_paths
+
+    table = dataclasses.asdict(output)
+    for name in _PATHS:
+        if table[name] is not None and table[name] != STREAM:
+            table[name] = both_paths(table[name], folder)
+    return table
+
+
+def output_of(table: Mapping[str, Any], folder: Path) -> Output:
+    """Return the output that `noted` made a table of.
+
+    Raises:
+        CheckpointError: the run was not started on the command line, or the table is not of `noted`.
+
+    """
+    if "output" not in table:
+        raise CheckpointError(f"{shown(folder)}: was not started on the command line; resume it with impasto.resume")
+    from impasto.engine.checkpoints.document import found_path
+
+    try:
+        values = dict(table["output"])
+        for name in _PATHS:
+            if isinstance(values[name], Mapping):
+                paths = found_path(values[name], folder)
+                there = next((path for path in paths if path.parent.is_dir()), paths[0])
+                values[name] = _short(there)
+        return Output(**values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{shown(folder)}: holds an output that no impasto notes") from error
+
+
+def _short(path: Path) -> str:
+    """Return a path from the working directory if it is in there."""
+    here = Path.cwd()
+    return os.fspath(path.relative_to(here) if path.is_relative_to(here) else path)

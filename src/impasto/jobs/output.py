@@ -1,0 +1,123 @@
+"""Where a painted picture goes, in what form, and what is written of it on the way."""
+
+import glob
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from impasto.errors import OutputError, PictureError
+from impasto.picture import Picture, check_output, output_profile
+from impasto.system.text import shown
+
+# Standard input or output, in the place of a path.
+STREAM: Final = "-"
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where pictures go, and in what form."""
+
+    path: str
+    bits: int = 8
+    quality: int | None = None
+    preview: str | None = None
+    save_every: int | None = None
+    metadata: bool = True
+    compression: str | None = None
+    profile: str | None = None
+    proof: str | None = None
+
+    def check(self, inputs: list[str], *, force: bool) -> None:
+        """Refuse a path that cannot be written to, before minutes are spent."""
+        files = [Path(path) for path in inputs if path != STREAM]
+        if self.path != STREAM:
+            check_output(
+                self.path,
+                files,
+                force=force,
+                bits=self.bits,
+                quality=self.quality,
+                compression=self.compression,
+                profile=None if self.profile is None else output_profile(self.profile),
+            )
+        if self.proof is not None:
+            output_profile(self.proof)
+            check_output(self.proof_path, files, force=force)
+        if self.preview is not None:
+            # A preview is made to be replaced.
+            check_output(self.preview, files, force=True)
+        if self.save_every and not force:
+            path = Path(self.path)
+            taken = next(path.parent.glob(f"{glob.escape(path.stem)}-[0-9][0-9][0-9][0-9][0-9]{path.suffix}"), None)
+            if taken:
+                raise OutputError(f"{shown(taken)}: exists already, and --save-every may replace it; add --force")
+
+    def write(self, picture: Picture) -> tuple[str, ...]:
+        """Write the result; return what a person should know about it.
+
+        Raises:
+            PictureError: it could not be written there; the message names the temporary file that holds it instead.
+
+        """
+        target: str | BinaryIO = sys.stdout.buffer if self.path == STREAM else self.path
+        try:
+            notes = self._save(picture, target)
+            if self.proof is None:
+                return notes
+            proof, path = picture.proof(self.proof), self.proof_path
+            return *notes, *proof.save(path, bits=self.bits, metadata=self.metadata), f"the proof is in {shown(path)}"
+        except PictureError as error:
+            # Minutes of work are not lost to a full disk or a folder that has gone.
+            rescue = Path(tempfile.mkdtemp(prefix="impasto-")) / "picture.png"
+            picture.save(rescue, bits=self.bits, metadata=self.metadata)
+            raise PictureError(f"{error}; the picture is in {rescue}") from error
+
+    def _save(self, picture: Picture, target: str | Path | BinaryIO) -> tuple[str, ...]:
+        return picture.save(
+            target,
+            bits=self.bits,
+            quality=self.quality,
+            metadata=self.metadata,
+            compression=self.compression,
+            profile=self.profile,
+        )
+
+    def save_stage(self, picture: Picture, number: int) -> None:
+        """Write the picture there is after `number` steps."""
+        self._save(picture, self.stage(number))
+
+    @property
+    def proof_path(self) -> Path:
+        """The path of the soft proof: `out.proof.png`."""
+        path = Path(self.path)
+        return path.with_name(f"{path.stem}.proof.png")
+
+    def stage(self, number: int) -> Path:
+        """Return the path of the picture saved after `number` steps: `out-00050.png`."""
+        path = Path(self.path)
+        return path.with_name(f"{path.stem}-{number:05d}{path.suffix}")
+
+
+@dataclass
+class Stages:
+    """Writes previews and intermediate pictures as a run goes."""
+
+    PREVIEW_INTERVAL = 2.0  # seconds: a viewer that watches the file need not blink
+
+    output: Output
+    _count: int = 0  # steps so far
+    _next_preview: float = field(default=0.0)
+
+    def show(self, picture: Callable[[], Picture]) -> None:
+        """Write what is due after a step."""
+        self._count += 1
+        every = self.output.save_every
+        if every and self._count % every == 0:
+            self.output.save_stage(picture(), self._count)
+        if self.output.preview and time.monotonic() >= self._next_preview:
+            picture().save(self.output.preview, metadata=self.output.metadata)
+            self._next_preview = time.monotonic() + self.PREVIEW_INTERVAL

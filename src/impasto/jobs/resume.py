@@ -1,0 +1,219 @@
+"""From the folder of a checkpoint back to a run: its pictures are found again, and it goes on where it was."""
+
+import dataclasses
+import os
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import torch
+
+from impasto.engine import devices
+from impasto.engine.checkpoints import Folder, Saved, Snapshot, document
+from impasto.engine.checkpoints.writer import INTERVAL
+from impasto.engine.devices import Precision
+from impasto.engine.masks import Masks, assign
+from impasto.engine.run import Run
+from impasto.engine.scene import Scene
+from impasto.errors import CheckpointError, UsageError
+from impasto.picture import Picture, PictureSource
+from impasto.recipe import INITS, Recipe
+from impasto.system import units
+from impasto.system.text import reason, shown
+
+# What is painted cannot become another size, and how it began is past.
+_SETTLED: Final = ("size", "side", "start_size", "scale_factor", "margin", "init", "seed")
+
+
+class Given(NamedTuple):
+    """The pictures of a run where they are not where they were; each must be the same one."""
+
+    content: PictureSource | None = None
+    styles: Sequence[PictureSource] | None = None
+    init: PictureSource | None = None
+    content_mask: PictureSource | None = None
+    style_masks: Sequence[PictureSource | None] | None = None
+    protect: PictureSource | None = None
+
+
+def resume(
+    folder: str | os.PathLike[str],
+    *,
+    content: PictureSource | None = None,
+    style: PictureSource | Sequence[PictureSource] | None = None,
+    init: PictureSource | None = None,
+    content_mask: PictureSource | None = None,
+    style_masks: Sequence[PictureSource | None] | None = None,
+    protect: PictureSource | None = None,
+    device: str | None = None,
+    max_memory: int | str | None = None,
+    precision: Precision | None = None,
+    every: float = INTERVAL,
+    **changes: Any,
+) -> Run:
+    """Return the run of which `folder` holds a checkpoint, to go on from there; its checkpoints go there too.
+
+    On the CPU, with as many threads and the same versions, the result is that of a run without interruption, bit for
+    bit.
+
+    Args:
+        folder: that a `Job` was given as `checkpoint`, or `impasto stylize` made.
+        content: the photo, if it is not where it was; it must be the same one.
+        style: the style picture or the list of them, if they are not where they were.
+        init: the picture that the run was started from, if it is not where it was.
+        content_mask: the mask of the photo, if it is not where it was.
+        style_masks: those of the styles, None for a style without one, if they are not where they were.
+        protect: the mask of what stays as it is, if it is not where it was.
+        device: another one than the run was started on, as `Job` takes it.
+        max_memory: another amount, as `Job` takes it.
+        precision: another one.
+        every: seconds from one checkpoint to the next.
+        **changes: values for the recipe's fields. More `steps` make the run longer; others, such as `content_weight`,
+            change what it goes towards from here.
+
+    Raises:
+        CheckpointError: there is no checkpoint that can be read, its pictures are not there or have changed, or another
+            process is using it.
+        RecipeError: a change is not valid.
+        UsageError: a change would need another size or another start.
+
+    """
+    if isinstance(init, str) and init in INITS:
+        changes["init"], init = init, None
+    opened = Folder(folder, create=False)
+    try:
+        saved = opened.read()
+        recipe = saved.recipe.replace(**changes)
+        styles = style if isinstance(style, list | tuple) or style is None else [typing.cast(PictureSource, style)]
+        given = Given(content, styles, init, content_mask, style_masks, protect)
+        run = resumed(opened, saved, recipe, given, (device, max_memory, precision))
+        run.keep(opened, noted(saved), every=every, keep=bool(saved.table["options"]["keep"]))
+    except BaseException:
+        opened.close()
+        raise
+    return run
+
+
+def noted(saved: Saved) -> dict[str, Any]:
+    """Return what the surface that started a run noted for itself."""
+    own = ("device", "max_memory", "precision", "keep")
+    return {name: value for name, value in saved.table["options"].items() if name not in own}
+
+
+def resumed(
+    folder: Folder,
+    saved: Saved,
+    recipe: Recipe,
+    given: Given,
+    options: tuple[str | None, int | str | None, Precision | None],
+) -> Run:
+    """Return the run, without a folder for its checkpoints.
+
+    Args:
+        folder: that `saved` was read from.
+        saved: the checkpoint.
+        recipe: what it shall go on with.
+        given: its pictures.
+        options: device, amount of memory and precision; those of the checkpoint where they are None.
+
+    Raises:
+        ImpastoError: as `resume`.
+
+    """
+    try:
+        before = saved.table["options"]
+        device, *others = devices.devices(options[0] or before["device"])
+        limit = before["max_memory"] if options[1] is None else options[1]
+        precision = options[2] or before["precision"]
+        scene = dataclasses.replace(_scene(folder.path, saved, recipe, given), device=device)
+        _check_settled(saved.recipe, recipe)
+        snapshot = saved.snapshot(device)
+        _check_fits(scene, saved, snapshot)
+        elsewhere = device.type != before["device"].partition(":")[0]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{shown(folder.path)}: holds what no impasto writes ({reason(error)})") from error
+    steered = _going(saved.recipe) != _going(recipe)
+    if steered and snapshot.scale == len(scene.scales) - 1 and snapshot.done >= scene.scales[-1].steps:
+        raise UsageError(
+            f"{shown(folder.path)}: has taken all its steps; give it more with --steps beside what else shall change"
+        )
+    bytes_given = None if limit is None else units.parsed(limit)
+    settings: dict[str, Any] = {"others": others, "max_memory": bytes_given, "precision": precision}
+    replanned = steered or elsewhere or options[1:] != (None, None)
+    plans = list(snapshot.plans)
+    if replanned or recipe.steps != saved.recipe.steps:
+        plans = list(Run(scene, **settings).plans)
+        if not replanned:
+            plans[snapshot.scale] = snapshot.plans[snapshot.scale]
+    # Pairs of another number do not fit the memory of L-BFGS.
+    forgetful = steered or elsewhere or plans[snapshot.scale].history != snapshot.plans[snapshot.scale].history
+    snapshot = dataclasses.replace(snapshot, plans=tuple(plans))
+    return Run(scene, snapshot=snapshot.fresh(recipe.bounds) if forgetful else snapshot, **settings)
+
+
+def _scene(
+    folder: Path,
+    saved: Saved,
+    recipe: Recipe,
+    given: Given,
+) -> Scene:
+    table = saved.table
+    before, masks_before = table["styles"], table["masks"]
+
+    def found(noted: Mapping[str, Any] | None, now: PictureSource | None, option: str) -> Picture | None:
+        return None if noted is None else document.picture(noted, folder, now, option)
+
+    def one_each(now: Sequence[PictureSource | None] | None, count: int, what: str) -> Sequence[PictureSource | None]:
+        if now is not None and len(now) != count:
+            raise UsageError(f"{len(now)} {what}, and the run was started with {count}; give them all")
+        return now or [None] * count
+
+    styles = one_each(given.styles, len(before), "style pictures")
+    start = found(table["init"], given.init, "--init")
+    photo = document.picture(table["content"], folder, given.content, "--content")
+    pictures = [document.picture(each, folder, now, "--style") for each, now in zip(before, styles, strict=True)]
+    content_mask = found(masks_before["content"], given.content_mask, "--content-mask")
+    protect = found(masks_before["protect"], given.protect, "--protect")
+    masks_now = one_each(given.style_masks, len(masks_before["styles"]), "style masks")
+    style_masks = [
+        found(noted, now, "--style-mask") for noted, now in zip(masks_before["styles"], masks_now, strict=True)
+    ]
+    masks = Masks()
+    if content_mask or protect or any(style_masks):
+        masks = assign(photo, pictures, content_mask, style_masks, protect)
+    return Scene(
+        photo,
+        [(picture, float(each["weight"])) for picture, each in zip(pictures, before, strict=True)],
+        recipe,
+        torch.device("cpu"),
+        start,
+        masks,
+        tuple(map(float, table["style_scales"])),
+        tuple(table["style_parts"]),
+    )
+
+
+def _check_settled(before: Recipe, recipe: Recipe) -> None:
+    for name in _SETTLED:
+        if getattr(before, name) != getattr(recipe, name):
+            raise UsageError(
+                f"--{name.replace('_', '-')} cannot change on the way: it was {getattr(before, name)}; "
+                "paint anew, or start from the picture there is with --init"
+            )
+
+
+def _check_fits(scene: Scene, saved: Saved, snapshot: Snapshot) -> None:
+    """Refuse a snapshot that is not of these pictures; only a file made by hand is."""
+    sizes_now = [list(scale[:2]) for scale in scene.scales]
+    if sizes_now != [list(scale[:2]) for scale in saved.table["scales"]]:
+        raise ValueError("its sizes do not follow from its pictures")
+    if tuple(snapshot.image.shape) != (1, 3, *scene.canvas_size(scene.scales[snapshot.scale])):
+        raise ValueError("its image is not of its scale")
+    if len(snapshot.plans) != len(scene.scales):
+        raise ValueError("its plans are not those of its scales")
+
+
+def _going(recipe: Recipe) -> Recipe:
+    """Return what of a recipe decides how a step is taken."""
+    return recipe.replace(steps=(1,))

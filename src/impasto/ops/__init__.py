@@ -1,0 +1,1 @@
+"""Arithmetic on tensors: statistics of features, tiles, masks, resampling and colour."""

@@ -1,0 +1,128 @@
+"""Sums over the positions of a feature map, from which every style statistic follows.
+
+Sums add up exactly: the moments of a picture are those of its tiles added, and those of a blend of styles are weighted
+sums of theirs. A loss that speaks of moments only gets tiles, masks and blends for nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto.ops.shapes import Count, Features, Mask, Matrix, Vector
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Number of positions, sum of the features and sum of their outer products.
+
+    Attributes:
+        count: (B,) number of positions, M in the paper.
+        total: (B, C) sum of the feature vectors.
+        outer: (B, C, C) sum of their outer products: the paper's raw Gram matrix F F^T.
+
+    """
+
+    count: Count
+    total: Vector
+    outer: Matrix
+
+    def __add__(self, other: "Moments") -> "Moments":
+        """Return the moments of both sets of positions together."""
+        return Moments(self.count + other.count, self.total + other.total, self.outer + other.outer)
+
+    def scaled(self, factor: float) -> "Moments":
+        """Return the moments with every position counted `factor` times."""
+        return Moments(self.count * factor, self.total * factor, self.outer * factor)
+
+    def detach(self) -> "Moments":
+        """Return the same numbers without their history."""
+        return Moments(self.count.detach(), self.total.detach(), self.outer.detach())
+
+    @property
+    def mean(self) -> Vector:
+        """(B, C) mean feature vector."""
+        return self.total / self.count[:, None]
+
+    @property
+    def gram(self) -> Matrix:
+        """(B, C, C) Gram matrix per position, G / M: the second moment, its mean not removed."""
+        return self.outer / self.count[:, None, None]
+
+    @property
+    def covariance(self) -> Matrix:
+        """(B, C, C) covariance matrix, normalised by the number of positions."""
+        return self.gram - self.mean[:, :, None] * self.mean[:, None, :]
+
+
+def moments(features: Features, mask: Mask | None = None) -> Moments:
+    """Return the moments of `features` over all positions, in float32 or better.
+
+    Half precision never reaches a Gram matrix: its sums of thousands of products overflow float16 and lose every digit
+    in bfloat16.
+
+    Args:
+        features: any.
+        mask: (1, 1, h, w) how much each position counts, at least 0; all count 1 without it.
+
+    """
+    wide = torch.promote_types(features.dtype, torch.float32)
+    total, outer = _Sums.apply(features, mask)  # type: ignore[no-untyped-call]
+    count = features.new_full((features.shape[0],), features.shape[2] * features.shape[3], dtype=wide)
+    if mask is not None:
+        count = mask.to(wide).sum().expand_as(count)
+    return Moments(count, total, outer)
+
+
+class _Sums(torch.autograd.Function):
+    """Sum of the features and of their outer products; the gradient of both in one product."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(features, mask)
+        flat = _flat(features)
+        if mask is None:
+            return flat.sum(2), flat @ flat.mT
+        weighted = flat * _flat(mask)
+        return weighted.sum(2), weighted @ flat.mT
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        features, mask = ctx.saved_tensors
+        total, outer = gradients
+        # d(F F^T) = dF F^T + F dF^T
+        slope = torch.baddbmm(total[:, :, None], outer + outer.mT, _flat(features))
+        if mask is not None:
+            slope *= _flat(mask)
+        if features.is_contiguous():
+            return slope.view_as(features).to(features.dtype), None
+        batch, channels, height, width = features.shape
+        channels_last = slope.mT.view(batch, height, width, channels)
+        return channels_last.permute(0, 3, 1, 2).to(features.dtype), None
+
+
+def _flat(features: Tensor) -> Tensor:
+    """Return (B, C, M) in float32 or better, without a copy in either layout if it is that already."""
+    features = features.to(torch.promote_types(features.dtype, torch.float32))
+    if features.is_contiguous():
+        return features.flatten(2)
+    return features.permute(0, 2, 3, 1).flatten(1, 2).mT
+
+
+def blend(parts: Iterable[tuple[Moments, float]]) -> Moments:
+    """Return the moments of a mixture: each part weighs what it is given, however many positions it has.
+
+    Args:
+        parts: moments of one picture each (B = 1) and their weights, which need not sum to 1.
+
+    Returns:
+        Moments whose `count` is the sum of the weights.
+
+    """
+    shares = [part.scaled(weight / float(part.count.item())) for part, weight in parts]
+    result = shares[0]
+    for share in shares[1:]:
+        result = result + share
+    return result

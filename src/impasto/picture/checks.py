@@ -1,0 +1,173 @@
+"""Whether a picture can be written to a path: asked before any work is done."""
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from impasto.errors import OutputError, nearest
+from impasto.picture.files import path_name
+from impasto.picture.printing import OutputProfile
+from impasto.system.text import reason, shown
+
+ENDINGS = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".webp": "webp",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".avif": "avif",
+}
+FORMATS = tuple(dict.fromkeys(ENDINGS.values()))
+DEEP_FORMATS = ("png", "tiff")
+QUALITY_FORMATS = ("jpeg", "webp", "avif")
+INK_FORMATS = ("jpeg", "tiff")
+COMPRESSIONS = ("deflate", "lzw", "none")
+
+
+def format_of(path: str | os.PathLike[str]) -> str:
+    """Return the format that a path's ending asks for: "png", "jpeg", "webp", "tiff" or "avif".
+
+    Raises:
+        OutputError: No ending or an unknown one; the message names the nearest.
+    """
+    name = path_name(path)
+    ending = Path(name).suffix
+    if not ending:
+        raise OutputError(f"{shown(name)}: has no ending to tell the format by; add one of {', '.join(ENDINGS)}")
+    kind = ENDINGS.get(ending.lower())
+    if kind is None:
+        raise OutputError(f"{shown(name)}: unknown ending '{shown(ending)}'; {nearest(ending.lower(), ENDINGS)}")
+    return kind
+
+
+def check_options(
+    kind: str,
+    bits: int,
+    quality: int | None,
+    compression: str | None = None,
+    profile: OutputProfile | None = None,
+) -> None:
+    """Refuse a depth, a quality, a compression or inks that the format does not have.
+
+    Raises:
+        OutputError: Not a format, not 8 or 16 bits, 16 bits of a format that has 8, or a quality,
+            a compression or a CMYK profile where there is none.
+    """
+    if kind not in FORMATS:
+        raise OutputError(f"unknown format {kind!r}; {nearest(kind, FORMATS)}")
+    if bits not in (8, 16):
+        raise OutputError(f"bits is {bits!r}; expected 8 or 16")
+    if bits == 16 and kind not in DEEP_FORMATS:
+        raise OutputError(f"{kind.upper()} holds 8 bits a channel, not 16; write a .png or .tif instead")
+    if compression is not None and kind != "tiff":
+        raise OutputError(f"{kind.upper()} has no choice of compression; leave compression out, or write a .tif")
+    if compression is not None and compression not in COMPRESSIONS:
+        raise OutputError(f"compression is {compression!r}; choose from {', '.join(COMPRESSIONS)}")
+    if profile is not None and profile.space == "cmyk" and kind not in INK_FORMATS:
+        raise OutputError(
+            f"{kind.upper()} holds no CMYK, which {shown(profile.name)} is of; write a .tif or .jpg instead"
+        )
+    if quality is None:
+        return
+    if kind not in QUALITY_FORMATS:
+        raise OutputError(f"{kind.upper()} loses nothing, so it has no quality; leave quality out, or write a .jpg")
+    if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
+        raise OutputError(f"quality is {quality!r}; expected a whole number from 1 to 100")
+
+
+def check_output(
+    path: str | os.PathLike[str],
+    inputs: Iterable[str | os.PathLike[str]] = (),
+    force: bool = False,
+    *,
+    bits: int = 8,
+    quality: int | None = None,
+    compression: str | None = None,
+    profile: OutputProfile | None = None,
+) -> str:
+    """Make sure that a picture can be written to `path`, before minutes are spent on it. Leaves nothing behind.
+
+    Args:
+        path: The output.
+        inputs: Files that must not be overwritten, not even with `force` or under another name.
+        force: Allow an existing file to be replaced.
+        bits: The depth that will be asked for.
+        quality: The quality that will be asked for.
+        compression: The compression that will be asked for.
+        profile: The profile that will be asked for.
+
+    Returns:
+        The format, as `format_of`.
+
+    Raises:
+        OutputError: An unknown ending, an option the format lacks, an existing file without `force`, an input, a
+            folder, a device, or a place where nothing can be written.
+    """
+    kind = format_of(path)
+    check_options(kind, bits, quality, compression, profile)
+    check_place(path, inputs, force)
+    return kind
+
+
+def check_place(
+    path: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]] = (), force: bool = False
+) -> None:
+    """Make sure that a file of any kind can be written to `path`; see `check_output`.
+
+    Raises:
+        OutputError: An existing file without `force`, an input, a folder, a device, or a place where nothing can be
+            written.
+    """
+    name = path_name(path)
+    try:
+        target = Path(os.path.realpath(name))
+        info = _status(target)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{shown(name)}: cannot be used ({reason(error)}); choose another path") from error
+    if info is not None:
+        _check_existing(name, target, info, inputs, force)
+    _check_folder(name, target.parent)
+
+
+def _check_existing(
+    name: str, target: Path, info: os.stat_result, inputs: Iterable[str | os.PathLike[str]], force: bool
+) -> None:
+    if stat.S_ISDIR(info.st_mode):
+        raise OutputError(f"{shown(name)}: is a folder; name a file in it")
+    if not stat.S_ISREG(info.st_mode):
+        raise OutputError(f"{shown(name)}: is a pipe or a device, not a file; choose another path")
+    for other in inputs:
+        with contextlib.suppress(OSError, ValueError):
+            if Path(path_name(other)).samefile(target):
+                raise OutputError(
+                    f"{shown(name)}: is the same file as the input {shown(path_name(other))}; choose another output"
+                )
+    if not force:
+        raise OutputError(f"{shown(name)}: exists already; choose another name, or --force (force=True) to replace it")
+    if not os.access(target, os.W_OK):
+        raise OutputError(f"{shown(name)}: is write-protected; choose another name, or change its permissions")
+
+
+def _check_folder(name: str, folder: Path) -> None:
+    if not folder.is_dir():
+        raise OutputError(f"{shown(name)}: the folder {shown(folder)} does not exist; create it first")
+    trial = folder / f".impasto-{secrets.token_hex(8)}.tmp"
+    try:
+        # Permissions, quotas and read-only disks are too many to ask about one by one: try.
+        os.close(os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        trial.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"{shown(name)}: nothing can be written to the folder {shown(folder)} ({reason(error)}); choose another"
+        ) from error
+
+
+def _status(target: Path) -> os.stat_result | None:
+    try:
+        return target.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None

@@ -1,0 +1,1 @@
+"""Picture formats: how each is recognised, read and written."""

@@ -1,0 +1,72 @@
+"""HEIC (HEIF with HEVC, what phones write), through libheif as the extra package pillow-heif binds it."""
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from impasto.errors import PictureError
+from impasto.picture.formats.samples import Samples
+from impasto.picture.formats.tags import overlapping
+from impasto.picture.limits import Limits
+from impasto.picture.metadata import credits_of
+from impasto.picture.profiles import display_p3_profile
+from impasto.system.text import shown
+
+SEVERAL = "The HEIC file holds several pictures; its primary one was taken."
+HDR = "The picture is HDR; its brightness was taken as that of an ordinary picture, so it may look flat."
+
+# ITU-T H.273, tables 2 and 3
+_P3_D65, _PQ, _HLG = 12, 16, 18
+_MODES = {"L": "gray", "I;16": "gray", "RGB": "rgb", "RGB;16": "rgb", "RGBA": "rgb", "RGBA;16": "rgb"}
+
+
+def decode(data: bytes, name: str, limits: Limits) -> Samples:
+    """Return the primary picture of a HEIC file. libheif has turned it upright already.
+
+    Raises:
+        PictureError: pillow-heif is not installed, the declared size is over the limits, or an odd kind of pixels.
+    """
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise PictureError(
+            f"{shown(name)}: is a HEIC picture, and reading it takes one more package: pip install pillow-heif"
+        ) from error
+    file = pillow_heif.open_heif(BytesIO(data), convert_hdr_to_8bit=False)
+    # The size is in the header; pixels are decoded when they are asked for.
+    width, height = file.size
+    limits.check(width, height, name)
+    values: NDArray[Any] = np.asarray(file)
+    if file.mode not in _MODES or file.premultiplied_alpha:
+        raise PictureError(f"{shown(name)}: a HEIC of mode {file.mode!r} is not read; convert it to RGB")
+    values = np.atleast_3d(values)
+    depth = int(file.info.get("bit_depth", 8))
+    if values.dtype != np.uint8:
+        # Fewer bits are shifted up to 16.
+        top = (2**depth - 1) << (16 - depth)
+        values = np.minimum(values.astype(np.float32) / np.float32(top), np.float32(1))
+    colours = 1 if _MODES[file.mode] == "gray" else 3
+    nclx = file.info.get("nclx_profile") or {}
+    profile = file.info.get("icc_profile") or None
+    hdr = profile is None and nclx.get("transfer_characteristics") in (_PQ, _HLG)
+    wide = profile is None and nclx.get("color_primaries") == _P3_D65 and colours == 3
+    exif = Image.Exif()
+    try:
+        block = file.info.get("exif") or b""
+        exif.load(b"" if len(block) > limits.max_exif_bytes or overlapping(block) else block)
+    except Exception:
+        exif = Image.Exif()  # the pixels are fine
+    return Samples(
+        values=values[:, :, :colours],
+        space="gray" if colours == 1 else "rgb",
+        alpha=values[:, :, -1] if values.shape[2] in (2, 4) else None,
+        icc_profile=profile,
+        assumed_profile=display_p3_profile() if wide else None,
+        bits=8 if depth <= 8 else 16,
+        dpi=None,
+        credits=credits_of(exif),
+        notes=((SEVERAL,) if len(file) > 1 else ()) + ((HDR,) if hdr else ()),
+    )

@@ -1,0 +1,70 @@
+"""JPEG's segments: counted and measured before a decoder sees them."""
+
+import re
+from collections.abc import Iterator
+
+from impasto.picture.formats.tags import overlapping
+from impasto.picture.limits import Limits
+
+# ITU-T T.81, table B.1: start of frame (not DHT, JPG and DAC), start of scan, end of image, and the application segment
+# that EXIF data are in
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SCAN, _END, _APP1 = 0xDA, 0xD9, 0xE1
+_EXIF = b"Exif\0\0"
+# T.81, B.1.1.2: any number of FF may come before a marker; in a scan's data FF is followed by 0 or a restart.
+_MARKER = re.compile(rb"\xff+([^\xff])", re.DOTALL)
+_NEXT = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
+
+
+def checked(data: bytes, name: str, limits: Limits) -> tuple[bytes, bool]:
+    """Return a JPEG that is within the limits, and whether its EXIF data were not and have been left out.
+
+    Raises:
+        PictureError: More segments or scans than the limits allow.
+    """
+    exif, parts, scans = [], 0, 0
+    for marker, start, end, fill in segments(data):
+        # A decoder looks at bytes that only fill one by one.
+        parts += 1 + fill
+        scans += marker == _SCAN
+        limits.check_parts(parts, name)
+        limits.check_scans(scans, name)
+        if marker == _APP1 and data[start + 4 : start + 10] == _EXIF:
+            exif.append((start, end))
+    block = b"".join(data[start + 10 : end] for start, end in exif)
+    if len(block) <= limits.max_exif_bytes and not overlapping(block):
+        return data, False
+    kept, at = [], 0
+    for start, end in exif:
+        kept.append(data[at:start])
+        at = end
+    return b"".join([*kept, data[at:]]), True
+
+
+def size(data: bytes) -> tuple[int, int] | None:
+    """Return the (width, height) that the first frame's header declares; None where there is none."""
+    for marker, start, _, _ in segments(data):
+        if marker in _FRAMES and start + 9 <= len(data):
+            return int.from_bytes(data[start + 7 : start + 9], "big"), int.from_bytes(
+                data[start + 5 : start + 7], "big"
+            )
+    return None
+
+
+def segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (marker, start, end, filling bytes before) of each segment up to the end of the image."""
+    at = 2
+    while match := _MARKER.match(data, at):
+        marker, start = match[1][0], match.end() - 2
+        if marker == _END:
+            return
+        # Restarts and TEM stand alone.
+        alone = 0xD0 <= marker <= 0xD8 or marker in (0, 1)
+        end = match.end() if alone else match.end() + int.from_bytes(data[match.end() : match.end() + 2], "big")
+        yield marker, start, max(end, match.end()), start - at
+        at = max(end, match.end())
+        # Decoders go on to the next marker over whatever lies between.
+        found = _NEXT.search(data, at)
+        if found is None:
+            return
+        at = found.start()

@@ -1,0 +1,329 @@
+"""TIFF of every depth through tifffile. Pillow has no 16-bit colour, and its libtiff writes errors to the terminal."""
+
+import logging
+import struct
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from impasto.errors import PictureError
+from impasto.picture.formats import jpeg, ycbcr
+from impasto.picture.formats.pillow import plausible_dpi
+from impasto.picture.formats.samples import Samples
+from impasto.picture.formats.tags import Directories, Tag
+from impasto.picture.formats.webp import canvas
+from impasto.picture.levels import Floats, unit, unit_floats
+from impasto.picture.limits import Limits
+from impasto.picture.metadata import (
+    DESCRIPTION,
+    EXIF_IFD,
+    MOST_TEXT,
+    PLACES,
+    USER_COMMENT,
+    Credits,
+    text_of,
+    user_comment,
+)
+from impasto.picture.profiles import TOO_LONG, Space
+from impasto.system.text import shown
+
+if TYPE_CHECKING:
+    from tifffile import TiffPage
+
+SEVERAL_PAGES = "The TIFF holds several pages; the first was taken."
+
+# TIFF 6.0 and its supplements
+_ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _ICC_PROFILE = 274, 282, 283, 296, 34675
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _CIELAB, _ICCLAB = 0, 1, 2, 3, 5, 6, 8, 9
+_CHANNELS = {
+    _WHITE_IS_ZERO: 1,
+    _BLACK_IS_ZERO: 1,
+    _RGB: 3,
+    _PALETTE: 1,
+    _CMYK: 4,
+    _YCBCR: 3,
+    _CIELAB: 3,
+    _ICCLAB: 3,
+}
+_UNSIGNED, _SIGNED, _FLOAT, _UNDEFINED = 1, 2, 3, 4
+_PREMULTIPLIED, _STRAIGHT = 1, 2
+_JPEG = (6, 7)
+_WEBP = (34927, 50001)
+# None, fax, LZW, JPEG, deflate, PackBits, LZMA and Zstandard, with old numbers: what programs write for pictures. What
+# else imagecodecs decodes, for microscopes and raw files, is more code than strangers' files need to reach.
+_COMPRESSIONS = frozenset([1, 2, 3, 4, 5, *_JPEG, 8, 32946, 32773, 34925, 34926, 50000, *_WEBP])
+_ASCII, _BYTES = 2, 7  # types of tags
+_PLANAR = 2
+_BLOCK = 32  # ours: the largest block of a JPEG with its chroma subsampled by 4
+_MOST_CHANNELS = 8  # ours: colour and a few extra masks; a header can claim 65,535
+
+
+def decode(data: bytes, name: str, limits: Limits) -> Samples:
+    """Return the first page of a TIFF.
+
+    Raises:
+        PictureError: The declared size is over the limits, or a colour model or number format that is not read.
+    """
+    import tifffile
+
+    _silence()
+    directories = Directories(data)
+    tags, following = directories.read(directories.first)
+    notes = [SEVERAL_PAGES] if 0 < following < len(data) and following != directories.first else []
+    profile = None
+    if _ICC_PROFILE in tags:
+        profile = directories.bytes_of(tags[_ICC_PROFILE], limits.max_profile_bytes + 1)
+        if profile is not None and len(profile) > limits.max_profile_bytes:
+            profile, notes = None, [*notes, TOO_LONG]
+    with tifffile.TiffFile(BytesIO(directories.plain(tags, name, limits))) as file:
+        page = file.pages.first
+        _check(page, data, name, limits)
+        raster: NDArray[Any] = ycbcr.unpacked(page, data) if _needs_unpacking(page) else _raster(page)
+        values, space, found = _colours(page, raster[:, :, : _CHANNELS[page.photometric]], name)
+        alpha = _alpha(page, raster)
+        if alpha is not None and _extra_kind(page) == _PREMULTIPLIED and space != "lab":
+            values = _unpremultiplied(values, alpha)
+        per_inch = {2: 1.0, 3: 2.54}.get(int(_tag(page, _RESOLUTION_UNIT, 2)), 0.0)
+        orientation = _tag(page, _ORIENTATION, 1)
+        return Samples(
+            values=values,
+            space=space,
+            alpha=alpha,
+            orientation=orientation if orientation in range(1, 9) else 1,
+            icc_profile=profile or None,
+            bits=8 if page.bitspersample <= 8 else 16,
+            dpi=plausible_dpi((_ratio(page, _X_RESOLUTION), _ratio(page, _Y_RESOLUTION)), per_inch),
+            credits=_credits(directories, tags),
+            notes=(*notes, *found),
+        )
+
+
+def tag_bytes(data: bytes, code: int, longest: int) -> bytes | None:
+    """Return the bytes of a tag of the first page, as many as `longest`; None where there are none."""
+    directories = Directories(data)
+    tags, _ = directories.read(directories.first)
+    return directories.bytes_of(tags[code], longest) if code in tags else None
+
+
+def _credits(directories: Directories, tags: dict[int, Tag]) -> Credits:
+    """Return what the tags, and EXIF's in a directory of their own, say of the photo's making."""
+    inner: dict[int, Tag] = {}
+    place = directories.number_of(tags[EXIF_IFD]) if EXIF_IFD in tags else None
+    if place is not None:
+        try:
+            inner, _ = directories.read(place)
+        except (ValueError, struct.error):
+            inner = {}  # the pixels are fine; damaged EXIF data are no reason to refuse them
+    found: dict[str, str | None] = {}
+    for name, (_, code) in PLACES.items():
+        tag = tags.get(code) or inner.get(code)
+        text = None if tag is None or tag.kind != _ASCII else directories.bytes_of(tag, MOST_TEXT)
+        found[name] = text_of(text)
+    return Credits(**found)
+
+
+def encode(
+    pixels: NDArray[Any],
+    *,
+    profile: bytes,
+    inks: bool = False,
+    compression: str = "deflate",
+    dpi: tuple[float, float] | None = None,
+    credits: Credits | None = None,
+    description: str = "",
+    document: str = "",
+) -> bytes:
+    """Return a TIFF of (H, W, C) uint8 or uint16, RGB or `inks` (CMYK), with or without alpha.
+
+    `compression` is "deflate", "lzw" or "none"; `description` and `document` are ASCII.
+
+    EXIF's own fields stand beside TIFF's, as TIFF/EP (ISO 12234-2) has them: tifffile writes no nested directory.
+    """
+    import tifffile
+
+    tags = [(PLACES[name][1], text.encode() + b"\0", _ASCII) for name, text in (credits.items() if credits else ())]
+    if description:
+        tags = [tag for tag in tags if tag[0] != DESCRIPTION]
+    if document:
+        tags.append((USER_COMMENT, user_comment(document), _BYTES))
+
+    stream = BytesIO()
+    tifffile.imwrite(
+        stream,
+        pixels,
+        photometric="separated" if inks else "rgb",
+        extrasamples=["unassalpha"] if pixels.shape[2] > (4 if inks else 3) else None,
+        planarconfig="contig",
+        compression={"deflate": "zlib", "lzw": "lzw", "none": None}[compression],
+        predictor=compression != "none",
+        iccprofile=profile,
+        resolution=dpi,
+        resolutionunit="INCH" if dpi else None,
+        description=description or None,
+        extratags=[(tag, kind, len(content), content, True) for tag, content, kind in tags],
+        software="impasto",
+        metadata=None,
+    )
+    return stream.getvalue()
+
+
+def _silence() -> None:
+    # tifffile reports oddities through logging, which prints to the terminal as long as nobody has set it up.
+    logger = logging.getLogger("tifffile")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+
+
+def _check(page: "TiffPage", data: bytes, name: str, limits: Limits) -> None:
+    limits.check(page.imagewidth, page.imagelength, name)
+    _check_parts(page, name, limits)
+    if page.axes not in ("YX", "YXS", "SYX"):
+        raise PictureError(
+            f"{shown(name)}: a TIFF with axes {shown(page.axes)} is not a flat picture; save one plane of it"
+        )
+    if page.is_reduced:
+        raise PictureError(
+            f"{shown(name)}: begins with a thumbnail, as camera raw files do; develop it to a TIFF first"
+        )
+    channels = _CHANNELS.get(page.photometric)
+    if channels is None or (page.photometric == _CMYK and int(_tag(page, 332, 1)) != 1):
+        model = getattr(page.photometric, "name", page.photometric)
+        raise PictureError(f"{shown(name)}: a TIFF of colour model {shown(model)} is not read; convert it to RGB")
+    if not channels <= page.samplesperpixel <= _MOST_CHANNELS:
+        raise PictureError(f"{shown(name)}: a TIFF of {page.samplesperpixel} channels is not read; convert it to RGB")
+    if page.compression not in _COMPRESSIONS:
+        method = getattr(page.compression, "name", page.compression)
+        raise PictureError(
+            f"{shown(name)}: a TIFF compressed as {shown(method)} is not read; save it anew with deflate"
+        )
+    if page.compression in (*_JPEG, *_WEBP):
+        _check_inner(page, data, name, limits)
+    if page.sampleformat not in (_UNSIGNED, _FLOAT, _UNDEFINED) and page.photometric not in (_CIELAB, _ICCLAB):
+        raise PictureError(f"{shown(name)}: a TIFF of signed or complex numbers is not read; convert it to unsigned")
+
+
+def _part_size(page: "TiffPage") -> tuple[int, int]:
+    """Return (width, height) of the tiles or strips that the pixels are stored in."""
+    if page.is_tiled:
+        return int(page.tilewidth), int(page.tilelength)
+    return int(page.imagewidth), int(min(page.rowsperstrip or page.imagelength, page.imagelength))
+
+
+def _check_parts(page: "TiffPage", name: str, limits: Limits) -> None:
+    """Refuse too many tiles or strips, too large ones, and pixels that take too much."""
+    # A small picture may declare huge tiles, and a whole tile is decoded at a time.
+    width, height = _part_size(page)
+    limits.check(width, height, name)
+    planes = page.samplesperpixel if page.planarconfig == _PLANAR else 1
+    limits.check_parts(-(-page.imagewidth // width) * -(-page.imagelength // height) * planes, name)
+    stored = -(-page.bitspersample // 8) * page.samplesperpixel
+    limits.check_decoded(max(width * height, page.imagewidth * page.imagelength) * stored, name)
+
+
+def _check_inner(page: "TiffPage", data: bytes, name: str, limits: Limits) -> None:
+    """Refuse strips and tiles that are JPEG or WebP of a size of their own, which decoders would believe."""
+    width, height = _part_size(page)
+    for at, count in zip(page.dataoffsets, page.databytecounts, strict=False):
+        part = data[at : at + count]
+        if page.compression in _WEBP:
+            size = canvas(part) if len(part) >= 30 else None
+        else:
+            jpeg.checked(part, name, limits)
+            size = jpeg.size(part)
+        # Encoders round up to whole blocks.
+        if size is not None and (size[0] > width + _BLOCK or size[1] > height + _BLOCK):
+            raise ValueError(f"a part is {size[0]} x {size[1]} pixels and declared as {width} x {height}")
+
+
+def _raster(page: "TiffPage") -> NDArray[Any]:
+    """Return the stored numbers as (H, W, C)."""
+    values = np.asarray(page.asarray())
+    if page.axes == "SYX":
+        values = np.moveaxis(values, 0, -1)
+    if values.dtype == np.bool_:
+        values = values.astype(np.uint8)
+    return np.atleast_3d(values)
+
+
+def _colours(page: "TiffPage", raster: NDArray[Any], name: str) -> tuple[NDArray[Any], Space, list[str]]:
+    """Return (values, space, notes), as in `Samples`."""
+    model = page.photometric
+    if model in (_CIELAB, _ICCLAB):
+        return _lab(raster, model), "lab", []
+    if model == _PALETTE:
+        table = np.asarray(page.colormap, np.uint16)
+        # Old writers left the table at 8 bits.
+        table = table.astype(np.uint8) if table.max() < 256 else table
+        return table.T[raster[:, :, 0]], "rgb", []
+    if model == _YCBCR and page.compression not in _JPEG:
+        return ycbcr.to_rgb(page, raster), "rgb", []
+    values, notes = _full_range(page, raster, name)
+    if model == _WHITE_IS_ZERO:
+        values = np.float32(1) - values if values.dtype.kind == "f" else ~values
+    space: Space = "gray" if model in (_WHITE_IS_ZERO, _BLACK_IS_ZERO) else "cmyk" if model == _CMYK else "rgb"
+    return values, space, notes
+
+
+def _full_range(page: "TiffPage", values: NDArray[Any], name: str) -> tuple[NDArray[Any], list[str]]:
+    """Return the numbers as uint8 or uint16 of the full range, or float32 in [0, 1], and notes."""
+    if values.dtype.kind == "f":
+        return unit_floats(values, name)
+    bits = page.bitspersample
+    if bits in (8, 16):
+        return values.astype(np.uint8 if bits == 8 else np.uint16, copy=False), []
+    return (values / (2.0**bits - 1)).astype(np.float32), []
+
+
+def _lab(raster: NDArray[Any], model: int) -> Floats:
+    """Return L in [0, 100], a and b from TIFF's two Lab encodings (TIFF 6.0, section 23; TIFF Technical Note 4)."""
+    if raster.dtype.itemsize > 2 or raster.dtype.kind == "f":
+        raise ValueError("Lab of more than 16 bits is not read")
+    wide = raster.dtype.itemsize == 2
+    raster = raster.view(np.uint16 if wide else np.uint8)
+    step = 256 if wide else 1
+    signed: NDArray[Any] = raster[:, :, 1:]
+    if model == _CIELAB:
+        white = 65535 if wide else 255
+        signed = signed.view(np.int16 if wide else np.int8).astype(np.float32) / step
+    else:
+        white = 65280 if wide else 255
+        signed = signed / step - 128
+    lab: Floats = np.concatenate([raster[:, :, :1] * (100 / white), signed], axis=2).astype(np.float32)
+    return lab
+
+
+def _extra_kind(page: "TiffPage") -> int:
+    # Old writers left the tag out; a channel after the colours was then alpha.
+    return int(page.extrasamples[0]) if page.extrasamples else _STRAIGHT
+
+
+def _alpha(page: "TiffPage", raster: NDArray[Any]) -> NDArray[Any] | None:
+    channel = _CHANNELS[page.photometric]
+    if raster.shape[2] <= channel or _extra_kind(page) not in (_PREMULTIPLIED, _STRAIGHT):
+        return None
+    alpha = raster[:, :, channel]
+    if alpha.dtype.kind == "f":
+        clipped: Floats = np.clip(np.nan_to_num(alpha, nan=1.0), 0, 1).astype(np.float32)
+        return clipped
+    return _full_range(page, alpha, "")[0]
+
+
+def _unpremultiplied(values: NDArray[Any], alpha: NDArray[Any]) -> Floats:
+    weight = unit(alpha)[:, :, np.newaxis]
+    return np.clip(unit(values) / np.where(weight > 0, weight, np.float32(1)), 0, 1)
+
+
+def _needs_unpacking(page: "TiffPage") -> bool:
+    return page.photometric == _YCBCR and page.compression not in _JPEG and ycbcr.subsampling(page) != (1, 1)
+
+
+def _tag(page: "TiffPage", code: int, default: Any) -> Any:
+    tag = page.tags.get(code)
+    return default if tag is None or tag.value is None else tag.value
+
+
+def _ratio(page: "TiffPage", code: int) -> float | None:
+    value = _tag(page, code, None)
+    return value[0] / value[1] if isinstance(value, tuple) and len(value) == 2 and value[1] else None

@@ -1,0 +1,29 @@
+"""Locks between processes."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from impasto.errors import CheckpointError
+from impasto.system.text import shown
+
+
+def locked(folder: Path) -> int:
+    """Return the open lock of a folder."""
+    path = folder / "lock"
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever held it may have removed it in between; then it locks nothing.
+            if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino:
+                return handle
+        except BlockingIOError as error:
+            os.close(handle)
+            raise CheckpointError(
+                f"{shown(folder)}: another process is using it; wait for its end, or stop it"
+            ) from error
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""The VGG network: layers, features and weights."""

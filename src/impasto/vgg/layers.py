@@ -1,0 +1,330 @@
+"""The layers of a VGG, as fast as a stock PyTorch has them, keeping nothing that the image's gradient does not need.
+
+The network's weights never change, so no layer keeps its input. A convolution keeps nothing, a rectified maximum two
+bytes and a bit for four positions: painting takes a quarter of the memory that recorded standard layers take.
+"""
+
+import functools
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from impasto.ops.moments import Moments
+from impasto.ops.shapes import Deeper, Features
+
+Sides = tuple[int, int]
+
+
+class Kernel:
+    """A 3 x 3 convolution's weights, ready for both directions.
+
+    Args:
+        weight: (out, in, 3, 3).
+        bias: (out,).
+
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        self.weight = weight
+        self.bias = bias
+
+    @functools.cached_property
+    def turned(self) -> Tensor:
+        """(in, out, 3, 3) the kernel whose convolution is the gradient with respect to the input."""
+        turned = self.weight.flip(2, 3).transpose(0, 1)
+        channels_last = self.weight.is_contiguous(memory_format=torch.channels_last)
+        return turned.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+
+
+def convolve(x: Features, kernel: Kernel, padding: int) -> Deeper:
+    """Return the convolution of `x` with `padding` zeros around it, 0 or 1; differentiable once, by `x` only."""
+    result: Tensor = _Convolution.apply(x, kernel, padding)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Convolution(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kernel: Kernel, padding: int) -> Tensor:
+        ctx.kernel, ctx.padding = kernel, padding
+        return _convolution(x, kernel.weight, kernel.bias, (padding, padding))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        padding = 2 - ctx.padding
+        return _convolution(gradients[0], ctx.kernel.turned, None, (padding, padding)), None, None
+
+
+def _convolution(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides) -> Tensor:
+    """Take the fastest way that there is for these sizes; `padding` is that of rows and that of columns."""
+    if planar() and x.device.type == "cpu" and x.dtype == torch.float32:
+        x = x.contiguous()
+        if min(weight.shape[:2]) <= _FEW_CHANNELS:
+            return _by_products(x, weight, bias, padding)
+        if x.shape[2] * x.shape[3] >= _WINOGRAD_POSITIONS:
+            return _by_winograd(x, weight, bias, padding)
+    return F.conv2d(x, weight, bias, padding=padding)
+
+
+def _by_products(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides) -> Tensor:
+    """Convolve by one matrix product: three channels, the pixels', leave Winograd's method nothing to save."""
+    out, into = weight.shape[:2]
+    height, width = _convolved(x, padding)
+    if into < out:
+        result = x.new_empty(x.shape[0], out, height, width)
+        torch.matmul(weight.reshape(out, into * 9), F.unfold(x, 3, padding=padding), out=result.flatten(2))
+        return result if bias is None else result.add_(bias[:, None, None])
+    # The other way round: every position's products, added up where their pixels are. The sum over a kernel turned
+    # twice is that over the kernel.
+    flat = weight.flip(2, 3).transpose(1, 2).transpose(2, 3).reshape(out * 9, into)
+    product = flat @ x.flatten(2)
+    folded = F.fold(product, (height, width), 3, padding=(2 - padding[0], 2 - padding[1]))
+    return folded if bias is None else folded + bias[:, None, None]
+
+
+def _by_winograd(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides) -> Tensor:
+    """Convolve with NNPACK, in bands of rows where its transformed features would take much memory."""
+    height, width = _convolved(x, padding)
+    # NNPACK makes 8 x 8 numbers of every 6 x 6, of what goes in and of what comes out.
+    row_bytes = width * sum(weight.shape[:2]) * x.element_size() * 64 / 36
+    bands = math.ceil(height * row_bytes / _WINOGRAD_BYTES)
+    if bands == 1:
+        return torch._nnpack_spatial_convolution(x, weight, bias, padding=list(padding))
+    step = 6 * math.ceil(height / bands / 6)
+    result = x.new_empty(x.shape[0], weight.shape[0], height, width)
+    for first in range(0, height, step):
+        last = min(first + step, height)
+        band = _rows(x, first - padding[0], last - padding[0] + 2)
+        result[:, :, first:last] = torch._nnpack_spatial_convolution(band, weight, bias, padding=[0, padding[1]])
+    return result
+
+
+def _convolved(x: Tensor, padding: Sides) -> Sides:
+    """Return height and width of what a convolution makes of `x`."""
+    return x.shape[2] + 2 * padding[0] - 2, x.shape[3] + 2 * padding[1] - 2
+
+
+def _rows(x: Tensor, first: int, last: int) -> Tensor:
+    """Return rows of `x`; those outside are zeros."""
+    height = x.shape[2]
+    inside = x[:, :, max(first, 0) : min(last, height)]
+    return F.pad(inside, (0, 0, max(-first, 0), max(last - height, 0))) if first < 0 or last > height else inside
+
+
+# Ours: half a gigapixel in 64 channels is convolved at once; bands take a little longer than the whole.
+_WINOGRAD_BYTES = 300e6
+
+
+def laid_out(tensor: Tensor) -> Tensor:
+    """Return an image, features or a kernel laid out as this machine is fastest with."""
+    at_once = tensor.device.type == "cpu" and planar()
+    return tensor.contiguous(memory_format=torch.contiguous_format if at_once else torch.channels_last)
+
+
+def planar() -> bool:
+    """Whether features are best laid out channel by channel here: where NNPACK's Winograd convolution is the fastest.
+
+    It is decided for all layers at once, which then go by their sizes: a timing for each would fall one way today and
+    the other way tomorrow wherever two are equal, and the same seed would give two pictures.
+    """
+    # By the calling thread's own time, which other work on the machine does not change.
+    usual, winograd = _timing()
+    return winograd.own < usual.own
+
+
+def rate() -> float:
+    """Return the operations a second that convolutions do here, counted as if without Winograd's savings."""
+    return 2 * 9 * 128 * 128 * 64 * 64 / min(found.elapsed for found in _timing())
+
+
+class _Seconds(NamedTuple):
+    """The least of several times."""
+
+    elapsed: float
+    own: float  # of the calling thread's
+
+
+@functools.cache
+def _timing() -> tuple[_Seconds, _Seconds]:
+    """Return the times of a convolution of middle size, usual and by Winograd's method; measured once a process."""
+    generator = torch.Generator().manual_seed(0)
+    x, weight = (torch.randn(shape, generator=generator) for shape in ((1, 128, 64, 64), (128, 128, 3, 3)))
+    last, last_weight = (tensor.contiguous(memory_format=torch.channels_last) for tensor in (x, weight))
+    bias = torch.zeros(128)
+    usual = _seconds(lambda: F.conv2d(last, last_weight, bias, padding=1))
+    if not torch._nnpack_available():
+        return usual, _Seconds(math.inf, math.inf)
+    return usual, _seconds(lambda: torch._nnpack_spatial_convolution(x, weight, bias, padding=[1, 1]))
+
+
+def _seconds(work: Callable[[], object]) -> _Seconds:
+    best = _Seconds(math.inf, math.inf)
+    with torch.no_grad():
+        work()
+        for _ in range(_TRIES):
+            elapsed, own = time.perf_counter(), time.thread_time()
+            work()
+            best = _Seconds(min(best.elapsed, time.perf_counter() - elapsed), min(best.own, time.thread_time() - own))
+    return best
+
+
+# Ours, measured: with three tries one process in five to ten chose otherwise than the rest; 0.1 s in all.
+_TRIES = 8
+# Ours, measured: below, transforming the kernel anew at every call takes longer than it saves.
+_WINOGRAD_POSITIONS = 24 * 24
+# The pixels' three; at 64 Winograd's method is ahead.
+_FEW_CHANNELS = 8
+
+
+def rectified_maximum(x: Features) -> Deeper:
+    """Return the ReLU of the largest of each 2 x 2 positions, sizes rounded up; the first of equals has the slope."""
+    if not x.is_contiguous():
+        return F.max_pool2d(x, 2, ceil_mode=True).relu_()
+    result: Tensor = _RectifiedMaximum.apply(x)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _RectifiedMaximum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        result, offset, alive = _largest(x)
+        ctx.save_for_backward(offset, alive)
+        ctx.size = x.shape[2:]
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return _spread(gradients[0], *ctx.saved_tensors, *ctx.size)
+
+
+def _largest(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the rectified maxima, where in its rows each lies, and whether it is above zero."""
+    height, width = x.shape[2:]
+    if height % 2 or width % 2:
+        # Rounded up at odd sizes, as Caffe does, in which the paper's network was written. A repeated border is never
+        # larger than the border.
+        x = F.pad(x, (0, width % 2, 0, height % 2), mode="replicate")
+    left, right = x[..., 0::2], x[..., 1::2]
+    column = right > left
+    wide = torch.maximum(left, right)
+    upper, lower = wide[..., 0::2, :], wide[..., 1::2, :]
+    row = lower > upper
+    result = torch.maximum(upper, lower).relu_()
+    # Which column of the row chosen, in operations that are quick on truth values.
+    above, below = column[..., 0::2, :], column[..., 1::2, :]
+    column = above ^ (row & (above ^ below))
+    offset = column.to(torch.int32 if width > _INT16_WIDTH else torch.int16).add_(row, alpha=width)
+    return result, offset, result > 0
+
+
+def _spread(gradient: Tensor, offset: Tensor, alive: Tensor, height: int, width: int) -> Tensor:
+    """Return the gradient of what `_largest` chose from, of that height and width."""
+    gradient = gradient * alive
+    rows, columns = (torch.arange(count, device=offset.device) for count in offset.shape[2:])
+    index = (2 * width * rows[:, None] + 2 * columns) + offset
+    like = gradient.new_empty(1).expand(*gradient.shape[:2], height, width)
+    result: Tensor = torch.ops.aten.max_pool2d_with_indices_backward(
+        gradient, like, [2, 2], [2, 2], [0, 0], [1, 1], True, index
+    )
+    return result
+
+
+_INT16_WIDTH = 2**15 - 2
+
+
+Core = tuple[slice, slice]
+
+
+def block(x: Features, first: Kernel, second: Kernel, core: Core | None = None) -> tuple[Deeper, Moments]:
+    """Return what a block of two convolutions makes of `x`, and the moments of its first layer, rectified.
+
+    The moments are those of the rows and columns that `core` says; of all if it says nothing.
+
+    The same as `convolve` with a padding of 1, ReLU, `moments`, `convolve` and `rectified_maximum`, in bands of rows
+    whose features are forgotten at once: on the way back the first layer is computed again. Half of all that a VGG's
+    features take lies between these two convolutions, for a thirtieth of its work.
+    """
+    core = core or (slice(0, x.shape[2]), slice(0, x.shape[3]))
+    result, total, outer = _Block.apply(x, first, second, core)  # type: ignore[no-untyped-call]
+    count = total.new_full((x.shape[0],), math.prod(side.stop - side.start for side in core))
+    return result, Moments(count, total, outer)
+
+
+def worth_bands(x: Features) -> bool:
+    """Whether `block` saves memory on a map of this size: where it is one band, it does not."""
+    wide = x.dtype in (torch.float32, torch.float64)  # half precision is no good for sums
+    return wide and x.is_contiguous() and x.device.type == "cpu" and x.shape[2] * x.shape[3] > _BAND_POSITIONS
+
+
+class _Block(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, first: Kernel, second: Kernel, core: Core) -> tuple[Tensor, Tensor, Tensor]:
+        height, width = x.shape[2:]
+        middle, end = first.weight.shape[0], second.weight.shape[0]
+        size = (x.shape[0], end, math.ceil(height / 2), math.ceil(width / 2))
+        result, alive = x.new_empty(size), x.new_empty(size, dtype=torch.bool)
+        offset = x.new_empty(size, dtype=torch.int32 if width > _INT16_WIDTH else torch.int16)
+        total, outer = x.new_zeros(x.shape[0], middle), x.new_zeros(x.shape[0], middle, middle)
+        for top, bottom in _bands(height, width):
+            features = _rectified_rows(x, first, max(top - 1, 0), min(bottom + 1, height))
+            own = _inside(features[:, :, int(top > 0) :], core, top, bottom).flatten(2)
+            total += own.sum(2)
+            outer += own @ own.mT
+            around = _rows(features, -int(top == 0), features.shape[2] + int(bottom == height))
+            chosen = _largest(_convolution(around, second.weight, second.bias, (0, 1)))
+            for whole, part in zip((result, offset, alive), chosen, strict=True):
+                whole[:, :, top // 2 : math.ceil(bottom / 2)] = part
+        ctx.save_for_backward(x, offset, alive)
+        ctx.kernels, ctx.core = (first, second), core
+        return result, total, outer
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        gradient, total, outer = gradients
+        x, offset, alive = ctx.saved_tensors
+        first, second = ctx.kernels
+        height, width = x.shape[2:]
+        both = outer + outer.mT
+        result = torch.zeros_like(x)
+        for top, bottom in _bands(height, width):
+            # One row more on each side: what the second convolution made of this band's border.
+            start, end = max(top - 2, 0), min(bottom + 2, height)
+            chosen = slice(start // 2, math.ceil(end / 2))
+            slope = _spread(gradient[:, :, chosen], offset[:, :, chosen], alive[:, :, chosen], end - start, width)
+            slope = _rows(slope, top - 1 - start, bottom + 1 - start)
+            slope = _convolution(slope, second.turned, None, (0, 1))
+            features = _rectified_rows(x, first, top, bottom)
+            own = _inside(features, ctx.core, top, bottom)
+            share = torch.baddbmm(total[:, :, None], both, own.flatten(2)).view_as(own)
+            _inside(slope, ctx.core, top, bottom).add_(share)
+            slope = torch.ops.aten.threshold_backward(slope, features, 0)
+            part = _convolution(slope, first.turned, None, (2, 1))
+            inside = slice(max(top - 1, 0), min(bottom + 1, height))
+            result[:, :, inside] += _rows(part, inside.start - top + 1, inside.stop - top + 1)
+        return result, None, None, None
+
+
+def _inside(features: Tensor, core: Core, top: int, bottom: int) -> Tensor:
+    """Return what is in the core of the rows from `top` to `bottom`, the first of which is the first of `features`."""
+    first, last = max(core[0].start, top), min(core[0].stop, bottom)
+    return features[:, :, max(first - top, 0) : max(last - top, 0), core[1]]
+
+
+def _rectified_rows(x: Tensor, kernel: Kernel, first: int, last: int) -> Tensor:
+    return _convolution(_rows(x, first - 1, last + 1), kernel.weight, kernel.bias, (0, 1)).relu_()
+
+
+def _bands(height: int, width: int) -> Iterator[Sides]:
+    """Yield the first row of each band and the one after its last; each begins at an even row."""
+    count = math.ceil(height * width / _BAND_POSITIONS)
+    step = 6 * math.ceil(height / count / 6)
+    for top in range(0, height, step):
+        yield top, min(top + step, height)
+
+
+# Ours, measured: larger bands are no faster, and smaller ones slower.
+_BAND_POSITIONS = 80_000

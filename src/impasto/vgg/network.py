@@ -1,0 +1,253 @@
+"""VGG with its layers by name, from sRGB pixels to features."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from impasto.ops.moments import Moments
+from impasto.ops.shapes import Features, Image, LayerFeatures
+from impasto.recipe import vgg_layers
+from impasto.recipe.vgg_layers import Convolution
+from impasto.system.cache import Cache
+from impasto.vgg import layers, weights
+from impasto.vgg.layers import Kernel
+from impasto.vgg.weights import activations
+
+Pooling = Literal["max", "average", "l2"]
+Padding = Literal["zeros", "replicate", "reflect", "circular"]
+Activity = Literal["published", "unit-mean"]
+
+
+class VGG:
+    """The convolutional part of a VGG, evaluated up to the deepest layer asked for.
+
+    Args:
+        convolutions: its layers.
+        tensors: `{name}.weight` (out, in, 3, 3) and `{name}.bias` (out,) of each, for RGB in [0, 1] minus `mean`.
+        mean: (3,) RGB in [0, 1], subtracted from the image.
+        pooling: between the blocks: `max` as trained, `average` as Gatys et al. 2016, `l2` the root of the mean square.
+        padding: what lies outside the picture: `zeros` at every convolution, as trained; `replicate` the border pixels
+            at the first convolution, zeros at the others; `reflect` every map mirrored at its border; `circular` every
+            map going on at its other side.
+
+    """
+
+    def __init__(
+        self,
+        convolutions: Sequence[Convolution],
+        tensors: Mapping[str, Tensor],
+        mean: Sequence[float],
+        *,
+        pooling: Pooling = "max",
+        padding: Padding = "zeros",
+    ) -> None:
+        self.convolutions = tuple(convolutions)
+        self.pooling: Pooling = pooling
+        self.padding: Padding = padding
+        self.mean = tuple(mean)
+        # Of each some 2.5 MB, by what they depend on; they go when the network goes.
+        self.known_styles: Cache[dict[str, Moments]] = Cache(32)
+        first = tensors[f"{self.convolutions[0].name}.bias"]
+        # On the device beforehand: a captured graph cannot fetch it.
+        self._mean = torch.tensor(
+            self.mean, device=first.device, dtype=torch.promote_types(first.dtype, torch.float32)
+        ).view(1, 3, 1, 1)
+        self.kernels = {
+            layer.name: Kernel(layers.laid_out(tensors[f"{layer.name}.weight"]), tensors[f"{layer.name}.bias"])
+            for layer in self.convolutions
+        }
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """In which features are computed."""
+        return self.kernels[self.convolutions[0].name].bias.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where features are computed."""
+        return self.kernels[self.convolutions[0].name].bias.device
+
+    def to(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> "VGG":
+        """Return the same network elsewhere, or in another precision."""
+        tensors = {}
+        for name, kernel in self.kernels.items():
+            tensors[f"{name}.weight"] = kernel.weight.to(device=device, dtype=dtype)
+            tensors[f"{name}.bias"] = kernel.bias.to(device=device, dtype=dtype)
+        return VGG(self.convolutions, tensors, self.mean, pooling=self.pooling, padding=self.padding)
+
+    def __call__(self, image: Image, names: Iterable[str], padding: Padding | None = None) -> LayerFeatures:
+        """Return the features of `image` at the layers named.
+
+        Args:
+            image: (B, 3, H, W) sRGB in [0, 1], of any size.
+            names: such as `relu4_2`, or `rgb` for the image itself; evaluation stops at the deepest.
+            padding: what lies outside this image, where that is another than the network's own.
+
+        Returns:
+            Features by name, (B, C, H / stride, W / stride) rounded up, in the order of evaluation.
+
+        Raises:
+            RecipeError: a layer that a VGG with these convolutions does not have.
+
+        """
+        return {name: features for name, features in self.walk(image, names, padding) if isinstance(features, Tensor)}
+
+    def walk(
+        self,
+        image: Image,
+        names: Iterable[str],
+        padding: Padding | None = None,
+        *,
+        summed: Mapping[str, layers.Core | None] | None = None,
+    ) -> Iterator[tuple[str, Features | Moments]]:
+        """Yield what a call returns, layer by layer: what is done with at once takes no memory after that.
+
+        Of the layers in `summed` the moments alone are wanted, over the rows and columns it says: only they are yielded
+        where that saves memory.
+        """
+        left, summed = set(names), summed or {}
+        vgg_layers.check_layers(left, self.convolutions)
+        if vgg_layers.PIXELS in left:
+            yield vgg_layers.PIXELS, image
+        left -= {vgg_layers.PIXELS}
+        if not left:
+            return
+        x = layers.laid_out((image - self._mean.to(image.dtype)).to(self.dtype))
+        padding = padding or self.padding
+        for _, group in itertools.groupby(self.convolutions, lambda convolution: convolution.block):
+            block = tuple(group)
+            if self._fuses(x, block, left, set(summed), padding):
+                kernels = [self.kernels[convolution.name] for convolution in block]
+                x, moments = layers.block(x, kernels[0], kernels[1], summed.get(block[0].rectified))
+                if block[0].rectified in left:
+                    yield block[0].rectified, moments
+                left -= {block[0].rectified}
+                continue
+            for convolution in block:
+                x = self._convolve(x, convolution.name, padding)
+                keep = convolution.name in left
+                if keep:
+                    yield convolution.name, x
+                rectified = convolution.rectified in left
+                left -= {convolution.name, convolution.rectified}
+                if rectified or keep or convolution is not block[-1] or self.pooling != "max":
+                    # In place unless somebody keeps the convolution's own output, which it would overwrite.
+                    x = F.relu(x, inplace=not keep)
+                if rectified:
+                    yield convolution.rectified, x
+                if not left:
+                    return
+            x = _pool(x, self.pooling)
+
+    def _fuses(
+        self, x: Tensor, block: tuple[Convolution, ...], left: set[str], summed: set[str], padding: Padding
+    ) -> bool:
+        """Whether a block is computed in bands: nobody wants its features, and they would take much memory."""
+        if self.pooling != "max" or len(block) != 2:
+            return False
+        zeros = padding == "zeros" or (padding == "replicate" and block[0] is not self.convolutions[0])
+        inside = {name for convolution in block for name in (convolution.name, convolution.rectified)}
+        wanted = left & inside
+        return zeros and wanted <= summed & {block[0].rectified} and bool(left - inside) and layers.worth_bands(x)
+
+    def _convolve(self, x: Tensor, name: str, padding: Padding) -> Tensor:
+        kernel = self.kernels[name]
+        if padding == "zeros" or (padding == "replicate" and name != self.convolutions[0].name):
+            return layers.convolve(x, kernel, 1)
+        # A map one position wide has nothing to mirror: its only column is repeated.
+        mode = "replicate" if padding == "reflect" and min(x.shape[2:]) == 1 else padding
+        return layers.convolve(F.pad(x, (1, 1, 1, 1), mode=mode), kernel, 0)
+
+
+def _pool(x: Tensor, pooling: Pooling) -> Tensor:
+    # Rounded up at odd sizes, as Caffe does, in which the paper's network was written: no border pixel goes unseen.
+    if pooling == "max":
+        return layers.rectified_maximum(x)
+    if pooling == "average":
+        return F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
+    # The root's slope is infinite at zero, where rectified features often are; 1e-8 is far below any that counts.
+    return (F.avg_pool2d(x * x, 2, ceil_mode=True, count_include_pad=False) + 1e-8).sqrt()
+
+
+def load(name: str, *, pooling: Pooling = "max", padding: Padding = "zeros", activity: Activity = "published") -> VGG:
+    """Return the network called `name`, on the CPU.
+
+    Args:
+        name: one of `architecture.NETWORKS`.
+        pooling: see `VGG`.
+        padding: see `VGG`.
+        activity: `unit-mean` rescales the weights so that every filter's mean activation is 1, Gatys et al. 2016.
+
+    Raises:
+        WeightsError: the weights are not on this machine, or damaged.
+
+    """
+    published = weights.load(name)
+    tensors, convention = dict(published), published.convention
+    first = f"{published.spec.convolutions[0].name}.weight"
+    # Published for other pixels: turned round, or in 0..255, or divided by a deviation. W ((x white - mean) / std) is
+    # (W white / std) (x - mean / white), so a kernel with its channels scaled says the same of RGB in [0, 1].
+    scale = torch.tensor([convention.white / deviation for deviation in convention.std])
+    tensors[first] = tensors[first] * scale.view(1, 3, 1, 1)
+    mean = [value / convention.white for value in convention.mean]
+    if convention.order == "BGR":
+        tensors[first] = tensors[first].flip(1)
+        mean.reverse()
+    vgg = VGG(published.spec.convolutions, tensors, mean, pooling=pooling, padding=padding)
+    return vgg if activity == "published" else normalized(vgg, activation_means(name, vgg))
+
+
+def normalized(vgg: VGG, means: Mapping[str, Tensor]) -> VGG:
+    """Return `vgg` with every filter's activations divided by its mean; rectified, it says the same in other units.
+
+    Every filter's kernel and bias are divided by its mean, and its share in the kernels of the next layer is multiplied
+    by it. ReLU and all poolings pass a factor above 0 through. Source: Gatys et al. 2016, section 2.
+
+    Args:
+        vgg: any.
+        means: (C,) above 0, of every convolution's rectified output by its name, such as `conv4_2`.
+
+    """
+    tensors = {}
+    before: Tensor | None = None
+    for convolution in vgg.convolutions:
+        kernel = vgg.kernels[convolution.name]
+        mean = means[convolution.name]
+        weight = kernel.weight / mean[:, None, None, None]
+        tensors[f"{convolution.name}.weight"] = weight if before is None else weight * before[:, None, None]
+        tensors[f"{convolution.name}.bias"] = kernel.bias / mean
+        before = mean
+    return VGG(vgg.convolutions, tensors, vgg.mean, pooling=vgg.pooling, padding=vgg.padding)
+
+
+def activation_means(name: str, vgg: VGG) -> dict[str, Tensor]:
+    """Return the mean activation of every filter over natural images, in float32, by its convolution.
+
+    Those of VGG-16 come with impasto (scripts/measure_activations). Others are measured now, on smaller photographs.
+    """
+    means = activations.stored(name, vgg.pooling) or measured_means(vgg, activations.photographs())
+    # A filter that a few photographs hardly wake is taken for a tenth as active as its layer: see docs/deviations.md.
+    return {key: mean.clamp(min=LEAST_ACTIVITY * mean.mean()).float() for key, mean in means.items()}
+
+
+# Ours, looked at: without it some sixteen filters of VGG-16's 4224 make up nearly all of the style loss, and no picture
+# appears in 400 steps.
+LEAST_ACTIVITY = 0.1
+
+
+def measured_means(vgg: VGG, images: Iterable[Image]) -> dict[str, Tensor]:
+    """Return the mean activation of every filter over all positions of `images`, in float64, by its convolution."""
+    totals: dict[str, Tensor] = {}
+    count: dict[str, int] = {}
+    rectified = {convolution.rectified: convolution.name for convolution in vgg.convolutions}
+    for image in images:
+        with torch.no_grad():
+            for layer, features in vgg(image, rectified, padding="reflect").items():
+                name = rectified[layer]
+                totals[name] = totals.get(name, 0) + features.double().sum((0, 2, 3))
+                count[name] = count.get(name, 0) + features.shape[0] * features.shape[2] * features.shape[3]
+    return {name: total / count[name] for name, total in totals.items()}

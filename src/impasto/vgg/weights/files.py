@@ -1,0 +1,83 @@
+"""Files that are locked, hashed, and have names of their own while they are written."""
+
+import contextlib
+import hashlib
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from impasto.errors import WeightsError
+from impasto.system.text import reason, shown
+
+# Ours: large enough that Python's share of hashing does not show, small enough to be nothing.
+BLOCK: Final = 2**20
+
+
+def not_written(path: Path, error: OSError) -> WeightsError:
+    """Return the error for a folder or disk that did not take a file."""
+    return WeightsError(
+        f"{shown(path)}: could not be written ({reason(error)}); free some space, or set IMPASTO_CACHE to a folder "
+        "that has it and that you may write to"
+    )
+
+
+def temporary_name(stem: str) -> str:
+    """Return a name that no other process uses."""
+    return f".{stem}-{secrets.token_hex(8)}.tmp"
+
+
+def digests(file: BinaryIO) -> dict[str, str]:
+    """Return SHA-256 and MD5 of everything in `file`, by the names of `Official.algorithm`, and rewind it."""
+    # MD5 because one publisher gives nothing else; also where the system forbids it for security, which this is not.
+    hashes = {"sha256": hashlib.sha256(), "md5": hashlib.md5(usedforsecurity=False)}
+    file.seek(0)
+    while block := file.read(BLOCK):
+        for one in hashes.values():
+            one.update(block)
+    file.seek(0)
+    return {name: one.hexdigest() for name, one in hashes.items()}
+
+
+@contextlib.contextmanager
+def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock `path` against every other process and thread; the system lets go of it if we die.
+
+    `waiting` is called once if somebody else has it. The file stays: removing a lock that others open is a race.
+
+    Raises:
+        OSError: the folder cannot be written to, or its file system has no locks.
+
+    """
+    with path.open("ab") as file:
+        told = False
+        while not _try_lock(file):
+            if not told:
+                waiting()
+                told = True
+            time.sleep(0.1)  # ours: nobody notices, and it costs nothing
+        yield
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(file: BinaryIO) -> bool:
+        try:
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _try_lock(file: BinaryIO) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

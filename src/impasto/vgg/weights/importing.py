@@ -1,0 +1,166 @@
+"""Bring a file that somebody has into the cache, recognised by what is in it."""
+
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final, final
+
+from torch import Tensor
+
+from impasto.errors import WeightsError, nearest
+from impasto.system.text import reason, shown
+from impasto.vgg.weights import store
+from impasto.vgg.weights.containers import Contents, contents
+from impasto.vgg.weights.files import digests, locked, not_written
+from impasto.vgg.weights.layouts import Arranged, arrange, by_corner, by_layout
+from impasto.vgg.weights.reading import load, misfit, pack
+from impasto.vgg.weights.spec import SPECS, WeightsSpec
+
+OFFICIAL: Final = "the official file"
+
+
+@final
+@dataclass(frozen=True)
+class Imported:
+    """What became of a file."""
+
+    name: str
+    path: Path
+    sha256: str  # of the file given
+    recognised: str  # by what
+    already: bool  # the same file had been imported before
+
+    @property
+    def official(self) -> bool:
+        """Whether its hash is the publisher's."""
+        return self.recognised == OFFICIAL
+
+
+def import_file(
+    path: Path, *, name: str | None = None, force: bool = False, specs: Mapping[str, WeightsSpec] = SPECS
+) -> Imported:
+    """Bring the weights in the file at `path` into the cache.
+
+    Args:
+        path: torchvision's or a Caffe-derived .pth, Keras' .h5 (with the extra `keras`), or a .safetensors of impasto's
+            or with the same names; the file's name does not count.
+        name: whose weights they are, where the file does not say.
+        force: replace other weights of that name.
+        specs: the weights that there are.
+
+    Raises:
+        WeightsError: the file cannot be read, holds other weights than impasto knows, or does not say which of two.
+
+    """
+    offered = {key: spec for key, spec in specs.items() if spec.embedded is None}
+    if name is not None and name not in offered:
+        raise WeightsError(f"{name}: is not imported from files; {nearest(name, offered)}")
+    shown_path = shown(path)
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise WeightsError(f"{shown_path}: is not a regular file; give a file of weights")
+        with path.open("rb") as file:
+            hashes = digests(file)
+            found = contents(file, shown_path)
+    except OSError as error:
+        raise WeightsError(f"{shown_path}: cannot be read ({reason(error)}); give a file of weights") from error
+    spec, recognised, tensors = _recognised(found, hashes, name, offered, shown_path)
+    place = store.prepare()
+    try:
+        with locked(place / f"{spec.name}.lock"):
+            here = None if force else intact(spec)
+            if here and here.source.get("sha256") != hashes["sha256"]:
+                raise WeightsError(f"{spec.name}: other weights are here already; add --force to replace them")
+            new = here or keep_converted(spec, tensors, path.name, hashes, official=recognised == OFFICIAL)
+    except OSError as error:
+        raise not_written(place, error) from error
+    return Imported(spec.name, new.path, hashes["sha256"], recognised, already=here is not None)
+
+
+def intact(spec: WeightsSpec) -> store.Entry | None:
+    """Return what the cache has of these weights if all of it is as it should be."""
+    try:
+        load(spec)
+        return store.entry(spec.name)
+    except WeightsError:
+        return None
+
+
+def keep_converted(
+    spec: WeightsSpec, tensors: Mapping[str, Tensor], file: str, hashes: Mapping[str, str], *, official: bool
+) -> store.Entry:
+    """Put arranged tensors into the cache; the caller holds the lock."""
+    source: dict[str, Any] = {"file": shown(file), **hashes, "official": official}
+    return store.keep(spec.name, pack(spec, tensors, source), source)
+
+
+def converted(file: BinaryIO, name: str, spec: WeightsSpec) -> dict[str, Tensor]:
+    """Return the tensors in `file`, known to be those of `spec`, by impasto's names.
+
+    Raises:
+        WeightsError: they are not.
+
+    """
+    arranged = arrange(contents(file, name).tensors, spec)
+    if arranged.problem:
+        raise WeightsError(f"{name}: {arranged.problem}")
+    return arranged.tensors
+
+
+def _recognised(
+    found: Contents, hashes: Mapping[str, str], name: str | None, specs: Mapping[str, WeightsSpec], path: str
+) -> tuple[WeightsSpec, str, dict[str, Tensor]]:
+    """Return whose weights they are, what says so, and the tensors by impasto's names."""
+    if found.about:
+        return _own(found, name, specs, path)
+    wanted = [specs[name]] if name else list(specs.values())
+    # Weights of one architecture differ in nothing that counts here.
+    arranged: dict[str, Arranged] = {spec.name: arrange(found.tensors, spec) for spec in specs.values()}
+    fitting = [spec for spec in specs.values() if arranged[spec.name].problem is None]
+    if not any(spec in fitting for spec in wanted):
+        raise WeightsError(f"{path}: {arranged[wanted[0].name].problem}; give a file of {wanted[0].architecture}")
+    layout, tensors, _ = arranged[fitting[0].name]
+    spec, recognised = _by_hash(hashes, fitting), OFFICIAL
+    if spec is None:
+        spec, recognised = by_corner(tensors, fitting), "the numbers in its first layer"
+    if spec is not None and name not in (None, spec.name):
+        raise WeightsError(f"{path}: holds {spec.name}, as {recognised} says; leave out --as {name}")
+    if spec is None and name is not None:
+        spec, recognised = specs[name], f"--as {name}"
+    if spec is None:
+        known = [one for one in fitting if hashes["sha256"].startswith(one.prefixes or ("-",))]
+        spec, recognised = known[0] if known else None, "the beginning of its hash"
+    if spec is None:
+        spec, recognised = by_layout(layout, fitting), "the names of its layers"
+    if spec is None:
+        choices = " or ".join(f"--as {one.name} ({_pixels(one)})" for one in fitting)
+        raise WeightsError(f"{path}: does not say for which pixels its weights were made; add {choices}")
+    return spec, recognised, arranged[spec.name].tensors
+
+
+def _by_hash(hashes: Mapping[str, str], specs: list[WeightsSpec]) -> WeightsSpec | None:
+    for spec in specs:
+        if spec.official and hashes[spec.official.algorithm] == spec.official.digest:
+            return spec
+    return None
+
+
+def _own(
+    found: Contents, name: str | None, specs: Mapping[str, WeightsSpec], path: str
+) -> tuple[WeightsSpec, str, dict[str, Tensor]]:
+    """Return what a file in impasto's own form says of itself."""
+    says = found.about.get("name")
+    spec = specs.get(says) if isinstance(says, str) else None
+    if spec is None or found.about.get("convention") != spec.convention.table():
+        raise WeightsError(f"{path}: was written by another version of impasto; import the file it was made from")
+    if name not in (None, spec.name):
+        raise WeightsError(f"{path}: holds {spec.name}, as impasto noted in it; leave out --as {name}")
+    if problem := misfit(found.tensors, spec):
+        raise WeightsError(f"{path}: {problem}; give a file of {spec.architecture}")
+    return spec, "impasto's note in it", {key: tensor.float() for key, tensor in found.tensors.items()}
+
+
+def _pixels(spec: WeightsSpec) -> str:
+    convention = spec.convention
+    return f"{convention.order} in 0..{convention.white:g}"

@@ -1,0 +1,188 @@
+"""Read weights, from the package or the cache, and refuse anything that is not exactly what it should be."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from typing import Any, Final, final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+from impasto.errors import WeightsError
+from impasto.system.text import reason, shown
+from impasto.vgg.weights import store
+from impasto.vgg.weights.spec import Convention, Embedded, WeightsSpec, find
+
+# One key for everything, for safetensors writes keys in any order, and equal weights shall make equal files.
+KEY: Final = "impasto"
+
+_DTYPES: Final = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+@final
+class Weights(Mapping[str, Tensor]):
+    """Tensors by key, with the form of the pixels they are made for.
+
+    `conv{block}_{index}.weight` (out, in, 3, 3) and `.bias` (out,) for every convolution, float32 on the CPU, as
+    published: for input in `convention`.
+    """
+
+    def __init__(self, spec: WeightsSpec, tensors: Mapping[str, Tensor]) -> None:
+        self.spec = spec
+        self._tensors = dict(tensors)
+
+    @property
+    def convention(self) -> Convention:
+        """The form of the pixels."""
+        return self.spec.convention
+
+    def __getitem__(self, key: str) -> Tensor:
+        return self._tensors[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+
+def load(which: str | WeightsSpec) -> Weights:
+    """Return weights that are on this machine, checked to the last bit. Nothing is downloaded.
+
+    Args:
+        which: which weights, such as `vgg19`.
+
+    Raises:
+        WeightsError: they are not on this machine; their SHA-256 differs from the recorded one; or the file holds
+            other layers or was made for other pixels than its name says. The message says which and what to do.
+
+    """
+    spec = find(which) if isinstance(which, str) else which
+    return _inside(spec, spec.embedded) if spec.embedded else _cached(spec)
+
+
+def verify(which: str | WeightsSpec) -> str:
+    """Check weights in full and return a line that says so.
+
+    Raises:
+        WeightsError: as `load`.
+
+    """
+    spec = load(which).spec
+    if spec.embedded:
+        return f"{spec.name}, SHA-256 {spec.embedded.sha256[:12]}... as expected"
+    found = store.entry(spec.name)
+    if found is None:
+        raise WeightsError(spec.not_here())
+    origin = "official file" if found.source.get("official") else "a file of your own"
+    return f"{spec.name}, SHA-256 {found.sha256[:12]}... as expected, from {origin}"
+
+
+def _inside(spec: WeightsSpec, embedded: Embedded) -> Weights:
+    again = "install impasto again"
+    try:
+        blob = (resources.files("impasto.vgg.weights") / "data" / embedded.file).read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{embedded.file}: cannot be read ({reason(error)}); {again}") from error
+    tensors, _ = parse(blob, embedded.file, embedded.sha256, again)
+    if problem := misfit(tensors, spec):
+        raise WeightsError(f"{embedded.file}: {problem}; {again}")
+    return Weights(spec, {name: tensor.float() for name, tensor in tensors.items()})
+
+
+def _cached(spec: WeightsSpec) -> Weights:
+    found = store.entry(spec.name)
+    if found is None:
+        raise WeightsError(spec.not_here())
+    name, again = shown(found.path), store.again(spec.name)
+    try:
+        blob = _content(found)
+    except FileNotFoundError:
+        # Replaced between our reading the note and the file: the note of now tells of a file that is there.
+        now = store.entry(spec.name)
+        if now is not None and now.sha256 != found.sha256:
+            return _cached(spec)
+        raise WeightsError(f"{name}: has gone; {again}") from None
+    except OSError as error:
+        raise WeightsError(f"{name}: cannot be read ({reason(error)}); see to its permissions") from error
+    tensors, about = parse(blob, name, found.sha256, again)
+    if about.get("name") != spec.name or about.get("convention") != spec.convention.table():
+        raise WeightsError(f"{name}: holds other weights than {spec.name}; {again}")
+    if problem := misfit(tensors, spec):
+        raise WeightsError(f"{name}: {problem}; {again}")
+    return Weights(spec, tensors)
+
+
+def _content(found: store.Entry) -> bytes:
+    with found.path.open("rb") as file:
+        # No more than the note says and one byte, which is enough to be refused.
+        return file.read(max(found.bytes, 0) + 1)
+
+
+def parse(blob: bytes, name: str, sha256: str, again: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors in `blob`, the content of the safetensors file `name`, and what impasto noted in it.
+
+    Raises:
+        WeightsError: its SHA-256 is not `sha256`, or it is no safetensors file; the message ends in `again`.
+
+    """
+    # The whole hash before a byte is interpreted: a parser is only as safe as what it is given.
+    digest = hashlib.sha256(blob).hexdigest()
+    if digest != sha256:
+        raise WeightsError(
+            f"{name}: damaged or replaced (SHA-256 is {digest[:12]}..., expected {sha256[:12]}...); {again}"
+        )
+    return unpack(blob, name, again)
+
+
+def pack(spec: WeightsSpec, tensors: Mapping[str, Tensor], source: Mapping[str, Any]) -> bytes:
+    """Return the content of a file in impasto's own form: safetensors that know their name and convention."""
+    about = {
+        "format": store.FORMAT,
+        "name": spec.name,
+        "convention": spec.convention.table(),
+        "attribution": spec.attribution,
+        "source": dict(source),
+    }
+    return save_safetensors(dict(tensors), {KEY: json.dumps(about, sort_keys=True)})
+
+
+def unpack(blob: bytes, name: str, again: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors of a safetensors file and what impasto noted in it, empty where it is not impasto's.
+
+    Raises:
+        WeightsError: it is no safetensors file.
+
+    """
+    try:
+        tensors = load_safetensors(blob)
+        # Eight bytes of length, then a JSON table: the format's own description.
+        header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
+        about = json.loads(header.get("__metadata__", {}).get(KEY, "{}"))
+    except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise WeightsError(f"{name}: is no safetensors file ({reason(error)}); {again}") from error
+    return tensors, about if isinstance(about, dict) else {}
+
+
+def misfit(tensors: Mapping[str, Tensor], spec: WeightsSpec) -> str | None:
+    """Return why `tensors` are not weights of the architecture of `spec`, or None if they are."""
+    expected = spec.tensor_shapes()
+    for key, shape in expected.items():
+        if key not in tensors:
+            return f"holds other layers than {spec.name} has: {key} is missing"
+        if tuple(tensors[key].shape) != shape:
+            return f"holds other layers than {spec.name} has: {key} is {_size(tensors[key].shape)}, not {_size(shape)}"
+        if tensors[key].dtype not in _DTYPES:
+            return f"holds {key} as {tensors[key].dtype}, not as real numbers"
+        if not bool(tensors[key].isfinite().all()):
+            return f"holds numbers in {key} that are not finite"
+    extra = sorted(tensors.keys() - expected.keys())
+    return f"holds other layers than {spec.name} has: {shown(extra[0])[:60]}" if extra else None
+
+
+def _size(shape: torch.Size | tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) or "a single number"

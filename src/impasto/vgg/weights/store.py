@@ -1,0 +1,146 @@
+"""Where weights that are not in the package are kept, and how none of them is ever half a file. No torch here.
+
+    weights/NAME-0123456789abcdef.safetensors   the tensors; the name holds the beginning of its SHA-256
+    weights/NAME.json                           written last: which file it is, all of its SHA-256, where it came from
+    weights/NAME.lock                           held by whoever fetches, imports or replaces NAME
+    weights/NAME-0123456789abcdef.part          a download under way
+
+A file's name follows from its content, so a reader that comes while another process replaces the weights finds either
+the old pair or the new one, never one's note with the other's tensors.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+from impasto.errors import WeightsError
+from impasto.system.atomic import write_whole
+from impasto.system.text import reason, shown
+from impasto.vgg.weights.files import not_written, temporary_name
+
+FORMAT: Final = 1
+VARIABLE: Final = "IMPASTO_CACHE"
+
+# A note is a few hundred bytes; ours, so that a file that is no note is not read to its end.
+_NOTE_LIMIT: Final = 2**16
+
+
+@final
+@dataclass(frozen=True)
+class Entry:
+    """Weights in the cache, as their note says; their file is still to be checked."""
+
+    name: str
+    path: Path
+    sha256: str
+    bytes: int
+    source: Mapping[str, Any]  # file (its name), sha256, official
+
+
+def folder() -> Path:
+    """Return the folder that holds fetched and imported weights: `IMPASTO_CACHE`, or the system's cache folder.
+
+    Raises:
+        WeightsError: `IMPASTO_CACHE` is not an absolute path.
+
+    """
+    given = os.environ.get(VARIABLE)
+    if given:
+        path = Path(given).expanduser()
+        if not path.is_absolute():
+            # Relative, it would be another cache in every folder that somebody works in.
+            raise WeightsError(f"{VARIABLE}: {shown(given)} is not an absolute path; give it from the root")
+        return path / "weights"
+    import platformdirs
+
+    return platformdirs.user_cache_path("impasto", appauthor=False) / "weights"
+
+
+def prepare() -> Path:
+    """Return the folder, made if it is not there.
+
+    Raises:
+        WeightsError: it cannot be made.
+
+    """
+    path = folder()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise not_written(path, error) from error
+    return path
+
+
+def entry(name: str) -> Entry | None:
+    """Return what the cache says about the weights called `name`, or None where it has none.
+
+    Raises:
+        WeightsError: the note about them cannot be read.
+
+    """
+    note = folder() / f"{name}.json"
+    try:
+        with note.open("rb") as file:
+            table = json.loads(file.read(_NOTE_LIMIT))
+        found = Entry(name, _path(name, table["sha256"]), table["sha256"], table["bytes"], table["source"])
+        sound = table["format"] == FORMAT and table["name"] == name and isinstance(found.source, dict)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise WeightsError(f"{shown(note)}: cannot be read ({reason(error)}); see to its permissions") from error
+    except (ValueError, TypeError, KeyError, RecursionError):
+        sound = False
+    if not sound or not isinstance(found.bytes, int):
+        raise WeightsError(f"{shown(note)}: damaged; {again(name)}")
+    return found
+
+
+def again(name: str) -> str:
+    """Return what to do about damaged weights, as the end of a message."""
+    return f"run 'impasto weights fetch {name}' or 'impasto weights import FILE' again"
+
+
+def _path(name: str, sha256: str) -> Path:
+    # From a checked hash, never from a file name in the note: a note cannot point out of the folder.
+    if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        raise ValueError("no SHA-256")
+    return folder() / f"{name}-{sha256[:16]}.safetensors"
+
+
+def keep(name: str, content: bytes, source: Mapping[str, Any]) -> Entry:
+    """Put `content`, a safetensors file, into the cache in place of what is there. The caller holds the lock.
+
+    Raises:
+        WeightsError: it could not be written; what was there before is untouched.
+
+    """
+    sha256 = hashlib.sha256(content).hexdigest()
+    new = Entry(name, _path(name, sha256), sha256, len(content), source)
+    note = {"format": FORMAT, "name": name, "sha256": sha256, "bytes": len(content), "source": dict(source)}
+    place = prepare()
+    try:
+        write_whole(new.path, content, temporary_name(name))
+        text = json.dumps(note, indent=1).encode()
+        write_whole(place / f"{name}.json", text, temporary_name(name))
+    except OSError as error:
+        raise not_written(new.path, error) from error
+    for left in _left_behind(new):
+        # Somebody may still read it, which Windows does not let go on; the next change of these weights removes it.
+        with contextlib.suppress(OSError):
+            left.unlink()
+    return new
+
+
+def _left_behind(new: Entry) -> Iterator[Path]:
+    """Yield the files of earlier weights of this name, and what a killed process left while it had the lock."""
+    name = re.escape(new.name)
+    pattern = re.compile(rf"{name}-[0-9a-f]{{16}}\.safetensors|\.{name}-[0-9a-f]{{16}}\.tmp")
+    for path in list(new.path.parent.iterdir()):
+        if pattern.fullmatch(path.name) and path != new.path:
+            yield path

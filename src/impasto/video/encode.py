@@ -1,0 +1,165 @@
+"""Painted frames to a film: with the clip's times, and its sound as it is."""
+
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final, cast
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from impasto.errors import FilmError
+from impasto.system.atomic import writing
+from impasto.system.text import reason, shown
+from impasto.video.clip import Clip, Numbering, sounds
+from impasto.video.frames import Ledger, Pixels
+from impasto.video.settings import OUTPUTS
+
+
+@dataclass(frozen=True)
+class Written:
+    """A film that was written.
+
+    Attributes:
+        codec: of its pictures, as FFmpeg calls it.
+        sound: the codecs of its sound.
+        notes: what a person should know about it.
+
+    """
+
+    codec: str
+    sound: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def write(path: str | os.PathLike[str], clip: Clip, ledger: Ledger, frames: int, quality: int) -> Written:
+    """Write the first `frames` of a ledger as a film, whole or not at all, replacing an existing file.
+
+    Args:
+        path: its ending is one of `OUTPUTS`.
+        clip: gives each frame its time, and the sound for as long as there are frames.
+        ledger: the frames.
+        frames: how many of them, at least 1.
+        quality: 1 to 100.
+
+    Raises:
+        FilmError: it cannot be written; what was there before is untouched.
+
+    """
+    end = next((shot.time for shot in clip.shots() if shot.index == frames), None)
+    kind = OUTPUTS[Path(path).suffix.lower()]
+    try:
+        with writing(path) as file, clip.opened() as (source, video), av.open(file, "w", format=kind) as film:
+            return _copied(film, source, video, clip, ledger, quality, end)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise FilmError(
+            f"{shown(os.fspath(path))}: could not be written ({reason(error)}); "
+            "free some space or choose another place; what was there before is untouched"
+        ) from error
+
+
+def _copied(
+    film: OutputContainer,
+    source: InputContainer,
+    video: VideoStream,
+    clip: Clip,
+    ledger: Ledger,
+    quality: int,
+    end: Fraction | None,
+) -> Written:
+    """Go through the clip once, up to `end`, with the painted frames instead of its own."""
+    first = _painted(ledger, 0)
+    pictures = _pictures(film, video, clip.rate, first, quality)
+    copied, notes = _sounds(film, source)
+    numbering = Numbering(clip)
+    for packet in source.demux([video, *(stream for stream, _ in copied)]):
+        if packet.stream is video:
+            for shot in numbering.shots(packet, video):
+                if end is None or shot.time < end:
+                    frame = _frame(_painted(ledger, shot.index))
+                    frame.time_base = pictures.codec_context.time_base
+                    frame.pts = round(shot.time / frame.time_base)
+                    frame.duration = round((shot.frame.duration or 0) * (shot.frame.time_base or 0) / frame.time_base)
+                    film.mux(pictures.encode(frame))
+        else:
+            _hear(film, packet, dict(copied)[cast(AudioStream, packet.stream)], end)
+    film.mux(pictures.encode(None))
+    return Written(pictures.codec_context.name, tuple(stream.codec_context.name for stream, _ in copied), notes)
+
+
+def _painted(ledger: Ledger, index: int) -> Pixels:
+    pixels = ledger.frame(index)
+    if pixels is None:
+        raise FilmError(f"{shown(ledger.path)}: frame {index + 1} is missing or damaged; give the same command again")
+    return pixels
+
+
+def _pictures(film: OutputContainer, video: VideoStream, rate: Fraction, first: Pixels, quality: int) -> VideoStream:
+    codec = next(name for name in _ENCODERS if name in av.codecs_available)
+    # From the worst to the best that the encoder has.
+    worst, best = _ENCODERS[codec]
+    level = round(worst + (best - worst) * quality / 100)
+    if codec == "libx264":
+        # Left alone it would look 40 frames ahead, and hold them: 600 MB of a film in 4K.
+        options = {"crf": str(level), "rc-lookahead": "10"}
+    else:
+        options = {"qmin": str(level), "qmax": str(level)}
+    stream = cast(VideoStream, film.add_stream(codec, rate=rate, options=options))
+    stream.height, stream.width = first.shape[:2]
+    stream.pix_fmt = "yuv420p"
+    # MPEG-4 counts to 65,535 a second at most.
+    clock = video.time_base or 1 / rate
+    context = stream.codec_context
+    context.time_base = clock if codec == "libx264" else clock.limit_denominator(65535)
+    context.colorspace = context.color_primaries = context.color_trc = _BT709
+    context.color_range = _LIMITED
+    # One: the same frames are the same bytes on every computer.
+    context.thread_count = 1
+    return stream
+
+
+def _sounds(
+    film: OutputContainer, source: InputContainer
+) -> tuple[list[tuple[AudioStream, AudioStream]], tuple[str, ...]]:
+    """Return the sound that goes into the film as it is, with the streams for it there, and what is to be said."""
+    copied, left_out = [], []
+    for stream in sounds(source):
+        name = stream.codec_context.name
+        try:
+            # MP4 has a place for it that hardly anybody reads, and FFmpeg may fail to write it.
+            if film.format.name == "mp4" and name.startswith("pcm_"):
+                raise ValueError(name)
+            copied.append((stream, film.add_stream_from_template(stream)))
+        except ValueError:
+            left_out.append(name)
+    return copied, tuple(
+        f"the sound ({name}) does not go into this kind of file as it is, and is left out; write a .mkv"
+        for name in left_out
+    )
+
+
+def _frame(pixels: Pixels) -> VideoFrame:
+    frame: Any = VideoFrame.from_ndarray(pixels, format="rgb24")
+    converted: VideoFrame = frame.reformat(format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED)
+    return converted
+
+
+def _hear(film: OutputContainer, packet: "Packet[Any]", into: AudioStream, end: Fraction | None) -> None:
+    # The last of a stream is an empty one.
+    if packet.dts is None or packet.pts is None or packet.time_base is None:
+        return
+    if end is None or packet.pts * packet.time_base < end:
+        packet.stream = into
+        film.mux(packet)
+
+
+# The encoders, the first that is there counts, and their worst and best level.
+_ENCODERS: Final = {"libx264": (51, 0), "mpeg4": (31, 1)}
+# ITU-T H.273: what players take pictures of this kind to be in, and 16 to 235.
+_BT709: Final = 1
+_LIMITED: Final = 1

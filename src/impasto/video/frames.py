@@ -1,0 +1,124 @@
+"""The frames painted so far, in a folder: from here an interrupted film goes on.
+
+lock              held by the process that paints; the system lets go of it when that ends
+film.json         what they are frames of: another film's are never taken for this one's
+frame-000001.png  a frame, written whole or not at all
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from impasto.errors import OutputError, PictureError
+from impasto.picture import Picture, as_picture, read_picture
+from impasto.system.atomic import write_whole
+from impasto.system.locks import locked
+from impasto.system.text import reason, shown
+
+Pixels = NDArray[np.uint8]
+
+
+class Ledger:
+    """The folder, locked for this process until `close`.
+
+    Args:
+        path: where it is or shall be.
+        identity: all that decides what the frames look like, as plain values.
+        force: whether frames of another film are thrown away.
+
+    Raises:
+        OutputError: it holds another film's frames, or cannot be made or written to.
+        CheckpointError: another process is using it.
+
+    """
+
+    def __init__(self, path: Path, identity: Mapping[str, Any], *, force: bool = False) -> None:
+        self.path = path
+        self._lock = -1
+        try:
+            path.mkdir(exist_ok=True)
+            self._lock = locked(path)
+            self._begin(identity, force=force)
+        except BaseException as error:
+            self.close()
+            if not isinstance(error, OSError):
+                raise
+            raise OutputError(
+                f"{shown(path)}: frames cannot be kept there ({reason(error)}); choose another output"
+            ) from error
+
+    def _begin(self, identity: Mapping[str, Any], *, force: bool) -> None:
+        """Make sure that what is there belongs to this film."""
+        wanted = json.dumps(identity, indent=1, sort_keys=True).encode() + b"\n"
+        note = self.path / "film.json"
+        self._sweep(".impasto-*.tmp")
+        if note.exists() and note.read_bytes() != wanted:
+            if not force:
+                raise OutputError(
+                    f"{shown(self.path)}: holds frames of another clip, style or recipe; "
+                    "choose another output, or --force to throw them away"
+                )
+            self._sweep("frame-*.png")
+        write_whole(note, wanted)
+
+    def __enter__(self) -> "Ledger":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def frame(self, index: int) -> Pixels | None:
+        """Return a frame, (H, W, 3) sRGB, that was painted before; None if it was not, or is damaged."""
+        try:
+            return read_picture(self._file(index)).to_numpy()
+        except PictureError:
+            return None
+
+    def keep(self, index: int, pixels: Pixels) -> None:
+        """Write a frame.
+
+        Raises:
+            PictureError: it cannot be written.
+
+        """
+        as_picture(pixels).save(self._file(index), metadata=False)
+
+    @property
+    def count(self) -> int:
+        """How many frames there are, from the first one on without a gap."""
+        number = 0
+        while self._file(number).exists():
+            number += 1
+        return number
+
+    def close(self) -> None:
+        """Let other processes have it; what is in it stays."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def remove(self) -> None:
+        """Remove the frames, and the folder if nothing else is in it."""
+        with contextlib.suppress(OSError):
+            for pattern in ("frame-*.png", ".impasto-*.tmp", "film.json", "lock"):
+                self._sweep(pattern)
+            self.path.rmdir()
+        self.close()
+
+    def _sweep(self, pattern: str) -> None:
+        for path in self.path.glob(pattern):
+            path.unlink(missing_ok=True)
+
+    def _file(self, index: int) -> Path:
+        return self.path / f"frame-{index + 1:06d}.png"
+
+
+def of_pixels(pixels: Pixels) -> Picture:
+    """Return (H, W, 3) sRGB as a picture, without looking at it again."""
+    return Picture(np.ascontiguousarray(np.moveaxis(pixels, -1, 0), dtype=np.float32) / np.float32(255))

@@ -1,0 +1,67 @@
+"""How large a clip may be: checked before its frames are decoded, and again as they come."""
+
+from dataclasses import dataclass
+
+from impasto.errors import FilmError
+from impasto.system.text import shown
+
+
+@dataclass(frozen=True)
+class FilmLimits:
+    """The largest clip that is read.
+
+    Attributes:
+        max_pixels: height times width of a frame.
+        max_side: the longer side of a frame, px.
+        max_file_bytes: the size of the file.
+        max_seconds: how long it takes.
+        max_frames: how many frames there are.
+        max_streams: of pictures, sound, subtitles and all else.
+
+    """
+
+    # Ours: 8192 x 4320, the largest that cameras film.
+    max_pixels: int = 8192 * 4320
+    # Ours: what H.264 and HEVC, at their highest levels, hold.
+    max_side: int = 16384
+    # Ours: four hours at 35 Mbit/s.
+    max_file_bytes: int = 64 * 1024**3
+    # Ours: a long feature film.
+    max_seconds: float = 4 * 3600.0
+    # Ours: four hours at 60 frames a second.
+    max_frames: int = 4 * 3600 * 60
+    # Ours: a disc with many languages has about fifty.
+    max_streams: int = 100
+
+    def check_bytes(self, count: int, name: str) -> None:
+        """Refuse a file that is too large."""
+        self._check(count, self.max_file_bytes, "bytes", name)
+
+    def check_size(self, width: int, height: int, name: str) -> None:
+        """Refuse frames that are too large, or none.
+
+        Raises:
+            FilmError: the size is outside the limits.
+
+        """
+        if width < 1 or height < 1:
+            raise FilmError(f"{shown(name)}: declares frames of {width} x {height} pixels, so it shows nothing")
+        self._check(width * height, self.max_pixels, "pixels a frame", name)
+        self._check(max(width, height), self.max_side, "pixels a side", name)
+
+    def check_length(self, seconds: float, name: str) -> None:
+        """Refuse a clip that takes too long."""
+        self._check(seconds, self.max_seconds, "seconds", name)
+
+    def check_frames(self, count: int, name: str) -> None:
+        """Refuse a clip of too many frames."""
+        self._check(count, self.max_frames, "frames", name)
+
+    def _check(self, found: float, most: float, what: str, name: str) -> None:
+        if not found <= most:
+            raise FilmError(
+                f"{shown(name)}: {found:,.0f} {what} are over the limit of {most:,.0f}; cut the clip shorter"
+            )
+
+
+DEFAULT_LIMITS = FilmLimits()

@@ -1,0 +1,69 @@
+"""The controls of the page, made of the recipe's own fields: names, types, ranges, help."""
+
+import dataclasses
+import types
+import typing
+from typing import Any, Final, Literal
+
+from impasto.picture import ENDINGS
+from impasto.picture.checks import DEEP_FORMATS, QUALITY_FORMATS
+from impasto.recipe import OPTIMIZERS, PARTS, Recipe, presets, settings
+
+# Those on the table; the others are in the drawer.
+FIRST: Final = ("size", "strength", "content_weight", "style_scale", "colors", "smoothness", "init", "seed")
+
+
+def schema() -> dict[str, Any]:
+    """Return everything that the page's controls are made of."""
+    return {
+        "first": FIRST,
+        "fields": [_field(field, Recipe, "") for field in dataclasses.fields(Recipe) if "setting" in field.metadata],
+        "optimizers": {
+            name: [_field(field, kind, "optimizer.") for field in dataclasses.fields(kind)]
+            for name, kind in OPTIMIZERS.items()
+        },
+        "recipes": [_recipe(name) for name in presets.NAMES if presets.get(name).compares("style")],
+        "parts": PARTS,
+        "formats": [
+            {"ending": ending, "name": name, "deep": name in DEEP_FORMATS, "quality": name in QUALITY_FORMATS}
+            for name, ending in {name: ending for ending, name in reversed(ENDINGS.items())}.items()
+        ],
+    }
+
+
+def _recipe(name: str) -> dict[str, Any]:
+    recipe = presets.get(name)
+    return {
+        "name": name,
+        "description": recipe.description,
+        "values": recipe.to_table(),
+        "text": presets.text(name),
+    }
+
+
+def _field(field: "dataclasses.Field[Any]", owner: type, prefix: str) -> dict[str, Any]:
+    about, kind = settings.setting_of(field), settings.field_types(owner)[field.name]
+    return {
+        "name": prefix + field.name,
+        "help": about.help,
+        "range": about.range,
+        "minimum": about.minimum,
+        "maximum": about.maximum,
+        "above": about.above,
+        **_kind(kind),
+    }
+
+
+def _kind(kind: Any) -> dict[str, Any]:
+    """Return what sort of control a type asks for."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        return {"kind": "choice", "choices": list(arguments)}
+    if origin in (typing.Union, types.UnionType):
+        # A number, or one of some words.
+        words = [word for part in arguments if typing.get_origin(part) is Literal for word in typing.get_args(part)]
+        numbers = [part for part in arguments if part in (int, float)]
+        return {**_kind(numbers[0]), "words": words}
+    if origin is tuple:
+        return {"kind": "list", "whole": arguments[0] is int}
+    return {"kind": "number", "whole": kind is int}

@@ -1,0 +1,162 @@
+"""An order on its way: waiting, being painted, finished. Only the studio changes a task."""
+
+import dataclasses
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from impasto.recipe.schedule import Scale
+from impasto.reports.events import Adapted, Event, Finished, ScaleStarted, Started, Stepped
+from impasto.reports.progress import Work
+from impasto.web.requests import Order
+
+State = Literal["queued", "running", "paused", "finished", "stopped", "failed"]
+OPEN: Final[tuple[State, ...]] = ("queued", "running", "paused")
+
+# Ours: points of the loss curve that are kept; a window has about as many pixels.
+_MOST_POINTS: Final = 1000
+
+
+@dataclass
+class Task:
+    """One order and how far it is.
+
+    Attributes:
+        id: made here; the end of its address.
+        order: what is painted.
+        created: seconds since 1970.
+        state: `stopped` is what somebody stopped; what had been painted by then is its result.
+        error: what went wrong, in one line.
+        notes: what a person should know.
+        progress: 0 to 1.
+        stretch: how often it was steered; checkpoint and start of each have names of their own.
+        cell: of a sheet, the picture that is being painted, 0 for the first.
+        cells: how many pictures a sheet has; 0 for a picture.
+        begun_at: the progress at which the present stretch, or picture of a sheet, began.
+        until: the progress at which it will be over.
+        start_size: in px, of what is painted from there on, if it was steered.
+        steps: of that, for each scale.
+        hints: those of the notes that were foreseen of the present stretch.
+        seconds: spent painting.
+        scales: of the run.
+        costs: of a step of each, see `events.Started`.
+        scale: the present one.
+        step: of that scale.
+        curve: part of the work and loss, for each step.
+        preview: counts the previews, so that a page knows when there is a new one.
+        stages: the part of the work at which each stage was kept.
+        size: width and height of the result, px; None while there is none.
+
+    """
+
+    id: str
+    order: Order
+    created: float = field(default_factory=time.time)
+    state: State = "queued"
+    error: str = ""
+    notes: list[str] = field(default_factory=list)
+    progress: float = 0.0
+    stretch: int = 0
+    cell: int = 0
+    cells: int = 0
+    begun_at: float = 0.0
+    until: float = 1.0
+    start_size: int | None = None
+    steps: list[int] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    scales: list[list[int]] = field(default_factory=list)
+    costs: list[float] = field(default_factory=list)
+    scale: int = 0
+    step: int = 0
+    curve: list[list[float]] = field(default_factory=list)
+    preview: int = 0
+    stages: list[float] = field(default_factory=list)
+    size: list[int] | None = None
+
+    def tell(self, event: Event) -> None:
+        """Take down what a run says."""
+        if isinstance(event, Started):
+            # What was foreseen of a picture that was steered since may no longer be true.
+            self.notes = [note for note in self.notes if note not in self.hints]
+            self.hints = list(map(str, event.advice))
+        if isinstance(event, Started | Finished):
+            # Also of a run that was taken up again: each is said once.
+            # Of a sheet, nobody would know which picture is meant.
+            hints = [] if self.cells else map(str, event.advice)
+            self.notes += [hint for hint in hints if hint not in self.notes]
+        if isinstance(event, Started):
+            self.scales, self.costs = [list(scale) for scale in event.scales], list(event.costs)
+            self.scale = self.step = 0  # of another stretch there may have been more
+        elif isinstance(event, ScaleStarted):
+            self.scale, self.step = event.scale, 0
+        elif isinstance(event, Adapted):
+            self.notes.append("memory ran out; going on in a way that takes less")
+        elif isinstance(event, Stepped):
+            self.step = event.step
+            done = Work(tuple(Scale(*scale) for scale in self.scales), self.costs).done(event)
+            self.progress = self.begun_at + (self.until - self.begun_at) * done
+            self.curve.append([round(self.progress, 5), event.loss])
+            if len(self.curve) > _MOST_POINTS:
+                del self.curve[1:-1:2]
+        elif isinstance(event, Finished):
+            self.progress = self.until
+
+    def turn_to(self, cell: int, cells: int) -> None:
+        """Begin a picture of a sheet."""
+        self.cell, self.cells = cell, cells
+        self.begun_at, self.until = cell / cells, (cell + 1) / cells
+        self.progress = self.begun_at
+
+    def turn(self, order: Order, start_size: int | None, steps: list[int]) -> None:
+        """Begin another stretch, which paints `order` from where the task is; its start has been kept."""
+        self.order, self.begun_at, self.start_size, self.steps = order, self.progress, start_size, steps
+        self.stretch += 1
+
+    def rewind(self) -> None:
+        """Forget what the present stretch has painted."""
+        self.progress = self.begun_at
+        self.curve = [point for point in self.curve if point[0] <= self.begun_at]
+
+    def again(self) -> None:
+        """Forget how far it was: it begins from the start. What a person should know of it stays."""
+        fresh = Task(self.id, self.order, self.created, self.state, notes=self.notes)
+        for each in dataclasses.fields(self):
+            setattr(self, each.name, getattr(fresh, each.name))
+
+    def brief(self) -> dict[str, Any]:
+        """Return what the page's list shows, small enough to be sent several times a second."""
+        names = (
+            "id",
+            "created",
+            "state",
+            "error",
+            "progress",
+            "seconds",
+            "scale",
+            "step",
+            "cell",
+            "cells",
+            "preview",
+            "size",
+        )
+        left = self.seconds * (1 - self.progress) / self.progress if self.progress else None
+        scale = self.scales[self.scale] if self.scales else None
+        return {name: getattr(self, name) for name in names} | {
+            "recipe": self.order.base,
+            "left": left,
+            "scales": len(self.scales),
+            "present": scale,
+            "stages": len(self.stages),
+        }
+
+    def to_json(self) -> bytes:
+        """Return the task as `from_table` reads it back."""
+        table = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        return json.dumps(table | {"order": self.order.to_table()}).encode()
+
+    @classmethod
+    def from_table(cls, id: str, table: dict[str, Any]) -> "Task":
+        """Make a task of what was written down of it."""
+        return cls(**{**table, "id": id, "order": Order.from_table(table["order"])})

@@ -1,0 +1,69 @@
+"""The image that a page sees while it is painted."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from impasto.picture import Picture, read_picture, remembered
+from impasto.web import thumbnails
+from impasto.web.job import Task
+from impasto.web.storage import Storage
+
+# Ours, seconds: a picture that changes more often is not seen to change more.
+_BLINK: Final = 0.5
+# Ours: a preview may cost a run 3 %; a little less, for the time that is taken for it is not all of what it costs.
+_SHARE: Final = 0.025
+# Ours: stages that are kept of a run, about.
+_STAGES: Final = 12
+
+
+@dataclass
+class Easel:
+    """Shows a run: previews now and then, stages along the way."""
+
+    storage: Storage
+    task: Task
+    _next: float = 0.0
+    _scale: int = -1
+    latest: bytes = field(default=b"", repr=False)
+
+    def show(self, picture: Callable[[], Picture], *, anyway: bool = False) -> bool:
+        """Make a preview if it is time for one; return whether it was."""
+        task = self.task
+        begun = time.monotonic()
+        if not anyway and begun < self._next and self._scale == task.scale:
+            return False
+        self._scale = task.scale
+        self.latest = thumbnails.jpeg(picture(), thumbnails.PREVIEW)
+        task.preview += 1
+        if anyway or task.progress >= (task.stages[-1] if task.stages else -1) + 1 / _STAGES:
+            self._keep()
+        ended = time.monotonic()
+        self._next = ended + max(_BLINK, (ended - begun) / _SHARE)
+        return True
+
+    def finish(self, picture: Picture) -> None:
+        """Keep the result."""
+        # At 16 bits: whatever it is downloaded as is made from this.
+        picture.save(self.storage.job(self.task.id) / "result.png", bits=16)
+        self.storage.put(self.storage.job(self.task.id) / "result.jpg", thumbnails.jpeg(picture, thumbnails.LARGE))
+        self.task.size = [picture.width, picture.height]
+
+    def _keep(self) -> None:
+        folder = self.storage.job(self.task.id) / "stages"
+        self.storage.put(folder / f"{len(self.task.stages)}.jpg", self.latest)
+        self.task.stages.append(self.task.progress)
+
+
+def result(storage: Storage, task: Task) -> Picture:
+    """Return what a job has painted, with what it remembers; a sheet remembers nothing.
+
+    Raises:
+        PictureError: it cannot be read.
+
+    """
+    path = storage.job(task.id) / "result.png"
+    memory = None if task.cells else remembered(path)
+    return dataclasses.replace(read_picture(path), remembered=memory, source="memory", sha256=None)

@@ -1,0 +1,201 @@
+"""What a page may ask for: an order names stored pictures and a recipe, nothing else."""
+
+import functools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from impasto.errors import UsageError, nearest
+from impasto.recipe import Recipe, presets
+from impasto.system.text import reason, shown
+from impasto.web.storage import Storage
+
+# Ours: more would not fit on the table, and every one is read into memory.
+MOST_STYLES: Final = 8
+# Ours: six by six fill a window; more is for `impasto sweep`.
+MOST_CELLS: Final = 36
+# Ours: the longest recipe of the package takes 4 kB.
+_LONGEST_RECIPE: Final = 50_000
+
+
+@dataclass(frozen=True)
+class Style:
+    """A style picture and its say."""
+
+    picture: str
+    weight: float = 1.0
+    scale: float = 1.0
+    part: str = "all"
+    mask: str | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """A photo, the styles to paint it in, and how.
+
+    Attributes:
+        content: the photo; like every picture here, the name under which it is stored.
+        styles: at least one.
+        recipe: all of it.
+        base: the recipe's name, before it was changed.
+        settings: what was changed in it.
+        init: a picture to start from.
+        content_mask: see `impasto.jobs.job.Job`.
+        protect: see there.
+        vary: of a sheet, the settings that vary and their values; empty for a picture.
+
+    """
+
+    content: str
+    styles: tuple[Style, ...]
+    recipe: Recipe
+    base: str = "default"
+    settings: Mapping[str, Any] | None = None
+    init: str | None = None
+    content_mask: str | None = None
+    protect: str | None = None
+    vary: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+
+    @property
+    def pictures(self) -> set[str]:
+        """The stored pictures that it needs."""
+        named = [self.content, self.init, self.content_mask, self.protect]
+        named += [each for style in self.styles for each in (style.picture, style.mask)]
+        return {each for each in named if each is not None}
+
+    def to_table(self) -> dict[str, Any]:
+        """Return the order as plain values; `from_table` gives an equal one."""
+        plain = {name: getattr(self, name) for name in ("content", "base", "init", "content_mask", "protect")}
+        styles = [vars(style) for style in self.styles]
+        vary = [{"name": name, "values": values} for name, values in self.vary]
+        changes = {"settings": dict(self.settings or {}), "vary": vary}
+        return plain | {"styles": styles, "recipe": self.recipe.to_table()} | changes
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> "Order":
+        """Make an order of what `to_table` returned."""
+        styles = tuple(Style(**style) for style in table["styles"])
+        vary = tuple((each["name"], tuple(map(_frozen, each["values"]))) for each in table.get("vary", ()))
+        return cls(**{**table, "styles": styles, "recipe": Recipe.from_table(table["recipe"]), "vary": vary})
+
+
+def asked(table: Any, storage: Storage) -> Order:
+    """Return the order that a page's request is.
+
+    Raises:
+        UsageError: it names a picture that is not there, or something that does not exist.
+        RecipeError: a value out of type or range.
+
+    """
+    known = ("content", "styles", "recipe", "settings", "toml", "init", "content_mask", "protect", "vary")
+    rest = _table(table, "the request", known)
+    base, recipe, settings = recipe_of(rest)
+    if rest.get("content") is None:
+        raise UsageError("no photo was given; drop or choose one")
+    listed = rest.get("styles") or []
+    if not isinstance(listed, list) or not listed:
+        raise UsageError("no style picture was given; name at least one")
+    if len(listed) > MOST_STYLES:
+        raise UsageError(f"{len(listed)} style pictures; at most {MOST_STYLES} at once")
+    return Order(
+        content=_picture(rest["content"], storage),
+        styles=tuple(_style(each, storage) for each in listed),
+        recipe=recipe,
+        base=base,
+        settings=settings,
+        init=_optional(rest.get("init"), storage),
+        content_mask=_optional(rest.get("content_mask"), storage),
+        protect=_optional(rest.get("protect"), storage),
+        vary=_varied(rest.get("vary") or [], recipe),
+    )
+
+
+def recipe_of(table: Mapping[str, Any]) -> tuple[str, Recipe, dict[str, Any]]:
+    """Return the name of a recipe, the recipe with what was changed in it, and the changes.
+
+    Raises:
+        RecipeError: no such recipe, or a value out of type or range.
+
+    """
+    base, text, settings = table.get("recipe", "default"), table.get("toml"), table.get("settings") or {}
+    if not isinstance(base, str) or not isinstance(settings, dict) or not all(isinstance(key, str) for key in settings):
+        raise UsageError("recipe is a name and settings is a table of values")
+    if text is not None and (not isinstance(text, str) or len(text) > _LONGEST_RECIPE):
+        raise UsageError(f"the recipe's text is over {_LONGEST_RECIPE:,} characters, or none")
+    # By name only: `presets.resolve` would open a path.
+    recipe = _guarded(lambda: (Recipe.from_toml(text) if text else presets.get(base)).with_settings(settings))
+    return ("custom" if text else base), recipe, settings
+
+
+def _style(table: Any, storage: Storage) -> Style:
+    rest = _table(table, "a style", ("picture", "weight", "scale", "part", "mask"))
+    weight, scale, part = rest.get("weight", 1.0), rest.get("scale", 1.0), rest.get("part", "all")
+    if type(weight) not in (int, float) or type(scale) not in (int, float):
+        raise UsageError("a style's weight and scale are numbers")
+    if not isinstance(part, str):
+        raise UsageError("a style's part is a word")
+    return Style(
+        _picture(rest.get("picture"), storage),
+        float(weight),
+        float(scale),
+        part,
+        _optional(rest.get("mask"), storage),
+    )
+
+
+def _varied(given: Any, recipe: Recipe) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+    """Return what varies on a sheet, every combination of it checked."""
+    if not isinstance(given, list) or len(given) > 2:
+        raise UsageError("a sheet varies one or two settings")
+    if not given:
+        return ()
+    from impasto.sweeps import RECIPE, STYLE_WEIGHTS, Variation  # imports torch: after the page is there
+    from impasto.sweeps.variations import choices, recipe_with
+
+    variations = []
+    for each in given:
+        rest = _table(each, "what varies", ("name", "values"))
+        name, values = rest.get("name"), rest.get("values")
+        if not isinstance(name, str) or "." in name or name in (RECIPE, STYLE_WEIGHTS):
+            raise UsageError("what varies on a sheet is one of the controls")
+        if not isinstance(values, list):
+            raise UsageError(f"the values of {shown(name)} are no list")
+        variations.append(Variation(name, tuple(map(_frozen, values))))
+    count = math.prod(len(variation.values) for variation in variations)
+    if count > MOST_CELLS:
+        raise UsageError(f"a sheet of {count} pictures; here up to {MOST_CELLS}, and any number with impasto sweep")
+    for chosen in choices(variations):
+        _guarded(functools.partial(recipe_with, recipe, {each.name: each.value for each in chosen}))
+    return tuple((variation.name, tuple(variation.values)) for variation in variations)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _guarded(make: Callable[[], Recipe]) -> Recipe:
+    try:
+        return make()
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
+        # Tables of every shape make the checks of a recipe fail in more ways than with a RecipeError.
+        raise UsageError(f"the recipe is not valid ({reason(error)})") from error
+
+
+def _table(table: Any, what: str, known: tuple[str, ...]) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        raise UsageError(f"{what} is no table")
+    for key in table:
+        if key not in known:
+            raise UsageError(f"{what} has no field {key!r}; {nearest(key, known)}")
+    return table
+
+
+def _picture(id: Any, storage: Storage) -> str:
+    if not isinstance(id, str):
+        raise UsageError("a picture is named by a text")
+    return storage.known(id).id
+
+
+def _optional(id: Any, storage: Storage) -> str | None:
+    return None if id is None else _picture(id, storage)

@@ -1,0 +1,208 @@
+"""From an order to a run, and from a run to the pictures that the page shows."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from impasto.engine.devices import Precision
+from impasto.errors import CheckpointError, OutputError
+from impasto.picture import Picture, read_picture
+from impasto.web.job import Task
+from impasto.web.requests import Order
+from impasto.web.storage import Storage
+
+if TYPE_CHECKING:
+    from impasto.engine.run import Run
+    from impasto.jobs.job import Job
+    from impasto.jobs.resume import Given
+    from impasto.sweeps import Sweep
+
+# In the folder of a job.
+_CHECKPOINT, _START, _CELLS = "checkpoint-{}", "start-{}.png", "cells"
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a picture is painted with: the options of the command line that are not the page's to set."""
+
+    device: str = "auto"
+    max_memory: int | None = None
+    precision: Precision = "auto"
+
+
+def begin(order: Order, task: Task, storage: Storage, means: Means, start: Picture | None = None) -> "Run":
+    """Return the run of an order, which keeps checkpoints in the folder of its task.
+
+    Args:
+        order: what to paint; of a task that was steered, the rest of it.
+        task: for which it is painted.
+        storage: where its pictures are.
+        means: what to paint it with.
+        start: a picture to go on from, instead of what the order starts from.
+
+    Raises:
+        ImpastoError: as `impasto.jobs.job.Job.start`.
+
+    """
+    from impasto.engine.checkpoints import Checkpoints  # imports torch: after the page is there
+
+    run = _job(order, storage, means, start).start()
+    settings = Checkpoints(_path(_CHECKPOINT, task, storage), keep=False, replace=True)
+    try:
+        run.keep(settings.open(), {}, every=settings.every, keep=False)
+    except (CheckpointError, OutputError) as error:
+        task.notes.append(f"{error}; without checkpoints, this picture begins again when the server does")
+    return run
+
+
+def sheet(task: Task, storage: Storage, means: Means) -> "Sweep":
+    """Return the pictures of a sheet; those that are finished are kept in the folder of its task.
+
+    Raises:
+        ImpastoError: as `impasto.sweeps.swept`.
+
+    """
+    from impasto.sweeps import Variation, swept  # imports torch: after the page is there
+
+    found = swept(
+        _job(task.order, storage, means), [Variation(*each) for each in task.order.vary], storage.job(task.id) / _CELLS
+    )
+    found.make_folder()
+    return found
+
+
+def _job(order: Order, storage: Storage, means: Means, start: Picture | None = None) -> "Job":
+    from impasto.jobs.job import Job  # imports torch: after the page is there
+
+    given = _given(order, storage, start)
+    assert given.content is not None
+    assert given.styles is not None
+    return Job(
+        given.content,
+        given.styles,
+        order.recipe,
+        [style.weight for style in order.styles],
+        given.init,
+        means.device,
+        means.max_memory,
+        means.precision,
+        given.content_mask,
+        given.style_masks or (),
+        given.protect,
+        [style.scale for style in order.styles],
+        [style.part for style in order.styles],  # type: ignore[misc]  # checked by the job
+    )
+
+
+def taken_up(task: Task, storage: Storage, means: Means) -> "Run | None":
+    """Return the run of a task where its checkpoint left it; None if there is none, or none that can be used.
+
+    Raises:
+        ImpastoError: its pictures cannot be read, or the device is not there.
+
+    """
+    from impasto.engine.checkpoints import Folder
+    from impasto.engine.checkpoints.writer import INTERVAL
+    from impasto.jobs.resume import resumed
+
+    path = _path(_CHECKPOINT, task, storage)
+    if not any(path.glob("*.json")):
+        return None
+    folder: Folder | None = None
+    try:
+        folder = Folder(path, create=False)
+        saved = folder.read()
+        given = _given(task.order, storage, start_of(task, storage))
+        run = resumed(folder, saved, saved.recipe, given, (means.device, means.max_memory, None))
+        run.keep(folder, {}, every=INTERVAL, keep=False)
+    except BaseException as error:
+        if folder is not None:
+            folder.close()
+        if not isinstance(error, CheckpointError):
+            raise
+        task.notes.append(f"{error}; it was begun again")
+        return None
+    return run
+
+
+def let_go(run: "Run", *, over: bool) -> None:
+    """Write a last checkpoint where the run is, or, where its task is over, remove what was kept of it."""
+    if run.keeper is None:
+        return
+    if over:
+        run.keeper.folder.remove()
+    else:
+        if run.resumable:
+            run.checkpoint()
+        run.keeper.folder.close()
+
+
+def keep_start(task: Task, storage: Storage, start: Picture) -> None:
+    """Keep the picture from which the next stretch of a task goes on.
+
+    Raises:
+        PictureError: it cannot be written.
+
+    """
+    start.save(_path(_START, task, storage, task.stretch + 1), bits=16, force=True)
+
+
+def start_of(task: Task, storage: Storage) -> Picture | None:
+    """Return the picture that `keep_start` kept for the present stretch, None for a task that was not steered.
+
+    Raises:
+        PictureError: it cannot be read.
+
+    """
+    path = _path(_START, task, storage)
+    return read_picture(path) if path.exists() else None
+
+
+def tidy(task: Task, storage: Storage) -> None:
+    """Remove what was kept for stretches of a task other than the present one."""
+    present = [_path(name, task, storage) for name in (_CHECKPOINT, _START)]
+    for name in (_CHECKPOINT, _START):
+        for path in storage.job(task.id).glob(name.format("*")):
+            if path not in present:
+                storage.drop(path)
+
+
+def _path(name: str, task: Task, storage: Storage, stretch: int | None = None) -> Path:
+    return storage.job(task.id) / name.format(task.stretch if stretch is None else stretch)
+
+
+def _given(order: Order, storage: Storage, start: Picture | None) -> "Given":
+    from impasto.jobs.resume import Given
+
+    def opened(id: str | None) -> Picture | None:
+        return None if id is None else storage.picture(id)
+
+    return Given(
+        storage.picture(order.content),
+        [storage.picture(style.picture) for style in order.styles],
+        start or opened(order.init),
+        opened(order.content_mask),
+        [opened(style.mask) for style in order.styles] if any(style.mask for style in order.styles) else None,
+        opened(order.protect),
+    )
+
+
+def rest_of(order: Order, task: Task) -> tuple[int, list[int]]:
+    """Return from which size, in px, and with how many steps for each scale `order` is painted on from where a task is.
+
+    As many steps as are left, but at least one; the coarser scales have been painted, and are in the picture.
+    """
+    height, width, steps = task.scales[task.scale]
+    size = order.recipe.size
+    start = max(16, height, width)
+    left = [max(1, steps - task.step), *(scale[2] for scale in task.scales[task.scale + 1 :])]
+    return (min(start, size) if isinstance(size, int) else start), left
+
+
+def present(task: Task) -> Order:
+    """Return what is painted in the present stretch of a task."""
+    order = task.order
+    if task.start_size is None:
+        return order
+    return dataclasses.replace(order, recipe=order.recipe.replace(start_size=task.start_size, steps=tuple(task.steps)))

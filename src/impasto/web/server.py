@@ -1,0 +1,195 @@
+"""The server from its first to its last moment."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import h11
+import uvicorn
+
+from impasto.errors import UsageError
+from impasto.system.text import reason, shown
+from impasto.web.auth import Guard, Place
+from impasto.web.queue import Studio
+from impasto.web.routes import Routes
+from impasto.web.runs import Means
+from impasto.web.storage import Storage
+
+LOCAL: Final = "127.0.0.1"
+# Ours: a port that nothing well known uses.
+PORT: Final = 8765
+# Ours, seconds: what a connection may take until its request is there; a browser takes a moment.
+_PATIENCE: Final = 10.0
+# Ours, seconds: the present step may end, but not so long that a person presses Ctrl-C again.
+_LAST_STEP: Final = 1.0
+_MOST_CONNECTIONS: Final = 256
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the command line says.
+
+    Attributes:
+        host: an address of this computer.
+        port: None for the usual one, or another where that is taken.
+        state: where everything is kept.
+        means: what to paint with.
+        most_bytes: of finished work that is kept.
+
+    """
+
+    host: str
+    port: int | None
+    state: Path
+    means: Means
+    most_bytes: int
+
+
+def serve(setting: Setting, ready: Callable[[str], None]) -> int:
+    """Serve until a signal comes; return its number.
+
+    Args:
+        setting: what the command line says.
+        ready: is told the address to open, with the token in it.
+
+    Raises:
+        UsageError: the port is taken, or the address is not this computer's.
+        OutputError: the state cannot be kept where it was asked for.
+
+    """
+    storage = Storage(setting.state)
+    studio = Studio(storage, setting.means, setting.most_bytes)
+    listening = _listening(setting.host, setting.port)
+    port = listening.getsockname()[1]
+    place = Place(_hosts(setting.host, port), storage.room, secrets.token_urlsafe(32))
+    server: _Server
+    routes = Routes(storage, studio, lambda: server.should_exit)
+    server = _Server(_config(Guard(routes.application(storage.room), place)), studio)
+    # uvicorn raises the signal again when it has ended: here, not where it would end the process.
+    signals: list[int] = []
+
+    def answer(number: int, _: object) -> None:
+        signals.append(number)
+        # One that comes before uvicorn listens for them ends it too.
+        server.should_exit = True
+        studio.leave()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, answer)
+    studio.open()
+    threading.Thread(target=_warm, daemon=True).start()
+    ready(f"http://{_named(setting.host)}:{port}/{storage.room}/?token={place.token}")
+    asyncio.run(_served(server, listening))
+    if not studio.close(_LAST_STEP):
+        # A step of a large picture can take long, and what is kept is always whole.
+        os._exit(128 + (signals or [signal.SIGINT])[-1])
+    storage.close()
+    return (signals or [signal.SIGINT])[-1]
+
+
+class _Server(uvicorn.Server):
+    """Lets the studio write its checkpoint while the last answers are given."""
+
+    def __init__(self, config: uvicorn.Config, studio: Studio) -> None:
+        super().__init__(config)
+        self._studio = studio
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal."""
+        self._studio.leave()
+        super().handle_exit(sig, frame)
+
+
+def _config(app: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=1,
+        h11_max_incomplete_event_size=16 * 1024,
+    )
+
+
+async def _served(server: uvicorn.Server, listening: socket.socket) -> None:
+    janitor = asyncio.create_task(_patient(server))
+    try:
+        await server.serve(sockets=[listening])
+    finally:
+        janitor.cancel()
+
+
+async def _patient(server: uvicorn.Server) -> None:
+    """Close connections on which no request arrives; uvicorn waits for ever for the first."""
+    since: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
+    while True:
+        for connection in list(server.server_state.connections):
+            conn, cycle = getattr(connection, "conn", None), getattr(connection, "cycle", None)
+            waits = conn is not None and conn.their_state is h11.IDLE and (cycle is None or cycle.response_complete)
+            if not waits:
+                since.pop(connection, None)
+            elif time.monotonic() - since.setdefault(connection, time.monotonic()) > _PATIENCE:
+                connection.transport.close()
+        await asyncio.sleep(1)
+
+
+def _listening(host: str, port: int | None) -> socket.socket:
+    """Return a socket that listens; on another port than the usual where nobody asked for one and it is taken."""
+    try:
+        family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
+    except OSError as error:
+        raise UsageError(f"{shown(host)}: is no address ({reason(error)}); give one of this computer") from error
+    last: OSError | None = None
+    for number in (PORT, 0) if port is None else (port,):
+        found = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            found.bind((host, number))
+            # From now on, who comes is let in as soon as the server runs.
+            found.listen()
+        except OSError as error:
+            found.close()
+            last = error
+        else:
+            return found
+    raise UsageError(
+        f"{shown(host)}:{port}: cannot be listened on ({reason(last or OSError())}); choose another --port"
+    )
+
+
+def _hosts(host: str, port: int) -> frozenset[str]:
+    names = {_named(host)} | ({"localhost"} if host in (LOCAL, "::1") else set())
+    # A browser leaves out the port where it is the usual one.
+    return frozenset(f"{name}:{port}".lower() if port != 80 else name.lower() for name in names)
+
+
+def _named(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _warm() -> None:
+    """Import what takes seconds, while a person chooses pictures."""
+    from impasto.engine.devices import devices
+    from impasto.engine.networks import load_network
+    from impasto.recipe import presets
+
+    # What is wrong is said when it is needed.
+    with contextlib.suppress(Exception):
+        load_network(presets.get("default"), devices("auto")[0])

@@ -1,0 +1,349 @@
+"""Both optimisers on problems whose answer is known, against textbooks and against other implementations."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+
+from impasto.engine import optimizers
+from impasto.engine.objective import Evaluation
+from impasto.engine.optimizers import LBFGS, Adam, Optimizer
+from impasto.engine.optimizers.history import Memory
+from impasto.engine.optimizers.line_search import CURVATURE, SUFFICIENT_DECREASE, Trial, strong_wolfe
+from impasto.recipe import recipe
+
+Problem = Callable[[torch.Tensor], Evaluation]
+
+LBFGS_SETTINGS = recipe.LBFGS(max_step=0.5, first_step=0.1)
+SEARCHING = recipe.LBFGS(max_step=0.5, first_step=0.1, line_search="strong-wolfe")
+ADAM = recipe.Adam(learning_rate=0.05, average=0.5)
+SETTINGS = [
+    pytest.param(LBFGS_SETTINGS, id="lbfgs"),
+    pytest.param(SEARCHING, id="lbfgs-strong-wolfe"),
+    pytest.param(ADAM, id="adam"),
+]
+BOUNDS = pytest.mark.parametrize("projected", [True, False], ids=["projected", "free"])
+
+
+def quadratic(seed: int, size: int = 4, scale: float = 1.0) -> tuple[Problem, torch.Tensor, torch.Tensor]:
+    """A badly scaled convex problem, 1/2 (x - c) A (x - c), conditioned 1000 to 1; its matrix and its minimum."""
+    generator = torch.Generator().manual_seed(seed)
+    n = 3 * size * size
+    basis, _ = torch.linalg.qr(torch.randn(n, n, generator=generator, dtype=torch.float64))
+    matrix = scale * basis @ torch.diag(torch.logspace(0, 3, n, dtype=torch.float64)) @ basis.T
+    centre = torch.rand(n, generator=generator, dtype=torch.float64)
+
+    def problem(image: torch.Tensor) -> Evaluation:
+        away = image.flatten() - centre
+        return evaluation(0.5 * away @ matrix @ away, (matrix @ away).view_as(image))
+
+    return problem, matrix, centre
+
+
+def evaluation(loss: torch.Tensor, gradient: torch.Tensor) -> Evaluation:
+    """An evaluation of a problem with one term."""
+    return Evaluation((), loss[None], gradient)
+
+
+def slope(gradient: torch.Tensor) -> Evaluation:
+    """An evaluation of which only the gradient counts."""
+    return evaluation(torch.ones((), dtype=gradient.dtype), gradient)
+
+
+def grey(size: int = 4) -> torch.Tensor:
+    return torch.full((1, 3, size, size), 0.5, dtype=torch.float64)
+
+
+def descend(optimizer: Optimizer, problem: Problem, steps: int, image: torch.Tensor | None = None) -> torch.Tensor:
+    image = grey() if image is None else image
+    known = None
+    for _ in range(steps):
+        image, known = optimizer.step(image, known or problem(image), problem)
+    return optimizer.result(image)
+
+
+@BOUNDS
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_descends_a_convex_problem(settings: recipe.LBFGS | recipe.Adam, projected: bool) -> None:
+    problem, _, _ = quadratic(0)
+    found = descend(optimizers.build(settings, projected=projected), problem, 150)
+    assert problem(found).loss < 0.01 * problem(grey()).loss
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_projected_the_image_stays_in_its_range(settings: recipe.LBFGS | recipe.Adam) -> None:
+    optimizer = optimizers.build(settings, projected=True)
+    image, known = grey(), None
+    target = torch.linspace(-1, 2, 48, dtype=torch.float64).view(1, 3, 4, 4)
+
+    def problem(x: torch.Tensor) -> Evaluation:
+        return evaluation((x - target).square().sum(), 2 * (x - target))
+
+    for _ in range(20):
+        image, known = optimizer.step(image, known or problem(image), problem)
+        assert image.min() >= 0
+        assert image.max() <= 1
+    assert (image == 0).any()
+    assert (image == 1).any()
+
+
+@pytest.mark.parametrize("line_search", ["none", "strong-wolfe"])
+def test_lbfgs_finds_the_constrained_minimum(line_search: str) -> None:
+    # The minimum of the distance to a point outside the box is that point clamped: each pixel is on its own.
+    generator = torch.Generator().manual_seed(1)
+    weights = 10 ** (3 * torch.rand(48, generator=generator, dtype=torch.float64)).view(1, 3, 4, 4)
+    centre = 3 * torch.rand(1, 3, 4, 4, generator=generator, dtype=torch.float64) - 1
+
+    def problem(x: torch.Tensor) -> Evaluation:
+        return evaluation((weights * (x - centre).square()).sum() / 2, weights * (x - centre))
+
+    settings = recipe.LBFGS(max_step=0.5, first_step=0.1, line_search=line_search)
+    found = descend(LBFGS(settings), problem, 200)
+    torch.testing.assert_close(found, centre.clamp(0, 1), atol=1e-3, rtol=0)
+
+
+@BOUNDS
+def test_lbfgs_is_as_good_as_scipys(projected: bool) -> None:
+    # Steps, not evaluations: SciPy's searches along each direction, ours only where it is asked to.
+    problem, _, _ = quadratic(4)
+
+    def flat(x: np.ndarray) -> tuple[float, np.ndarray]:
+        found = problem(torch.from_numpy(x).view(1, 3, 4, 4))
+        return found.loss, found.slope.flatten().numpy()
+
+    bounds = [(0, 1)] * 48 if projected else None
+    options = {"maxiter": 60, "maxcor": 10, "ftol": 0, "gtol": 0}
+    theirs = minimize(flat, grey().flatten().numpy(), jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    start = problem(grey()).loss
+    for line_search in ("none", "strong-wolfe"):
+        settings = recipe.LBFGS(history=10, max_step=0.5, first_step=0.01, line_search=line_search)
+        mine = problem(descend(LBFGS(settings, projected=projected), problem, 60)).loss
+        # Both are far down: what is left is compared as what is left of the way, in orders of magnitude.
+        assert math.log10(mine / start) < 0.7 * math.log10(float(theirs.fun) / start)
+
+
+def test_the_memory_is_the_bfgs_matrix_of_its_pairs() -> None:
+    # Applied at once or pair by pair, it is the matrix of the textbook's update; more pairs than fit, so that it turns.
+    _, matrix, _ = quadratic(2, size=2)
+    generator = torch.Generator().manual_seed(3)
+    memory, pairs = Memory(4, torch.zeros(12, dtype=torch.float64)), []
+    for _ in range(7):
+        step = torch.randn(12, dtype=torch.float64, generator=generator)
+        assert memory.learn(step, matrix @ step)
+        pairs = [*pairs, (step, matrix @ step)][-4:]
+    last = pairs[-1][1]
+    inverse = torch.eye(12, dtype=torch.float64) * (pairs[-1][0] @ last) / (last @ last)
+    identity = torch.eye(12, dtype=torch.float64)
+    for step, change in pairs:
+        left = identity - torch.outer(step, change) / (step @ change)
+        inverse = left @ inverse @ left.T + torch.outer(step, step) / (step @ change)
+    vector = torch.randn(12, dtype=torch.float64, generator=generator)
+    torch.testing.assert_close(memory.inverse_hessian(vector.clone()), inverse @ vector)
+
+
+def test_the_memory_forgets_and_refuses_pairs_of_negative_curvature() -> None:
+    memory = Memory(3, torch.zeros(2))
+    vector = torch.tensor([1.0, 2.0])
+    assert not memory.learn(vector.clone(), -vector)
+    assert not memory.learn(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]))
+    assert torch.equal(memory.inverse_hessian(vector.clone()), vector)
+    assert memory.learn(vector.clone(), 4 * vector)
+    torch.testing.assert_close(memory.inverse_hessian(vector.clone()), vector / 4)
+    memory.clear()
+    assert memory.empty
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-8, 1e8, 1e30])
+def test_the_first_step_does_not_depend_on_the_scale_of_the_loss(scale: float) -> None:
+    image = torch.full((1, 3, 4, 4), 0.5)
+    gradient = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    moved, _ = LBFGS(recipe.LBFGS(first_step=0.02)).step(image, slope(scale * gradient), slope)
+    assert (moved - image).square().mean().sqrt().item() == pytest.approx(0.02, rel=1e-3)
+
+
+@pytest.mark.parametrize("line_search", ["none", "strong-wolfe"])
+@pytest.mark.parametrize("scale", [1e-25, 1e25])
+def test_lbfgs_does_not_stop_on_a_badly_scaled_problem(scale: float, line_search: str) -> None:
+    # torch.optim.LBFGS stops here at once: its tolerances are absolute, and its first step goes by the gradient's sum.
+    problem, _, _ = quadratic(5, scale=scale)
+
+    def in_float32(image: torch.Tensor) -> Evaluation:
+        found = problem(image.double())
+        return evaluation(torch.tensor(found.loss), found.slope.float())
+
+    settings = recipe.LBFGS(max_step=0.5, first_step=0.01, line_search=line_search)
+    found = descend(LBFGS(settings), in_float32, 100, grey().float())
+    assert in_float32(found).loss < 0.01 * in_float32(grey().float()).loss
+
+
+def test_lbfgs_goes_back_when_a_step_leads_above_the_start() -> None:
+    # A narrow valley: the first step of the size asked for lands high on the other side.
+    def problem(x: torch.Tensor) -> Evaluation:
+        away = x - 0.52
+        return evaluation(away.square().sum(), 2 * away)
+
+    optimizer = LBFGS(recipe.LBFGS(first_step=0.3))
+    first = grey()
+    far, _ = optimizer.step(first, problem(first), problem)
+    assert problem(far).loss > problem(first).loss
+    back, known = optimizer.step(far, problem(far), problem)
+    assert torch.equal(back, first)
+    assert known is None
+    # What was learnt on the way shows where the bottom is.
+    after, _ = optimizer.step(back, problem(back), problem)
+    assert problem(after).loss < 1e-3 * problem(first).loss
+
+
+@BOUNDS
+def test_a_step_is_bounded(projected: bool) -> None:
+    optimizer = LBFGS(recipe.LBFGS(max_step=0.03), projected=projected)
+    image = torch.full((1, 3, 4, 4), 0.5)
+    for _ in range(10):
+        following, _ = optimizer.step(image, slope((image - 0.9) * 1e-3), slope)
+        assert (following - image).square().mean().sqrt() <= 0.03 * 1.001
+        image = following
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_a_zero_gradient_moves_nothing(settings: recipe.LBFGS | recipe.Adam) -> None:
+    image = torch.rand(1, 3, 4, 4)
+    optimizer = optimizers.build(settings)
+    for _ in range(3):
+        following, _ = optimizer.step(image, slope(torch.zeros_like(image)), slope)
+        assert torch.equal(following, image)
+
+
+@BOUNDS
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_a_state_resumes_to_the_bit(settings: recipe.LBFGS | recipe.Adam, projected: bool) -> None:
+    # Twelve steps of a memory of eight, so that it has turned.
+    problem, _, _ = quadratic(6)
+    optimizer = optimizers.build(settings, projected=projected)
+    image = descend(optimizer, problem, 12)
+    image = grey()
+    for _ in range(12):
+        image, _ = optimizer.step(image, problem(image), problem)
+    state = {name: value.clone() for name, value in optimizer.state().items()}
+    copy = optimizers.build(settings, projected=projected)
+    copy.load(state)
+    mine, theirs = image, image.clone()
+    for _ in range(10):
+        mine, _ = optimizer.step(mine, problem(mine), problem)
+        theirs, _ = copy.step(theirs, problem(theirs), problem)
+        assert torch.equal(mine, theirs)
+    assert torch.equal(optimizer.result(mine), copy.result(theirs))
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_the_state_of_a_beginning_is_a_beginning(settings: recipe.LBFGS | recipe.Adam) -> None:
+    problem, _, _ = quadratic(7)
+    copy = optimizers.build(settings)
+    copy.load(optimizers.build(settings).state())
+    assert torch.equal(descend(copy, problem, 3), descend(optimizers.build(settings), problem, 3))
+
+
+def line(f: Callable[[float], float], g: Callable[[float], float]) -> Callable[[float], Trial[None]]:
+    return lambda distance: Trial(distance, f(distance), g(distance), None)
+
+
+@pytest.mark.parametrize("first", [1e-4, 0.1, 1.0, 30.0])
+@pytest.mark.parametrize(
+    ("f", "g"),
+    [
+        (lambda t: (t - 2) ** 2, lambda t: 2 * (t - 2)),
+        # More and Thuente 1994, equations 5.1 and 5.3: a long slope, and one with wiggles.
+        (lambda t: -t / (t * t + 2), lambda t: (t * t - 2) / (t * t + 2) ** 2),
+        (lambda t: math.cosh(t - 1) - 0.05 * math.sin(20 * t), lambda t: math.sinh(t - 1) - math.cos(20 * t)),
+    ],
+)
+def test_the_strong_wolfe_conditions_hold(
+    f: Callable[[float], float], g: Callable[[float], float], first: float
+) -> None:
+    at = line(f, g)
+    start = at(0.0)
+    found = strong_wolfe(at, start, first, math.inf)
+    assert found.loss <= start.loss + SUFFICIENT_DECREASE * found.distance * start.slope
+    assert abs(found.slope) <= CURVATURE * abs(start.slope)
+
+
+def test_a_line_search_stays_within_reach_and_gives_the_lowest_where_nothing_else_holds() -> None:
+    at = line(lambda t: -t, lambda t: -1.0)
+    assert strong_wolfe(at, at(0.0), 0.5, 1.0).distance == 1.0
+    cliff = line(lambda t: math.inf if t > 0 else 0.0, lambda t: math.inf if t > 0 else -1.0)
+    start = cliff(0.0)
+    assert strong_wolfe(cliff, start, 1.0, math.inf) is start
+
+
+@pytest.mark.parametrize("projected", [True, False])
+def test_a_line_search_never_goes_up(projected: bool) -> None:
+    problem, _, _ = quadratic(8)
+    optimizer = LBFGS(SEARCHING, projected=projected)
+    image, known = grey(), None
+    losses = []
+    for _ in range(40):
+        known = known or problem(image)
+        losses.append(known.loss)
+        image, known = optimizer.step(image, known, problem)
+        assert known is not None
+        assert known.loss == problem(image).loss
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_adam_equals_torch_where_no_bound_is_met() -> None:
+    problem, _, _ = quadratic(3)
+    mine = descend(Adam(recipe.Adam(learning_rate=0.001, beta1=0.9, beta2=0.99, average=0)), problem, 20)
+    theirs = grey().requires_grad_()
+    reference = torch.optim.Adam([theirs], lr=0.001, betas=(0.9, 0.99), eps=1e-12)
+    for _ in range(20):
+        theirs.grad = problem(theirs.detach()).slope
+        reference.step()
+    torch.testing.assert_close(mine, theirs.detach())
+
+
+def test_adams_rate_decays_as_keras_exponential_decay() -> None:
+    # A gradient that never changes: every step is as long as the rate.
+    optimizer = Adam(recipe.Adam(learning_rate=0.01, decay=0.5, decay_steps=4, average=0), projected=False)
+    image = torch.zeros(1, 3, 2, 2, dtype=torch.float64)
+    lengths = []
+    for _ in range(9):
+        following, _ = optimizer.step(image, slope(torch.ones_like(image)), slope)
+        lengths.append(float((image - following)[0, 0, 0, 0]))
+        image = following
+    assert lengths == pytest.approx([0.01 * 0.5 ** (step / 4) for step in range(9)], rel=1e-6)
+
+
+def test_adam_result_is_the_unbiased_running_mean() -> None:
+    optimizer = Adam(recipe.Adam(learning_rate=0.01, average=0.75))
+    image = torch.full((1, 3, 2, 2), 0.5)
+    images = []
+    for _ in range(4):
+        image, _ = optimizer.step(image, slope(torch.ones_like(image)), slope)
+        images.append(image)
+    weights = torch.tensor([0.75**3, 0.75**2, 0.75, 1.0])
+    expected = sum(w * i for w, i in zip(weights, images, strict=True)) / weights.sum()
+    torch.testing.assert_close(optimizer.result(image), expected)
+
+
+def test_adam_carries_its_moments_to_the_next_scale() -> None:
+    carried, fresh = Adam(recipe.Adam()), Adam(recipe.Adam())
+    image = torch.full((1, 3, 4, 4), 0.5)
+    for _ in range(5):
+        carried.step(image, slope(torch.ones_like(image)), slope)
+    carried.restart(8, 8)
+    larger = torch.full((1, 3, 8, 8), 0.5)
+    # After five steps downhill, one opposite gradient does not turn it round.
+    assert (carried.step(larger, slope(-torch.ones_like(larger)), slope)[0] < larger).all()
+    assert (fresh.step(larger, slope(-torch.ones_like(larger)), slope)[0] > larger).all()
+
+
+@pytest.mark.parametrize("settings", [LBFGS_SETTINGS, ADAM])
+def test_slowing_down_halves_the_step(settings: recipe.LBFGS | recipe.Adam) -> None:
+    image = torch.full((1, 3, 4, 4), 0.5)
+    gradient = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    usual, slow = optimizers.build(settings), optimizers.build(settings)
+    slow.slow_down()
+    halved, whole = (optimizer.step(image, slope(gradient), slope)[0] - image for optimizer in (slow, usual))
+    torch.testing.assert_close(2 * halved, whole)

@@ -1,0 +1,280 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from impasto.engine import devices
+from impasto.errors import DeviceError, UsageError
+
+CPU, CUDA, MPS = (torch.device(kind) for kind in ("cpu", "cuda", "mps"))
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="memory is asked for on Linux only")
+
+
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A machine with some CUDA devices."""
+
+    def make(count: int, capability: tuple[int, int] = (9, 0)) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+
+    return make
+
+
+def test_the_cpu_is_always_there() -> None:
+    assert devices.device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(("cuda", "mps", "expected"), [(2, True, "cuda:0"), (0, True, "mps"), (0, False, "cpu")])
+def test_auto_takes_the_fastest_there_is(cuda: int, mps: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda > 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert devices.device("auto") == torch.device(expected)
+
+
+def test_a_device_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert devices.device("cuda") == torch.device("cuda", 0)
+    assert devices.device("cuda:1") == torch.device("cuda", 1)
+    with pytest.raises(DeviceError, match="the last one is cuda:1"):
+        devices.device("cuda:2")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "cpu:1", "mps:0", "", "CUDA"])
+def test_unknown_names_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="choose auto, cpu"):
+        devices.device(name)
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "mps"])
+def test_a_device_that_is_not_there_says_what_to_choose(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match="choose cpu"):
+        devices.device(name)
+
+
+@pytest.mark.parametrize(
+    ("count", "names", "expected"),
+    [
+        (0, "auto", ["cpu"]),
+        (1, "auto", ["cuda:0"]),
+        (3, "auto", ["cuda:0", "cuda:1", "cuda:2"]),
+        (2, "cpu", ["cpu"]),
+        (0, "cpu,cpu", ["cpu", "cpu"]),
+        (2, "cuda", ["cuda:0"]),
+        (2, "cuda:1", ["cuda:1"]),
+        (2, "cuda:1,cuda:0", ["cuda:1", "cuda:0"]),
+    ],
+)
+def test_several_devices(count: int, names: str, expected: list[str], cuda: Callable[..., None]) -> None:
+    cuda(count)
+    assert devices.devices(names) == tuple(torch.device(name) for name in expected)
+
+
+@pytest.mark.parametrize(
+    ("names", "error", "message"),
+    [
+        ("cpu,cuda", UsageError, "are of different kinds; give several of one, such as cuda:0,cuda:1"),
+        ("auto,cpu", UsageError, "are of different kinds"),
+        ("cuda:0,cuda:5", DeviceError, "the last one is cuda:1"),
+        ("cuda:0,gpu", UsageError, "device 'gpu' is unknown"),
+        ("cuda:0, cuda:1", UsageError, "device ' cuda:1' is unknown"),
+        ("cpu,", UsageError, "device '' is unknown"),
+        ("", UsageError, "device '' is unknown"),
+    ],
+)
+def test_several_devices_that_cannot_work_together(
+    names: str, error: type[Exception], message: str, cuda: Callable[..., None]
+) -> None:
+    cuda(2)
+    with pytest.raises(error, match=message) as caught:
+        devices.devices(names)
+    assert "\n" not in str(caught.value)
+
+
+AMPERE, VOLTA = (8, 0), (7, 0)
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "capability", "expected"),
+    [
+        ("auto", CPU, AMPERE, torch.float32),
+        ("auto", MPS, AMPERE, torch.float32),
+        ("auto", CUDA, AMPERE, torch.bfloat16),
+        ("auto", CUDA, (9, 0), torch.bfloat16),
+        ("auto", CUDA, VOLTA, torch.float32),
+        ("float32", CPU, AMPERE, torch.float32),
+        ("float32", CUDA, AMPERE, torch.float32),
+        ("bfloat16", CPU, AMPERE, torch.bfloat16),
+        ("bfloat16", CUDA, AMPERE, torch.bfloat16),
+    ],
+)
+def test_in_what_features_are_computed(
+    precision: devices.Precision,
+    device: torch.device,
+    capability: tuple[int, int],
+    expected: torch.dtype,
+    cuda: Callable[..., None],
+) -> None:
+    cuda(1, capability)
+    assert devices.dtype(precision, device) == expected
+
+
+def test_bfloat16_where_there_is_none_is_refused(cuda: Callable[..., None]) -> None:
+    cuda(1, VOLTA)
+    with pytest.raises(DeviceError, match=r"has no bfloat16; choose --precision float32"):
+        devices.dtype("bfloat16", CUDA)
+
+
+def test_cuda_is_waited_for_seldom_and_captured() -> None:
+    assert [devices.burst(device) == 1 for device in (CPU, MPS, CUDA)] == [True, True, False]
+    assert [devices.captures(device) for device in (CPU, MPS, CUDA)] == [False, False, True]
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_arithmetic_is_as_before_afterwards(exact: bool) -> None:
+    def flags() -> tuple[bool, bool]:
+        return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+    before = flags()
+    with devices.arithmetic(CPU, exact=exact):
+        assert flags() == before
+
+    def fails() -> None:
+        with devices.arithmetic(CUDA, exact=exact):
+            assert flags() == (not exact, not exact)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert flags() == before
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: 12 bytes"), True),
+        (MemoryError(), True),
+        (RuntimeError("size mismatch"), False),
+        (ValueError("memory"), False),
+    ],
+)
+def test_lack_of_memory_is_told_from_other_faults(error: Exception, expected: bool) -> None:
+    assert devices.is_out_of_memory(error) == expected
+
+
+@LINUX
+def test_a_fault_of_the_real_allocator_is_lack_of_memory() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**46)
+    assert devices.is_out_of_memory(caught.value)
+
+
+@LINUX
+def test_available_memory_is_some_of_the_machine_s() -> None:
+    found = devices.available_memory(CPU)
+    total = int(Path("/proc/meminfo").read_text().split()[1]) * 1024
+    assert found is not None
+    assert 100e6 < found <= total
+
+
+def test_nobody_says_what_other_devices_have(cuda: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda(0)
+    assert devices.available_memory(MPS) is None
+    assert devices.available_memory(CUDA) is None
+    cuda(1)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (5 * 10**9, 8 * 10**9))
+    assert devices.available_memory(CUDA) == 5 * 10**9
+
+
+@LINUX
+@pytest.mark.parametrize(("text", "bound"), [("300000000\n", True), ("max\n", False)])
+def test_the_limit_of_a_container_counts(
+    text: str, bound: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = tmp_path / "memory.max"
+    limit.write_text(text)
+    monkeypatch.setattr(devices, "Path", lambda path: limit if str(path).endswith("memory.max") else Path(path))
+    assert (devices.available_memory(CPU) == 300_000_000) == bound
+
+
+LIMITED = """
+import resource, torch
+from impasto import backends
+size = backends._kilobytes("/proc/self/status")
+limit = size["VmSize"] + 500_000_000
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+found = backends.available_memory(torch.device("cpu"))
+assert abs(found - size["VmRSS"] - 500_000_000) < 50_000_000, found
+left = found - size["VmRSS"]
+torch.ones((left - 50_000_000) // 4)
+try:
+    torch.ones((left + 50_000_000) // 4)
+except RuntimeError:
+    print("as said")
+"""
+
+
+@LINUX
+def test_an_address_space_limit_counts() -> None:
+    done = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, check=False)
+    assert done.stdout == "as said\n", done.stderr
+
+
+# In a process of its own: what other tests left in the heap is used first.
+KEPT = """
+from pathlib import Path
+import torch
+from impasto import backends
+CPU = torch.device("cpu")
+
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+def left_after_use():
+    "The part of a block's memory that the process still has after it was freed."
+    before = resident()
+    block = torch.ones(50_000_000)
+    del block
+    return (resident() - before) / 200_000_000
+
+
+before = resident()
+assert left_after_use() < 0.1
+for _ in range(2):
+    with backends.memory_kept(CPU):
+        assert left_after_use() > 0.8
+    assert resident() - before < 50e6
+    assert left_after_use() < 0.1
+try:
+    with backends.memory_kept(CPU):
+        left_after_use()
+        raise ZeroDivisionError
+except ZeroDivisionError:
+    assert resident() - before < 50e6
+    assert left_after_use() < 0.1
+    print("as said")
+"""
+
+
+@LINUX
+@pytest.mark.skipif(devices._glibc() is None, reason="another C library")
+def test_freed_memory_is_kept_inside_and_given_back_afterwards() -> None:
+    done = subprocess.run([sys.executable, "-c", KEPT], capture_output=True, text=True, check=False)
+    assert done.stdout == "as said\n", done.stderr
+
+
+def test_memory_of_other_devices_and_libraries_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_glibc", lambda: None)
+    with devices.memory_kept(CPU), devices.memory_kept(CUDA):
+        pass

@@ -1,0 +1,298 @@
+"""Runs that make do with less memory, planned or found out on the way, with a small seeded network."""
+
+import gc
+import math
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from impasto.engine import optimizers, planning
+from impasto.engine.objective import Objective
+from impasto.engine.optimizers import Optimizer
+from impasto.engine.run import Run
+from impasto.engine.scene import Scene
+from impasto.errors import DeviceError
+from impasto.picture import Picture
+from impasto.recipe import LBFGS, Adam, Recipe
+from impasto.recipe.terms import Content, Gram, MeanCovariance, Smoothness
+from impasto.reports.events import Adapted, Event, Finished, ScaleStarted, Started, Stepped
+from impasto.vgg import network
+from impasto.vgg.network import VGG
+
+# Of layers that see little: tiles of 16 px are more than halos.
+STYLE = ["relu1_1", "relu2_1", "relu3_1"]
+TERMS = 0.1 * Content("relu3_1") + MeanCovariance(STYLE) + 0.05 * Gram(STYLE) + 0.1 * Smoothness()
+LARGE = Recipe(size=64, start_size="final", steps=(6,), terms=TERMS)
+SMALL = Recipe(size=32, start_size=16, steps=(4, 3), terms=TERMS)
+CPU = torch.device("cpu")
+LACK = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: 2 bytes"),
+    MemoryError(),
+]
+
+
+@pytest.fixture(autouse=True)
+def seeded(monkeypatch: pytest.MonkeyPatch, small_network: Callable[..., VGG]) -> None:
+    """Runs use the small network, and tiles that are small enough for it."""
+    monkeypatch.setattr(network, "load", lambda name, activity, **settings: small_network(**settings))
+    monkeypatch.setattr(planning, "_TILES", (32, 16))
+    monkeypatch.setattr(planning, "_HALO", 8)
+    monkeypatch.setattr(planning, "_PROCESS_BYTES", 0)
+
+
+@pytest.fixture
+def make(picture: Callable[..., Picture]) -> Callable[..., Run]:
+    def make(recipe: Recipe, limit: int | None = None, **kwargs: Any) -> Run:
+        scene = Scene(picture(48, 64, 1), [(picture(60, 45, 2), 1.0)], recipe, CPU)
+        return Run(scene, max_memory=limit, **kwargs)
+
+    return make
+
+
+def plans(run: Run, scale: int = 0) -> list[planning.Plan]:
+    return list(planning.plans(run.recipe, run._canvas(run._scene, run.scales[scale])))
+
+
+def downwards(run: Run) -> list[planning.Plan]:
+    """The plans of the first scale that are tried one after another where memory keeps running out."""
+    canvas, found = run._canvas(run._scene, run.scales[0]), plans(run)[:1]
+    while less := planning.below(run.recipe, canvas, found[-1]):
+        found.append(less)
+    return found
+
+
+def painted(run: Run) -> np.ndarray:
+    assert isinstance([*run][-1], Finished)
+    return run.picture().pixels
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """The heights and widths of what the network was shown."""
+    shapes: list[tuple[int, ...]] = []
+    walk = VGG.walk
+
+    def spy(self: VGG, image: torch.Tensor, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        shapes.append(tuple(image.shape[2:]))
+        return walk(self, image, *args, **kwargs)
+
+    monkeypatch.setattr(VGG, "walk", spy)
+    return shapes
+
+
+# Sums over tiles are added in another order, which costs float32's last digits: 1e-7 of the gradient, of which six
+# steps make no more than a thousand times that. Adam divides by the gradient's size, and where that nearly vanishes,
+# its last digits are all there is: a pixel or two. A wrong halo, or positions counted twice, are seen at 1e-2.
+@pytest.mark.parametrize(("optimizer", "tolerance"), [(LBFGS(), 1e-4), (Adam(), 1e-3)])
+@pytest.mark.parametrize("tile", [32, 16])
+@pytest.mark.parametrize("padding", ["zeros", "reflect"])
+def test_a_picture_in_tiles_is_that_of_a_run_at_once(
+    optimizer: LBFGS | Adam,
+    tolerance: float,
+    tile: int,
+    padding: str,
+    make: Callable[..., Run],
+    seen: list[tuple[int, ...]],
+) -> None:
+    recipe = LARGE.replace(optimizer=optimizer, padding=padding)
+    whole = painted(make(recipe))
+    limit = next(plan.memory for plan in plans(make(recipe)) if plan.tile == tile)
+    run = make(recipe, limit)
+    assert [plan.tile for plan in run.plans] == [tile]
+    seen.clear()
+    tiled = painted(run)
+    assert max(max(shape) for shape in seen) <= tile + 2 * 8
+    np.testing.assert_allclose(tiled, whole, rtol=0, atol=tolerance)
+    assert np.abs(tiled - whole).mean() < 1e-6
+
+
+@pytest.mark.parametrize("padding", ["zeros", "reflect"])
+def test_tiles_leave_no_seams(padding: str, make: Callable[..., Run]) -> None:
+    recipe = LARGE.replace(steps=(30,), padding=padding)
+    run = make(recipe, next(plan.memory for plan in plans(make(recipe)) if plan.tile == 16))
+    pixels = painted(run)
+    for turned in (pixels, pixels.transpose(0, 2, 1)):
+        steps = np.abs(np.diff(turned, axis=2)).mean(axis=(0, 1))
+        across = np.arange(1, turned.shape[2]) % 16 == 0
+        assert across.sum() >= 2
+        assert 0.6 < steps[across].mean() / steps[~across].mean() < 1.6
+
+
+def test_two_devices_share_the_tiles_and_paint_the_same(make: Callable[..., Run]) -> None:
+    limit = next(plan.memory for plan in plans(make(LARGE)) if plan.tile == 16)
+    np.testing.assert_array_equal(painted(make(LARGE, limit, others=(CPU,))), painted(make(LARGE, limit)))
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, weakref.ref[Optimizer]]]:
+    """The histories of the optimisers that were made, and whether they are still there."""
+    made: list[tuple[int, weakref.ref[Optimizer]]] = []
+    build = optimizers.build
+
+    def spy(settings: Any, **kwargs: Any) -> Optimizer:
+        optimizer = build(settings, **kwargs)
+        made.append((settings.history, weakref.ref(optimizer)))
+        return optimizer
+
+    monkeypatch.setattr(optimizers, "build", spy)
+    return made
+
+
+@pytest.mark.parametrize("history", [6, 4, 2])
+def test_the_history_planned_is_that_of_the_optimizer(history: int, make: Callable[..., Run], built: list[Any]) -> None:
+    limit = next(plan.memory for plan in plans(make(LARGE)) if plan.history == history)
+    run = make(LARGE, limit)
+    assert [plan.history for plan in run.plans] == [history]
+    painted(run)
+    assert [history for history, _ in built] == [history]
+
+
+def test_each_scale_has_its_own_plan(make: Callable[..., Run], built: list[Any]) -> None:
+    recipe = LARGE.replace(start_size=32, steps=(6,))
+    run = make(recipe, plans(make(recipe), 1)[-1].memory)
+    assert [(plan.tile, plan.history) for plan in run.plans] == [(None, 6), (16, 2)]
+    assert np.isfinite(painted(run)).all()
+    assert [history for history, _ in built] == [6, 2]
+
+
+def test_a_plan_that_fits_nowhere_is_refused_before_anything_is_painted(make: Callable[..., Run]) -> None:
+    run = make(SMALL, 1000)
+    with pytest.raises(DeviceError, match="not enough memory"):
+        _ = run.plans
+    with pytest.raises(DeviceError, match="not enough memory"):
+        list(run)
+    assert not run.begun
+
+
+def lacking(patch: pytest.MonkeyPatch, error: Exception, when: Callable[[int], bool]) -> list[int]:
+    """Let memory run out in the evaluations for which `when` is true, the first being 1; return a list of them all."""
+    evaluate = Objective.evaluate
+    calls: list[int] = []
+
+    def starved(self: Objective, *args: Any, **kwargs: Any) -> Any:
+        calls.append(len(calls) + 1)
+        if when(len(calls)):
+            raise type(error)(*error.args)  # one raised keeps the frames it went through
+        return evaluate(self, *args, **kwargs)
+
+    patch.setattr(Objective, "evaluate", starved)
+    return calls
+
+
+@pytest.mark.parametrize("error", LACK)
+def test_where_memory_runs_out_the_run_goes_on_from_the_image_it_had(
+    error: Exception, make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference = painted(make(SMALL))
+    with monkeypatch.context() as patch:
+        lacking(patch, error, lambda call: call == 3)
+        run = make(SMALL)
+        events: list[Event] = []
+        pictures = []
+        for event in run:
+            events.append(event)
+            if isinstance(event, Stepped):
+                pictures.append(run.picture().pixels)
+    kinds = [type(event) for event in events]
+    assert kinds == [
+        Started, ScaleStarted, Stepped, Stepped, Adapted, Stepped, Stepped, ScaleStarted, *[Stepped] * 3, Finished,
+    ]  # fmt: skip
+    assert [(e.scale, e.step) for e in events if isinstance(e, Stepped)] == [
+        *((0, step) for step in (1, 2, 3, 4)),
+        *((1, step) for step in (1, 2, 3)),
+    ]
+    np.testing.assert_array_equal(pictures[2], pictures[1])
+    assert not np.array_equal(pictures[1], pictures[0])
+    assert np.isfinite(run.picture().pixels).all()
+    np.testing.assert_array_equal(painted(make(SMALL)), reference)
+
+
+def test_it_goes_on_with_the_next_plan(make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = [Adapted(0, plan.tile, plan.history) for plan in downwards(make(LARGE))[1:]]
+    assert len(expected) > 2
+    lacking(monkeypatch, LACK[0], lambda call: call <= len(expected))
+    assert [event for event in make(LARGE) if isinstance(event, Adapted)] == expected
+
+
+# The starts, the steps and what is asked once all steps are taken: every evaluation there is.
+@pytest.mark.parametrize("call", range(1, 10))
+@pytest.mark.parametrize("recipe", [SMALL, SMALL.replace(optimizer=Adam(), bounds="free")], ids=["lbfgs", "adam"])
+def test_it_may_run_out_anywhere(
+    call: int, recipe: Recipe, make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The first scale has tiles here, so that there is something to adapt with any optimiser.
+    recipe = recipe.replace(size=64, start_size=48)
+    with monkeypatch.context() as patch:
+        calls = lacking(patch, LACK[0], lambda number: number == call)
+        run = make(recipe)
+        events = list(run)
+    assert len(calls) >= call
+    assert sum(isinstance(event, Adapted) for event in events) == 1
+    assert [(e.scale, e.step) for e in events if isinstance(e, Stepped)] == [
+        *((0, step) for step in (1, 2, 3, 4)),
+        *((1, step) for step in (1, 2, 3)),
+    ]
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert math.isfinite(last.loss)
+    # Of all that was reported of the last scale, the best is kept.
+    assert last.loss <= min(e.loss for e in events if isinstance(e, Stepped) and e.scale == 1) * (1 + 1e-5)
+
+
+@pytest.mark.parametrize("error", LACK)
+def test_where_no_plan_is_small_enough_it_is_an_error_in_one_line(
+    error: Exception, make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference = painted(make(LARGE))
+    with monkeypatch.context() as patch:
+        calls = lacking(patch, error, lambda call: True)
+        run = make(LARGE)
+        with pytest.raises(DeviceError, match=r"on cpu for 64x48; choose a --size under 64, or another") as caught:
+            list(run)
+    assert "\n" not in str(caught.value)
+    assert len(calls) == len(downwards(make(LARGE)))
+    np.testing.assert_array_equal(painted(make(LARGE)), reference)
+
+
+def test_the_coarser_picture_is_kept_where_the_finer_one_has_no_room(
+    make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lacking(monkeypatch, LACK[0], lambda call: call > 6)
+    run = make(SMALL)
+    with pytest.raises(DeviceError, match="on cpu for 32x24"):
+        list(run)
+    assert run.picture().size in ((12, 16), (24, 32))
+    assert np.isfinite(run.picture().pixels).all()
+
+
+def test_other_faults_are_not_taken_for_lack_of_memory(
+    make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = lacking(monkeypatch, RuntimeError("shapes do not match"), lambda call: call == 2)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        list(make(SMALL))
+    assert calls == [1, 2]
+
+
+def test_what_was_remembered_is_let_go_of_before_it_goes_on(
+    make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, built: list[tuple[int, weakref.ref[Optimizer]]]
+) -> None:
+    objectives: list[weakref.ref[Objective]] = []
+    init = Objective.__init__
+
+    def spy(self: Objective, *args: Any, **kwargs: Any) -> None:
+        objectives.append(weakref.ref(self))
+        init(self, *args, **kwargs)
+
+    monkeypatch.setattr(Objective, "__init__", spy)
+    lacking(monkeypatch, LACK[0], lambda call: call == 4)
+    for event in make(LARGE):
+        if isinstance(event, Adapted):
+            gc.collect()
+            assert [there() for there in objectives] == [None]
+            assert [there() is None for _, there in built] == [True, False]

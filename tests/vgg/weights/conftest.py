@@ -1,0 +1,13 @@
+"""What the tests of weights share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.vgg.weights.samples import Server, serving
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as running:
+        yield running

@@ -1,0 +1,301 @@
+"""The studio in this process: that nothing is lost wherever in the midst of steering the power goes."""
+
+import dataclasses
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import impasto
+from impasto.errors import RecipeError, UsageError
+from impasto.picture import Picture, read_picture
+from impasto.recipe import Recipe
+from impasto.recipe.schedule import Scale
+from impasto.recipe.terms import Content, MeanCovariance
+from impasto.reports.events import Event, Started, Stepped
+from impasto.vgg import network
+from impasto.vgg.network import VGG
+from impasto.web import requests, runs, shell_command
+from impasto.web.job import Task
+from impasto.web.queue import Studio
+from impasto.web.requests import Order, Style
+from impasto.web.runs import Means
+from impasto.web.storage import Storage
+
+STEPS = (120, 4)
+RECIPE = Recipe(size=32, start_size=16, steps=STEPS, terms=Content("relu2_1") + MeanCovariance())
+
+
+@pytest.fixture(autouse=True)
+def seeded(monkeypatch: pytest.MonkeyPatch, small_network: Callable[..., VGG]) -> None:
+    """Runs use the small network."""
+    monkeypatch.setattr(network, "load", lambda name, activity, **settings: small_network(**settings))
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + 60
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return found
+
+
+def png(picture: Picture, folder: Path) -> bytes:
+    picture.save(folder / "picture.png", force=True)
+    return (folder / "picture.png").read_bytes()
+
+
+def furnished(tmp_path: Path, picture: Callable[..., Picture]) -> tuple[Storage, str, str]:
+    """Return a storage with a photo, 1.png, and a style picture, 2.png, and their names in there."""
+    storage = Storage(tmp_path / "state")
+    photo, style = (storage.add(png(picture(24, 32, seed), tmp_path), f"{seed}.png").id for seed in (1, 2))
+    return storage, photo, style
+
+
+def finish(state: Path) -> tuple[Studio, int]:
+    """Open a server's folder as after a crash, and return the studio when all is painted, and the steps it took."""
+    storage = Storage(state)
+    taken = 0
+    tell = Task.tell
+
+    def counted(task: Task, event: Event) -> None:
+        nonlocal taken
+        taken += isinstance(event, Stepped)
+        tell(task, event)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Task, "tell", counted)
+        studio = Studio(storage, Means("cpu"), 10**9)
+        studio.open()
+        (id,) = studio._tasks
+        studio.resume(id)
+        until(lambda: studio.task(id).state not in ("queued", "running", "paused"))
+        assert studio.close(10)
+    storage.close()
+    return studio, taken
+
+
+def test_the_power_may_go_at_any_moment_of_steering(
+    tmp_path: Path, picture: Callable[..., Picture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, photo, style = furnished(tmp_path, picture)
+    order = Order(photo, (Style(style),), RECIPE)
+    studio = Studio(storage, Means("cpu"), 10**9)
+    studio.open()
+    id = studio.add(order).id
+    until(lambda: studio.task(id).step > 5)
+    studio.pause(id)
+    until(lambda: list((tmp_path / "state" / "jobs" / id).glob("checkpoint-*/*.json")))
+    done = studio.task(id).step
+
+    moments: list[Path] = []
+
+    def photographed(name: str) -> Callable[..., Any]:
+        """Return what copies the folder, as it would be found, before and after something is done."""
+        original = getattr(runs, name)
+
+        def wrapped(*given: Any, **named: Any) -> Any:
+            result = None
+            for when in ("before", "after"):
+                if when == "after":
+                    result = original(*given, **named)
+                moments.append(tmp_path / f"{len(moments)} {when} {name}")
+                shutil.copytree(tmp_path / "state", moments[-1])
+            return result
+
+        return wrapped
+
+    changed = dataclasses.replace(order, recipe=RECIPE.replace(content_weight=3.0), settings={"content_weight": 3.0})
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("keep_start", "let_go", "tidy", "begin"):
+            patch.setattr(runs, name, photographed(name))
+        studio.steer(id, changed)
+        until(lambda: len(moments) == 8)
+    assert studio.close(10)
+    storage.close()
+    for number, moment in enumerate(moments):
+        found, taken = finish(moment)
+        task = found.task(id)
+        assert (task.state, task.error, task.notes) == ("finished", "", []), moment.name
+        # What had been painted is not painted again, and what was not is.
+        assert sum(STEPS) - done - 2 <= taken <= sum(STEPS) - done + 2, moment.name
+        # The picture's start is there first, then the task knows of it, then the rest goes.
+        assert (task.order.settings == changed.settings) == (number >= 2), moment.name
+        shares = [share for share, _ in task.curve]
+        assert shares == sorted(shares), moment.name
+
+
+def test_a_checkpoint_goes_when_everybody_knows_that_the_picture_is_finished(
+    tmp_path: Path, picture: Callable[..., Picture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, photo, style = furnished(tmp_path, picture)
+    known = []
+    let_go = runs.let_go
+
+    def watched(run: Any, *, over: bool) -> None:
+        known.append(json.loads((storage.job(id) / "job.json").read_text())["state"])
+        let_go(run, over=over)
+
+    monkeypatch.setattr(runs, "let_go", watched)
+    studio = Studio(storage, Means("cpu"), 10**9)
+    id = studio.add(Order(photo, (Style(style),), RECIPE.replace(steps=(2, 2)))).id
+    studio.open()
+    until(lambda: known)
+    assert known == ["finished"]
+    assert studio.close(10)
+    storage.close()
+
+
+def test_what_rested_rests_on(tmp_path: Path, picture: Callable[..., Picture]) -> None:
+    storage, photo, style = furnished(tmp_path, picture)
+    studio = Studio(storage, Means("cpu"), 10**9)
+    studio.open()
+    ids = [studio.add(Order(photo, (Style(style),), RECIPE)).id for _ in range(2)]
+    until(lambda: studio.task(ids[0]).step > 5)
+    studio.pause(ids[0])
+    until(lambda: list((tmp_path / "state" / "jobs" / ids[0]).glob("checkpoint-0/*.json")))
+    assert studio.close(10)
+    for rest in (True, True, False):  # as often as one likes
+        studio = Studio(storage, Means("cpu"), 10**9)
+        studio.open()
+        assert until(partial(getattr, studio, "_present")) == ids[0]
+        assert [studio.task(id).state for id in ids] == ["paused", "queued"]
+        if rest:
+            assert studio.close(10)
+    studio.cancel(ids[0])
+    until(lambda: studio.task(ids[1]).state == "finished")
+    # What there was of it, of the coarse scale, is its picture.
+    assert (studio.task(ids[0]).state, studio.task(ids[0]).size) == ("stopped", [16, 12])
+    assert studio.close(10)
+    storage.close()
+
+
+def test_of_a_stretch_with_fewer_sizes_the_first_is_the_present_one() -> None:
+    task = Task("a", Order("photo", (Style("style"),), RECIPE))
+    task.scale, task.step = 2, 7
+    task.tell(Started((Scale(24, 32, 4),), "cpu", "digest", ()))
+    assert task.brief()["present"] == [24, 32, 4]
+    assert runs.rest_of(task.order, task) == (32, [4])
+
+
+def test_what_steered_and_lost_its_checkpoint_paints_what_was_left(
+    tmp_path: Path, picture: Callable[..., Picture]
+) -> None:
+    storage, photo, style = furnished(tmp_path, picture)
+    order = Order(photo, (Style(style),), RECIPE)
+    studio = Studio(storage, Means("cpu"), 10**9)
+    studio.open()
+    id = studio.add(order).id
+    until(lambda: studio.task(id).step > 5)
+    studio.pause(id)
+    until(lambda: list((tmp_path / "state" / "jobs" / id).glob("checkpoint-0/*.json")))
+    done = studio.task(id).step
+    studio.steer(id, dataclasses.replace(order, recipe=RECIPE.replace(content_weight=3.0)))
+    until(lambda: studio.task(id).stretch == 1)
+    studio.resume(id)
+    until(lambda: studio.task(id).step > 20)
+    studio.pause(id)
+    (kept,) = until(lambda: list((tmp_path / "state" / "jobs" / id).glob("checkpoint-1/*.safetensors")))
+    assert studio.close(10)
+    storage.close()
+    kept.write_bytes(kept.read_bytes()[:-100])
+    found, taken = finish(tmp_path / "state")
+    task = found.task(id)
+    assert task.state == "finished"
+    (note,) = task.notes
+    assert "it was begun again" in note
+    assert sum(STEPS) - done - 2 <= taken <= sum(STEPS) - done + 2
+    assert task.progress == 1
+
+
+def test_a_sheet_is_painted_picture_by_picture_and_goes_on_where_it_was(
+    tmp_path: Path, picture: Callable[..., Picture]
+) -> None:
+    storage, photo, style = furnished(tmp_path, picture)
+    recipe = RECIPE.replace(steps=(30, 2))
+    order = Order(photo, (Style(style),), recipe, vary=(("seed", (1, 2)), ("content_weight", (0.1, 1.0))))
+    studio = Studio(storage, Means("cpu"), 10**9)
+    studio.open()
+    id = studio.add(order).id
+    until(lambda: studio.task(id).cell == 1 and studio.task(id).step > 2)
+    with pytest.raises(UsageError, match="a sheet is painted as it was begun"):
+        studio.steer(id, dataclasses.replace(order, vary=()))
+    with pytest.raises(UsageError, match="a sheet is painted as it was begun"):
+        studio.steer(id, order)
+    assert studio.close(10)
+    storage.close()
+    cells = tmp_path / "state" / "jobs" / id / "cells"
+    (first,) = cells.iterdir()
+    kept = first.stat().st_mtime_ns
+    found, taken = finish(tmp_path / "state")
+    task = found.task(id)
+    assert (task.state, task.error, task.notes, task.progress) == ("finished", "", [], 1)
+    assert (task.cell, task.cells) == (3, 4)
+    assert taken == 3 * 32
+    assert first.stat().st_mtime_ns == kept
+    assert len(list(cells.iterdir())) == 4
+    sheet = read_picture(tmp_path / "state" / "jobs" / id / "result.png")
+    given = [storage.picture(each) for each in (photo, style)]
+    wanted = impasto.sweep(*given, dict(order.vary), recipe=recipe, device="cpu", weights=[1.0]).sheet()
+    assert sheet.size == wanted.size == (task.size[1], task.size[0])
+    assert np.abs(sheet.pixels - wanted.pixels).max() < 2 / 255
+
+
+def test_what_there_is_of_a_sheet_that_was_stopped_is_kept(tmp_path: Path, picture: Callable[..., Picture]) -> None:
+    storage, photo, style = furnished(tmp_path, picture)
+    studio = Studio(storage, Means("cpu"), 10**9)
+    studio.open()
+    id = studio.add(Order(photo, (Style(style),), RECIPE, vary=(("seed", (1, 2)),))).id
+    until(lambda: studio.task(id).step > 2)
+    studio.cancel(id)
+    until(lambda: studio.task(id).size)
+    task = studio.task(id)
+    assert task.state == "stopped"
+    assert 0 < task.progress < 0.5
+    assert studio.close(10)
+    storage.close()
+
+
+@pytest.mark.parametrize(
+    ("vary", "message"),
+    [
+        ([{"name": "seed", "values": []}], "seed is varied by nothing"),
+        ([{"name": "seed", "values": [1, 1]}], "seed is varied by 1 twice"),
+        ([{"name": "seed", "values": 3}], "the values of seed are no list"),
+        ([{"name": "seed", "values": list(range(37))}], "a sheet of 37 pictures; here up to 36"),
+        ([{"name": "seed", "values": [1]}] * 2, "seed is varied twice"),
+        ([{"name": "seed", "values": [1]}] * 3, "one or two settings"),
+        ([{"name": "recipe", "values": ["/etc/passwd"]}], "one of the controls"),
+        ([{"name": "optimizer.history", "values": [1]}], "one of the controls"),
+        ([{"name": "sed", "values": [1]}], "there is no setting 'sed' to vary"),
+        ([{"name": "content_weight", "values": [-1]}], "content_weight"),
+        ([{"name": "size", "values": [{}]}], "size"),
+        ([{"name": "seed", "value": [1]}], "has no field 'value'"),
+        ("seed", "one or two settings"),
+    ],
+)
+def test_wrong_sheets_are_refused(vary: Any, message: str, tmp_path: Path, picture: Callable[..., Picture]) -> None:
+    storage, photo, style = furnished(tmp_path, picture)
+    with pytest.raises((UsageError, RecipeError), match=re.escape(message)):
+        requests.asked({"content": photo, "styles": [{"picture": style}], "vary": vary}, storage)
+    storage.close()
+
+
+def test_a_sheet_as_a_command(tmp_path: Path, picture: Callable[..., Picture]) -> None:
+    storage, photo, style = furnished(tmp_path, picture)
+    vary = [{"name": "steps", "values": [[4, 2], [3]]}, {"name": "size", "values": [32, "original"]}]
+    asked = {"content": photo, "styles": [{"picture": style}], "vary": vary, "settings": {"size": 48, "seed": 2}}
+    order = requests.asked(asked, storage)
+    assert shell_command.command(order, storage) == (
+        "impasto sweep 1.png 2.png --recipe default --vary steps=4:2,3 --vary size=32,original --seed 2 -o "
+        "1_2_sweep.png"
+    )
+    assert Order.from_table(json.loads(json.dumps(order.to_table()))) == order
+    storage.close()
