@@ -16,17 +16,17 @@ from unittest import mock
 from benchmarks import records
 from benchmarks.records import SAMPLES, Row
 from impasto.recipe import presets
-from impasto.web.preview import Easel
-from impasto.web.queue import Studio
+from impasto.web.preview import Preview
+from impasto.web.queue import JobQueue
 from impasto.web.requests import Order, Style
-from impasto.web.runs import Means
+from impasto.web.runs import ComputeOptions
 from impasto.web.storage import Storage
 
 JOB = "page"
 KEY = ("size",)
 
 
-def painted(studio: Studio, order: Order) -> tuple[float, float]:
+def painted(studio: JobQueue, order: Order) -> tuple[float, float]:
     """Paint while a page pulls every preview; return the seconds of the run, and those to the first preview."""
     begun, first, pulled = time.monotonic(), 0.0, 0
     id = studio.add(order).id
@@ -48,7 +48,7 @@ def measure(size: int, turns: int, device: str) -> Row:
         storage = Storage(Path(temporary))
         photo, style = (storage.add((SAMPLES / name).read_bytes(), name).id for name in PAIR)
         order = Order(photo, (Style(style),), presets.DEFAULT.replace(size=size))
-        studio = Studio(storage, Means(device), 10**9)
+        studio = JobQueue(storage, ComputeOptions(device), 10**9)
         studio.open()
         _, cold = painted(studio, order)
         warm = []
@@ -56,7 +56,7 @@ def measure(size: int, turns: int, device: str) -> Row:
             seconds, first = painted(studio, order)
             shown.append(seconds)
             warm.append(first)
-            with mock.patch.object(Easel, "show", return_value=False):
+            with mock.patch.object(Preview, "show", return_value=False):
                 plain.append(painted(studio, order)[0])
         studio.close(10)
         storage.close()

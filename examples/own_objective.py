@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import impasto
-from impasto.recipe.terms import Content, Gram, Smoothness
+from impasto.recipe.terms import Content, Gram, TotalVariation
 
 PICTURES = Path(__file__).parent / "pictures"
 
@@ -18,7 +18,7 @@ def main(out: str = "cup.png", size: int = 256) -> None:
         name="two Gram matrices",
         size=size,
         steps=(30, 20),
-        terms=0.2 * Content("relu4_2") + Gram({"relu1_1": 0.7, "relu3_1": 0.3}) + 2 * Smoothness(),
+        terms=0.2 * Content("relu4_2") + Gram({"relu1_1": 0.7, "relu3_1": 0.3}) + 2 * TotalVariation(),
         optimizer=impasto.LBFGS(history=10),
     )
     run = impasto.Job(PICTURES / "coffee.jpg", [PICTURES / "bauhaus.jpg"], recipe).start()

@@ -65,7 +65,7 @@ class DivergedError(ImpastoError):
     """The optimisation produced no finite picture."""
 
 
-def nearest(name: str, valid: Iterable[str]) -> str:
+def suggest(name: str, valid: Iterable[str]) -> str:
     """Return the end of an error message about an unknown `name`: the nearest valid name, or all of them."""
     valid, name = list(valid), name[:_LONGEST_NAME]
     close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from impasto.batches import inputs, manifest, shards, templates
 from impasto.batches.item import Item
-from impasto.batches.log import Entry, Ledger
+from impasto.batches.log import BatchLog, Entry
 from impasto.errors import OutputError, UsageError
 
 SAME = {
@@ -165,19 +165,19 @@ def test_the_log_is_a_cache_that_may_be_damaged_moved_or_gone(tmp_path: Path) ->
     out.write_bytes(b"picture")
     info = out.stat()
     digest = "c3ca84ee1bb6e3ba0bd2ec9c2dd0c26a6f1fd0e0f1bd0ba1a4c7c1b2e9ac0f0d"
-    ledger = Ledger(tmp_path / "a" / "log.jsonl", (2, 3))
+    ledger = BatchLog(tmp_path / "a" / "log.jsonl", (2, 3))
     assert ledger.path.name == "log-2-of-3.jsonl"
     ledger.add(str(out), Entry("failed", "x", reason="why"), {"time": 1.0})
     ledger.add(str(out), Entry("painted", "x", digest, info.st_size, info.st_mtime_ns), {"time": 2.0})
     with ledger.path.open("ab") as file:
         file.write(b'\xff{"output": "one.png", "status": "fa')
     (tmp_path / "a").rename(tmp_path / "b")
-    again = Ledger(tmp_path / "b" / "log.jsonl").entry(str(tmp_path / "b" / "one.png"))
+    again = BatchLog(tmp_path / "b" / "log.jsonl").entry(str(tmp_path / "b" / "one.png"))
     assert again is not None
     assert (again.status, again.identity) == ("painted", "x")
     assert again.is_of(tmp_path / "b" / "one.png")
     (tmp_path / "b" / "one.png").write_bytes(b"another")
     assert not again.is_of(tmp_path / "b" / "one.png")
-    assert Ledger(tmp_path / "none" / "log.jsonl").entry("one.png") is None
+    assert BatchLog(tmp_path / "none" / "log.jsonl").entry("one.png") is None
     with pytest.raises(OutputError, match="the log cannot be written"):
-        Ledger(tmp_path / "none" / "log.jsonl").add("one.png", again, {"time": 3.0})
+        BatchLog(tmp_path / "none" / "log.jsonl").add("one.png", again, {"time": 3.0})

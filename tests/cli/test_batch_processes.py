@@ -22,8 +22,8 @@ from impasto.recipe import presets
 # The command with checkpoints as often as can be, whatever a run is expected to take.
 EAGER = """
 import sys
-from impasto import keeping
-from impasto.checkpoints import keeper
+from impasto.jobs import checkpoint_paths as keeping
+from impasto.engine.checkpoints import writer as keeper
 from impasto.cli import main
 keeper.INTERVAL = 0.0
 keeping.LONG = 0

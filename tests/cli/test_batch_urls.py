@@ -173,7 +173,7 @@ def test_a_worker_that_died_after_sending_sends_nothing_again(far: tuple[str, Pa
     assert first.status == "painted"
     again = ended(dataclasses.replace(task, attempt=1))
     assert (again.status, again.mark) == ("there", first.mark)
-    assert first.mark == storage.marks([url])[url] != ""
+    assert first.mark == storage.etags([url])[url] != ""
     (root / "a.png").unlink()
     assert ended(dataclasses.replace(task, attempt=1)).status == "painted"
 
@@ -201,6 +201,6 @@ class Buckets(AbstractFileSystem):  # type: ignore[misc]
 
 def test_a_misspelt_bucket_is_said_before_anything_is_painted() -> None:
     fsspec.register_implementation("buckets", Buckets, clobber=True)
-    assert storage.marks(["buckets://known/deep/a.png"]) == {}
+    assert storage.etags(["buckets://known/deep/a.png"]) == {}
     with pytest.raises(OutputError, match=r"^buckets://knwn/a\.png: .*there is no knwn"):
-        storage.marks(["buckets://knwn/a.png"])
+        storage.etags(["buckets://knwn/a.png"])

@@ -60,9 +60,9 @@ def test_a_bug_is_one_line_and_with_v_a_traceback() -> None:
     code = """
 import sys
 from impasto import cli
-from impasto.cli import recipes
+from impasto.cli.commands import recipe
 def broken(name): raise ZeroDivisionError("two\\nlines")
-recipes.presets.text = broken
+recipe.presets.text = broken
 cli.main()
 """
     for arguments, traceback in ((["recipe", "show", "default"], False), (["recipe", "show", "--", "-v"], True)):

@@ -37,8 +37,8 @@ PAINT = [
 # The command with checkpoints as often as can be: whatever they cost, and whatever a run is expected to take.
 EAGER = """
 import sys
-from impasto.checkpoints import keeper
-from impasto import keeping
+from impasto.engine.checkpoints import writer as keeper
+from impasto.jobs import checkpoint_paths as keeping
 from impasto.cli import main
 keeper._SHARE = 0
 keeper.INTERVAL = keeper.Checkpoints.every = 0.0

@@ -185,24 +185,25 @@ MEASURED = """
 import pathlib, sys
 sys.path[:0] = sys.argv[2:]
 from tests.conftest import SMALL_LAYERS, small_tensors
-from impasto import network, presets
-from impasto.network import VGG
+from impasto.recipe import presets
+from impasto.vgg import network
+from impasto.vgg.network import VGG
 network.load = lambda name, activity, **settings: VGG(
     SMALL_LAYERS, small_tensors(SMALL_LAYERS), [0.5, 0.4, 0.3], **settings
 )
-from impasto.film import shooting
-from impasto.film.clip import Clip
-from impasto.film.filming import Filming
-from impasto.film.ledger import Ledger
-from impasto.film.settings import FilmSettings
-from impasto.job import Job
+from impasto.video import encode
+from impasto.video.clip import Clip
+from impasto.video.render import VideoRun
+from impasto.video.frames import FrameStore
+from impasto.video.settings import FilmSettings
+from impasto.jobs.job import Job
 from impasto.picture import read_picture
 style = read_picture("painting.png")
 recipe = presets.get("default").with_layers("content", "relu4_1").replace(size=64, start_size=32, steps=(1,))
-film = Filming(Clip(sys.argv[1]), Job(style, [style], recipe, device="cpu"), FilmSettings(frame_steps=1))
-ledger = Ledger(pathlib.Path(sys.argv[1] + ".frames"), film.identity)
+film = VideoRun(Clip(sys.argv[1]), Job(style, [style], recipe, device="cpu"), FilmSettings(frame_steps=1))
+ledger = FrameStore(pathlib.Path(sys.argv[1] + ".frames"), film.identity)
 for _ in film.paint(ledger): pass
-shooting.write(sys.argv[1] + ".out.mp4", film.clip, ledger, film.painted, 65)
+encode.write(sys.argv[1] + ".out.mp4", film.clip, ledger, film.painted, 65)
 # Not getrusage: there a child begins with what its parent had.
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(film.painted, peak.split()[1])
@@ -213,7 +214,7 @@ def test_memory_is_the_same_for_any_length(folder: Path) -> None:
     peaks = []
     for count in (12, 48):
         making.write(Path(f"{count}.mp4"), making.panned(count))
-        line = [sys.executable, "-c", MEASURED, f"{count}.mp4", str(PROJECT / "tests")]
+        line = [sys.executable, "-c", MEASURED, f"{count}.mp4", str(PROJECT)]
         found = subprocess.run(line, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
         assert found.returncode == 0, found.stderr
         frames, peak = map(int, found.stdout.split())

@@ -14,7 +14,7 @@ from impasto.errors import RecipeError, UsageError
 from impasto.ops import oklab, resample
 from impasto.picture import Picture
 from impasto.recipe import Recipe
-from impasto.recipe.terms import Content, MeanCovariance, Smoothness
+from impasto.recipe.terms import Content, MeanCovariance, TotalVariation
 from impasto.vgg import network
 from impasto.vgg.network import VGG
 
@@ -25,7 +25,7 @@ QUICK = Recipe(
     detail=1.0,
     margin=0.05,
     init="matched",
-    terms=0.1 * Content("relu2_1") + MeanCovariance() + 0.1 * Smoothness(),
+    terms=0.1 * Content("relu2_1") + MeanCovariance() + 0.1 * TotalVariation(),
 )
 MODES = ("style", "content", "luminance", "match")
 CPU = torch.device("cpu")

@@ -15,12 +15,12 @@ from impasto.errors import UsageError
 from impasto.ops import resample
 from impasto.picture import Picture
 from impasto.recipe import LBFGS, Adam, Recipe
-from impasto.recipe.terms import Content, Gram, MeanCovariance, Patches, Smoothness
+from impasto.recipe.terms import Content, Gram, MeanCovariance, Patches, TotalVariation
 from impasto.reports.events import Stepped
 from impasto.vgg import layers, network
 from impasto.vgg.network import VGG
 
-TERMS = 0.1 * Content("relu3_1") + MeanCovariance(["rgb", "relu2_1", "relu3_1"]) + 0.1 * Smoothness()
+TERMS = 0.1 * Content("relu3_1") + MeanCovariance(["rgb", "relu2_1", "relu3_1"]) + 0.1 * TotalVariation()
 RECIPE = Recipe(size=32, start_size=16, steps=(4, 3), terms=TERMS)
 CPU = torch.device("cpu")
 HEIGHT, WIDTH = 24, 32
@@ -164,7 +164,7 @@ def test_strength_0_is_the_photo(job: Callable[..., impasto.Job], picture: Calla
 
 
 def test_a_plan_with_masks_has_no_bands(job: Callable[..., impasto.Job], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "planar", lambda: True)
+    monkeypatch.setattr(layers, "prefers_nchw", lambda: True)
     big = RECIPE.replace(size=2048, padding="zeros", steps=(1,))
     plain, divided, kept = (
         job(big, **given).start().expected_memory for given in ({}, {"content_mask": mask()}, {"protect": mask()})

@@ -15,11 +15,11 @@ from impasto.engine.descent import RECORDINGS, Descent
 from impasto.engine.objective import Objective
 from impasto.picture import Picture
 from impasto.recipe import LBFGS, Adam, Recipe
-from impasto.recipe.terms import Content, Gram, Laplacian, MeanCovariance, Smoothness
+from impasto.recipe.terms import Content, Gram, Laplacian, MeanCovariance, TotalVariation
 from impasto.vgg import network
 from impasto.vgg.network import VGG
 
-TERMS = 0.1 * Content("relu4_1") + MeanCovariance() + 0.2 * Gram() + 0.1 * Smoothness()
+TERMS = 0.1 * Content("relu4_1") + MeanCovariance() + 0.2 * Gram() + 0.1 * TotalVariation()
 # What makes the host wait for the device, and what a CUDA graph cannot hold.
 WAITS = ("_local_scalar_dense", "nonzero", "is_nonzero", "masked_select", "unique", "equal")
 
@@ -170,7 +170,7 @@ def test_lack_of_memory_while_capturing_is_not_hidden(monkeypatch: pytest.Monkey
 
 def test_numbers_that_are_none_are_said_to_be_none(small_network: Callable[..., VGG]) -> None:
     image = torch.rand(1, 3, 16, 16)
-    objective = Objective(small_network(), Recipe(terms=1.0 * Smoothness()), image, [(image, 1.0)])
+    objective = Objective(small_network(), Recipe(terms=1.0 * TotalVariation()), image, [(image, 1.0)])
     descent = Descent(objective, optimizers.build(LBFGS()), torch.full_like(image, float("nan")), 3)
     assert list(descent.go(3)) == [None, None, None]
 
@@ -194,7 +194,7 @@ def paint(
         TERMS,
         Content("relu2_1", form="mean") + Gram(form="mean"),
         Content("relu2_1", form="normalized") + Gram(form="literal"),
-        Content("relu2_1", form="literal") + Laplacian() + Smoothness(),
+        Content("relu2_1", form="literal") + Laplacian() + TotalVariation(),
     ],
     ids=["relative", "mean", "normalized", "literal"],
 )

@@ -208,11 +208,11 @@ def test_the_limit_of_a_container_counts(
 
 LIMITED = """
 import resource, torch
-from impasto import backends
-size = backends._kilobytes("/proc/self/status")
+from impasto.engine import devices
+size = devices._kilobytes("/proc/self/status")
 limit = size["VmSize"] + 500_000_000
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-found = backends.available_memory(torch.device("cpu"))
+found = devices.available_memory(torch.device("cpu"))
 assert abs(found - size["VmRSS"] - 500_000_000) < 50_000_000, found
 left = found - size["VmRSS"]
 torch.ones((left - 50_000_000) // 4)
@@ -233,7 +233,7 @@ def test_an_address_space_limit_counts() -> None:
 KEPT = """
 from pathlib import Path
 import torch
-from impasto import backends
+from impasto.engine import devices
 CPU = torch.device("cpu")
 
 
@@ -252,12 +252,12 @@ def left_after_use():
 before = resident()
 assert left_after_use() < 0.1
 for _ in range(2):
-    with backends.memory_kept(CPU):
+    with devices.memory_kept(CPU):
         assert left_after_use() > 0.8
     assert resident() - before < 50e6
     assert left_after_use() < 0.1
 try:
-    with backends.memory_kept(CPU):
+    with devices.memory_kept(CPU):
         left_after_use()
         raise ZeroDivisionError
 except ZeroDivisionError:

@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from impasto.engine import planning
-from impasto.engine.planning import Canvas
+from impasto.engine.planning import ScaleSize
 from impasto.engine.run import Run
 from impasto.engine.scene import Scene
 from impasto.errors import DeviceError
@@ -30,7 +30,7 @@ recipes = st.builds(
     padding=st.sampled_from(["zeros", "reflect", "replicate", "circular"]),
 )
 canvases = st.builds(
-    Canvas,
+    ScaleSize,
     height=st.integers(1, 8000),
     width=st.integers(1, 8000),
     style_pixels=st.integers(0, 40_000_000),
@@ -44,7 +44,7 @@ limits = st.integers(600 * 10**6, 30 * GB)
 
 @given(recipes, canvases)
 def test_every_plan_takes_less_memory_than_the_one_before_and_is_slower_or_forgets_more(
-    recipe: Recipe, canvas: Canvas
+    recipe: Recipe, canvas: ScaleSize
 ) -> None:
     found = list(planning.plans(recipe, canvas))
     assert found[0].tile is None
@@ -58,7 +58,7 @@ def test_every_plan_takes_less_memory_than_the_one_before_and_is_slower_or_forge
 
 
 @given(recipes, canvases)
-def test_the_history_is_the_recipe_s_or_shorter_and_none_without_l_bfgs(recipe: Recipe, canvas: Canvas) -> None:
+def test_the_history_is_the_recipe_s_or_shorter_and_none_without_l_bfgs(recipe: Recipe, canvas: ScaleSize) -> None:
     full = recipe.optimizer.history if isinstance(recipe.optimizer, LBFGS) else 0
     found = [plan.history for plan in planning.plans(recipe, canvas)]
     assert found[0] == min(full, canvas.steps)
@@ -67,7 +67,7 @@ def test_the_history_is_the_recipe_s_or_shorter_and_none_without_l_bfgs(recipe: 
 
 @given(recipes, canvases, limits, limits)
 def test_a_limit_is_kept_and_a_larger_one_is_never_worse(
-    recipe: Recipe, canvas: Canvas, limit: int, larger: int
+    recipe: Recipe, canvas: ScaleSize, limit: int, larger: int
 ) -> None:
     limit, larger = sorted((limit, larger))
     found = list(planning.plans(recipe, canvas))
@@ -82,7 +82,7 @@ def test_a_limit_is_kept_and_a_larger_one_is_never_worse(
 
 
 @given(recipes, canvases)
-def test_without_a_limit_the_fastest_plan_is_chosen(recipe: Recipe, canvas: Canvas) -> None:
+def test_without_a_limit_the_fastest_plan_is_chosen(recipe: Recipe, canvas: ScaleSize) -> None:
     plan = planning.choose(recipe, canvas, None)
     assert plan == next(planning.plans(recipe, canvas))
     assert plan is not None
@@ -90,7 +90,7 @@ def test_without_a_limit_the_fastest_plan_is_chosen(recipe: Recipe, canvas: Canv
 
 
 @given(recipes, canvases)
-def test_below_goes_down_to_the_least_without_small_steps(recipe: Recipe, canvas: Canvas) -> None:
+def test_below_goes_down_to_the_least_without_small_steps(recipe: Recipe, canvas: ScaleSize) -> None:
     plan: planning.Plan | None = planning.choose(recipe, canvas, None)
     seen = []
     while plan is not None:
@@ -104,13 +104,13 @@ def test_below_goes_down_to_the_least_without_small_steps(recipe: Recipe, canvas
 
 
 @given(recipes, canvases, limits)
-def test_what_goes_on_at_its_other_side_is_never_tiled(recipe: Recipe, canvas: Canvas, limit: int) -> None:
+def test_what_goes_on_at_its_other_side_is_never_tiled(recipe: Recipe, canvas: ScaleSize, limit: int) -> None:
     circular = recipe.replace(padding="circular")
     assert {plan.tile for plan in planning.plans(circular, canvas)} == {None}
 
 
 @given(canvases, st.sampled_from([Histogram(), Patches("relu2_1"), Patches(patch=3)]))
-def test_what_needs_the_whole_picture_is_never_tiled(canvas: Canvas, loss: Loss) -> None:
+def test_what_needs_the_whole_picture_is_never_tiled(canvas: ScaleSize, loss: Loss) -> None:
     recipe = presets.DEFAULT.replace(terms=(*presets.DEFAULT.terms, *(1.0 * loss)))
     assert {plan.tile for plan in planning.plans(recipe, canvas)} == {None}
     # Nor does it keep from tiles where it weighs nothing.
@@ -119,7 +119,7 @@ def test_what_needs_the_whole_picture_is_never_tiled(canvas: Canvas, loss: Loss)
 
 
 @given(canvases)
-def test_what_judges_the_image_itself_is_tiled(canvas: Canvas) -> None:
+def test_what_judges_the_image_itself_is_tiled(canvas: ScaleSize) -> None:
     recipe = presets.DEFAULT.replace(terms=(*presets.DEFAULT.terms, *(Laplacian() + Photorealism())))
     tiles = {plan.tile for plan in planning.plans(presets.DEFAULT, canvas)}
     assert {plan.tile for plan in planning.plans(recipe, canvas)} == tiles
@@ -135,7 +135,7 @@ def test_what_a_term_keeps_is_counted(loss: Loss) -> None:
 
 
 def test_patches_take_time_as_the_square_of_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "rate", lambda: 1e9)
+    monkeypatch.setattr(layers, "conv_flops_per_second", lambda: 1e9)
     plan = planning.Plan(None, 4, 0)
     extra = []
     for side in (512, 1024):
@@ -149,13 +149,13 @@ def test_patches_take_time_as_the_square_of_the_picture(monkeypatch: pytest.Monk
 
 
 @given(canvases)
-def test_no_tile_is_as_large_as_the_picture(canvas: Canvas) -> None:
+def test_no_tile_is_as_large_as_the_picture(canvas: ScaleSize) -> None:
     for plan in planning.plans(presets.DEFAULT, canvas):
         assert plan.tile is None or plan.tile < max(canvas.height, canvas.width)
 
 
-def canvas(side: int = 1024, *, steps: int = 50, style: int = 0, **kwargs: object) -> Canvas:
-    return Canvas(side, side, style, steps, **kwargs)
+def canvas(side: int = 1024, *, steps: int = 50, style: int = 0, **kwargs: object) -> ScaleSize:
+    return ScaleSize(side, side, style, steps, **kwargs)
 
 
 @pytest.mark.parametrize("tile", [None, 1024, 256])
@@ -214,7 +214,7 @@ def test_layers_that_do_not_count_cost_nothing() -> None:
 
 
 def test_seconds_are_work_over_the_machine_s_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "rate", lambda: 1e9)
+    monkeypatch.setattr(layers, "conv_flops_per_second", lambda: 1e9)
     recipe = Recipe(terms=1.0 * Content("relu1_1"))
     whole, tiled = (planning.Plan(tile, 4, 0) for tile in (None, 256))
     found = planning.seconds(recipe, canvas(1000, steps=10), whole)

@@ -13,12 +13,12 @@ from impasto.engine.scene import Scene
 from impasto.errors import DivergedError, UsageError
 from impasto.picture import Picture
 from impasto.recipe import LBFGS, Adam, Recipe
-from impasto.recipe.terms import Content, Gram, MeanCovariance, Smoothness
+from impasto.recipe.terms import Content, Gram, MeanCovariance, TotalVariation
 from impasto.reports.events import Finished, ScaleStarted, Started, Stepped
 from impasto.vgg import network
 from impasto.vgg.network import VGG
 
-TERMS = 0.1 * Content("relu4_1") + MeanCovariance() + 0.1 * Smoothness()
+TERMS = 0.1 * Content("relu4_1") + MeanCovariance() + 0.1 * TotalVariation()
 RECIPE = Recipe(size=32, start_size=16, steps=(4, 3), terms=TERMS)
 CPU = torch.device("cpu")
 
@@ -89,7 +89,7 @@ def test_the_reported_loss_is_that_of_the_picture(
 
 
 def test_the_picture_at_a_step_has_the_loss_of_that_step(make: Callable[..., Run]) -> None:
-    run = make(RECIPE.replace(steps=(3,), size=16, start_size=16, terms=1.0 * Smoothness()))
+    run = make(RECIPE.replace(steps=(3,), size=16, start_size=16, terms=1.0 * TotalVariation()))
     for event in run:
         if isinstance(event, Stepped):
             pixels = run.picture().pixels.astype(np.float64)
@@ -242,7 +242,7 @@ def test_a_picture_asked_for_between_two_scales_is_whole(make: Callable[..., Run
     run = make(RECIPE.replace(margin=0.1))
     sizes = []
     for event in run:
-        if isinstance(event, ScaleStarted) and run.begun:
+        if isinstance(event, ScaleStarted) and run.has_image:
             sizes.append(run.picture().size)
     assert sizes == [(12, 16)]
 

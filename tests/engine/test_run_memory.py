@@ -18,14 +18,14 @@ from impasto.engine.scene import Scene
 from impasto.errors import DeviceError
 from impasto.picture import Picture
 from impasto.recipe import LBFGS, Adam, Recipe
-from impasto.recipe.terms import Content, Gram, MeanCovariance, Smoothness
+from impasto.recipe.terms import Content, Gram, MeanCovariance, TotalVariation
 from impasto.reports.events import Adapted, Event, Finished, ScaleStarted, Started, Stepped
 from impasto.vgg import network
 from impasto.vgg.network import VGG
 
 # Of layers that see little: tiles of 16 px are more than halos.
 STYLE = ["relu1_1", "relu2_1", "relu3_1"]
-TERMS = 0.1 * Content("relu3_1") + MeanCovariance(STYLE) + 0.05 * Gram(STYLE) + 0.1 * Smoothness()
+TERMS = 0.1 * Content("relu3_1") + MeanCovariance(STYLE) + 0.05 * Gram(STYLE) + 0.1 * TotalVariation()
 LARGE = Recipe(size=64, start_size="final", steps=(6,), terms=TERMS)
 SMALL = Recipe(size=32, start_size=16, steps=(4, 3), terms=TERMS)
 CPU = torch.device("cpu")
@@ -166,7 +166,7 @@ def test_a_plan_that_fits_nowhere_is_refused_before_anything_is_painted(make: Ca
         _ = run.plans
     with pytest.raises(DeviceError, match="not enough memory"):
         list(run)
-    assert not run.begun
+    assert not run.has_image
 
 
 def lacking(patch: pytest.MonkeyPatch, error: Exception, when: Callable[[int], bool]) -> list[int]:

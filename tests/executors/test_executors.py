@@ -15,10 +15,10 @@ from impasto.engine import devices
 from impasto.engine.run import Run
 from impasto.errors import DeviceError, UsageError
 from impasto.executors import estimate, ray_cluster, up_to_date
-from impasto.executors.base import Ended, Told
-from impasto.executors.estimate import Foreseer, staff
+from impasto.executors.base import TaskEvent, TaskFinished
+from impasto.executors.estimate import Estimator, plan_workers
 from impasto.executors.outcome import Outcome
-from impasto.executors.pool import ATTEMPTS, Crew, Hand, LostError, Pool
+from impasto.executors.pool import ATTEMPTS, LostError, Pool, Worker, WorkerFactory
 from impasto.executors.task import Task
 from impasto.jobs.output import Output
 from impasto.picture import Measure, Picture, measure, read_picture
@@ -79,14 +79,14 @@ def test_what_is_foreseen_is_what_the_run_says(tmp_path: Path, picture: Callable
         picture(*size).save(tmp_path / name)
     paths = [str(tmp_path / name) for name in ("a.png", "s.png")]
     task = Task(paths[0], (paths[1],), RECIPE, Output("o.png"), device="cpu")
-    need = Foreseer({path: measure(path) for path in paths}).need(task)
+    need = Estimator({path: measure(path) for path in paths}).need(task)
     run: Run = task.job().start()
     assert need == estimate.Need(run.scales, run.expected_memory, run.expected_seconds)
     assert estimate.work(run.scales) == sum(scale.height * scale.width * scale.steps for scale in run.scales)
-    assert Foreseer({}).need(task) is None
+    assert Estimator({}).need(task) is None
     with pytest.raises(DeviceError, match="not enough memory"):
-        Foreseer({path: measure(path) for path in paths}).need(dataclasses.replace(task, max_memory=1000))
-    assert not up_to_date.is_there(task)
+        Estimator({path: measure(path) for path in paths}).need(dataclasses.replace(task, max_memory=1000))
+    assert not up_to_date.is_up_to_date(task)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_workers_fit_cores_and_memory(
 ) -> None:
     monkeypatch.setattr(estimate, "cores", lambda: 8)
     monkeypatch.setattr(devices, "available_memory", lambda device: 20 * 10**9)
-    found = staff("cpu", asked, tasks, memory)
+    found = plan_workers("cpu", asked, tasks, memory)
     assert (found.devices, found.threads, found.note) == (("cpu",) * workers, threads, note)
 
 
@@ -120,10 +120,10 @@ def test_one_worker_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     monkeypatch.setattr(devices, "devices", lambda names: tuple(torch.device("cuda", index) for index in range(4)))
-    assert staff("auto", None, 100, None).devices == ("cuda:0", "cuda:1", "cuda:2", "cuda:3")
-    assert staff("auto", 2, 100, None).devices == ("cuda:0", "cuda:1")
-    assert staff("auto", 9, 100, None).note == "4 workers, not 9: one a device"
-    assert staff("auto", None, 1, None).devices == ("cuda:0",)
+    assert plan_workers("auto", None, 100, None).devices == ("cuda:0", "cuda:1", "cuda:2", "cuda:3")
+    assert plan_workers("auto", 2, 100, None).devices == ("cuda:0", "cuda:1")
+    assert plan_workers("auto", 9, 100, None).note == "4 workers, not 9: one a device"
+    assert plan_workers("auto", None, 1, None).devices == ("cuda:0",)
 
 
 NODES = st.lists(
@@ -157,7 +157,7 @@ def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPat
         ray_cluster.pool(None, device="cpu", workers=1, tasks=1, memory=None, gpus=None)
 
 
-class Puppet(Hand):
+class Puppet(Worker):
     """A worker that does in a moment what it was told to do with a number."""
 
     def __init__(self, fates: dict[int, list[str]], log: list[str]) -> None:
@@ -184,7 +184,7 @@ class Puppet(Hand):
         self._log.append("end")
 
 
-class Theatre(Crew):
+class Theatre(WorkerFactory):
     def __init__(self, fates: dict[int, list[str]]) -> None:
         self.fates, self.log = fates, list[str]()
 
@@ -192,7 +192,7 @@ class Theatre(Crew):
         self.log.append(f"hire {place}")
         return Puppet(self.fates, self.log)
 
-    def wait(self, hands: Sequence[Hand], seconds: float) -> None:
+    def wait(self, hands: Sequence[Worker], seconds: float) -> None:
         assert hands
 
     def close(self) -> None:
@@ -211,7 +211,7 @@ def test_no_more_tasks_are_under_way_than_there_are_workers() -> None:
     ended = 0
     with Pool(Theatre({}), 3) as pool:
         for message in pool.run(tasks(20, taken)):
-            ended += isinstance(message, Ended)
+            ended += isinstance(message, TaskFinished)
             assert len(taken) - ended <= 3
     assert ended == 20
 
@@ -220,12 +220,12 @@ def test_a_task_is_tried_again_and_given_up_in_the_end() -> None:
     crew = Theatre({1: ["dies"], 2: ["dies"] * 10, 3: ["failed"]})
     with Pool(crew, 1) as pool:
         said = list(pool.run(tasks(4)))
-    ends = {each.task.number: each.outcome for each in said if isinstance(each, Ended)}
+    ends = {each.task.number: each.outcome for each in said if isinstance(each, TaskFinished)}
     assert {number: outcome.status for number, outcome in ends.items()} == {
         1: "painted", 2: "failed", 3: "failed", 4: "painted",
     }  # fmt: skip
     assert ends[2].reason == f"its worker died {ATTEMPTS} times (signal 9)"
-    assert sum(isinstance(each, Told) and each.event["event"] == "lost" for each in said) == 1 + ATTEMPTS - 1
+    assert sum(isinstance(each, TaskEvent) and each.event["event"] == "lost" for each in said) == 1 + ATTEMPTS - 1
     assert crew.log.count("give 2.0") == crew.log.count("give 2.3") == 1
     assert crew.log.count("hire 0") == 1 + 1 + ATTEMPTS
     assert crew.log[-1] == "close"
@@ -237,9 +237,9 @@ def test_stopped_no_more_are_begun() -> None:
         said = []
         for message in pool.run(tasks(9)):
             said.append(message)
-            if isinstance(message, Told) and message.event["event"] == "begun" and message.task.number == 2:
+            if isinstance(message, TaskEvent) and message.event["event"] == "begun" and message.task.number == 2:
                 pool.stop()
-    ends = [each.outcome.status for each in said if isinstance(each, Ended)]
+    ends = [each.outcome.status for each in said if isinstance(each, TaskFinished)]
     assert ends == ["stopped", "stopped"]
 
 

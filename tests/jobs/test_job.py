@@ -13,13 +13,13 @@ from impasto.errors import DeviceError, RecipeError, UsageError
 from impasto.jobs.job import texture_job
 from impasto.picture import Picture
 from impasto.recipe import Recipe
-from impasto.recipe.terms import Content, Gram, MeanCovariance, Smoothness
+from impasto.recipe.terms import Content, Gram, MeanCovariance, TotalVariation
 from impasto.vgg import layers, network
 from impasto.vgg.network import VGG
 from tests.conftest import PAIRED_LAYERS, small_tensors
 
 QUICK = Recipe(
-    size=32, start_size="final", steps=(40,), terms=Content("relu2_1") + MeanCovariance() + 0.1 * Smoothness()
+    size=32, start_size="final", steps=(40,), terms=Content("relu2_1") + MeanCovariance() + 0.1 * TotalVariation()
 )
 
 
@@ -226,7 +226,7 @@ def test_what_was_painted_before_does_not_show(
 ) -> None:
     # Blocks of two convolutions in bands, where nobody wants their features.
     monkeypatch.setattr(network, "load", lambda *_, **__: VGG(PAIRED_LAYERS, small_tensors(PAIRED_LAYERS), [0.5] * 3))
-    monkeypatch.setattr(layers, "planar", lambda: True)
+    monkeypatch.setattr(layers, "prefers_nchw", lambda: True)
     monkeypatch.setattr(layers, "_BAND_POSITIONS", 300)
 
     def painted(content: str) -> np.ndarray:

@@ -112,13 +112,13 @@ def test_smoothness_by_hand(form: str, expected: float) -> None:
     image = plane.expand(1, 3, 2, 2)
     # Along rows 0.5 and 0, along columns 0.5 and 0.
     expected = 0.25 if form == "squared" else 0.5
-    assert losses.build(terms.Smoothness(form=form)).value(image).item() == pytest.approx(expected)
+    assert losses.build(terms.TotalVariation(form=form)).value(image).item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("size", [(1, 5), (5, 1), (1, 1)])
 def test_smoothness_of_a_line_or_a_point_is_finite(size: tuple[int, int]) -> None:
     image = torch.rand(1, 3, *size)
-    assert losses.build(terms.Smoothness()).value(image).isfinite()
+    assert losses.build(terms.TotalVariation()).value(image).isfinite()
 
 
 @pytest.mark.parametrize("spec", STYLE)
@@ -138,7 +138,7 @@ def test_content_gradients_are_exact(spec: terms.Loss) -> None:
 @pytest.mark.parametrize("form", ["squared", "absolute"])
 def test_smoothness_gradients_are_exact(form: str) -> None:
     image = torch.rand(1, 3, 4, 5, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(losses.build(terms.Smoothness(form=form)).value, image)
+    assert torch.autograd.gradcheck(losses.build(terms.TotalVariation(form=form)).value, image)
 
 
 @pytest.mark.parametrize("spec", STYLE)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from impasto.ops import guidance
-from impasto.ops.guidance import Source, carried
+from impasto.ops.guidance import Source, propagate_mask
 from impasto.ops.moments import moments
 from impasto.recipe import vgg_layers
 from impasto.recipe.vgg_layers import Convolution
@@ -39,7 +39,7 @@ def averaged(plane: np.ndarray, before: int, size: int, step: int) -> np.ndarray
 @pytest.mark.parametrize("size", SIZES)
 def test_layers_see_a_mask_averaged(size: tuple[int, int], convolutions: tuple[Convolution, ...]) -> None:
     plane = np.random.default_rng(0).random(size)
-    found = carried(torch.from_numpy(plane)[None, None], convolutions, names(convolutions))
+    found = propagate_mask(torch.from_numpy(plane)[None, None], convolutions, names(convolutions))
     np.testing.assert_array_equal(found["rgb"][0, 0], plane)
     block = 1
     for layer in convolutions:
@@ -55,7 +55,7 @@ def test_layers_see_a_mask_averaged(size: tuple[int, int], convolutions: tuple[C
 def test_masks_have_the_sizes_of_the_features(size: tuple[int, int], pooling: str) -> None:
     vgg = VGG(PAIRED_LAYERS, small_tensors(PAIRED_LAYERS), [0.5, 0.4, 0.3], pooling=pooling, padding="replicate")
     layers = names(PAIRED_LAYERS)
-    found = carried(torch.ones(1, 1, *size), PAIRED_LAYERS, layers)
+    found = propagate_mask(torch.ones(1, 1, *size), PAIRED_LAYERS, layers)
     features = vgg(torch.rand(1, 3, *size), layers)
     assert {name: mask.shape[2:] for name, mask in found.items()} == {
         name: maps.shape[2:] for name, maps in features.items()
@@ -67,7 +67,7 @@ def test_masks_that_sum_to_one_do_at_every_layer(size: tuple[int, int]) -> None:
     shares = torch.rand(3, 1, 1, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     shares = (shares > 0.5).double() + 0.01
     shares /= shares.sum(0)
-    by_region = [carried(share, VGG16, names(VGG16)) for share in shares]
+    by_region = [propagate_mask(share, VGG16, names(VGG16)) for share in shares]
     for layer in names(VGG16):
         together = sum(masks[layer] for masks in by_region)
         torch.testing.assert_close(together, torch.ones_like(together), rtol=0, atol=1e-12)
@@ -76,10 +76,10 @@ def test_masks_that_sum_to_one_do_at_every_layer(size: tuple[int, int]) -> None:
 
 def test_only_the_layers_wanted_are_computed() -> None:
     mask = torch.rand(1, 1, 20, 30)
-    found = carried(mask, VGG16, ["relu3_2", "rgb", "conv1_2"])
+    found = propagate_mask(mask, VGG16, ["relu3_2", "rgb", "conv1_2"])
     assert list(found) == ["rgb", "conv1_2", "relu3_2"]
     assert found["rgb"] is mask
-    assert carried(mask, VGG16, []) == {}
+    assert propagate_mask(mask, VGG16, []) == {}
 
 
 @pytest.mark.parametrize(("part", "strides"), [("all", {1, 2, 4, 8, 16}), ("fine", {1, 2}), ("coarse", {4, 8, 16})])

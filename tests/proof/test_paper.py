@@ -12,7 +12,7 @@ from impasto import losses
 from impasto.engine.objective import Objective
 from impasto.ops.moments import moments
 from impasto.recipe import Recipe, presets, vgg_layers
-from impasto.recipe.terms import Content, Gram, Smoothness, Term
+from impasto.recipe.terms import Content, Gram, Term, TotalVariation
 from impasto.vgg import network, weights
 from impasto.vgg.network import VGG
 from tests.conftest import SMALL_LAYERS, small_tensors
@@ -232,7 +232,7 @@ class _Evaluated(torch.autograd.Function):
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_gradient_of_the_whole_objective_is_that_of_its_value(pooling: str, small_network: Callable[..., VGG]) -> None:
     # With weights that give the three terms gradients of one size.
-    recipe = Recipe(terms=Content("relu4_1", "literal") + 500 * Gram(form="literal") + 1e-6 * Smoothness("sum"))
+    recipe = Recipe(terms=Content("relu4_1", "literal") + 500 * Gram(form="literal") + 1e-6 * TotalVariation("sum"))
     x, p, a = (tensor(image(seed, 8, 9), torch.float64) for seed in (1, 2, 3))
     objective = Objective(small_network(pooling=pooling).to(dtype=torch.float64), recipe, p, [(a, 1.0)])
     gradient = objective.evaluate(x).gradient
@@ -273,7 +273,7 @@ def test_neural_style_total_is_its_own(variation_weight: float, size: tuple[int,
     x, p, a = image(1, *size), image(2, *size), image(3, 45, 26)
     channels = {layer: vgg_layers.layers(UNEVEN_LAYERS)[layer].channels for layer in paper.STYLE_LAYERS}
     per_layer = {layer: 1 / n**2 for layer, n in channels.items()}
-    terms = 5 * Content("relu4_2", "mean") + 100 * Gram(per_layer, "mean") + variation_weight * Smoothness("sum")
+    terms = 5 * Content("relu4_2", "mean") + 100 * Gram(per_layer, "mean") + variation_weight * TotalVariation("sum")
     photo, painting, start = (tensor(picture, torch.float64) for picture in (p, a, x))
     objective = Objective(vgg.to(dtype=torch.float64), Recipe(terms=terms), photo, [(painting, 1.0)])
     value, slope = plain.loss(x, paper.neural_style_parts(plain, p, a))

@@ -17,9 +17,9 @@ from impasto.recipe.terms import (
     MeanCovariance,
     Patches,
     Photorealism,
-    Smoothness,
     Term,
     Terms,
+    TotalVariation,
     Wasserstein,
 )
 
@@ -36,7 +36,7 @@ losses = st.one_of(
     st.builds(Patches, layers, st.integers(1, 5)),
     st.builds(Laplacian, st.integers(1, 256)),
     st.builds(Photorealism, st.floats(1e-9, 1)),
-    st.builds(Smoothness, st.sampled_from(["squared", "absolute", "sum"])),
+    st.builds(TotalVariation, st.sampled_from(["squared", "absolute", "sum"])),
 )
 optimizers = st.one_of(
     st.builds(

@@ -21,9 +21,9 @@ from impasto.recipe.terms import (
     MeanCovariance,
     Patches,
     Photorealism,
-    Smoothness,
     Term,
     Terms,
+    TotalVariation,
     Wasserstein,
 )
 from impasto.vgg import network
@@ -46,7 +46,7 @@ losses = st.one_of(
     st.builds(Patches, layers, st.integers(1, 5)),
     st.builds(Laplacian, st.integers(1, 64)),
     st.just(Photorealism()),
-    st.builds(Smoothness, st.sampled_from(["squared", "absolute", "sum"])),
+    st.builds(TotalVariation, st.sampled_from(["squared", "absolute", "sum"])),
 )
 optimizers = st.one_of(
     st.builds(

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +16,8 @@ from impasto.ops.moments import moments
 from impasto.recipe import Recipe, conventions
 from impasto.recipe.conventions import CONVENTIONS, Conversion, Size, Weights, named
 from impasto.recipe.terms import STYLE_LAYERS, Content, LayeredLoss
+from tests.conftest import PROJECT
 
-PROJECT = Path(__file__).resolve().parent.parent
 Array = np.ndarray
 # Simonyan and Zisserman 2015, table 1.
 CHANNELS = {1: 64, 2: 128, 3: 256, 4: 512, 5: 512}

@@ -4,7 +4,7 @@ import pytest
 
 from impasto.errors import RecipeError
 from impasto.recipe import LBFGS, Adam, Recipe, presets
-from impasto.recipe.terms import Content, Gram, MeanCovariance, Smoothness, Term, Terms, Wasserstein
+from impasto.recipe.terms import Content, Gram, MeanCovariance, Term, Terms, TotalVariation, Wasserstein
 
 
 @pytest.mark.parametrize("name", presets.NAMES)
@@ -41,12 +41,12 @@ def test_every_number_in_a_preset_has_a_source_above_it() -> None:
 
 
 def test_the_algebra_gives_data() -> None:
-    terms = 0.1 * Content("relu4_2") + Gram(["relu1_1", "relu2_1"]) + 0.2 * Smoothness()
+    terms = 0.1 * Content("relu4_2") + Gram(["relu1_1", "relu2_1"]) + 0.2 * TotalVariation()
     assert terms == Terms(
         [
             Term(Content((("relu4_2", 1.0),)), 0.1),
             Term(Gram((("relu1_1", 0.5), ("relu2_1", 0.5))), 1.0),
-            Term(Smoothness(), 0.2),
+            Term(TotalVariation(), 0.2),
         ]
     )
     assert MeanCovariance({"relu1_1": 8, "relu2_1": 4}).layers == (("relu1_1", 8.0), ("relu2_1", 4.0))
@@ -64,7 +64,7 @@ def test_a_recipe_with_everything_survives_toml() -> None:
         pooling="l2",
         terms=2 * Content({"conv4_2": 0.3, "relu2_2": 0.7}, "literal")
         + Wasserstein(form="mean")
-        + Smoothness("absolute"),
+        + TotalVariation("absolute"),
         optimizer=Adam(learning_rate=0.05, average=0),
     )
     assert Recipe.from_toml(recipe.to_toml()) == recipe
@@ -75,11 +75,13 @@ def test_the_digest_says_what_is_done_not_what_it_is_called() -> None:
     assert recipe.replace(name="other", description="text").digest == recipe.digest
     assert recipe.replace(seed=1).digest != recipe.digest
     assert recipe.replace(optimizer=LBFGS(history=9)).digest != recipe.digest
-    assert recipe.replace(terms=(*recipe.terms, Term(Smoothness(), 0.1))).digest != recipe.digest
+    assert recipe.replace(terms=(*recipe.terms, Term(TotalVariation(), 0.1))).digest != recipe.digest
 
 
 def test_weights_multiply() -> None:
-    recipe = Recipe(content_weight=0.5, style_weight=2, smoothness=3, terms=0.1 * Content() + Gram() + 4 * Smoothness())
+    recipe = Recipe(
+        content_weight=0.5, style_weight=2, smoothness=3, terms=0.1 * Content() + Gram() + 4 * TotalVariation()
+    )
     assert [recipe.weight_of(term) for term in recipe.terms] == pytest.approx([0.05, 2, 12])
 
 

@@ -191,7 +191,7 @@ def test_a_run_carries_it_from_its_start(picture: Callable[..., Picture]) -> Non
     recipe = Recipe(size=16, start_size="final", steps=(1,), terms=Content("relu1_1") + presets.get("default").terms)
     run = impasto.Job(picture(), [flat], recipe, device="cpu").start()
     events = list(run)
-    (expected,) = run.foreseen
+    (expected,) = run.early_advice
     assert expected.sign == "one-colour"
     assert isinstance(events[0], impasto.Started)
     assert isinstance(events[-1], impasto.Finished)

@@ -30,7 +30,7 @@ from impasto.system import units
     ],
 )
 def test_amounts(text: str | int, expected: int) -> None:
-    assert units.parsed(text) == expected
+    assert units.parse_bytes(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -42,22 +42,22 @@ def test_amounts(text: str | int, expected: int) -> None:
 )  # fmt: skip
 def test_anything_else_is_refused_in_one_line(text: object) -> None:
     with pytest.raises(UsageError, match="is not an amount of memory; give one such as 3GB or 800MB") as caught:
-        units.parsed(text)  # type: ignore[arg-type]
+        units.parse_bytes(text)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
 
 
 def test_more_than_there_is_anywhere_is_an_amount() -> None:
-    assert units.parsed("9" * 30) == pytest.approx(1e30)
+    assert units.parse_bytes("9" * 30) == pytest.approx(1e30)
 
 
 @pytest.mark.parametrize("text", ["9" * 400, "1" * 309 + "T"])
 def test_more_than_a_number_can_say_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not an amount of memory") as caught:
-        units.parsed(text)
+        units.parse_bytes(text)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["0.5", "0.9b", ".0001k"])
 def test_less_than_a_byte_is_no_amount(text: str) -> None:
     with pytest.raises(UsageError, match="is not an amount of memory"):
-        units.parsed(text)
+        units.parse_bytes(text)

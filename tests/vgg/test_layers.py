@@ -24,7 +24,7 @@ LARGE = [(24, 24), (31, 29), (1, 600), (600, 1)]
 @pytest.fixture(autouse=True)
 def planar(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which routes are tested is not left to how fast this machine is."""
-    monkeypatch.setattr(layers, "planar", lambda: True)
+    monkeypatch.setattr(layers, "prefers_nchw", lambda: True)
 
 
 def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -167,14 +167,14 @@ def test_a_rectified_maximum_is_the_maximum_of_rectified(size: tuple[int, int], 
     x = normal(2, 3, *size, dtype=dtype)
     # Whole numbers from -2 to 2: hardly a cell without equals, some all below zero.
     x = x.round().clamp(-2, 2) if ties else x
-    for found, expected in zip(with_gradient(layers.rectified_maximum, x), with_gradient(pooled, x), strict=True):
+    for found, expected in zip(with_gradient(layers.relu_max_pool, x), with_gradient(pooled, x), strict=True):
         assert torch.equal(found, expected)
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_one_of_equals_has_the_gradient(size: tuple[int, int]) -> None:
     x = torch.full((1, 2, *size), 0.5, requires_grad=True)
-    result = layers.rectified_maximum(x)
+    result = layers.relu_max_pool(x)
     (gradient,) = torch.autograd.grad(result.sum(), x)
     # The first of each cell, nothing for the others.
     expected = torch.zeros_like(x)
@@ -185,7 +185,7 @@ def test_one_of_equals_has_the_gradient(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("level", [0.0, -1.0])
 def test_what_is_not_above_zero_has_no_gradient(level: float) -> None:
     x = torch.full((1, 2, 5, 5), level, requires_grad=True)
-    result = layers.rectified_maximum(x)
+    result = layers.relu_max_pool(x)
     assert not result.any()
     assert not torch.autograd.grad(result.sum(), x)[0].any()
 
@@ -193,14 +193,14 @@ def test_what_is_not_above_zero_has_no_gradient(level: float) -> None:
 def test_the_gradient_of_a_rectified_maximum_is_exact() -> None:
     # Numbers so far apart that a small step changes no maximum.
     x = torch.randperm(2 * 5 * 7, generator=torch.Generator().manual_seed(0)).double().view(1, 2, 5, 7) - 30.5
-    assert torch.autograd.gradcheck(layers.rectified_maximum, x.requires_grad_())
+    assert torch.autograd.gradcheck(layers.relu_max_pool, x.requires_grad_())
 
 
 @pytest.mark.parametrize("position", [(0, 0), (3, 3), (4, 4)])
 def test_a_rectified_maximum_hides_no_nan(position: tuple[int, int]) -> None:
     x = normal(1, 1, 5, 5)
     x[..., position[0], position[1]] = math.nan
-    assert layers.rectified_maximum(x)[..., position[0] // 2, position[1] // 2].isnan()
+    assert layers.relu_max_pool(x)[..., position[0] // 2, position[1] // 2].isnan()
 
 
 @pytest.mark.parametrize(("width", "dtype"), [(5, torch.int16), (6, torch.int16), (7, torch.int32), (12, torch.int32)])
@@ -208,7 +208,7 @@ def test_offsets_of_wide_maps(width: int, dtype: torch.dtype, monkeypatch: pytes
     monkeypatch.setattr(layers, "_INT16_WIDTH", 6)
     x, first, second = normal(2, 3, 7, width), kernel(3, 4), kernel(4, 5, seed=3)
     assert layers._largest(x)[1].dtype == dtype
-    assert torch.equal(with_gradient(layers.rectified_maximum, x)[1], with_gradient(pooled, x)[1])
+    assert torch.equal(with_gradient(layers.relu_max_pool, x)[1], with_gradient(pooled, x)[1])
     found = with_gradient(lambda x: layers.block(x, first, second)[0], x)
     assert_near(found, with_gradient(lambda x: plain_block(x, first, second)[0], x), 1e-12)
 
@@ -217,7 +217,7 @@ def test_the_widest_offset_fits() -> None:
     # The last position of a cell of the widest map that 16 bits are taken for, and of one that is wider.
     for width in (layers._INT16_WIDTH, layers._INT16_WIDTH + 1):
         x = torch.arange(2.0 * width).view(1, 1, 2, width).requires_grad_()
-        (gradient,) = torch.autograd.grad(layers.rectified_maximum(x).sum(), x)
+        (gradient,) = torch.autograd.grad(layers.relu_max_pool(x).sum(), x)
         assert torch.equal(gradient.nonzero()[-1], torch.tensor([0, 0, 1, width - 1]))
 
 
@@ -328,7 +328,7 @@ def test_little_is_kept_for_the_way_back(monkeypatch: pytest.MonkeyPatch) -> Non
 
     def own(x: Tensor) -> tuple[Tensor, Moments]:
         features = layers.convolve(x, first, 1).relu_()
-        return layers.rectified_maximum(layers.convolve(features, second, 1)), moments(features)
+        return layers.relu_max_pool(layers.convolve(features, second, 1)), moments(features)
 
     features, pixels = 4 * 16 * 32 * 32, 4 * 3 * 32 * 32
     plain = saved_bytes(lambda x: plain_block(x, first, second), x)
@@ -354,7 +354,7 @@ def test_both_layouts_say_the_same(
     deepest = convolutions[-1].rectified
     results = []
     for planar in (True, False):
-        monkeypatch.setattr(layers, "planar", lambda planar=planar: planar)
+        monkeypatch.setattr(layers, "prefers_nchw", lambda planar=planar: planar)
         vgg = network(convolutions, pooling, padding)
         image = torch.rand(2, 3, 33, 46, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
         features = vgg(image.requires_grad_(), ["conv1_1", "relu2_1", deepest])
@@ -372,7 +372,7 @@ def test_what_was_kept_before_a_pooling_is_left_alone(
     layer: str, pooling: str, planar: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What was made of features needs them on the way back; nothing may be written over them meanwhile.
-    monkeypatch.setattr(layers, "planar", lambda: planar)
+    monkeypatch.setattr(layers, "prefers_nchw", lambda: planar)
     image = torch.rand(1, 3, 12, 14, dtype=torch.float64).requires_grad_()
     total = torch.zeros((), dtype=torch.float64)
     for _, features in network(PAIRED_LAYERS, pooling, "zeros").walk(image, [layer, "relu3_1"]):
@@ -386,9 +386,9 @@ def test_a_machine_without_nnpack_lays_channels_last(monkeypatch: pytest.MonkeyP
     # Without the cache: what this test finds is nobody else's machine.
     monkeypatch.setattr(layers, "_timing", layers._timing.__wrapped__)
     monkeypatch.setattr(torch, "_nnpack_available", lambda: False)
-    assert not layers.planar()
-    assert 0 < layers.rate() < math.inf
-    assert layers.laid_out(torch.zeros(1, 4, 3, 3)).is_contiguous(memory_format=torch.channels_last)
+    assert not layers.prefers_nchw()
+    assert 0 < layers.conv_flops_per_second() < math.inf
+    assert layers.to_fast_layout(torch.zeros(1, 4, 3, 3)).is_contiguous(memory_format=torch.channels_last)
 
 
 def test_other_work_on_the_machine_does_not_change_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -396,5 +396,5 @@ def test_other_work_on_the_machine_does_not_change_the_choice(monkeypatch: pytes
     # By the clock the one is ahead, by its own time the other; what is predicted is what the clock will say.
     times = layers._Seconds(elapsed=1.0, own=1.0), layers._Seconds(elapsed=4.0, own=0.5)
     monkeypatch.setattr(layers, "_timing", lambda: times)
-    assert layers.planar()
-    assert layers.rate() == 2 * 9 * 128 * 128 * 64 * 64
+    assert layers.prefers_nchw()
+    assert layers.conv_flops_per_second() == 2 * 9 * 128 * 128 * 64 * 64

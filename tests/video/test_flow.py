@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from impasto.video import flow
-from impasto.video.warp_error import Shimmer
+from impasto.video.warp_error import WarpError
 from tests.video import clips as making
 
 
@@ -68,7 +68,7 @@ def test_shimmer_is_what_the_motion_does_not_explain() -> None:
     found = flow.motion(now, earlier)
     noise = np.random.default_rng(0).normal(0, 12, now.shape)
     noisy = np.clip(now + noise, 0, 255).astype(np.uint8)
-    shimmer = Shimmer()
+    shimmer = WarpError()
     assert shimmer.of_painted == 0
     shimmer.add(found, (as_image(noisy), as_image(earlier)), (as_image(now), as_image(earlier)))
     assert shimmer.of_filmed < 6

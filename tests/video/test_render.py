@@ -20,8 +20,8 @@ from impasto.vgg.network import VGG
 from impasto.video import encode
 from impasto.video.clip import Clip
 from impasto.video.events import FilmEvent, FilmFinished, FramePainted
-from impasto.video.frames import Ledger
-from impasto.video.render import Filming
+from impasto.video.frames import FrameStore
+from impasto.video.render import VideoRun
 from impasto.video.settings import FilmSettings
 from tests.video import clips as making
 
@@ -34,24 +34,24 @@ def recipe(monkeypatch: pytest.MonkeyPatch, small_network: Callable[..., VGG]) -
 
 
 @pytest.fixture
-def film(recipe: Recipe, picture: Callable[..., Picture]) -> Callable[..., Filming]:
+def film(recipe: Recipe, picture: Callable[..., Picture]) -> Callable[..., VideoRun]:
     style = picture(40, 30, 2)
 
-    def make(path: Path, until: float | None = None, **settings: object) -> Filming:
+    def make(path: Path, until: float | None = None, **settings: object) -> VideoRun:
         changed = FilmSettings(**{"frame_steps": 3, **settings})  # type: ignore[arg-type]
-        return Filming(Clip(path), Job(style, [style], recipe, device="cpu"), changed, until)
+        return VideoRun(Clip(path), Job(style, [style], recipe, device="cpu"), changed, until)
 
     return make
 
 
-def painted(film: Filming, folder: Path) -> tuple[list[np.ndarray], list[FilmEvent], Ledger]:
-    ledger = Ledger(folder, film.identity)
+def painted(film: VideoRun, folder: Path) -> tuple[list[np.ndarray], list[FilmEvent], FrameStore]:
+    ledger = FrameStore(folder, film.identity)
     events = list(film.paint(ledger))
     frames = [ledger.frame(index) for index in range(ledger.count)]
     return [frame for frame in frames if frame is not None], events, ledger
 
 
-def test_it_flickers_less_than_its_frames_painted_one_by_one(film: Callable[..., Filming], tmp_path: Path) -> None:
+def test_it_flickers_less_than_its_frames_painted_one_by_one(film: Callable[..., VideoRun], tmp_path: Path) -> None:
     # Noise is what single frames are painted differently for.
     generator = np.random.default_rng(3)
     frames = [
@@ -74,7 +74,7 @@ def test_it_flickers_less_than_its_frames_painted_one_by_one(film: Callable[...,
     assert end.shimmer <= 0.5 * shimmer.of_painted, (end.shimmer, shimmer.of_painted)
 
 
-def test_a_scene_cut_begins_anew(film: Callable[..., Filming], tmp_path: Path) -> None:
+def test_a_scene_cut_begins_anew(film: Callable[..., VideoRun], tmp_path: Path) -> None:
     path = making.write(tmp_path / "a.mp4", [*making.panned(3, seed=1), *making.panned(3, seed=2)])
     _, events, _ = painted(film(path), tmp_path / "frames")
     assert [event.opening for event in events if isinstance(event, FramePainted)] == [True, False, False] * 2
@@ -82,7 +82,7 @@ def test_a_scene_cut_begins_anew(film: Callable[..., Filming], tmp_path: Path) -
     assert events[-1].scenes == 2
 
 
-def test_what_was_hidden_comes_back_as_it_was(film: Callable[..., Filming], tmp_path: Path) -> None:
+def test_what_was_hidden_comes_back_as_it_was(film: Callable[..., VideoRun], tmp_path: Path) -> None:
     ground, layer = making.texture(48, 64, 1), making.texture(24, 16, 2)
     frames = []
     for left in (0, 12, 24, 36):
@@ -97,12 +97,12 @@ def test_what_was_hidden_comes_back_as_it_was(film: Callable[..., Filming], tmp_
     assert sum(uncertain[1, 2, 3, 4]) < 0.8 * sum(uncertain[1,])
 
 
-def test_kept_frames_are_not_painted_again(film: Callable[..., Filming], tmp_path: Path) -> None:
+def test_kept_frames_are_not_painted_again(film: Callable[..., VideoRun], tmp_path: Path) -> None:
     path = making.write(tmp_path / "a.mp4", making.panned(6))
     whole, _, _ = painted(film(path), tmp_path / "whole")
     folder = tmp_path / "parts"
     first = film(path)
-    ledger = Ledger(folder, first.identity)
+    ledger = FrameStore(folder, first.identity)
     events = first.paint(ledger)
     for _ in range(4):
         next(events)
@@ -116,17 +116,17 @@ def test_kept_frames_are_not_painted_again(film: Callable[..., Filming], tmp_pat
     assert [part.tobytes() for part in parts] == [frame.tobytes() for frame in whole]
 
 
-def test_frames_of_another_film_are_not_taken(film: Callable[..., Filming], tmp_path: Path) -> None:
+def test_frames_of_another_film_are_not_taken(film: Callable[..., VideoRun], tmp_path: Path) -> None:
     path = making.write(tmp_path / "a.mp4", making.panned(2))
     _, _, ledger = painted(film(path), tmp_path / "frames")
     ledger.close()
     other = film(path, temporal_weight=7.0)
     with pytest.raises(OutputError, match="frames of another clip, style or recipe"):
-        Ledger(tmp_path / "frames", other.identity)
-    assert Ledger(tmp_path / "frames", other.identity, force=True).count == 0
+        FrameStore(tmp_path / "frames", other.identity)
+    assert FrameStore(tmp_path / "frames", other.identity, force=True).count == 0
 
 
-def test_times_and_sound_are_the_clip_s(film: Callable[..., Filming], tmp_path: Path) -> None:
+def test_times_and_sound_are_the_clip_s(film: Callable[..., VideoRun], tmp_path: Path) -> None:
     # Variable: in units of a 600th of a second.
     times = [0, 20, 50, 150, 160, 290]
     path = making.write(tmp_path / "a.mp4", making.panned(6), times=times, clock=Fraction(1, 600))
@@ -144,7 +144,7 @@ def test_times_and_sound_are_the_clip_s(film: Callable[..., Filming], tmp_path: 
         assert making.heard(tmp_path / name) == making.heard(path)
 
 
-def test_colours_are_the_painted_ones(film: Callable[..., Filming], tmp_path: Path) -> None:
+def test_colours_are_the_painted_ones(film: Callable[..., VideoRun], tmp_path: Path) -> None:
     path = making.write(tmp_path / "a.mp4", making.panned(2))
     filming = film(path)
     frames, _, ledger = painted(filming, tmp_path / "frames")
@@ -153,7 +153,7 @@ def test_colours_are_the_painted_ones(film: Callable[..., Filming], tmp_path: Pa
         assert np.abs(shot.pixels.mean((0, 1)) - frame.mean((0, 1))).max() < 2
 
 
-def test_quality(film: Callable[..., Filming], tmp_path: Path) -> None:
+def test_quality(film: Callable[..., VideoRun], tmp_path: Path) -> None:
     path = making.write(tmp_path / "a.mp4", making.panned(4), sound=None)
     filming = film(path)
     _, _, ledger = painted(filming, tmp_path / "frames")
@@ -167,7 +167,7 @@ def test_quality(film: Callable[..., Filming], tmp_path: Path) -> None:
         assert low < 0.7 * high
 
 
-def test_sound_that_does_not_fit_is_said(film: Callable[..., Filming], tmp_path: Path) -> None:
+def test_sound_that_does_not_fit_is_said(film: Callable[..., VideoRun], tmp_path: Path) -> None:
     path = making.write(tmp_path / "a.avi", making.panned(2), codec="mpeg4", sound="pcm_s16le")
     filming = film(path)
     _, _, ledger = painted(filming, tmp_path / "frames")
@@ -179,7 +179,7 @@ def test_sound_that_does_not_fit_is_said(film: Callable[..., Filming], tmp_path:
     assert len(list(Clip(tmp_path / "out.mp4").shots())) == 2
 
 
-def test_the_first_seconds(film: Callable[..., Filming], tmp_path: Path) -> None:
+def test_the_first_seconds(film: Callable[..., VideoRun], tmp_path: Path) -> None:
     path = making.write(tmp_path / "a.mp4", making.panned(6))
     filming = film(path, until=0.25)
     frames, _, ledger = painted(filming, tmp_path / "frames")
@@ -189,9 +189,9 @@ def test_the_first_seconds(film: Callable[..., Filming], tmp_path: Path) -> None
         assert [len(list(Clip(tmp_path / "out.mp4").shots())), film_file.duration / av.time_base < 0.4] == [3, True]
 
 
-def test_odd_sides_are_cut(film: Callable[..., Filming], recipe: Recipe, tmp_path: Path) -> None:
+def test_odd_sides_are_cut(film: Callable[..., VideoRun], recipe: Recipe, tmp_path: Path) -> None:
     path = making.write(tmp_path / "a.mp4", making.panned(1, 46, 62))
-    filming = Filming(Clip(path), Job(making_style(), [making_style()], recipe.replace(size=63)), FilmSettings())
+    filming = VideoRun(Clip(path), Job(making_style(), [making_style()], recipe.replace(size=63)), FilmSettings())
     assert (filming.height, filming.width) == (46, 62)
     assert filming.notes == ("63x47 becomes 62x46: the encoder takes even sides only",)
     assert film(making.write(tmp_path / "b.mp4", making.panned(1))).notes == ()
@@ -201,7 +201,7 @@ def making_style() -> Picture:
     return Picture(np.full((3, 16, 16), 0.5, np.float32))
 
 
-def test_nothing_is_left_of_a_film_that_cannot_be_written(film: Callable[..., Filming], tmp_path: Path) -> None:
+def test_nothing_is_left_of_a_film_that_cannot_be_written(film: Callable[..., VideoRun], tmp_path: Path) -> None:
     path = making.write(tmp_path / "a.mp4", making.panned(2))
     filming = film(path)
     _, _, ledger = painted(filming, tmp_path / "frames")
@@ -213,10 +213,10 @@ def test_nothing_is_left_of_a_film_that_cannot_be_written(film: Callable[..., Fi
     assert not list(tmp_path.glob(".impasto-*"))
 
 
-def test_what_would_flicker_is_refused(film: Callable[..., Filming], recipe: Recipe, tmp_path: Path) -> None:
+def test_what_would_flicker_is_refused(film: Callable[..., VideoRun], recipe: Recipe, tmp_path: Path) -> None:
     path = making.write(tmp_path / "a.mp4", making.panned(2))
     with pytest.raises(UsageError, match="would flicker"):
-        Filming(Clip(path), Job(making_style(), [making_style()], recipe.replace(colors="content")), FilmSettings())
+        VideoRun(Clip(path), Job(making_style(), [making_style()], recipe.replace(colors="content")), FilmSettings())
     with pytest.raises(RecipeError, match="long_term is 65"):
         FilmSettings(long_term=(1, 65))
 
@@ -244,7 +244,7 @@ def test_the_temporal_loss(recipe: Recipe, small_network: Callable[..., VGG]) ->
     torch.testing.assert_close(tiled.gradient, found.gradient, rtol=1e-3, atol=1e-6)
 
 
-def test_no_place_is_copied(film: Callable[..., Filming], tmp_path: Path) -> None:
+def test_no_place_is_copied(film: Callable[..., VideoRun], tmp_path: Path) -> None:
     path = making.write(tmp_path / "a.mp4", making.panned(1))
     with av.open(str(path)) as source, av.open(str(tmp_path / "b.mkv"), "w") as placed:
         placed.metadata["location"] = "+47.1+008.2/"

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Literal
 
 from impasto.batches import shards
-from impasto.batches.log import Entry, Ledger
+from impasto.batches.log import BatchLog, Entry
 from impasto.errors import ImpastoError, OutputError, PictureError
 from impasto.executors import estimate, storage, up_to_date
-from impasto.executors.base import Ended, Executor, Message
+from impasto.executors.base import Executor, Message, TaskFinished
 from impasto.executors.outcome import Outcome
 from impasto.executors.task import Task
 from impasto.executors.worker import discard
 from impasto.picture import Measure, measure
 from impasto.recipe.provenance import Remembered, plain_name
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 
 State = Literal["there", "missing", "changed", "foreign"]
 
@@ -68,11 +68,11 @@ class Batch:
     """
 
     def __init__(
-        self, tasks: Sequence[Task], ledger: Ledger, *, force: bool = False, only_failed: bool = False
+        self, tasks: Sequence[Task], ledger: BatchLog, *, force: bool = False, only_failed: bool = False
     ) -> None:
         self.tasks = tuple(tasks)
         self._ledger = ledger
-        self._marks = storage.marks(task.url for task in tasks if task.url is not None)
+        self._marks = storage.etags(task.url for task in tasks if task.url is not None)
         states = {task.number: self._state(task) for task in tasks}
         self.there = [task for task in tasks if states[task.number] == "there" and not force]
         wanting = [task for task in tasks if force or states[task.number] != "there"]
@@ -83,7 +83,8 @@ class Batch:
         if foreign and not force:
             others = f" and {len(foreign) - 1} more" if foreign[1:] else ""
             raise OutputError(
-                f"{shown(foreign[0])}{others}: exists already, and is no picture of this batch; choose another -o, or "
+                f"{printable(foreign[0])}{others}: exists already, and is no picture of this batch; "
+                f"choose another -o, or "
                 "--force to replace it"
             )
 
@@ -101,7 +102,7 @@ class Batch:
         """
         make_folders(self.ahead)
         for message in executor.run(iter(self.ahead)):
-            if isinstance(message, Ended):
+            if isinstance(message, TaskFinished):
                 self._note(message.task, message.outcome)
             yield message
 
@@ -148,10 +149,10 @@ class Batch:
         entry = self._ledger.entry(task.place)
         if entry is not None and entry.status == "painted" and self._is_of(entry, task):
             return "there" if task.identity is not None and entry.identity == task.identity else "changed"
-        memory = up_to_date.memory_of(task)
+        memory = up_to_date.read_provenance(task)
         if memory is None or not _is_of_the_same(memory, task):
             return "foreign"
-        return "there" if up_to_date.agrees(task, memory) else "changed"
+        return "there" if up_to_date.matches(task, memory) else "changed"
 
 
 def _is_of_the_same(memory: Remembered, task: Task) -> bool:
@@ -172,13 +173,13 @@ def make_folders(tasks: Iterable[Task]) -> None:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(
-                f"{shown(folder)}: the folder cannot be made ({reason(error)}); choose another output"
+                f"{printable(folder)}: the folder cannot be made ({reason(error)}); choose another output"
             ) from error
 
 
 def foresee(tasks: Iterable[Task], measures: Mapping[str, Measure]) -> dict[int, estimate.Need | str]:
     """Return what each task will take, by its number; of one that cannot be painted, why."""
-    foreseer = estimate.Foreseer(measures)
+    foreseer = estimate.Estimator(measures)
     found: dict[int, estimate.Need | str] = {}
     for task in tasks:
         try:
@@ -195,4 +196,4 @@ def _why_not(task: Task, measures: Mapping[str, Measure]) -> str:
         measure(missing)
     except PictureError as error:
         return str(error)
-    return f"{shown(missing)}: has changed just now"
+    return f"{printable(missing)}: has changed just now"

@@ -8,7 +8,7 @@ from typing import Final
 
 from impasto.batches.item import Item
 from impasto.errors import UsageError
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 # Of everything that `impasto.picture` reads: what a folder's other files are is not guessed at.
 ENDINGS: Final = (
@@ -36,7 +36,7 @@ def files(given: str) -> list[str]:
     else:
         found = [path for path in glob.glob(given, recursive=True) if not Path(path).is_dir()]  # noqa: PTH207
     if not found:
-        raise UsageError(f"{shown(given)}: names no picture; check the path")
+        raise UsageError(f"{printable(given)}: names no picture; check the path")
     return sorted(found)
 
 
@@ -51,4 +51,4 @@ def items(photos: str, styles: Sequence[str], *, blend: bool) -> list[Item]:
         raise UsageError("no style picture was given; name at least one")
     each = [path for style in styles for path in files(style)]
     together = [tuple(each)] if blend else [(style,) for style in each]
-    return [Item(photo, chosen, where=shown(photo)) for photo in files(photos) for chosen in together]
+    return [Item(photo, chosen, where=printable(photo)) for photo in files(photos) for chosen in together]

@@ -15,7 +15,7 @@ from typing import Any, Final
 from impasto.errors import OutputError
 from impasto.executors.storage import is_url
 from impasto.executors.up_to_date import file_digest
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 
 NAME: Final = "impasto-batch.jsonl"
 
@@ -55,7 +55,7 @@ class Entry:
             return False
 
 
-class Ledger:
+class BatchLog:
     """The log of one batch, or of one shard of it; those of the other shards beside it are read too.
 
     Args:
@@ -89,7 +89,7 @@ class Ledger:
                 file.write(json.dumps(line).encode() + b"\n")
         except OSError as error:
             raise OutputError(
-                f"{shown(self.path)}: the log cannot be written ({reason(error)}); choose another --log"
+                f"{printable(self.path)}: the log cannot be written ({reason(error)}); choose another --log"
             ) from error
 
     def _key(self, output: str) -> str:

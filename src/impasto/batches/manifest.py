@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from impasto.batches.item import Item
 from impasto.errors import UsageError
-from impasto.recipe.settings import brief
-from impasto.system.text import reason, shown
+from impasto.recipe.settings import short_repr
+from impasto.system.text import printable, reason
 
 ENDINGS: Final = (".toml", ".jsonl", ".csv")
 # Ours: a million lines of three hundred bytes.
@@ -36,7 +36,7 @@ def read(path: str) -> list[Item]:
         UsageError: it cannot be read, is not of its kind, or a line says what no line can; the message names the line.
 
     """
-    name = shown(path)
+    name = printable(path)
     try:
         with Path(path).open("rb") as file:
             data = file.read(_MOST_BYTES + 1)
@@ -62,7 +62,9 @@ def _toml(text: str, name: str) -> Iterator[tuple[int, Any]]:
         raise UsageError(f"{name}: is not TOML ({reason(error)})") from error
     unknown = set(found) - {_TABLE}
     if unknown:
-        raise UsageError(f"{name}: has {brief(min(unknown))} outside of [[{_TABLE}]]; write each picture under one")
+        raise UsageError(
+            f"{name}: has {short_repr(min(unknown))} outside of [[{_TABLE}]]; write each picture under one"
+        )
     rows = found.get(_TABLE, [])
     if not isinstance(rows, list):
         raise UsageError(f"{name}: {_TABLE} is one table; write [[{_TABLE}]] with two brackets")
@@ -102,7 +104,7 @@ def _csv(text: str, name: str) -> Iterator[tuple[int, Any]]:
 
 def _item(row: Any, where: str, base: str) -> Item:
     if not isinstance(row, Mapping):
-        raise UsageError(f"{where}: is {brief(row)}; write a table with content, style and output")
+        raise UsageError(f"{where}: is {short_repr(row)}; write a table with content, style and output")
     rest = dict(row)
     content, output = rest.pop("content", None), rest.pop("output", None)
     if "style" in rest and "styles" in rest:
@@ -112,7 +114,7 @@ def _item(row: Any, where: str, base: str) -> Item:
     if not isinstance(content, str) or not content:
         raise UsageError(f"{where}: names no photo; add content")
     if not isinstance(styles, list) or not all(isinstance(style, str) and style for style in styles):
-        raise UsageError(f"{where}: style is {brief(styles)}; give a path or a list of paths")
+        raise UsageError(f"{where}: style is {short_repr(styles)}; give a path or a list of paths")
     if output is not None and not (isinstance(output, str) and output):
-        raise UsageError(f"{where}: output is {brief(output)}; give a path")
+        raise UsageError(f"{where}: output is {short_repr(output)}; give a path")
     return Item(content, tuple(styles), output, rest, where, base)

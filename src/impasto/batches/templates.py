@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from impasto.errors import OutputError, UsageError, nearest
-from impasto.system.text import reason, shown
+from impasto.errors import OutputError, UsageError, suggest
+from impasto.system.text import printable, reason
 
 NAMES: Final = ("content", "style", "recipe", "size", "n")
 DEFAULT: Final = "{content}_{style}.png"
@@ -50,7 +50,7 @@ def named(template: str, values: Mapping[str, str]) -> str:
         parts = list(string.Formatter().parse(template))
     except ValueError as error:
         raise UsageError(
-            f"{shown(template)}: is no template ({reason(error)}); write {{{{ for a brace that is one"
+            f"{printable(template)}: is no template ({reason(error)}); write {{{{ for a brace that is one"
         ) from error
     text = ""
     for literal, name, width, conversion in parts:
@@ -58,9 +58,9 @@ def named(template: str, values: Mapping[str, str]) -> str:
         if name is None:
             continue
         if name not in values:
-            raise UsageError(f"{shown(template)}: has no placeholder {shown(name)!r}; {nearest(name, NAMES)}")
+            raise UsageError(f"{printable(template)}: has no placeholder {printable(name)!r}; {suggest(name, NAMES)}")
         if conversion or (width and not (name == "n" and re.fullmatch(r"0?[1-9]", width))):
-            raise UsageError(f"{shown(template)}: only {{n}} takes a width, such as {{n:4}}")
+            raise UsageError(f"{printable(template)}: only {{n}} takes a width, such as {{n:4}}")
         text += values[name].zfill(int(width or 0))
     return text
 
@@ -82,12 +82,13 @@ def check_distinct(outputs: Iterable[tuple[str, str]], inputs: Iterable[str]) ->
         place = _place(path)
         if place in taken:
             raise OutputError(
-                f"{shown(path)}: would be the output of both {shown(taken[place])} and {shown(who)}; put more of "
+                f"{printable(path)}: would be the output of both {printable(taken[place])} and "
+                f"{printable(who)}; put more of "
                 f"{', '.join(f'{{{name}}}' for name in NAMES)} into -o"
             )
         if place in read:
             raise OutputError(
-                f"{shown(path)}: is the same file as the input {shown(read[place])}; choose another output"
+                f"{printable(path)}: is the same file as the input {printable(read[place])}; choose another output"
             )
         taken[place] = who
 

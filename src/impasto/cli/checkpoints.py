@@ -11,7 +11,7 @@ from impasto.errors import CheckpointError, OutputError
 from impasto.jobs import checkpoint_paths
 from impasto.jobs.output import STREAM, Output
 from impasto.reports.events import Checkpointed
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 if TYPE_CHECKING:
     from impasto.engine.run import Run
@@ -42,10 +42,10 @@ def begin(run: "Run", output: Output, given: Mapping[str, Any]) -> tuple[str, ..
     asked = given["checkpoint"]
     automatic = asked == "auto"
     if asked == "off" or (
-        automatic and (output.path == STREAM or not checkpoint_paths.is_long(run, checkpoint_paths.LONG))
+        automatic and (output.path == STREAM or not checkpoint_paths.is_worth_it(run, checkpoint_paths.LONG))
     ):
         return ()
-    path = checkpoint_paths.automatic(output) if automatic else asked
+    path = checkpoint_paths.default_folder(output) if automatic else asked
     settings = Checkpoints(path, keep=not automatic, replace=given["force"])
     try:
         folder = settings.open()
@@ -54,7 +54,9 @@ def begin(run: "Run", output: Output, given: Mapping[str, Any]) -> tuple[str, ..
         if not automatic or Path(settings.folder).exists():
             raise
         return (f"{error}; without them, this run cannot be resumed",)
-    run.keep(folder, {"output": checkpoint_paths.noted(output, folder.path)}, every=settings.every, keep=settings.keep)
+    run.enable_checkpoints(
+        folder, {"output": checkpoint_paths.to_table(output, folder.path)}, every=settings.every, keep=settings.keep
+    )
     return ()
 
 
@@ -63,7 +65,7 @@ def save(run: "Run") -> bool:
     said = run.checkpoint()
     if isinstance(said, Checkpointed):
         return True
-    click.echo(f"impasto: {shown(said.folder)}: a checkpoint could not be written ({said.reason})", err=True)
+    click.echo(f"impasto: {printable(said.folder)}: a checkpoint could not be written ({said.reason})", err=True)
     return False
 
 
@@ -71,7 +73,7 @@ def how_to_go_on(run: "Run") -> str | None:
     """Return the line by which a stopped run is resumed; None if it cannot be."""
     if run.keeper is None or not run.keeper.written:
         return None
-    return f"impasto: go on with: impasto resume {shlex.quote(shown(run.keeper.folder.path))}"
+    return f"impasto: go on with: impasto resume {shlex.quote(printable(run.keeper.folder.path))}"
 
 
 def end(run: "Run", *, safe: bool) -> None:

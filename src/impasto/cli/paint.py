@@ -39,14 +39,14 @@ def finish(job: "Job", output: Output, given: dict[str, Any]) -> None:
     say = Notes(quiet=given["quiet"])
     say.about(run.notes)
     say.about(checkpoints.begin(run, output, given))
-    say.hints(run.foreseen)
+    say.hints(run.early_advice)
     listener = progress_display.listener(quiet=given["quiet"], as_json=given["as_json"], terminal=sys.stderr.isatty())
     paint(run, output, listener, say)
 
 
 def paint(run: "Run", output: Output, listener: progress_display.Listener, say: "Notes") -> None:
     """Run to the end, or to the first Ctrl-C, SIGTERM, SIGUSR1 or fault, and write the picture."""
-    stages = Stages(output, run.taken)
+    stages = Stages(output, run.steps_done)
     stopped: Interrupted | ImpastoError | None = None
     advice: tuple[Advice, ...] = ()
     stop = Stop(run)
@@ -60,14 +60,14 @@ def paint(run: "Run", output: Output, listener: progress_display.Listener, say: 
                         stages.show(run.picture)
                     elif isinstance(event, Finished):
                         # What was foreseen has been said.
-                        advice = tuple(one for one in event.advice if one not in run.foreseen)
+                        advice = tuple(one for one in event.advice if one not in run.early_advice)
                     stop.check()
         except (Interrupted, ImpastoError) as error:
             stopped = error
         # Asked twice, it stops at once; the checkpoint before is as good.
         with suppress(Interrupted):
             kept = isinstance(stopped, Interrupted) and run.resumable and checkpoints.save(run)
-    if run.begun:
+    if run.has_image:
         picture = run.picture()
         # What was painted is written, however often Ctrl-C is pressed now.
         with signals(signal.SIG_IGN, stop.NUMBERS):
@@ -88,7 +88,7 @@ def paint(run: "Run", output: Output, listener: progress_display.Listener, say: 
     if isinstance(stopped, ImpastoError):
         raise stopped
     if isinstance(stopped, Interrupted):
-        if not run.begun:
+        if not run.has_image:
             click.echo(f"impasto: {stopped} before the first step; nothing was written", err=True)
         # A scheduler that asked for a checkpoint and got it has nothing to complain of.
         sys.exit(0 if kept and stopped.number == signal.SIGUSR1 else stopped.exit_code)

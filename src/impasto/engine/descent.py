@@ -18,7 +18,7 @@ from impasto.ops.shapes import Image
 from impasto.system.cache import Cache
 
 
-class Record(NamedTuple):
+class BestImage(NamedTuple):
     """The best image of a descent and what it is worth, as `Evaluation.numbers`."""
 
     best: Image
@@ -26,7 +26,7 @@ class Record(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Recording:
+class CapturedStep:
     """A step as one graph, and the tensors that it reads and writes.
 
     Attributes:
@@ -42,7 +42,7 @@ class Recording:
 
 
 # The graphs of the last recipes and sizes, for the next picture of a process. One that is in use is not in here.
-RECORDINGS: Cache[Recording] = Cache(6)
+RECORDINGS: Cache[CapturedStep] = Cache(6)
 # While the device is still there.
 atexit.register(RECORDINGS.clear)
 
@@ -75,19 +75,19 @@ class Descent:
         optimizer: Optimizer,
         image: Image,
         steps: int,
-        record: Record | None = None,
+        record: BestImage | None = None,
         *,
         reuse: bool = True,
     ) -> None:
         self._reuse = reuse and image.shape[2] * image.shape[3] <= _MOST_PIXELS
-        self._recording: Recording | None = None
+        self._recording: CapturedStep | None = None
         self.image = self.best = image
         self._objective = objective
         self._optimizer = optimizer
         # Of an image that counted before there is nothing new to say.
         self._before = 0 if record is None else 1
         self._rows = steps + self._before
-        self.taken = 1 - self._before
+        self.steps_done = 1 - self._before
         # In a graph, everything is found again where it was.
         self._fixed = devices.captures(image.device) and optimizer.capturable and objective.capturable
         found = objective.evaluate(image)
@@ -118,7 +118,7 @@ class Descent:
             while moved < last:
                 move()
                 moved += 1
-                self.taken += 1
+                self.steps_done += 1
                 if self._fixed and not recorded and moved > _SET_UP:
                     move, recorded = self._recorded(), True
             self._collect()
@@ -143,7 +143,7 @@ class Descent:
             found = twin._objective.aims
             if replay == twin._move or found is None:
                 return self._move
-            recording = Recording(replay, twin.tensors, found[1])
+            recording = CapturedStep(replay, twin.tensors, found[1])
         self._recording = recording
         _copy(self.tensors, recording.state)
         _copy(aims[1], recording.targets)
@@ -206,9 +206,9 @@ class Descent:
             self.best = self.image
 
     @property
-    def record(self) -> Record:
+    def record(self) -> BestImage:
         """The best image and what it is worth; not copied."""
-        return Record(self.best, self._lowest)
+        return BestImage(self.best, self._lowest)
 
     @property
     def lowest(self) -> Evaluation:
@@ -223,7 +223,7 @@ class Descent:
 
 
 @dataclass
-class Trail:
+class ScaleProgress:
     """The way down one scale: one descent, or several where steps led astray.
 
     Attributes:
@@ -247,7 +247,7 @@ class Trail:
         best, lowest = self.descent.record
         return Snapshot(
             scale=scale,
-            done=self.base + self.descent.taken,
+            done=self.base + self.descent.steps_done,
             failures=self.failures,
             seconds=seconds,
             plans=plans,

@@ -32,7 +32,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Canvas:
+class ScaleSize:
     """What memory depends on: the picture's size with its margin, the largest style picture's, and the steps."""
 
     height: int
@@ -43,7 +43,7 @@ class Canvas:
     banded: bool = True  # whether the machine computes blocks in bands
 
 
-def plans(recipe: Recipe, canvas: Canvas) -> Iterator[Plan]:
+def plans(recipe: Recipe, canvas: ScaleSize) -> Iterator[Plan]:
     """Yield all ways to compute a scale, the best first, each with less memory than all before.
 
     Tiles cost time, a shorter memory of L-BFGS a little quality; so tiles come first, the fastest before the others.
@@ -61,25 +61,25 @@ def plans(recipe: Recipe, canvas: Canvas) -> Iterator[Plan]:
                 yield plan
 
 
-def choose(recipe: Recipe, canvas: Canvas, limit: int | None) -> Plan | None:
+def choose(recipe: Recipe, canvas: ScaleSize, limit: int | None) -> Plan | None:
     """Return the best plan that takes no more than `limit` bytes; None if there is none."""
     return next((plan for plan in plans(recipe, canvas) if limit is None or plan.memory <= limit), None)
 
 
-def below(recipe: Recipe, canvas: Canvas, plan: Plan) -> Plan | None:
+def below(recipe: Recipe, canvas: ScaleSize, plan: Plan) -> Plan | None:
     """Return the next plan that is clearly less than `plan`: holding as little as it can; None if there is none."""
     less = [other for other in plans(recipe, canvas) if other.memory < plan.memory]
     alike = (other for other in reversed(less) if (other.tile, other.history) == (less[0].tile, less[0].history))
     return next(alike, None)
 
 
-def least_memory(recipe: Recipe, canvas: Canvas) -> int:
+def least_memory(recipe: Recipe, canvas: ScaleSize) -> int:
     """Return the bytes that the plan of the least memory takes."""
     history = _histories(recipe, canvas)[-1]
     return min(memory(recipe, canvas, tile, history) for tile in _sides(recipe, canvas))
 
 
-def memory(recipe: Recipe, canvas: Canvas, tile: int | None, history: int, held: int = 1) -> int:
+def memory(recipe: Recipe, canvas: ScaleSize, tile: int | None, history: int, held: int = 1) -> int:
     """Return the bytes of main memory that the process uses at its peak while a scale of that size is painted."""
     pixels = canvas.height * canvas.width
     computed, style = float(pixels), float(canvas.style_pixels)
@@ -106,9 +106,11 @@ def operations(recipe: Recipe) -> float:
     return 2 * total
 
 
-def seconds(recipe: Recipe, canvas: Canvas, plan: Plan) -> float:
+def seconds(recipe: Recipe, canvas: ScaleSize, plan: Plan) -> float:
     """Return the seconds that the steps of a scale take on this machine's CPU."""
-    painted = step_cost(canvas.height, canvas.width, plan) * (operations(recipe) / layers.rate() + _SECONDS_PER_PIXEL)
+    painted = step_cost(canvas.height, canvas.width, plan) * (
+        operations(recipe) / layers.conv_flops_per_second() + _SECONDS_PER_PIXEL
+    )
     return canvas.steps * (painted + _whole_seconds(recipe, canvas))
 
 
@@ -122,13 +124,13 @@ def step_cost(height: int, width: int, plan: Plan) -> float:
     return pixels
 
 
-def _histories(recipe: Recipe, canvas: Canvas) -> list[int]:
+def _histories(recipe: Recipe, canvas: ScaleSize) -> list[int]:
     """Return how many pairs L-BFGS might remember, the most first."""
     full = min(recipe.optimizer.history, canvas.steps) if isinstance(recipe.optimizer, LBFGS) else 0
     return list(dict.fromkeys((full, min(full, 4), min(full, 2))))
 
 
-def _sides(recipe: Recipe, canvas: Canvas) -> list[int | None]:
+def _sides(recipe: Recipe, canvas: ScaleSize) -> list[int | None]:
     """Return what the longest side of a tile might be, the whole first."""
     smaller = [] if recipe.whole_only else [tile for tile in _TILES if tile < max(canvas.height, canvas.width)]
     return [None, *smaller]
@@ -138,13 +140,13 @@ def _count(height: int, width: int, tile: int) -> int:
     return math.ceil(height / tile) * math.ceil(width / tile)
 
 
-def _holdings(canvas: Canvas, tile: int | None) -> set[int]:
+def _holdings(canvas: ScaleSize, tile: int | None) -> set[int]:
     """Return how many tiles might be held, by eighths of all."""
     count = 1 if tile is None else _count(canvas.height, canvas.width, tile)
     return {1, *(count * eighths // 8 for eighths in range(1, 8))} - {0}
 
 
-def _whole_bytes(recipe: Recipe, canvas: Canvas) -> float:
+def _whole_bytes(recipe: Recipe, canvas: ScaleSize) -> float:
     """Return the bytes that the losses take which look at all positions at once, or at the pixels' windows."""
     pixels, total = canvas.height * canvas.width, 0.0
     for term in recipe.terms:
@@ -161,7 +163,7 @@ def _whole_bytes(recipe: Recipe, canvas: Canvas) -> float:
     return total
 
 
-def _whole_seconds(recipe: Recipe, canvas: Canvas) -> float:
+def _whole_seconds(recipe: Recipe, canvas: ScaleSize) -> float:
     """Return the seconds of a step that go into sorting, and into products of all positions with all the style's."""
     pixels, total = canvas.height * canvas.width, 0.0
     for term in recipe.terms:
@@ -173,7 +175,7 @@ def _whole_seconds(recipe: Recipe, canvas: Canvas) -> float:
                 case Patches():
                     for width, stride in _shapes(recipe, loss):
                         work = 2 * loss.patch**2 * width * pixels * canvas.style_pixels / stride**2
-                        total += work / layers.rate()
+                        total += work / layers.conv_flops_per_second()
     return total
 
 
@@ -197,7 +199,7 @@ def _layers(recipe: Recipe, role: str) -> list[vgg_layers.LayerInfo]:
     ]
 
 
-def _bytes_per_pixel(recipe: Recipe, canvas: Canvas) -> float:
+def _bytes_per_pixel(recipe: Recipe, canvas: ScaleSize) -> float:
     banded = canvas.banded and recipe.pooling == "max" and recipe.padding in ("zeros", "replicate")
     return (_BANDED_BYTES_PER_PIXEL if banded else _PLAIN_BYTES_PER_PIXEL) * canvas.element_size / 4
 

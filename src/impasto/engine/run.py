@@ -11,13 +11,13 @@ from typing import Any
 import torch
 
 from impasto.engine import devices, optimizers, planning
-from impasto.engine.checkpoints import Folder, Keeper, Snapshot, document
-from impasto.engine.descent import RECORDINGS, Descent, Record, Trail
+from impasto.engine.checkpoints import CheckpointWriter, Folder, Snapshot, document
+from impasto.engine.descent import RECORDINGS, BestImage, Descent, ScaleProgress
 from impasto.engine.devices import Precision
 from impasto.engine.networks import load_network
 from impasto.engine.objective import Evaluation, Objective
 from impasto.engine.optimizers import Optimizer
-from impasto.engine.planning import Canvas, Plan
+from impasto.engine.planning import Plan, ScaleSize
 from impasto.engine.scene import Scene
 from impasto.errors import DeviceError, DivergedError, UsageError
 from impasto.ops import resample
@@ -82,9 +82,9 @@ class Run:
         self._finish: tuple[Scale, Callable[[Image], Image]] | None = None  # of the size that was last asked for
         self._seconds = 0.0  # that the run took before it was interrupted
         self._begun = 0.0
-        self._trail: Trail | None = None
+        self._trail: ScaleProgress | None = None
         self._resting = self.stepped = False  # whether now is between two steps; whether one was taken
-        self.keeper: Keeper | None = None  # of the checkpoints
+        self.keeper: CheckpointWriter | None = None  # of the checkpoints
         self._finished = False
         self._losses: list[float] = []  # of the present scale
         self._snapshot = snapshot
@@ -118,7 +118,7 @@ class Run:
         return found
 
     @functools.cached_property
-    def foreseen(self) -> tuple[Advice, ...]:
+    def early_advice(self) -> tuple[Advice, ...]:
         """What the pictures show, before they are painted, to be a problem; `Started` has it too."""
         styles = [style.pixels for style, _ in self._scene.styles]
         return advice.foresee(self._scene.content.pixels, styles, self.recipe)
@@ -157,13 +157,13 @@ class Run:
             f"{f'choose a --size up to about {fits}' if fits else 'no size fits'}, or say otherwise with --max-memory"
         )
 
-    def _canvas(self, scene: Scene, scale: Scale) -> Canvas:
-        banded = self.device.type == "cpu" and layers.planar() and not scene.divided
+    def _canvas(self, scene: Scene, scale: Scale) -> ScaleSize:
+        banded = self.device.type == "cpu" and layers.prefers_nchw() and not scene.divided
         style = scene.style_pixels(scale)
-        return Canvas(*scene.canvas_size(scale), style, scale.steps, self._dtype.itemsize, banded)
+        return ScaleSize(*scene.canvas_size(scale), style, scale.steps, self._dtype.itemsize, banded)
 
     @property
-    def begun(self) -> bool:
+    def has_image(self) -> bool:
         """Whether there is a picture to ask for: true from the first `Stepped` on."""
         return self._image is not None
 
@@ -195,7 +195,7 @@ class Run:
         )
 
     @property
-    def taken(self) -> int:
+    def steps_done(self) -> int:
         """How many steps have been taken at all scales."""
         return sum(scale.steps for scale in self.scales[: self._scale_now]) + self._done
 
@@ -204,11 +204,11 @@ class Run:
         """Whether `checkpoint` can write where the run is now."""
         return self.keeper is not None and self._resting
 
-    def keep(self, folder: Folder, options: Mapping[str, Any], *, every: float, keep: bool) -> None:
+    def enable_checkpoints(self, folder: Folder, options: Mapping[str, Any], *, every: float, keep: bool) -> None:
         """Write checkpoints into `folder`, which is locked, from now on; `options` are plain values kept with them."""
         given = {"max_memory": self._limit, "precision": self._precision, "device": ",".join(map(str, self._devices))}
         table = document.table(self._scene, folder.path, given | dict(options) | {"keep": keep})
-        self.keeper = Keeper(folder, table, every=every, keep=keep)
+        self.keeper = CheckpointWriter(folder, table, every=every, keep=keep)
 
     def checkpoint(self) -> Checkpointed | CheckpointFailed:
         """Write a checkpoint of the run as it is after its last `Stepped`, and return whether that succeeded.
@@ -227,7 +227,7 @@ class Run:
         begun = self._begun = time.perf_counter() - self._seconds
         plans = self.plans
         costs = tuple(map(planning.step_cost, *zip(*(scale[:2] for scale in self.scales), strict=True), plans))
-        yield Started(self.scales, str(self.device), self.recipe.digest, self.foreseen, costs)
+        yield Started(self.scales, str(self.device), self.recipe.digest, self.early_advice, costs)
         networks = [load_network(self.recipe, device, self._dtype) for device in self._devices]
         final: Evaluation | None = None
         exact = self._precision == "float32"
@@ -263,7 +263,7 @@ class Run:
             if not devices.is_out_of_memory(error):
                 raise
             found = ()
-        return (*self.foreseen, *found)[: advice.MOST]
+        return (*self.early_advice, *found)[: advice.MOST]
 
     def _prepare(self, plan: Plan) -> None:
         """Have an optimiser as `plan` says; one that fits already keeps what it knows."""
@@ -325,14 +325,14 @@ class Run:
         assert self._image is not None
         assert self._optimizer is not None
         # A free image may be worth less clipped than what it started from; a projected one is never above its start.
-        trail = Trail(self._image if self.recipe.bounds == "free" else None)
+        trail = ScaleProgress(self._image if self.recipe.bounds == "free" else None)
         before, self._snapshot, self._trail = self._snapshot, None, trail
         steps = self.scales[index].steps
-        record: Record | None = None
+        record: BestImage | None = None
         if before is not None and before.lowest is not None:
             self._optimizer.load(before.optimizer)
             trail.start, trail.first, trail.failures = before.start, before.first, before.failures
-            record = Record(before.best, before.lowest)
+            record = BestImage(before.best, before.lowest)
         del before  # as large as all the optimiser's memory
         while self._done < steps or record is not None:
             left, reuse = max(0, steps - self._done), self._limit is None

@@ -21,7 +21,7 @@ from impasto.recipe.schedule import Scale
 
 
 @dataclass(frozen=True)
-class Earlier:
+class PreviousFrame:
     """What was painted of a film before this frame, moved to where it is now.
 
     Attributes:
@@ -61,7 +61,7 @@ class Scene:
     masks: Masks = Masks()
     style_scales: Sequence[float] = ()
     style_parts: Sequence[Part] = ()
-    earlier: Earlier | None = None
+    earlier: PreviousFrame | None = None
 
     @property
     def scales(self) -> tuple[Scale, ...]:

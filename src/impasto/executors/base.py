@@ -10,7 +10,7 @@ from impasto.executors.task import Task
 
 
 @dataclass(frozen=True)
-class Told:
+class TaskEvent:
     """Something happened on the way: an event of the run as plain values, or one of the executor's own.
 
     `begun` says that a worker has the task, `lost` that this worker died and another one will have it.
@@ -21,14 +21,14 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Ended:
+class TaskFinished:
     """A task has ended."""
 
     task: Task
     outcome: Outcome
 
 
-Message = Told | Ended
+Message = TaskEvent | TaskFinished
 
 
 class Executor(ABC):

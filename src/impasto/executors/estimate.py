@@ -48,7 +48,7 @@ def scales_of(task: Task, measures: Mapping[str, Measure]) -> tuple[Scale, ...]:
     return schedule.scales(height, width, task.recipe)
 
 
-class Foreseer:
+class Estimator:
     """Foresees what tasks take; equal ones once.
 
     Args:
@@ -96,7 +96,7 @@ def _need(task: Task, sizes: Sequence[tuple[int, int]], *, masked: bool) -> Need
 
 
 @dataclass(frozen=True)
-class Staff:
+class WorkerPlan:
     """How many workers there are, and with what.
 
     Attributes:
@@ -111,7 +111,7 @@ class Staff:
     note: str = ""
 
 
-def staff(device: str, asked: int | None, tasks: int, memory: int | None) -> Staff:
+def plan_workers(device: str, asked: int | None, tasks: int, memory: int | None) -> WorkerPlan:
     """Return the workers of this machine for some tasks: one a device; on the CPU no more than cores and memory allow.
 
     Args:
@@ -130,7 +130,7 @@ def staff(device: str, asked: int | None, tasks: int, memory: int | None) -> Sta
     if found[0].type != "cpu":
         count = min(wanted, len(found))
         note = f"{count} workers, not {asked}: one a device" if asked and count < wanted else ""
-        return Staff(tuple(map(str, found[:count])), 1, note)
+        return WorkerPlan(tuple(map(str, found[:count])), 1, note)
     there = devices.available_memory(found[0])
     fitting = wanted if memory is None or there is None else max(1, int(_USABLE * there / memory))
     count = min(wanted, fitting, max(1, cores()))
@@ -138,4 +138,4 @@ def staff(device: str, asked: int | None, tasks: int, memory: int | None) -> Sta
     if asked and count < wanted:
         why = "as many as there are cores" if count == cores() else "no more fit into memory"
         note = f"{count} worker{'s' if count > 1 else ''}, not {asked}: {why}"
-    return Staff(("cpu",) * count, max(1, cores() // count), note)
+    return WorkerPlan(("cpu",) * count, max(1, cores() // count), note)

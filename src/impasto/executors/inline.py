@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
-from impasto.executors.base import Ended, Executor, Message, Told
+from impasto.executors.base import Executor, Message, TaskEvent, TaskFinished
 from impasto.executors.outcome import Outcome
 from impasto.executors.task import Task
 from impasto.executors.worker import paint
@@ -19,7 +19,7 @@ class Inline(Executor):
         """Paint the tasks one after another."""
         waiting = iter(tasks)
         while not self._stopping and (task := next(waiting, None)) is not None:
-            yield Told(task, {"event": "begun", "worker": 1})
+            yield TaskEvent(task, {"event": "begun", "worker": 1})
             yield from self._painted(task)
 
     def _painted(self, task: Task) -> Generator[Message, None, None]:
@@ -29,9 +29,9 @@ class Inline(Executor):
                 try:
                     event = next(painting)
                 except StopIteration as ended:
-                    yield Ended(task, ended.value)
+                    yield TaskFinished(task, ended.value)
                     return
-                yield Told(task, event)
+                yield TaskEvent(task, event)
         finally:
             painting.close()
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from impasto.executors.base import Ended, Executor, Message, Told
+from impasto.executors.base import Executor, Message, TaskEvent, TaskFinished
 from impasto.executors.outcome import Outcome
 from impasto.executors.task import Task
 
@@ -19,7 +19,7 @@ class LostError(Exception):
     """A worker has died."""
 
 
-class Hand(ABC):
+class Worker(ABC):
     """One worker."""
 
     @abstractmethod
@@ -42,15 +42,15 @@ class Hand(ABC):
         """End it, at once."""
 
 
-class Crew(ABC):
+class WorkerFactory(ABC):
     """What workers are, and where they come from."""
 
     @abstractmethod
-    def hire(self, place: int) -> Hand:
+    def hire(self, place: int) -> Worker:
         """Return the worker for a place, 0 is the first; another one after it died."""
 
     @abstractmethod
-    def wait(self, hands: Sequence[Hand], seconds: float) -> None:
+    def wait(self, hands: Sequence[Worker], seconds: float) -> None:
         """Return when one of them has something to say, or after that time."""
 
     @abstractmethod
@@ -67,10 +67,10 @@ class Pool(Executor):
 
     """
 
-    def __init__(self, crew: Crew, workers: int) -> None:
+    def __init__(self, crew: WorkerFactory, workers: int) -> None:
         self.workers = workers
         self._crew = crew
-        self._hands: dict[int, Hand] = {}
+        self._hands: dict[int, Worker] = {}
         self._busy: dict[int, Task] = {}
         self._stopping = self._told = False
 
@@ -105,7 +105,7 @@ class Pool(Executor):
                     again.append(task)
                     continue
                 self._busy[place] = task
-                yield Told(task, {"event": "begun", "worker": place + 1})
+                yield TaskEvent(task, {"event": "begun", "worker": place + 1})
 
     def _heard(self, place: int, again: list[Task]) -> Iterator[Message]:
         task = self._busy[place]
@@ -119,19 +119,19 @@ class Pool(Executor):
         for each in said:
             if "outcome" in each:
                 del self._busy[place]
-                yield Ended(task, Outcome.from_table(each["outcome"]))
+                yield TaskFinished(task, Outcome.from_table(each["outcome"]))
             else:
-                yield Told(task, each)
+                yield TaskEvent(task, each)
 
     def _lost(self, task: Task, error: LostError, again: list[Task]) -> Iterator[Message]:
         following = dataclasses.replace(task, attempt=task.attempt + 1)
         if following.attempt >= ATTEMPTS:
-            yield Ended(task, Outcome("failed", f"its worker died {following.attempt} times ({error})"))
+            yield TaskFinished(task, Outcome("failed", f"its worker died {following.attempt} times ({error})"))
         elif self._stopping:
             # What it left in its last checkpoint is there for the next time.
-            yield Ended(task, Outcome("stopped", f"its worker died ({error})"))
+            yield TaskFinished(task, Outcome("stopped", f"its worker died ({error})"))
         else:
-            yield Told(task, {"event": "lost", "reason": str(error)})
+            yield TaskEvent(task, {"event": "lost", "reason": str(error)})
             again.append(following)
 
     def _dismiss(self, place: int) -> None:

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-from impasto.executors.pool import Crew, Hand, LostError
+from impasto.executors.pool import LostError, Worker, WorkerFactory
 from impasto.executors.task import Task
 
 # Of a terminal and of schedulers, which signal whole groups: that the work is to stop, its master says.
@@ -28,7 +28,7 @@ def cores() -> int:
     return there
 
 
-class Local(Crew):
+class Local(WorkerFactory):
     """Processes, each with a device and its share of the cores.
 
     Args:
@@ -53,7 +53,7 @@ class Local(Crew):
         theirs.close()
         return Process(process, ours)
 
-    def wait(self, hands: Sequence[Hand], seconds: float) -> None:
+    def wait(self, hands: Sequence[Worker], seconds: float) -> None:
         """Wait for what comes, and for deaths."""
         connection.wait([hand.pipe for hand in hands if isinstance(hand, Process)], seconds)
 
@@ -61,7 +61,7 @@ class Local(Crew):
         """Do nothing: there is nothing but the workers."""
 
 
-class Process(Hand):
+class Process(Worker):
     """A process at the other end of a pipe, through which JSON goes."""
 
     def __init__(self, process: Any, pipe: "Connection[Any, Any]") -> None:

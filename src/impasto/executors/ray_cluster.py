@@ -14,10 +14,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from impasto.errors import DeviceError, UsageError
-from impasto.executors.pool import Crew, Hand, LostError, Pool
+from impasto.executors.pool import LostError, Pool, Worker, WorkerFactory
 from impasto.executors.processes import cores
 from impasto.executors.task import Task
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 
 _ASK_EVERY: Final = 1.0  # seconds between two questions how far a worker is
 _PATIENCE: Final = 10.0  # seconds to wait for a cluster to answer the door
@@ -58,7 +58,7 @@ class Painter:
         self._stopping = True
 
 
-class Actor(Hand):
+class Actor(Worker):
     """An actor, as this machine sees it."""
 
     def __init__(self, ray: Any, actor: Any) -> None:
@@ -108,7 +108,7 @@ class Actor(Hand):
             self._ray.kill(self._actor, no_restart=True)
 
 
-class Cluster(Crew):
+class Cluster(WorkerFactory):
     """Actors that ask for what they need.
 
     Args:
@@ -130,7 +130,7 @@ class Cluster(Crew):
         made = self._ray.remote(Painter).options(max_concurrency=2, max_restarts=0, max_task_retries=0, **self._needs)
         return Actor(self._ray, made.remote(self._device, max(1, int(self._needs["num_cpus"]))))
 
-    def wait(self, hands: Sequence[Hand], seconds: float) -> None:
+    def wait(self, hands: Sequence[Worker], seconds: float) -> None:
         """Wait for results."""
         self._ray.wait([hand.result for hand in hands if isinstance(hand, Actor)], timeout=seconds)
 
@@ -176,7 +176,9 @@ def _check_answered(address: str) -> None:
         if host is not None and port is not None:
             socket.create_connection((host, port), timeout=_PATIENCE).close()
     except (OSError, ValueError) as error:
-        raise DeviceError(f"no cluster answers at {shown(address)} ({reason(error)}); see docs/scaling.md") from error
+        raise DeviceError(
+            f"no cluster answers at {printable(address)} ({reason(error)}); see docs/scaling.md"
+        ) from error
 
 
 def _connected(address: str | None) -> Any:
@@ -199,7 +201,7 @@ def _connected(address: str | None) -> Any:
     try:
         ray.init(**settings)
     except (ConnectionError, ImportError, RuntimeError, ValueError, OSError) as error:
-        where = "a cluster cannot be started here" if address is None else f"no cluster answers at {shown(address)}"
+        where = "a cluster cannot be started here" if address is None else f"no cluster answers at {printable(address)}"
         raise DeviceError(f"{where} ({reason(error)}); see docs/scaling.md") from error
     return ray
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 import platformdirs
 
 from impasto.errors import OutputError
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 
 # Two letters at least: a single one is a Windows drive.
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://.")
@@ -44,7 +44,7 @@ def staging(url: str) -> Path:
     return platformdirs.user_cache_path("impasto", appauthor=False) / "outgoing" / name
 
 
-def marks(urls: Iterable[str]) -> dict[str, str]:
+def etags(urls: Iterable[str]) -> dict[str, str]:
     """Return a mark of each file that is there, another one after every change; empty where the store knows none.
 
     Each folder is listed once.
@@ -65,7 +65,7 @@ def marks(urls: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def mark(url: str) -> str | None:
+def etag(url: str) -> str | None:
     """Return the mark of one file, as `marks` would; None where it is not there.
 
     Raises:
@@ -147,4 +147,4 @@ def _reaching(url: str) -> Iterator[tuple[Any, str]]:
         yield fsspec.core.url_to_fs(url)
     except Exception as error:
         # Each store has errors of its own, of the packages that it is made with.
-        raise OutputError(f"{shown(plain(url))}: cannot be reached or written ({reason(error)})") from error
+        raise OutputError(f"{printable(plain(url))}: cannot be reached or written ({reason(error)})") from error

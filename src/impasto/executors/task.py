@@ -92,7 +92,7 @@ class Task:
         """Where its checkpoints are; None where none are kept."""
         if self.checkpoint == "off":
             return None
-        return checkpoint_paths.automatic(self.output) if self.checkpoint == "auto" else self.checkpoint
+        return checkpoint_paths.default_folder(self.output) if self.checkpoint == "auto" else self.checkpoint
 
     @cached_property
     def identity(self) -> str | None:

@@ -13,13 +13,13 @@ from impasto.picture import remembered
 from impasto.recipe.provenance import Input, Remembered
 
 
-def is_there(task: Task) -> bool:
+def is_up_to_date(task: Task) -> bool:
     """Whether the output of a task is a finished picture of the same inputs, recipe and version of impasto."""
-    found = memory_of(task)
-    return found is not None and agrees(task, found)
+    found = read_provenance(task)
+    return found is not None and matches(task, found)
 
 
-def memory_of(task: Task) -> Remembered | None:
+def read_provenance(task: Task) -> Remembered | None:
     """Return what the output of a task remembers; None where it is not there, or remembers nothing.
 
     Raises:
@@ -34,7 +34,7 @@ def memory_of(task: Task) -> Remembered | None:
     return None
 
 
-def agrees(task: Task, memory: Remembered) -> bool:
+def matches(task: Task, memory: Remembered) -> bool:
     """Whether a picture with that memory is the one that the task paints."""
     if task.identity is None:
         return False

@@ -19,7 +19,7 @@ from impasto.jobs.resume import Given, noted, resumed
 from impasto.reports import events
 from impasto.reports.advice import Advice
 from impasto.reports.events import Checkpointed, Event, Finished, Stepped
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 
 IDENTITY: Final = "identity"
 # Ours: a worker whose master died notices within a step, and lets go of its checkpoint then.
@@ -42,10 +42,10 @@ def paint(task: Task, asked: Callable[[], bool]) -> Painting:
     """
     begun = time.perf_counter()
     try:
-        if task.attempt and not task.force and up_to_date.is_there(task):
+        if task.attempt and not task.force and up_to_date.is_up_to_date(task):
             discard(task)
             if task.url is not None:
-                return Outcome("there", mark=storage.mark(task.url) or "")
+                return Outcome("there", mark=storage.etag(task.url) or "")
             return Outcome("there", sha256=up_to_date.file_digest(task.output.path))
         return (yield from _painted(task, asked, begun))
     except (ImpastoError, OSError) as error:
@@ -63,9 +63,9 @@ def _send(task: Task, url: str) -> str:
     try:
         storage.put(path, url)
     except OutputError as error:
-        raise OutputError(f"{error}; the picture is in {shown(path)}") from error
+        raise OutputError(f"{error}; the picture is in {printable(path)}") from error
     path.unlink()
-    return storage.mark(url) or ""
+    return storage.etag(url) or ""
 
 
 def discard(task: Task) -> None:
@@ -88,7 +88,7 @@ def _painted(task: Task, asked: Callable[[], bool], begun: float) -> Painting:
         # On a worker's own machine nobody has made it.
         Path(task.output.path).parent.mkdir(parents=True, exist_ok=True)
     run = _begun(task)
-    before, stages = run.taken, Stages(task.output, run.taken)
+    before, stages = run.steps_done, Stages(task.output, run.steps_done)
     notes, loss, due = [*run.notes], 0.0, 0.0
     advice: tuple[Advice, ...] = ()
     try:
@@ -111,7 +111,7 @@ def _painted(task: Task, asked: Callable[[], bool], begun: float) -> Painting:
         return Outcome(
             "painted",
             seconds=time.perf_counter() - begun,
-            steps=run.taken - before,
+            steps=run.steps_done - before,
             before=before,
             size=picture.size,
             loss=loss,
@@ -141,7 +141,7 @@ def _begun(task: Task) -> Run:
             if before is not None:
                 return before
         run = task.job().start()
-        if path is not None and (task.checkpoint != "auto" or checkpoint_paths.is_long(run, task.over)):
+        if path is not None and (task.checkpoint != "auto" or checkpoint_paths.is_worth_it(run, task.over)):
             _keep(task, run, folder or _opened(path))
         elif folder is not None:
             # Of this output as it was asked for before.
@@ -165,9 +165,9 @@ def _opened(path: str) -> Folder:
 
 
 def _keep(task: Task, run: Run, folder: Folder) -> None:
-    note = {"output": checkpoint_paths.noted(task.output, folder.path), IDENTITY: task.identity}
+    note = {"output": checkpoint_paths.to_table(task.output, folder.path), IDENTITY: task.identity}
     every = INTERVAL if task.every is None else task.every
-    run.keep(folder, note, every=every, keep=task.checkpoint != "auto")
+    run.enable_checkpoints(folder, note, every=every, keep=task.checkpoint != "auto")
 
 
 def _is_of(task: Task, own: dict[str, Any]) -> bool:
@@ -188,7 +188,8 @@ def _taken_up(task: Task, folder: Folder) -> Run | None:
     own = noted(saved)
     if IDENTITY not in own and not task.force:
         raise UsageError(
-            f"{shown(folder.path)}: holds the checkpoint of another run; go on with 'impasto resume', or begin anew "
+            f"{printable(folder.path)}: holds the checkpoint of another run; go on with 'impasto resume', "
+            f"or begin anew "
             "with --force"
         )
     if not _is_of(task, own) or (task.force and not task.attempt):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from impasto.errors import CheckpointError
 from impasto.jobs.output import STREAM, Output
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 if TYPE_CHECKING:
     from impasto.engine.run import Run
@@ -18,19 +18,19 @@ LONG: Final = 60.0  # seconds
 _PATHS: Final = ("path", "preview", "profile", "proof")
 
 
-def is_long(run: "Run", seconds: float = LONG) -> bool:
+def is_worth_it(run: "Run", seconds: float = LONG) -> bool:
     """Whether a run is expected to take longer than that."""
     expected = run.expected_seconds
     # Where the time is not known, the first checkpoint is written after half a minute.
     return expected is None or expected > seconds
 
 
-def automatic(output: Output) -> str:
+def default_folder(output: Output) -> str:
     """Return the folder beside an output in which its checkpoints are kept, unless another is asked for."""
     return f"{output.path}.impasto"
 
 
-def noted(output: Output, folder: Path) -> dict[str, Any]:
+def to_table(output: Output, folder: Path) -> dict[str, Any]:
     """Return an output as plain values, its paths such that they are found from anywhere."""
     from impasto.engine.checkpoints.document import both_paths
 
@@ -41,7 +41,7 @@ def noted(output: Output, folder: Path) -> dict[str, Any]:
     return table
 
 
-def output_of(table: Mapping[str, Any], folder: Path) -> Output:
+def from_table(table: Mapping[str, Any], folder: Path) -> Output:
     """Return the output that `noted` made a table of.
 
     Raises:
@@ -49,7 +49,9 @@ def output_of(table: Mapping[str, Any], folder: Path) -> Output:
 
     """
     if "output" not in table:
-        raise CheckpointError(f"{shown(folder)}: was not started on the command line; resume it with impasto.resume")
+        raise CheckpointError(
+            f"{printable(folder)}: was not started on the command line; resume it with impasto.resume"
+        )
     from impasto.engine.checkpoints.document import found_path
 
     try:
@@ -61,7 +63,7 @@ def output_of(table: Mapping[str, Any], folder: Path) -> Output:
                 values[name] = _short(there)
         return Output(**values)
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{shown(folder)}: holds an output that no impasto notes") from error
+        raise CheckpointError(f"{printable(folder)}: holds an output that no impasto notes") from error
 
 
 def _short(path: Path) -> str:

@@ -12,8 +12,8 @@ from impasto.engine.checkpoints import Checkpoints
 from impasto.engine.devices import Precision
 from impasto.engine.masks import Masks, assign
 from impasto.engine.run import Run
-from impasto.engine.scene import Earlier, Scene
-from impasto.errors import UsageError, nearest
+from impasto.engine.scene import PreviousFrame, Scene
+from impasto.errors import UsageError, suggest
 from impasto.picture import Picture, PictureSource, as_picture
 from impasto.recipe import MOST_SCALE, PARTS, Part, Recipe, presets
 from impasto.system import units
@@ -57,7 +57,7 @@ class Job:
     protect: PictureSource | None = None
     style_scales: Sequence[float] = ()
     style_parts: Sequence[Part] = ()
-    earlier: Earlier | None = None
+    earlier: PreviousFrame | None = None
     checkpoint: Checkpoints | str | os.PathLike[str] | None = None
 
     def start(self) -> Run:
@@ -73,12 +73,12 @@ class Job:
         """
         if self.earlier is not None and self.checkpoint is not None:
             raise UsageError("a frame of a film keeps no checkpoints; leave out earlier or checkpoint")
-        limit = None if self.max_memory is None else units.parsed(self.max_memory)
+        limit = None if self.max_memory is None else units.parse_bytes(self.max_memory)
         _, *others = devices.devices(self.device)
         run = Run(self.scene(), others=others, max_memory=limit, precision=self.precision)
         if self.checkpoint is not None:
             asked = self.checkpoint if isinstance(self.checkpoint, Checkpoints) else Checkpoints(self.checkpoint)
-            run.keep(asked.open(), {}, every=asked.every, keep=asked.keep)
+            run.enable_checkpoints(asked.open(), {}, every=asked.every, keep=asked.keep)
         return run
 
     def paint(self) -> Picture:
@@ -131,7 +131,7 @@ class Job:
             )
         unknown = set(self.style_parts) - set(PARTS)
         if unknown:
-            raise UsageError(f"style part {min(unknown)!r}; {nearest(min(unknown), PARTS)}")
+            raise UsageError(f"style part {min(unknown)!r}; {suggest(min(unknown), PARTS)}")
         return Scene(content, styles, recipe, device, start, masks, self.style_scales, self.style_parts, self.earlier)
 
 

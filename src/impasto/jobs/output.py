@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 
 from impasto.errors import OutputError, PictureError
 from impasto.picture import Picture, check_output, output_profile
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 # Standard input or output, in the place of a path.
 STREAM: Final = "-"
@@ -54,7 +54,7 @@ class Output:
             path = Path(self.path)
             taken = next(path.parent.glob(f"{glob.escape(path.stem)}-[0-9][0-9][0-9][0-9][0-9]{path.suffix}"), None)
             if taken:
-                raise OutputError(f"{shown(taken)}: exists already, and --save-every may replace it; add --force")
+                raise OutputError(f"{printable(taken)}: exists already, and --save-every may replace it; add --force")
 
     def write(self, picture: Picture) -> tuple[str, ...]:
         """Write the result; return what a person should know about it.
@@ -69,7 +69,11 @@ class Output:
             if self.proof is None:
                 return notes
             proof, path = picture.proof(self.proof), self.proof_path
-            return *notes, *proof.save(path, bits=self.bits, metadata=self.metadata), f"the proof is in {shown(path)}"
+            return (
+                *notes,
+                *proof.save(path, bits=self.bits, metadata=self.metadata),
+                f"the proof is in {printable(path)}",
+            )
         except PictureError as error:
             # Minutes of work are not lost to a full disk or a folder that has gone.
             rescue = Path(tempfile.mkdtemp(prefix="impasto-")) / "picture.png"

@@ -20,7 +20,7 @@ from impasto.errors import CheckpointError, UsageError
 from impasto.picture import Picture, PictureSource
 from impasto.recipe import INITS, Recipe
 from impasto.system import units
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 
 # What is painted cannot become another size, and how it began is past.
 _SETTLED: Final = ("size", "side", "start_size", "scale_factor", "margin", "init", "seed")
@@ -88,7 +88,7 @@ def resume(
         styles = style if isinstance(style, list | tuple) or style is None else [typing.cast(PictureSource, style)]
         given = Given(content, styles, init, content_mask, style_masks, protect)
         run = resumed(opened, saved, recipe, given, (device, max_memory, precision))
-        run.keep(opened, noted(saved), every=every, keep=bool(saved.table["options"]["keep"]))
+        run.enable_checkpoints(opened, noted(saved), every=every, keep=bool(saved.table["options"]["keep"]))
     except BaseException:
         opened.close()
         raise
@@ -132,13 +132,14 @@ def resumed(
         _check_fits(scene, saved, snapshot)
         elsewhere = device.type != before["device"].partition(":")[0]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{shown(folder.path)}: holds what no impasto writes ({reason(error)})") from error
+        raise CheckpointError(f"{printable(folder.path)}: holds what no impasto writes ({reason(error)})") from error
     steered = _going(saved.recipe) != _going(recipe)
     if steered and snapshot.scale == len(scene.scales) - 1 and snapshot.done >= scene.scales[-1].steps:
         raise UsageError(
-            f"{shown(folder.path)}: has taken all its steps; give it more with --steps beside what else shall change"
+            f"{printable(folder.path)}: has taken all its steps; give it more with --steps beside what "
+            f"else shall change"
         )
-    bytes_given = None if limit is None else units.parsed(limit)
+    bytes_given = None if limit is None else units.parse_bytes(limit)
     settings: dict[str, Any] = {"others": others, "max_memory": bytes_given, "precision": precision}
     replanned = steered or elsewhere or options[1:] != (None, None)
     plans = list(snapshot.plans)

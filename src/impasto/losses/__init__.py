@@ -10,8 +10,8 @@ from impasto.losses.laplacian import Laplacian
 from impasto.losses.mean_covariance import MeanCovariance
 from impasto.losses.patches import CHUNK_BYTES, Patches
 from impasto.losses.photorealism import Photorealism
-from impasto.losses.smoothness import Smoothness
 from impasto.losses.temporal import Temporal
+from impasto.losses.total_variation import TotalVariation
 from impasto.losses.wasserstein import Wasserstein
 from impasto.recipe import terms
 
@@ -32,8 +32,8 @@ __all__ = [
     "PhotoLoss",
     "Photorealism",
     "PositionLoss",
-    "Smoothness",
     "Temporal",
+    "TotalVariation",
     "Wasserstein",
     "build",
 ]
@@ -58,6 +58,6 @@ def build(spec: terms.Loss) -> AnyLoss:
             return Laplacian(spec)
         case terms.Photorealism():
             return Photorealism(spec)
-        case terms.Smoothness():
-            return Smoothness(spec)
+        case terms.TotalVariation():
+            return TotalVariation(spec)
     raise TypeError(f"no arithmetic for {spec!r}")

@@ -58,7 +58,7 @@ def shares(weights: Sequence[float]) -> list[float]:
     return [weight / total for weight in weights] if total > 0 else [1 / len(weights)] * len(weights)
 
 
-def carried(mask: Mask, convolutions: Iterable[Convolution], layers: Iterable[str]) -> dict[str, Mask]:
+def propagate_mask(mask: Mask, convolutions: Iterable[Convolution], layers: Iterable[str]) -> dict[str, Mask]:
     """Return `mask` as the layers see it: averaged over 3 x 3 positions at each convolution and 2 x 2 at each pooling.
 
     A position near an edge belongs to both sides as much as it sees of them: regions neither bleed nor leave a gap.

@@ -21,4 +21,4 @@ Count: TypeAlias = Float[Tensor, "B"]
 Vector: TypeAlias = Float[Tensor, "B C"]
 Matrix: TypeAlias = Float[Tensor, "B C C"]
 Scalar: TypeAlias = Float[Tensor, ""]
-Deeper: TypeAlias = Float[Tensor, "B D p q"]  # what a layer makes of features
+OutFeatures: TypeAlias = Float[Tensor, "B D p q"]  # what a layer makes of features

@@ -7,10 +7,10 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from impasto.errors import OutputError, nearest
+from impasto.errors import OutputError, suggest
 from impasto.picture.files import path_name
 from impasto.picture.printing import OutputProfile
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 
 ENDINGS = {
     ".png": "png",
@@ -37,10 +37,12 @@ def format_of(path: str | os.PathLike[str]) -> str:
     name = path_name(path)
     ending = Path(name).suffix
     if not ending:
-        raise OutputError(f"{shown(name)}: has no ending to tell the format by; add one of {', '.join(ENDINGS)}")
+        raise OutputError(f"{printable(name)}: has no ending to tell the format by; add one of {', '.join(ENDINGS)}")
     kind = ENDINGS.get(ending.lower())
     if kind is None:
-        raise OutputError(f"{shown(name)}: unknown ending '{shown(ending)}'; {nearest(ending.lower(), ENDINGS)}")
+        raise OutputError(
+            f"{printable(name)}: unknown ending '{printable(ending)}'; {suggest(ending.lower(), ENDINGS)}"
+        )
     return kind
 
 
@@ -58,7 +60,7 @@ def check_options(
             a compression or a CMYK profile where there is none.
     """
     if kind not in FORMATS:
-        raise OutputError(f"unknown format {kind!r}; {nearest(kind, FORMATS)}")
+        raise OutputError(f"unknown format {kind!r}; {suggest(kind, FORMATS)}")
     if bits not in (8, 16):
         raise OutputError(f"bits is {bits!r}; expected 8 or 16")
     if bits == 16 and kind not in DEEP_FORMATS:
@@ -69,7 +71,7 @@ def check_options(
         raise OutputError(f"compression is {compression!r}; choose from {', '.join(COMPRESSIONS)}")
     if profile is not None and profile.space == "cmyk" and kind not in INK_FORMATS:
         raise OutputError(
-            f"{kind.upper()} holds no CMYK, which {shown(profile.name)} is of; write a .tif or .jpg instead"
+            f"{kind.upper()} holds no CMYK, which {printable(profile.name)} is of; write a .tif or .jpg instead"
         )
     if quality is None:
         return
@@ -127,7 +129,7 @@ def check_place(
         target = Path(os.path.realpath(name))
         info = _status(target)
     except (OSError, ValueError) as error:
-        raise OutputError(f"{shown(name)}: cannot be used ({reason(error)}); choose another path") from error
+        raise OutputError(f"{printable(name)}: cannot be used ({reason(error)}); choose another path") from error
     if info is not None:
         _check_existing(name, target, info, inputs, force)
     _check_folder(name, target.parent)
@@ -137,24 +139,27 @@ def _check_existing(
     name: str, target: Path, info: os.stat_result, inputs: Iterable[str | os.PathLike[str]], force: bool
 ) -> None:
     if stat.S_ISDIR(info.st_mode):
-        raise OutputError(f"{shown(name)}: is a folder; name a file in it")
+        raise OutputError(f"{printable(name)}: is a folder; name a file in it")
     if not stat.S_ISREG(info.st_mode):
-        raise OutputError(f"{shown(name)}: is a pipe or a device, not a file; choose another path")
+        raise OutputError(f"{printable(name)}: is a pipe or a device, not a file; choose another path")
     for other in inputs:
         with contextlib.suppress(OSError, ValueError):
             if Path(path_name(other)).samefile(target):
                 raise OutputError(
-                    f"{shown(name)}: is the same file as the input {shown(path_name(other))}; choose another output"
+                    f"{printable(name)}: is the same file as the input {printable(path_name(other))}; "
+                    f"choose another output"
                 )
     if not force:
-        raise OutputError(f"{shown(name)}: exists already; choose another name, or --force (force=True) to replace it")
+        raise OutputError(
+            f"{printable(name)}: exists already; choose another name, or --force (force=True) to replace it"
+        )
     if not os.access(target, os.W_OK):
-        raise OutputError(f"{shown(name)}: is write-protected; choose another name, or change its permissions")
+        raise OutputError(f"{printable(name)}: is write-protected; choose another name, or change its permissions")
 
 
 def _check_folder(name: str, folder: Path) -> None:
     if not folder.is_dir():
-        raise OutputError(f"{shown(name)}: the folder {shown(folder)} does not exist; create it first")
+        raise OutputError(f"{printable(name)}: the folder {printable(folder)} does not exist; create it first")
     trial = folder / f".impasto-{secrets.token_hex(8)}.tmp"
     try:
         # Permissions, quotas and read-only disks are too many to ask about one by one: try.
@@ -162,7 +167,8 @@ def _check_folder(name: str, folder: Path) -> None:
         trial.unlink()
     except OSError as error:
         raise OutputError(
-            f"{shown(name)}: nothing can be written to the folder {shown(folder)} ({reason(error)}); choose another"
+            f"{printable(name)}: nothing can be written to the folder {printable(folder)} "
+            f"({reason(error)}); choose another"
         ) from error
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from impasto.errors import PictureError
 from impasto.picture.limits import Limits
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 
 
 class BinaryReader(Protocol):
@@ -42,18 +42,20 @@ def read_path(path: str | os.PathLike[str], limits: Limits) -> bytes:
         info = Path(name).stat()
         # Opening a pipe would wait for a writer for ever, so the kind is looked at first.
         if stat.S_ISDIR(info.st_mode):
-            raise PictureError(f"{shown(name)}: is a folder, not a picture; name a file in it")
+            raise PictureError(f"{printable(name)}: is a folder, not a picture; name a file in it")
         if not stat.S_ISREG(info.st_mode):
-            raise PictureError(f"{shown(name)}: is a pipe or a device, not a file; pass an open binary file instead")
+            raise PictureError(
+                f"{printable(name)}: is a pipe or a device, not a file; pass an open binary file instead"
+            )
         limits.check_bytes(info.st_size, name)
         with Path(name).open("rb") as file:
             return _read(file, name, limits)
     except FileNotFoundError as error:
-        raise PictureError(f"{shown(name)}: no such file; check the path") from error
+        raise PictureError(f"{printable(name)}: no such file; check the path") from error
     except PermissionError as error:
-        raise PictureError(f"{shown(name)}: may not be read; check its permissions") from error
+        raise PictureError(f"{printable(name)}: may not be read; check its permissions") from error
     except (OSError, ValueError) as error:
-        raise PictureError(f"{shown(name)}: cannot be read ({reason(error)}); check the path") from error
+        raise PictureError(f"{printable(name)}: cannot be read ({reason(error)}); check the path") from error
 
 
 def read_stream(stream: BinaryReader, limits: Limits) -> bytes:
@@ -69,7 +71,9 @@ def read_stream(stream: BinaryReader, limits: Limits) -> bytes:
         raise
     except Exception as error:
         # A caller's own kind of file may raise anything, as a broken download does.
-        raise PictureError(f"{shown(name)}: cannot be read ({reason(error)}); is it open, in binary mode?") from error
+        raise PictureError(
+            f"{printable(name)}: cannot be read ({reason(error)}); is it open, in binary mode?"
+        ) from error
 
 
 def _read(stream: BinaryReader, name: str, limits: Limits) -> bytes:
@@ -79,7 +83,7 @@ def _read(stream: BinaryReader, name: str, limits: Limits) -> bytes:
     while left > 0:
         piece = stream.read(min(left, 1 << 24))
         if not isinstance(piece, bytes | bytearray | memoryview):
-            raise PictureError(f"{shown(name)}: gives {type(piece).__name__}, not bytes; open it in binary mode")
+            raise PictureError(f"{printable(name)}: gives {type(piece).__name__}, not bytes; open it in binary mode")
         if not piece:
             break
         pieces.append(bytes(piece))
@@ -87,5 +91,5 @@ def _read(stream: BinaryReader, name: str, limits: Limits) -> bytes:
     data = b"".join(pieces)
     limits.check_bytes(len(data), name)
     if not data:
-        raise PictureError(f"{shown(name)}: is empty; there is no picture in it")
+        raise PictureError(f"{printable(name)}: is empty; there is no picture in it")
     return data

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impasto.errors import PictureError
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 Floats = NDArray[np.float32]
 
@@ -34,11 +34,13 @@ def unit_floats(values: NDArray[Any], name: str) -> tuple[Floats, list[str]]:
         PictureError: NaN or infinity, or more than half of it outside [0, 1]: then the scale is another one.
     """
     if not np.isfinite(values).all():
-        raise PictureError(f"{shown(name)}: its floats hold NaN or infinity; every value must be in [0, 1]")
+        raise PictureError(f"{printable(name)}: its floats hold NaN or infinity; every value must be in [0, 1]")
     low, high = float(values.min()), float(values.max())
     if low >= 0 and high <= 1:
         return values.astype(np.float32), []
     if np.count_nonzero((values < 0) | (values > 1)) > values.size / 2:
-        raise PictureError(f"{shown(name)}: its floats run from {low:g} to {high:g}; expected [0, 1]: scale them first")
+        raise PictureError(
+            f"{printable(name)}: its floats run from {low:g} to {high:g}; expected [0, 1]: scale them first"
+        )
     note = f"The floats run from {low:g} to {high:g}; what is outside [0, 1] was clipped."
     return np.clip(values, 0, 1).astype(np.float32), [note]

@@ -8,7 +8,7 @@ needs a clock reads in a process that can be killed. Of an animation one frame i
 from dataclasses import dataclass
 
 from impasto.errors import PictureError
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 
 @dataclass(frozen=True)
@@ -54,16 +54,16 @@ class Limits:
             PictureError: The size is outside the limits; the message names the file and the limit.
         """
         if width < 1 or height < 1:
-            raise PictureError(f"{shown(name)}: declares {width} x {height} pixels, so it holds no picture")
+            raise PictureError(f"{printable(name)}: declares {width} x {height} pixels, so it holds no picture")
         size = f"{width:,} x {height:,} pixels"
         if width * height > self.max_pixels:
             raise PictureError(
-                f"{shown(name)}: {size} is over the limit of {self.max_pixels:,} pixels; "
+                f"{printable(name)}: {size} is over the limit of {self.max_pixels:,} pixels; "
                 "make it smaller, or raise max_pixels if you trust the file"
             )
         if max(width, height) > self.max_side:
             raise PictureError(
-                f"{shown(name)}: {size} is over the limit of {self.max_side:,} pixels a side; "
+                f"{printable(name)}: {size} is over the limit of {self.max_side:,} pixels a side; "
                 "make it smaller, or raise max_side if you trust the file"
             )
 
@@ -75,7 +75,7 @@ class Limits:
         """
         if count > self.max_file_bytes:
             raise PictureError(
-                f"{shown(name)}: the file is over the limit of {self.max_file_bytes:,} bytes; "
+                f"{printable(name)}: the file is over the limit of {self.max_file_bytes:,} bytes; "
                 "make it smaller, or raise max_file_bytes if you trust the file"
             )
 
@@ -88,7 +88,7 @@ class Limits:
         most = self.max_pixels * self.max_pixel_bytes
         if count > most:
             raise PictureError(
-                f"{shown(name)}: its pixels take {count:,} bytes, over the limit of {most:,}; "
+                f"{printable(name)}: its pixels take {count:,} bytes, over the limit of {most:,}; "
                 "save it with fewer channels or bits, or raise max_pixel_bytes if you trust the file"
             )
 
@@ -100,7 +100,7 @@ class Limits:
         """
         if count > self.max_parts:
             raise PictureError(
-                f"{shown(name)}: is in more than {self.max_parts:,} parts; "
+                f"{printable(name)}: is in more than {self.max_parts:,} parts; "
                 "save it anew elsewhere, or raise max_parts if you trust the file"
             )
 
@@ -112,7 +112,7 @@ class Limits:
         """
         if count > self.max_scans:
             raise PictureError(
-                f"{shown(name)}: is a JPEG of more than {self.max_scans:,} scans; "
+                f"{printable(name)}: is a JPEG of more than {self.max_scans:,} scans; "
                 "save it anew elsewhere, or raise max_scans if you trust the file"
             )
 

@@ -15,7 +15,7 @@ from impasto.picture.files import path_name
 from impasto.picture.levels import Floats
 from impasto.picture.limits import DEFAULT_LIMITS
 from impasto.picture.profiles import from_srgb, to_screen
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 
 _SPACES: dict[bytes, Literal["rgb", "cmyk"]] = {b"RGB ": "rgb", b"CMYK": "cmyk"}
 
@@ -45,7 +45,7 @@ class OutputProfile:
             return from_srgb(pixels, self.space, self.data)
         except (RuntimeError, ValueError, TypeError) as error:
             raise OutputError(
-                f"{shown(self.name)}: colours cannot be converted into this profile ({reason(error)}); "
+                f"{printable(self.name)}: colours cannot be converted into this profile ({reason(error)}); "
                 "take one of a printer, a screen or a colour space"
             ) from error
 
@@ -60,7 +60,8 @@ class OutputProfile:
             return to_screen(inks, self.space, self.data)
         except (RuntimeError, ValueError, TypeError) as error:
             raise OutputError(
-                f"{shown(self.name)}: this profile does not say how its colours look ({reason(error)}); take another"
+                f"{printable(self.name)}: this profile does not say how its colours look "
+                f"({reason(error)}); take another"
             ) from error
 
 
@@ -77,18 +78,18 @@ def output_profile(source: str | os.PathLike[str] | bytes) -> OutputProfile:
         name = path_name(source)
         try:
             if not Path(name).is_file():
-                raise OutputError(f"{shown(name)}: no such file; name an ICC profile (.icc or .icm)")
+                raise OutputError(f"{printable(name)}: no such file; name an ICC profile (.icc or .icm)")
             with Path(name).open("rb") as file:
                 data = file.read(most + 1)
         except (OSError, ValueError) as error:
-            raise OutputError(f"{shown(name)}: cannot be read ({reason(error)}); name an ICC profile") from error
+            raise OutputError(f"{printable(name)}: cannot be read ({reason(error)}); name an ICC profile") from error
     # ICC.1:2022, 7.2: the signature, and the space of the device's numbers
     if len(data) > most or data[36:40] != b"acsp":
-        raise OutputError(f"{shown(name)}: is no ICC profile; name a file that ends in .icc or .icm")
+        raise OutputError(f"{printable(name)}: is no ICC profile; name a file that ends in .icc or .icm")
     space = _SPACES.get(data[16:20])
     if space is None:
-        model = shown(data[16:20].decode("latin-1")).strip()
-        raise OutputError(f"{shown(name)}: is a profile of {model}; take one of RGB or CMYK")
+        model = printable(data[16:20].decode("latin-1")).strip()
+        raise OutputError(f"{printable(name)}: is a profile of {model}; take one of RGB or CMYK")
     profile = OutputProfile(data, space, name)
     profile.converted(np.full((1, 1, 3), 0.5, np.float32))
     return profile

@@ -18,7 +18,7 @@ from impasto.picture.levels import unit
 from impasto.picture.limits import DEFAULT_LIMITS, Limits
 from impasto.picture.picture import Picture
 from impasto.picture.profiles import to_srgb
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 PictureSource: TypeAlias = (
     Picture | str | os.PathLike[str] | bytes | BinaryReader | Image.Image | NDArray[Any] | TensorLike
@@ -82,7 +82,7 @@ def as_picture(source: PictureSource, *, limits: Limits = DEFAULT_LIMITS) -> Pic
         return _develop(tensor_samples(source), "memory")
     if isinstance(source, str | os.PathLike) or hasattr(source, "read"):
         return read_picture(source, limits=limits)
-    kind = shown(type(source).__name__)
+    kind = printable(type(source).__name__)
     raise PictureError(f"{kind}: is no picture; pass a path, a binary file, a Pillow image, an array or a tensor")
 
 
@@ -94,7 +94,7 @@ def _develop(samples: Samples, name: str, sha256: str | None = None) -> Picture:
     try:
         return develop(samples, name, sha256)
     except MemoryError as error:
-        raise PictureError(f"{shown(name)}: does not fit into memory; make it smaller") from error
+        raise PictureError(f"{printable(name)}: does not fit into memory; make it smaller") from error
 
 
 def develop(samples: Samples, source: str, sha256: str | None = None) -> Picture:

@@ -12,7 +12,7 @@ from impasto.picture.formats.tags import Directories
 from impasto.picture.limits import DEFAULT_LIMITS, Limits
 from impasto.picture.metadata import EXIF_IFD, KEYWORD, USER_COMMENT, commented
 from impasto.recipe.provenance import MOST_BYTES, Remembered
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 
 def remembered(source: str | os.PathLike[str] | BinaryReader, *, limits: Limits = DEFAULT_LIMITS) -> Remembered:
@@ -38,7 +38,7 @@ def remembered(source: str | os.PathLike[str] | BinaryReader, *, limits: Limits 
         text = _document(data, kind, name, limits)
     if text is None:
         raise PictureError(
-            f"{shown(name)}: remembers nothing; impasto did not paint it, or its metadata was left out or taken out"
+            f"{printable(name)}: remembers nothing; impasto did not paint it, or its metadata was left out or taken out"
         )
     return Remembered.from_json(text, name)
 

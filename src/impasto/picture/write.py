@@ -11,7 +11,7 @@ from impasto.picture.formats.encode import Options, encode
 from impasto.picture.picture import Picture
 from impasto.picture.printing import output_profile
 from impasto.system.atomic import write_whole
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 
 ProfileSource: TypeAlias = str | os.PathLike[str] | bytes
 
@@ -81,7 +81,7 @@ def write_picture(
     except Exception as error:
         # A caller's own kind of file may raise anything.
         raise PictureError(
-            f"{shown(name)}: could not be written ({reason(error)}); is it open for writing, in binary mode?"
+            f"{printable(name)}: could not be written ({reason(error)}); is it open for writing, in binary mode?"
         ) from error
     return notes
 
@@ -96,6 +96,6 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> None:
         write_whole(path, data)
     except (OSError, ValueError) as error:
         raise PictureError(
-            f"{shown(os.fspath(path))}: could not be written ({reason(error)}); "
+            f"{printable(os.fspath(path))}: could not be written ({reason(error)}); "
             "free some space or choose another place; what was there before is untouched"
         ) from error

@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 
 from impasto.errors import ImpastoError, PictureError
 from impasto.recipe.recipe import MOST_SCALE, PARTS, Recipe
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 
 SCHEMA: Final = 1
 
@@ -129,7 +129,7 @@ class Remembered:
             PictureError: too long, no JSON, another schema, or a value out of type or range.
 
         """
-        where = f"{shown(name)}: what it remembers"
+        where = f"{printable(name)}: what it remembers"
         if len(text) > MOST_BYTES:
             raise PictureError(
                 f"{where} is over the limit of {MOST_BYTES:,} bytes and was not read; no impasto wrote it"
@@ -142,7 +142,7 @@ class Remembered:
             raise PictureError(f"{where} is no document of impasto's; the picture itself may be fine")
         if document["impasto"] != SCHEMA:
             raise PictureError(
-                f"{where} is in form {shown(document['impasto'])[:20]}, and this impasto reads form {SCHEMA}; "
+                f"{where} is in form {printable(document['impasto'])[:20]}, and this impasto reads form {SCHEMA}; "
                 "use the version that painted it, or a newer one"
             )
         try:
@@ -153,7 +153,7 @@ class Remembered:
 
     def to_toml(self) -> str:
         """Return the recipe as TOML, with the pictures as comments above; a recipe file, fit for a terminal."""
-        lines = [f"painted by impasto {shown(self.version)}, {self.size[0]}x{self.size[1]}"]
+        lines = [f"painted by impasto {printable(self.version)}, {self.size[0]}x{self.size[1]}"]
         if not self.finished:
             lines[0] += ", stopped before the end"
         inputs = [("content", self.content), *(("style", style) for style in self.styles), ("init", self.init)]
@@ -180,7 +180,7 @@ def _table(given: Input | None) -> dict[str, Any] | None:
 def _line(role: str, given: Input) -> str:
     weight = "" if given.weight is None else f", weight {given.weight:g}"
     digest = "" if given.sha256 is None else f", sha256 {given.sha256}"
-    return f"{role}: {shown(given.name)}{weight}{digest}"
+    return f"{role}: {printable(given.name)}{weight}{digest}"
 
 
 def _inert(toml: str) -> str:

@@ -11,18 +11,18 @@ from typing import Any, ClassVar, Final, Literal
 
 import tomli_w
 
-from impasto.errors import RecipeError, nearest
+from impasto.errors import RecipeError, suggest
 from impasto.recipe import settings, vgg_layers
-from impasto.recipe.settings import brief, setting
+from impasto.recipe.settings import setting, short_repr
 from impasto.recipe.terms import (
     Content,
     LayeredLoss,
     Loss,
     MeanCovariance,
     Role,
-    Smoothness,
     Term,
     Terms,
+    TotalVariation,
     weighted_layers,
 )
 from impasto.system.text import reason
@@ -86,7 +86,7 @@ PARTS: Final = typing.get_args(Part)
 # Ours: a style seen sixteen times as large as the result is a few strokes.
 MOST_SCALE: Final = 16
 
-_TERMS: Final = Content() + MeanCovariance() + Smoothness()
+_TERMS: Final = Content() + MeanCovariance() + TotalVariation()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +182,9 @@ class Recipe:
     def __post_init__(self) -> None:
         terms = 1.0 * self.terms if isinstance(self.terms, Loss) else self.terms
         if not (isinstance(terms, tuple | list) and all(isinstance(term, Term) for term in terms)):
-            raise RecipeError(f"terms is {brief(terms)}; expected weighted losses, such as 0.2 * Content() + Gram()")
+            raise RecipeError(
+                f"terms is {short_repr(terms)}; expected weighted losses, such as 0.2 * Content() + Gram()"
+            )
         object.__setattr__(self, "terms", Terms(terms))
         settings.check(self)
         if not self.steps:
@@ -254,7 +256,7 @@ class Recipe:
         known = [field.name for field in dataclasses.fields(self)]
         for name in changes:
             if name not in known:
-                raise RecipeError(f"a recipe has no field {brief(name)}; {nearest(name, known)}")
+                raise RecipeError(f"a recipe has no field {short_repr(name)}; {suggest(name, known)}")
         return dataclasses.replace(self, **changes)
 
     def with_settings(self, values: Mapping[str, Any]) -> "Recipe":
@@ -331,9 +333,9 @@ class Recipe:
 
 def _optimizer(table: Any) -> LBFGS | Adam:
     if not isinstance(table, Mapping):
-        raise RecipeError(f"optimizer is {brief(table)}; expected a table with a name and its settings")
+        raise RecipeError(f"optimizer is {short_repr(table)}; expected a table with a name and its settings")
     rest = dict(table)
     kind = rest.pop("name", None)
     if not isinstance(kind, str) or kind not in OPTIMIZERS:
-        raise RecipeError(f"optimizer's name is {brief(kind)}; {nearest(brief(kind), OPTIMIZERS)}")
+        raise RecipeError(f"optimizer's name is {short_repr(kind)}; {suggest(short_repr(kind), OPTIMIZERS)}")
     return settings.from_table(OPTIMIZERS[kind], rest, f"the {kind} optimizer")

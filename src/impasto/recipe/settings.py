@@ -11,7 +11,7 @@ import typing
 from collections.abc import Hashable, Mapping
 from typing import Any, Literal, TypeVar
 
-from impasto.errors import RecipeError, nearest
+from impasto.errors import RecipeError, suggest
 
 T = TypeVar("T")
 
@@ -120,13 +120,14 @@ def checked_value(value: Any, kind: Any, about: Setting, name: str) -> Any:
         return _number(value, kind, about, name)
     elif origin is None and isinstance(kind, type) and isinstance(value, kind):
         return value
-    raise RecipeError(f"{name} is {brief(value)}; expected {describe(kind)}")
+    raise RecipeError(f"{name} is {short_repr(value)}; expected {describe(kind)}")
 
 
 def _choice(value: Any, choices: tuple[Any, ...], name: str) -> Any:
     if value not in choices:
         raise RecipeError(
-            f"{name} is {brief(value)}; {nearest(value if isinstance(value, str) else brief(value), map(str, choices))}"
+            f"{name} is {short_repr(value)}; "
+            f"{suggest(value if isinstance(value, str) else short_repr(value), map(str, choices))}"
         )
     return value
 
@@ -151,13 +152,13 @@ def _alternative(value: Any, kinds: tuple[Any, ...], about: Setting, name: str) 
 def _number(value: Any, kind: type, about: Setting, name: str) -> Any:
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not whole and not (kind is float and isinstance(value, float)):
-        raise RecipeError(f"{name} is {brief(value)}; expected {describe(kind)}")
+        raise RecipeError(f"{name} is {short_repr(value)}; expected {describe(kind)}")
     if not about.allows(value):
-        raise RecipeError(f"{name} is {brief(value)}; expected {describe(kind)} {about.range}".rstrip())
+        raise RecipeError(f"{name} is {short_repr(value)}; expected {describe(kind)} {about.range}".rstrip())
     return kind(value)
 
 
-def brief(value: Any) -> str:
+def short_repr(value: Any) -> str:
     """Return `value` as Python writes it, cut so that it fits into a line of a message."""
     if isinstance(value, int) and abs(value) >= _ENDLESS:
         return f"a number of {value.bit_length()} bits"
@@ -211,7 +212,7 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
     known = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in table:
         if key not in known:
-            raise RecipeError(f"{where} has no field {brief(key)}; {nearest(key, known)}")
+            raise RecipeError(f"{where} has no field {short_repr(key)}; {suggest(key, known)}")
     missing = [name for name, field in known.items() if field.default is dataclasses.MISSING and name not in table]
     if missing:
         raise RecipeError(f"{where} lacks {', '.join(missing)}")

@@ -1,6 +1,6 @@
 """What an objective says: losses by name, weighted and added. Words only; `impasto.losses` does the arithmetic.
 
-    0.1 * Content("relu4_2") + MeanCovariance({"relu1_1": 0.6, "relu2_1": 0.4}) + 0.2 * Smoothness()
+    0.1 * Content("relu4_2") + MeanCovariance({"relu1_1": 0.6, "relu2_1": 0.4}) + 0.2 * TotalVariation()
 
 Terms are data: they print, compare, go into a recipe file and report their value one by one.
 """
@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal
 
-from impasto.errors import RecipeError, nearest
+from impasto.errors import RecipeError, suggest
 from impasto.recipe import settings
-from impasto.recipe.settings import Setting, brief, setting
+from impasto.recipe.settings import Setting, setting, short_repr
 
 Role = Literal["content", "style", "smoothness"]
 
@@ -60,7 +60,7 @@ def weighted_layers(layers: str | Iterable[str] | Mapping[str, float] | LayerWei
     if isinstance(layers, str):
         layers = (layers,)
     if not isinstance(layers, Iterable):
-        raise RecipeError(f"layers is {brief(layers)}; expected names, or names with their weights")
+        raise RecipeError(f"layers is {short_repr(layers)}; expected names, or names with their weights")
     entries: list[Any] = list(layers.items() if isinstance(layers, Mapping) else layers)
     pairs = tuple((entry, 1 / len(entries)) if isinstance(entry, str) else entry for entry in entries)
     checked: LayerWeights = settings.checked_value(pairs, LayerWeights, Setting("", minimum=0), "layers")
@@ -142,7 +142,7 @@ class Wasserstein(LayeredLoss):
 
 
 @dataclass(frozen=True)
-class Smoothness(Loss):
+class TotalVariation(Loss):
     """Total variation: the differences between neighbouring pixels, sRGB in [0, 1].
 
     `squared`: mean squared horizontal difference plus mean squared vertical difference. `absolute`: the same with
@@ -230,7 +230,17 @@ class Photorealism(Loss):
 
 LOSSES: Final[dict[str, type[Loss]]] = {
     loss.kind: loss
-    for loss in (Content, Gram, MeanCovariance, Wasserstein, Histogram, Patches, Laplacian, Photorealism, Smoothness)
+    for loss in (
+        Content,
+        Gram,
+        MeanCovariance,
+        Wasserstein,
+        Histogram,
+        Patches,
+        Laplacian,
+        Photorealism,
+        TotalVariation,
+    )
 }
 
 
@@ -269,7 +279,7 @@ class Term:
         rest = dict(table)
         kind, weight = rest.pop("loss", None), rest.pop("weight", 1.0)
         if not isinstance(kind, str) or kind not in LOSSES:
-            raise RecipeError(f"a term's loss is {brief(kind)}; {nearest(brief(kind), LOSSES)}")
+            raise RecipeError(f"a term's loss is {short_repr(kind)}; {suggest(short_repr(kind), LOSSES)}")
         return cls(settings.from_table(LOSSES[kind], rest, f"the {kind} term"), weight)
 
 

@@ -7,7 +7,7 @@ are rectified, so recipes say `relu`.
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from impasto.errors import RecipeError, nearest
+from impasto.errors import RecipeError, suggest
 
 # The pixels themselves, sRGB in [0, 1]: a layer below the first convolution, for statistics of colour.
 PIXELS: Final = "rgb"
@@ -85,4 +85,4 @@ def check_layers(names: Iterable[str], convolutions: Iterable[Convolution]) -> N
     known = [PIXELS, *layers(convolutions)]
     for name in names:
         if name not in known:
-            raise RecipeError(f"there is no layer {name!r} in this network; {nearest(name, known)}")
+            raise RecipeError(f"there is no layer {name!r} in this network; {suggest(name, known)}")

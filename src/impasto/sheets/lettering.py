@@ -8,7 +8,7 @@ from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
 
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 # Ours: height of a line in sizes of its type; ascenders and descenders of the typeface fit in.
 LEADING: Final = 1.4
@@ -50,7 +50,7 @@ class Lettering:
 
     def fitted(self, text: str, width: int) -> str:
         """Return a text on one line of at most `width` pixels: control characters escaped, shortened in the middle."""
-        text = shown(text)
+        text = printable(text)
         if len(text) > _LONGEST:
             text = _without_middle(text, _LONGEST, self._dots)
         if self.width(text) <= width:

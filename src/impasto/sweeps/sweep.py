@@ -17,7 +17,7 @@ from impasto.recipe import INITS, Part, Recipe, presets
 from impasto.sheets import Board, Layout, cell_side, table
 from impasto.sweeps.cells import Cell, file_name, fingerprint
 from impasto.sweeps.variations import RECIPE, STYLE_WEIGHTS, Choice, Variation, choices, hyphened, recipe_with
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 from impasto.vgg.weights.spec import find
 from impasto.vgg.weights.store import entry
 
@@ -99,7 +99,7 @@ class Sweep:
                 folder.mkdir(exist_ok=True)
             except OSError as error:
                 raise OutputError(
-                    f"{shown(folder)}: cannot be the folder of the cells ({reason(error)}); choose another"
+                    f"{printable(folder)}: cannot be the folder of the cells ({reason(error)}); choose another"
                 ) from error
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from impasto.errors import UsageError, nearest
+from impasto.errors import UsageError, suggest
 from impasto.recipe import Recipe
 from impasto.sheets import Axis
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 RECIPE: Final = "recipe"
 STYLE_WEIGHTS: Final = "style_weights"
@@ -41,8 +41,8 @@ class Variation:
 
     def __post_init__(self) -> None:
         if "." not in self.name and self.name not in settings():
-            wanted = nearest(self.name.replace("_", "-"), [hyphened(name) for name in settings()])
-            raise UsageError(f"there is no setting {shown(hyphened(self.name))!r} to vary; {wanted}")
+            wanted = suggest(self.name.replace("_", "-"), [hyphened(name) for name in settings()])
+            raise UsageError(f"there is no setting {printable(hyphened(self.name))!r} to vary; {wanted}")
         if isinstance(self.values, str | bytes) or not isinstance(self.values, Iterable):
             raise UsageError(f"{self.title} is varied by {self.values!r}; give a list of values")
         object.__setattr__(self, "values", tuple(self.values))
@@ -104,7 +104,7 @@ def label(value: Any) -> str:
         return ":".join(map(label, value))
     if dataclasses.is_dataclass(value) and hasattr(value, "kind"):
         return str(value.kind)
-    return shown(value)
+    return printable(value)
 
 
 def choices(variations: Sequence[Variation]) -> Iterator[tuple[Choice, ...]]:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from impasto.errors import CheckpointError
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 
 def locked(folder: Path) -> int:
@@ -21,7 +21,7 @@ def locked(folder: Path) -> int:
         except BlockingIOError as error:
             os.close(handle)
             raise CheckpointError(
-                f"{shown(folder)}: another process is using it; wait for its end, or stop it"
+                f"{printable(folder)}: another process is using it; wait for its end, or stop it"
             ) from error
         except BaseException:
             os.close(handle)

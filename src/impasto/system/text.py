@@ -3,7 +3,7 @@
 import os
 
 
-def shown(name: object) -> str:
+def printable(name: object) -> str:
     r"""Return a file name (or any text) fit for one line of a message.
 
     A name may hold newlines, terminal escapes, direction overrides or bytes that are no text. They come out
@@ -16,5 +16,5 @@ def shown(name: object) -> str:
 def reason(error: BaseException) -> str:
     """Return why `error` happened: one short printable line."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    text = shown(" ".join(text.split()))[:160]
+    text = printable(" ".join(text.split()))[:160]
     return text or type(error).__name__

@@ -8,7 +8,7 @@ from impasto.errors import UsageError
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
 
-def parsed(text: str | int) -> int:
+def parse_bytes(text: str | int) -> int:
     """Return the bytes that `text` says, such as 3GB, 2.5 GiB, 800M or 3000000000.
 
     Raises:

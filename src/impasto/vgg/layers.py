@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from impasto.ops.moments import Moments
-from impasto.ops.shapes import Deeper, Features
+from impasto.ops.shapes import Features, OutFeatures
 
 Sides = tuple[int, int]
 
@@ -41,7 +41,7 @@ class Kernel:
         return turned.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
 
 
-def convolve(x: Features, kernel: Kernel, padding: int) -> Deeper:
+def convolve(x: Features, kernel: Kernel, padding: int) -> OutFeatures:
     """Return the convolution of `x` with `padding` zeros around it, 0 or 1; differentiable once, by `x` only."""
     result: Tensor = _Convolution.apply(x, kernel, padding)  # type: ignore[no-untyped-call]
     return result
@@ -61,7 +61,7 @@ class _Convolution(torch.autograd.Function):
 
 def _convolution(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides) -> Tensor:
     """Take the fastest way that there is for these sizes; `padding` is that of rows and that of columns."""
-    if planar() and x.device.type == "cpu" and x.dtype == torch.float32:
+    if prefers_nchw() and x.device.type == "cpu" and x.dtype == torch.float32:
         x = x.contiguous()
         if min(weight.shape[:2]) <= _FEW_CHANNELS:
             return _by_products(x, weight, bias, padding)
@@ -119,13 +119,13 @@ def _rows(x: Tensor, first: int, last: int) -> Tensor:
 _WINOGRAD_BYTES = 300e6
 
 
-def laid_out(tensor: Tensor) -> Tensor:
+def to_fast_layout(tensor: Tensor) -> Tensor:
     """Return an image, features or a kernel laid out as this machine is fastest with."""
-    at_once = tensor.device.type == "cpu" and planar()
+    at_once = tensor.device.type == "cpu" and prefers_nchw()
     return tensor.contiguous(memory_format=torch.contiguous_format if at_once else torch.channels_last)
 
 
-def planar() -> bool:
+def prefers_nchw() -> bool:
     """Whether features are best laid out channel by channel here: where NNPACK's Winograd convolution is the fastest.
 
     It is decided for all layers at once, which then go by their sizes: a timing for each would fall one way today and
@@ -136,7 +136,7 @@ def planar() -> bool:
     return winograd.own < usual.own
 
 
-def rate() -> float:
+def conv_flops_per_second() -> float:
     """Return the operations a second that convolutions do here, counted as if without Winograd's savings."""
     return 2 * 9 * 128 * 128 * 64 * 64 / min(found.elapsed for found in _timing())
 
@@ -180,7 +180,7 @@ _WINOGRAD_POSITIONS = 24 * 24
 _FEW_CHANNELS = 8
 
 
-def rectified_maximum(x: Features) -> Deeper:
+def relu_max_pool(x: Features) -> OutFeatures:
     """Return the ReLU of the largest of each 2 x 2 positions, sizes rounded up; the first of equals has the slope."""
     if not x.is_contiguous():
         return F.max_pool2d(x, 2, ceil_mode=True).relu_()
@@ -198,7 +198,7 @@ class _RectifiedMaximum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return _spread(gradients[0], *ctx.saved_tensors, *ctx.size)
+        return _unpool(gradients[0], *ctx.saved_tensors, *ctx.size)
 
 
 def _largest(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -221,7 +221,7 @@ def _largest(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return result, offset, result > 0
 
 
-def _spread(gradient: Tensor, offset: Tensor, alive: Tensor, height: int, width: int) -> Tensor:
+def _unpool(gradient: Tensor, offset: Tensor, alive: Tensor, height: int, width: int) -> Tensor:
     """Return the gradient of what `_largest` chose from, of that height and width."""
     gradient = gradient * alive
     rows, columns = (torch.arange(count, device=offset.device) for count in offset.shape[2:])
@@ -239,7 +239,7 @@ _INT16_WIDTH = 2**15 - 2
 Core = tuple[slice, slice]
 
 
-def block(x: Features, first: Kernel, second: Kernel, core: Core | None = None) -> tuple[Deeper, Moments]:
+def block(x: Features, first: Kernel, second: Kernel, core: Core | None = None) -> tuple[OutFeatures, Moments]:
     """Return what a block of two convolutions makes of `x`, and the moments of its first layer, rectified.
 
     The moments are those of the rows and columns that `core` says; of all if it says nothing.
@@ -294,7 +294,7 @@ class _Block(torch.autograd.Function):
             # One row more on each side: what the second convolution made of this band's border.
             start, end = max(top - 2, 0), min(bottom + 2, height)
             chosen = slice(start // 2, math.ceil(end / 2))
-            slope = _spread(gradient[:, :, chosen], offset[:, :, chosen], alive[:, :, chosen], end - start, width)
+            slope = _unpool(gradient[:, :, chosen], offset[:, :, chosen], alive[:, :, chosen], end - start, width)
             slope = _rows(slope, top - 1 - start, bottom + 1 - start)
             slope = _convolution(slope, second.turned, None, (0, 1))
             features = _rectified_rows(x, first, top, bottom)

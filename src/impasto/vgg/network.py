@@ -57,7 +57,7 @@ class VGG:
             self.mean, device=first.device, dtype=torch.promote_types(first.dtype, torch.float32)
         ).view(1, 3, 1, 1)
         self.kernels = {
-            layer.name: Kernel(layers.laid_out(tensors[f"{layer.name}.weight"]), tensors[f"{layer.name}.bias"])
+            layer.name: Kernel(layers.to_fast_layout(tensors[f"{layer.name}.weight"]), tensors[f"{layer.name}.bias"])
             for layer in self.convolutions
         }
 
@@ -116,7 +116,7 @@ class VGG:
         left -= {vgg_layers.PIXELS}
         if not left:
             return
-        x = layers.laid_out((image - self._mean.to(image.dtype)).to(self.dtype))
+        x = layers.to_fast_layout((image - self._mean.to(image.dtype)).to(self.dtype))
         padding = padding or self.padding
         for _, group in itertools.groupby(self.convolutions, lambda convolution: convolution.block):
             block = tuple(group)
@@ -166,7 +166,7 @@ class VGG:
 def _pool(x: Tensor, pooling: Pooling) -> Tensor:
     # Rounded up at odd sizes, as Caffe does, in which the paper's network was written: no border pixel goes unseen.
     if pooling == "max":
-        return layers.rectified_maximum(x)
+        return layers.relu_max_pool(x)
     if pooling == "average":
         return F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
     # The root's slope is infinite at zero, where rectified features often are; 1e-8 is far below any that counts.

@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from impasto.errors import FilmError
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 from impasto.video.limits import DEFAULT_LIMITS, FilmLimits
 
 Pixels = NDArray[np.uint8]
@@ -88,15 +88,15 @@ class Clip:
             aspect = _aspect(video.sample_aspect_ratio)
         first = next(self.shots(), None)
         if first is None:
-            raise FilmError(f"{shown(self._name)}: holds no frame that can be decoded; check the file")
+            raise FilmError(f"{printable(self._name)}: holds no frame that can be decoded; check the file")
         across, down = first.frame.width, first.frame.height
         self.height, self.width = down, max(1, round(across * aspect))
         limits.check_size(self.width, self.height, self._name)
         if _quarters(first.frame) % 2:
             self.height, self.width = self.width, self.height
         self.notes = (
-            *((f"{shown(self._name)}: has several pictures at a time; the first is painted",) if several else ()),
-            *((_HDR.format(shown(self._name)),) if int(first.frame.color_trc) in _HDR_CURVES else ()),
+            *((f"{printable(self._name)}: has several pictures at a time; the first is painted",) if several else ()),
+            *((_HDR.format(printable(self._name)),) if int(first.frame.color_trc) in _HDR_CURVES else ()),
         )
 
     @contextlib.contextmanager
@@ -111,9 +111,9 @@ class Clip:
             with self._reading():
                 container = stack.enter_context(self._container(stack.enter_context(self.path.open("rb"))))
             if len(container.streams) > self._limits.max_streams:
-                raise FilmError(f"{shown(self._name)}: has {len(container.streams)} streams; keep one or two")
+                raise FilmError(f"{printable(self._name)}: has {len(container.streams)} streams; keep one or two")
             if not container.streams.video:
-                raise FilmError(f"{shown(self._name)}: has no pictures, only sound or text; name a film")
+                raise FilmError(f"{printable(self._name)}: has no pictures, only sound or text; name a film")
             video = container.streams.video[0]
             self._prepare(video)
             yield container, video
@@ -149,24 +149,25 @@ class Clip:
         try:
             yield
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise FilmError(f"{shown(self._name)}: cannot be read ({reason(error)}); check the file") from error
+            raise FilmError(f"{printable(self._name)}: cannot be read ({reason(error)}); check the file") from error
 
     def _known_format(self) -> str:
         try:
             info = self.path.stat()
             # Opening a pipe would wait for a writer for ever.
             if not stat.S_ISREG(info.st_mode):
-                raise FilmError(f"{shown(self._name)}: is not a regular file; name the file of a film")
+                raise FilmError(f"{printable(self._name)}: is not a regular file; name the file of a film")
             self._limits.check_bytes(info.st_size, self._name)
             with self.path.open("rb") as file:
                 start = file.read(_LONGEST_SIGNATURE)
         except (OSError, ValueError) as error:
-            raise FilmError(f"{shown(self._name)}: cannot be read ({reason(error)}); check the path") from error
+            raise FilmError(f"{printable(self._name)}: cannot be read ({reason(error)}); check the path") from error
         for name, (at, signatures) in _SIGNATURES.items():
             if start[at:].startswith(signatures):
                 return name
         raise FilmError(
-            f"{shown(self._name)}: is no film in MP4, QuickTime, Matroska, WebM, AVI or GIF, whatever its name says; "
+            f"{printable(self._name)}: is no film in MP4, QuickTime, Matroska, WebM, AVI or GIF, whatever "
+            f"its name says; "
             "convert it to one of them"
         )
 
@@ -179,7 +180,7 @@ class Clip:
         context = video.codec_context
         name = "none that is known" if context is None else context.name
         if name not in _CODECS:
-            raise FilmError(f"{shown(self._name)}: its codec is {shown(name)}; convert it to H.264")
+            raise FilmError(f"{printable(self._name)}: its codec is {printable(name)}; convert it to H.264")
         self._limits.check_size(context.width, context.height, self._name)
         # Inside the stream the size may be another than in its container.
         context.options = {"max_pixels": str(self._limits.max_pixels)}

@@ -15,9 +15,9 @@ from av.video.stream import VideoStream
 
 from impasto.errors import FilmError
 from impasto.system.atomic import writing
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 from impasto.video.clip import Clip, Numbering, sounds
-from impasto.video.frames import Ledger, Pixels
+from impasto.video.frames import FrameStore, Pixels
 from impasto.video.settings import OUTPUTS
 
 
@@ -37,7 +37,7 @@ class Written:
     notes: tuple[str, ...]
 
 
-def write(path: str | os.PathLike[str], clip: Clip, ledger: Ledger, frames: int, quality: int) -> Written:
+def write(path: str | os.PathLike[str], clip: Clip, ledger: FrameStore, frames: int, quality: int) -> Written:
     """Write the first `frames` of a ledger as a film, whole or not at all, replacing an existing file.
 
     Args:
@@ -58,7 +58,7 @@ def write(path: str | os.PathLike[str], clip: Clip, ledger: Ledger, frames: int,
             return _copied(film, source, video, clip, ledger, quality, end)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise FilmError(
-            f"{shown(os.fspath(path))}: could not be written ({reason(error)}); "
+            f"{printable(os.fspath(path))}: could not be written ({reason(error)}); "
             "free some space or choose another place; what was there before is untouched"
         ) from error
 
@@ -68,7 +68,7 @@ def _copied(
     source: InputContainer,
     video: VideoStream,
     clip: Clip,
-    ledger: Ledger,
+    ledger: FrameStore,
     quality: int,
     end: Fraction | None,
 ) -> Written:
@@ -92,10 +92,12 @@ def _copied(
     return Written(pictures.codec_context.name, tuple(stream.codec_context.name for stream, _ in copied), notes)
 
 
-def _painted(ledger: Ledger, index: int) -> Pixels:
+def _painted(ledger: FrameStore, index: int) -> Pixels:
     pixels = ledger.frame(index)
     if pixels is None:
-        raise FilmError(f"{shown(ledger.path)}: frame {index + 1} is missing or damaged; give the same command again")
+        raise FilmError(
+            f"{printable(ledger.path)}: frame {index + 1} is missing or damaged; give the same command again"
+        )
     return pixels
 
 

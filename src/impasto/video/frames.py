@@ -19,12 +19,12 @@ from impasto.errors import OutputError, PictureError
 from impasto.picture import Picture, as_picture, read_picture
 from impasto.system.atomic import write_whole
 from impasto.system.locks import locked
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 
 Pixels = NDArray[np.uint8]
 
 
-class Ledger:
+class FrameStore:
     """The folder, locked for this process until `close`.
 
     Args:
@@ -50,7 +50,7 @@ class Ledger:
             if not isinstance(error, OSError):
                 raise
             raise OutputError(
-                f"{shown(path)}: frames cannot be kept there ({reason(error)}); choose another output"
+                f"{printable(path)}: frames cannot be kept there ({reason(error)}); choose another output"
             ) from error
 
     def _begin(self, identity: Mapping[str, Any], *, force: bool) -> None:
@@ -61,13 +61,13 @@ class Ledger:
         if note.exists() and note.read_bytes() != wanted:
             if not force:
                 raise OutputError(
-                    f"{shown(self.path)}: holds frames of another clip, style or recipe; "
+                    f"{printable(self.path)}: holds frames of another clip, style or recipe; "
                     "choose another output, or --force to throw them away"
                 )
             self._sweep("frame-*.png")
         write_whole(note, wanted)
 
-    def __enter__(self) -> "Ledger":
+    def __enter__(self) -> "FrameStore":
         return self
 
     def __exit__(self, *_: object) -> None:

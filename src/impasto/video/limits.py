@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from impasto.errors import FilmError
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class FilmLimits:
 
         """
         if width < 1 or height < 1:
-            raise FilmError(f"{shown(name)}: declares frames of {width} x {height} pixels, so it shows nothing")
+            raise FilmError(f"{printable(name)}: declares frames of {width} x {height} pixels, so it shows nothing")
         self._check(width * height, self.max_pixels, "pixels a frame", name)
         self._check(max(width, height), self.max_side, "pixels a side", name)
 
@@ -60,7 +60,7 @@ class FilmLimits:
     def _check(self, found: float, most: float, what: str, name: str) -> None:
         if not found <= most:
             raise FilmError(
-                f"{shown(name)}: {found:,.0f} {what} are over the limit of {most:,.0f}; cut the clip shorter"
+                f"{printable(name)}: {found:,.0f} {what} are over the limit of {most:,.0f}; cut the clip shorter"
             )
 
 

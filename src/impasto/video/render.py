@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from impasto import __version__
 from impasto.engine.run import Run
-from impasto.engine.scene import Earlier
+from impasto.engine.scene import PreviousFrame
 from impasto.errors import UsageError
 from impasto.jobs.job import Job
 from impasto.ops import color_transfer, resample
@@ -26,9 +26,9 @@ from impasto.recipe import presets, schedule
 from impasto.video.clip import Clip, Shot
 from impasto.video.events import FilmEvent, FilmFinished, FilmStarted, FramePainted
 from impasto.video.flow import Motion, motion
-from impasto.video.frames import Ledger, of_pixels
+from impasto.video.frames import FrameStore, of_pixels
 from impasto.video.settings import FilmSettings
-from impasto.video.warp_error import Shimmer
+from impasto.video.warp_error import WarpError
 
 Pixels = NDArray[np.uint8]
 
@@ -58,7 +58,7 @@ class Past:
     certain: NDArray[np.float32]
 
 
-class Filming:
+class VideoRun:
     """A film being painted.
 
     Iterating does the work. Not asking for the next event pauses it, closing it ends it; what is painted is in the
@@ -81,7 +81,7 @@ class Filming:
             raise UsageError("colors 'content' would flicker in a film; take 'match' or 'luminance'")
         self.clip = clip
         self.settings = settings
-        self.shimmer = Shimmer()
+        self.shimmer = WarpError()
         self.painted = 0  # frames, so far, with those that were there before
         self._until = until
         # Scaled to this, and cut to whole pairs of pixels: the encoders that every player knows want them.
@@ -146,7 +146,7 @@ class Filming:
                 return
             yield shot
 
-    def paint(self, ledger: Ledger) -> Generator[FilmEvent, None, None]:
+    def paint(self, ledger: FrameStore) -> Generator[FilmEvent, None, None]:
         """Paint what is not in the ledger yet, and put it there.
 
         Raises:
@@ -224,7 +224,7 @@ class Filming:
             content=content,
             init=before,
             recipe=self._recipe.replace(start_size="final", steps=(self.settings.frame_steps,)),
-            earlier=Earlier(before, past.certain, self.settings.temporal_weight),
+            earlier=PreviousFrame(before, past.certain, self.settings.temporal_weight),
         ).start()
 
 

@@ -14,7 +14,7 @@ from impasto.video.flow import Motion
 
 
 @dataclass
-class Shimmer:
+class WarpError:
     """Warp errors, added up as the film goes; scene cuts are left out by whoever adds.
 
     Attributes:

@@ -20,7 +20,7 @@ _STAGES: Final = 12
 
 
 @dataclass
-class Easel:
+class Preview:
     """Shows a run: previews now and then, stages along the way."""
 
     storage: Storage

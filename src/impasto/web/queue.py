@@ -13,15 +13,15 @@ from impasto.reports.events import Checkpointed, Stepped
 from impasto.system.text import reason
 from impasto.web import runs
 from impasto.web.job import OPEN, State, Task
-from impasto.web.preview import Easel
+from impasto.web.preview import Preview
 from impasto.web.requests import Order
-from impasto.web.runs import Means
+from impasto.web.runs import ComputeOptions
 from impasto.web.storage import Storage
 
 if TYPE_CHECKING:
     from impasto.engine.run import Run
 
-Wish = Literal["go", "stop", "steer", "leave"]
+Command = Literal["go", "stop", "steer", "leave"]
 
 # Ours: a night's work at a minute each; more is a mistake, and `impasto sweep` is for that.
 MOST_QUEUED: Final = 100
@@ -29,7 +29,7 @@ MOST_QUEUED: Final = 100
 _BLINK: Final = 0.2
 
 
-class Studio:
+class JobQueue:
     """Paints what is in the queue, one piece after the other.
 
     Args:
@@ -39,7 +39,7 @@ class Studio:
 
     """
 
-    def __init__(self, storage: Storage, means: Means, most_bytes: int) -> None:
+    def __init__(self, storage: Storage, means: ComputeOptions, most_bytes: int) -> None:
         self.storage = storage
         self._means = means
         self._most_bytes = most_bytes
@@ -47,7 +47,7 @@ class Studio:
         self._tasks: dict[str, Task] = {}
         self._queue: list[str] = []
         self._present: str | None = None
-        self._easel: Easel | None = None
+        self._easel: Preview | None = None
         self._leaving = False
         self._version = 0
         self._told = 0.0
@@ -223,7 +223,7 @@ class Studio:
                 task = self._tasks[self._queue.pop(0)]
                 task.state = "paused" if task.state == "paused" else "running"
                 self._present, self._new_order = task.id, None
-                self._easel = Easel(self.storage, task)
+                self._easel = Preview(self.storage, task)
                 self._say(task)
                 # What rested when the server stopped rests on, and needs no memory for it yet.
                 self._rest(task)
@@ -245,15 +245,15 @@ class Studio:
     def _painted(self, task: Task) -> str:
         """Paint; return what went wrong, in one line."""
         run: Run | None = None
-        wish: Wish = "go"
+        wish: Command = "go"
         try:
             if task.order.vary:
                 self._sheet(task)
                 return ""
             run, start = self._begun(task)
             while (wish := self._follow(task, run)) == "steer":
-                run, start = self._steered(task, run, run.picture() if run.begun else start)
-            picture = run.picture() if run.begun else start
+                run, start = self._steered(task, run, run.picture() if run.has_image else start)
+            picture = run.picture() if run.has_image else start
             if picture is not None and wish != "leave":
                 self._seen(task).show(lambda: picture, anyway=True)
                 self._seen(task).finish(picture)
@@ -320,7 +320,7 @@ class Studio:
             assert order is not None
         if start is not None:
             runs.keep_start(task, self.storage, start)
-            rest = runs.rest_of(order, task) if run.begun else (task.start_size, task.steps)
+            rest = runs.rest_of(order, task) if run.has_image else (task.start_size, task.steps)
         with self._changed:
             # From here on it is the next stretch, also for a server that finds it: until then everything of this one is
             # there, and after that everything of the next one.
@@ -334,7 +334,7 @@ class Studio:
         start = runs.start_of(task, self.storage)
         return runs.begin(runs.present(task), task, self.storage, self._means, start), start
 
-    def _follow(self, task: Task, run: "Run", seen: Callable[[], Picture] | None = None) -> Wish:
+    def _follow(self, task: Task, run: "Run", seen: Callable[[], Picture] | None = None) -> Command:
         """Go through the events of a run, for as long as nobody wants anything else; `seen` is what is shown of it."""
         begun, before = time.monotonic(), task.seconds
         for event in run:
@@ -362,7 +362,7 @@ class Studio:
                 return wish
         return "go"
 
-    def _wish(self, task: Task) -> Wish:
+    def _wish(self, task: Task) -> Command:
         """Return what somebody wants of the present task; waits while it is to rest."""
         with self._changed:
             self._rest(task)
@@ -377,7 +377,7 @@ class Studio:
     def _rest(self, task: Task) -> None:
         self._changed.wait_for(lambda: self._leaving or self._new_order or task.state != "paused")
 
-    def _seen(self, task: Task) -> Easel:
+    def _seen(self, task: Task) -> Preview:
         assert self._easel is not None
         assert self._easel.task is task
         return self._easel

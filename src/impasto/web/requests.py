@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from impasto.errors import UsageError, nearest
+from impasto.errors import UsageError, suggest
 from impasto.recipe import Recipe, presets
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 from impasto.web.storage import Storage
 
 # Ours: more would not fit on the table, and every one is read into memory.
@@ -160,7 +160,7 @@ def _varied(given: Any, recipe: Recipe) -> tuple[tuple[str, tuple[Any, ...]], ..
         if not isinstance(name, str) or "." in name or name in (RECIPE, STYLE_WEIGHTS):
             raise UsageError("what varies on a sheet is one of the controls")
         if not isinstance(values, list):
-            raise UsageError(f"the values of {shown(name)} are no list")
+            raise UsageError(f"the values of {printable(name)} are no list")
         variations.append(Variation(name, tuple(map(_frozen, values))))
     count = math.prod(len(variation.values) for variation in variations)
     if count > MOST_CELLS:
@@ -187,7 +187,7 @@ def _table(table: Any, what: str, known: tuple[str, ...]) -> dict[str, Any]:
         raise UsageError(f"{what} is no table")
     for key in table:
         if key not in known:
-            raise UsageError(f"{what} has no field {key!r}; {nearest(key, known)}")
+            raise UsageError(f"{what} has no field {key!r}; {suggest(key, known)}")
     return table
 
 

@@ -23,7 +23,7 @@ from impasto.picture import ENDINGS, write_picture
 from impasto.web import preview, requests, shell_command
 from impasto.web.controls import schema
 from impasto.web.job import Task
-from impasto.web.queue import Studio
+from impasto.web.queue import JobQueue
 from impasto.web.storage import MOST_UPLOAD, Storage, Stored
 
 # Ours, seconds: how soon a page sees what is new, and how often it is told that the server is there.
@@ -54,7 +54,7 @@ class Routes:
     """
 
     storage: Storage
-    studio: Studio
+    studio: JobQueue
     ending: Callable[[], bool]
 
     def __post_init__(self) -> None:

@@ -23,7 +23,7 @@ _CHECKPOINT, _START, _CELLS = "checkpoint-{}", "start-{}.png", "cells"
 
 
 @dataclass(frozen=True)
-class Means:
+class ComputeOptions:
     """What a picture is painted with: the options of the command line that are not the page's to set."""
 
     device: str = "auto"
@@ -31,7 +31,7 @@ class Means:
     precision: Precision = "auto"
 
 
-def begin(order: Order, task: Task, storage: Storage, means: Means, start: Picture | None = None) -> "Run":
+def begin(order: Order, task: Task, storage: Storage, means: ComputeOptions, start: Picture | None = None) -> "Run":
     """Return the run of an order, which keeps checkpoints in the folder of its task.
 
     Args:
@@ -50,13 +50,13 @@ def begin(order: Order, task: Task, storage: Storage, means: Means, start: Pictu
     run = _job(order, storage, means, start).start()
     settings = Checkpoints(_path(_CHECKPOINT, task, storage), keep=False, replace=True)
     try:
-        run.keep(settings.open(), {}, every=settings.every, keep=False)
+        run.enable_checkpoints(settings.open(), {}, every=settings.every, keep=False)
     except (CheckpointError, OutputError) as error:
         task.notes.append(f"{error}; without checkpoints, this picture begins again when the server does")
     return run
 
 
-def sheet(task: Task, storage: Storage, means: Means) -> "Sweep":
+def sheet(task: Task, storage: Storage, means: ComputeOptions) -> "Sweep":
     """Return the pictures of a sheet; those that are finished are kept in the folder of its task.
 
     Raises:
@@ -72,7 +72,7 @@ def sheet(task: Task, storage: Storage, means: Means) -> "Sweep":
     return found
 
 
-def _job(order: Order, storage: Storage, means: Means, start: Picture | None = None) -> "Job":
+def _job(order: Order, storage: Storage, means: ComputeOptions, start: Picture | None = None) -> "Job":
     from impasto.jobs.job import Job  # imports torch: after the page is there
 
     given = _given(order, storage, start)
@@ -95,7 +95,7 @@ def _job(order: Order, storage: Storage, means: Means, start: Picture | None = N
     )
 
 
-def taken_up(task: Task, storage: Storage, means: Means) -> "Run | None":
+def taken_up(task: Task, storage: Storage, means: ComputeOptions) -> "Run | None":
     """Return the run of a task where its checkpoint left it; None if there is none, or none that can be used.
 
     Raises:
@@ -115,7 +115,7 @@ def taken_up(task: Task, storage: Storage, means: Means) -> "Run | None":
         saved = folder.read()
         given = _given(task.order, storage, start_of(task, storage))
         run = resumed(folder, saved, saved.recipe, given, (means.device, means.max_memory, None))
-        run.keep(folder, {}, every=INTERVAL, keep=False)
+        run.enable_checkpoints(folder, {}, every=INTERVAL, keep=False)
     except BaseException as error:
         if folder is not None:
             folder.close()

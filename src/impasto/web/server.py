@@ -19,11 +19,11 @@ import h11
 import uvicorn
 
 from impasto.errors import UsageError
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 from impasto.web.auth import Guard, Place
-from impasto.web.queue import Studio
+from impasto.web.queue import JobQueue
 from impasto.web.routes import Routes
-from impasto.web.runs import Means
+from impasto.web.runs import ComputeOptions
 from impasto.web.storage import Storage
 
 LOCAL: Final = "127.0.0.1"
@@ -52,7 +52,7 @@ class Setting:
     host: str
     port: int | None
     state: Path
-    means: Means
+    means: ComputeOptions
     most_bytes: int
 
 
@@ -69,7 +69,7 @@ def serve(setting: Setting, ready: Callable[[str], None]) -> int:
 
     """
     storage = Storage(setting.state)
-    studio = Studio(storage, setting.means, setting.most_bytes)
+    studio = JobQueue(storage, setting.means, setting.most_bytes)
     listening = _listening(setting.host, setting.port)
     port = listening.getsockname()[1]
     place = Place(_hosts(setting.host, port), storage.room, secrets.token_urlsafe(32))
@@ -101,7 +101,7 @@ def serve(setting: Setting, ready: Callable[[str], None]) -> int:
 class _Server(uvicorn.Server):
     """Lets the studio write its checkpoint while the last answers are given."""
 
-    def __init__(self, config: uvicorn.Config, studio: Studio) -> None:
+    def __init__(self, config: uvicorn.Config, studio: JobQueue) -> None:
         super().__init__(config)
         self._studio = studio
 
@@ -155,7 +155,7 @@ def _listening(host: str, port: int | None) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
     except OSError as error:
-        raise UsageError(f"{shown(host)}: is no address ({reason(error)}); give one of this computer") from error
+        raise UsageError(f"{printable(host)}: is no address ({reason(error)}); give one of this computer") from error
     last: OSError | None = None
     for number in (PORT, 0) if port is None else (port,):
         found = socket.socket(family, socket.SOCK_STREAM)
@@ -170,7 +170,7 @@ def _listening(host: str, port: int | None) -> socket.socket:
         else:
             return found
     raise UsageError(
-        f"{shown(host)}:{port}: cannot be listened on ({reason(last or OSError())}); choose another --port"
+        f"{printable(host)}:{port}: cannot be listened on ({reason(last or OSError())}); choose another --port"
     )
 
 

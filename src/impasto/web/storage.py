@@ -15,7 +15,7 @@ from impasto.errors import ImpastoError, OutputError, PictureError, UsageError
 from impasto.picture import DEFAULT_LIMITS, Picture, as_picture, read_picture
 from impasto.recipe.provenance import plain_name
 from impasto.system.atomic import write_whole
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 from impasto.web import thumbnails
 
 # Ours: an uncompressed 16-bit TIFF of 24 million pixels takes 144 MB, a phone's JPEG 5.
@@ -70,7 +70,7 @@ class Storage:
             self.room = self._room()
         except OSError as error:
             raise OutputError(
-                f"{shown(folder)}: cannot be used ({reason(error)}); name another with --state"
+                f"{printable(folder)}: cannot be used ({reason(error)}); name another with --state"
             ) from error
         self.pictures = {stored.id: stored for stored in self._stored()}
 
@@ -90,7 +90,7 @@ class Storage:
             picture = as_picture(data, limits=LIMITS)
         except PictureError as error:
             # It has a name, which is more to the point than "memory".
-            raise PictureError(str(error).replace("memory:", f"{shown(name)}:", 1)) from error
+            raise PictureError(str(error).replace("memory:", f"{printable(name)}:", 1)) from error
         stored = Stored(
             secrets.token_hex(16), name, picture.sha256, picture.height, picture.width, tuple(picture.notes)
         )
@@ -180,7 +180,7 @@ class Storage:
         try:
             write_whole(path, data)
         except OSError as error:
-            raise PictureError(f"{shown(path)}: could not be written ({reason(error)}); free some space") from error
+            raise PictureError(f"{printable(path)}: could not be written ({reason(error)}); free some space") from error
 
     def _picture(self, id: str, ending: str = ".png") -> Path:
         return self.folder / "pictures" / f"{id}{ending}"
@@ -212,6 +212,6 @@ def _locked(folder: Path) -> TextIO:
         except BlockingIOError:
             file.close()
             raise UsageError(
-                f"{shown(folder)}: another impasto serve keeps its work there; use it, or name another with --state"
+                f"{printable(folder)}: another impasto serve keeps its work there; use it, or name another with --state"
             ) from None
     return file

@@ -17,18 +17,18 @@ from impasto.engine import devices
 from impasto.engine.checkpoints import Checkpoints, Folder, document, folder
 from impasto.engine.objective import Evaluation, Objective
 from impasto.engine.run import Run
-from impasto.engine.scene import Earlier, Scene
+from impasto.engine.scene import PreviousFrame, Scene
 from impasto.errors import CheckpointError, ImpastoError, OutputError, UsageError
 from impasto.jobs import resume
 from impasto.jobs.job import Job, texture_job
 from impasto.picture import Picture
 from impasto.recipe import LBFGS, Adam, Recipe
-from impasto.recipe.terms import Content, MeanCovariance, Smoothness
+from impasto.recipe.terms import Content, MeanCovariance, TotalVariation
 from impasto.reports.events import Checkpointed, CheckpointFailed, Finished, ScaleStarted, Started, Stepped
 from impasto.vgg import network
 from impasto.vgg.network import VGG
 
-TERMS = 0.1 * Content("relu4_1") + MeanCovariance() + 0.1 * Smoothness()
+TERMS = 0.1 * Content("relu4_1") + MeanCovariance() + 0.1 * TotalVariation()
 RECIPE = Recipe(size=32, start_size=16, steps=(4, 3), terms=TERMS)
 NEVER = 1e9  # seconds
 
@@ -64,7 +64,7 @@ def stop_after(step: int, asked: Job, where: str = "kept") -> None:
     """Start a job, and end it with a checkpoint after so many steps, counted over all scales."""
     run = dataclasses.replace(asked, checkpoint=Checkpoints(where, every=NEVER, replace=True)).start()
     for event in run:
-        if isinstance(event, Stepped) and run.taken == step:
+        if isinstance(event, Stepped) and run.steps_done == step:
             assert isinstance(run.checkpoint(), Checkpointed)
             break
     run.close()
@@ -103,7 +103,7 @@ def test_an_interruption_after_any_step_changes_nothing(name: str, pictures: Pat
     for step in range(1, len(said) + 1):
         stop_after(step, asked, f"kept {step}")
         run = impasto.resume(f"kept {step}")
-        assert run.begun  # there is a picture before the first step
+        assert run.has_image  # there is a picture before the first step
         again = list(run)
         assert isinstance(again[0], Started)
         assert again[1] == [event for event in events if isinstance(event, ScaleStarted)][run_scale(said[step - 1])]
@@ -145,7 +145,7 @@ def test_interrupted_again_and_again(pictures: Path) -> None:
         run = impasto.resume("kept", every=NEVER)
         for event in run:
             if isinstance(event, Stepped):
-                assert run.taken == step
+                assert run.steps_done == step
                 said = run.checkpoint()
                 assert isinstance(said, Checkpointed)
                 break
@@ -324,7 +324,7 @@ def test_the_kept_table_has_everything_a_scene_and_a_job_have(pictures: Path) ->
 
 def test_a_frame_of_a_film_keeps_none(pictures: Path) -> None:
     """What it is kept like is not written: taken up again it would be another picture."""
-    earlier = Earlier(Picture(np.zeros((3, 24, 32), np.float32)), np.ones((24, 32), np.float32), 1.0)
+    earlier = PreviousFrame(Picture(np.zeros((3, 24, 32), np.float32)), np.ones((24, 32), np.float32), 1.0)
     with pytest.raises(UsageError, match="a frame of a film keeps no checkpoints"):
         job(checkpoint="kept", earlier=earlier).start()
     assert not Path("kept").exists()
@@ -406,7 +406,7 @@ def test_a_checkpoint_that_cannot_be_written_is_said_once_and_the_older_one_stay
     events = []
     for event in run:
         events.append(event)
-        if isinstance(event, Stepped) and run.taken == 2:
+        if isinstance(event, Stepped) and run.steps_done == 2:
             assert isinstance(run.checkpoint(), Checkpointed)
 
             def full(*arguments: object) -> str:
@@ -445,7 +445,7 @@ def test_a_run_that_broke_in_the_middle_of_a_step_writes_nothing(
 ) -> None:
     run = job(checkpoint=Checkpoints("kept", every=NEVER)).start()
     events = iter(run)
-    while run.taken < 2:
+    while run.steps_done < 2:
         next(events)
     assert run.resumable
 

@@ -22,8 +22,8 @@ from impasto.recipe.terms import (
     MeanCovariance,
     Patches,
     Photorealism,
-    Smoothness,
     Terms,
+    TotalVariation,
     Wasserstein,
 )
 from impasto.recipe.vgg_layers import Convolution
@@ -37,7 +37,7 @@ TERMS = (
     + 2 * Gram({"relu1_1": 0.2, "relu2_1": 0.3}, "literal")
     + MeanCovariance(["rgb", "relu2_1"])
     + Wasserstein(["relu3_1"])
-    + 0.1 * Smoothness()
+    + 0.1 * TotalVariation()
 )
 
 
@@ -82,7 +82,7 @@ def test_what_weighs_nothing_is_not_computed(small_network: Callable[..., VGG]) 
     asked: list[set[str]] = []
     walk = vgg.walk
     vgg.walk = lambda x, names, *others, **more: asked.append(set(names)) or walk(x, names, *others, **more)
-    recipe = Recipe(content_weight=0, terms=Content("relu5_1") + Gram({"relu1_1": 1, "relu4_1": 0}) + Smoothness())
+    recipe = Recipe(content_weight=0, terms=Content("relu5_1") + Gram({"relu1_1": 1, "relu4_1": 0}) + TotalVariation())
     found = Objective(vgg, recipe, image(1), [(image(2), 1.0)]).evaluate(image(3))
     assert set.union(*asked) == {"relu1_1"}
     assert set(found.terms) == {"gram relu1_1 relu4_1", "smoothness"}
@@ -98,7 +98,7 @@ def test_a_style_blended_with_itself_is_that_style(small_network: Callable[..., 
 def test_an_objective_of_the_image_alone_needs_no_network(small_network: Callable[..., VGG]) -> None:
     vgg = small_network()
     vgg.walk = None
-    found = Objective(vgg, Recipe(terms=1.0 * Smoothness()), image(1), [(image(2), 1.0)]).evaluate(image(3))
+    found = Objective(vgg, Recipe(terms=1.0 * TotalVariation()), image(1), [(image(2), 1.0)]).evaluate(image(3))
     assert found.loss > 0
 
 
@@ -108,7 +108,7 @@ LOSSES = [
     *(Gram(FOUR, form) for form in ("literal", "mean", "relative")),
     MeanCovariance(FOUR),
     *(Wasserstein(FOUR, form) for form in ("mean", "relative")),
-    *(Smoothness(form) for form in ("squared", "absolute", "sum")),
+    *(TotalVariation(form) for form in ("squared", "absolute", "sum")),
     Laplacian(),
     Photorealism(),
 ]
@@ -155,7 +155,7 @@ BOTH = (
     + 0.2 * Content(["relu2_1"], "normalized")
     + MeanCovariance(["rgb", "relu1_1", "relu2_1"])
     + 0.5 * Wasserstein("relu2_1")
-    + 0.1 * Smoothness()
+    + 0.1 * TotalVariation()
     + 0.2 * Laplacian()
     + 5 * Photorealism()
 )
@@ -165,7 +165,7 @@ BOTH = (
 @pytest.mark.parametrize("padding", ["zeros", "replicate"])
 def test_bands_change_nothing(padding: str, tile: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     # Every large block in bands, and the moments of the layers inside from there.
-    monkeypatch.setattr(layers, "planar", lambda: True)
+    monkeypatch.setattr(layers, "prefers_nchw", lambda: True)
     tensors = small_tensors(PAIRED_LAYERS)
     vgg = VGG(PAIRED_LAYERS, tensors, [0.5, 0.4, 0.3], padding=padding).to(dtype=torch.float64)
     terms, start = Content("relu3_1") + Gram(["rgb", "relu1_1", "relu2_1"]), image(3, 45, 61).double()
@@ -302,7 +302,7 @@ def test_the_image_is_only_looked_at(tile: int | None, small_network: Callable[.
 
 @pytest.mark.parametrize("tile", [None, 16])
 def test_what_is_no_number_is_noticed(tile: int | None, small_network: Callable[..., VGG]) -> None:
-    terms = Content("relu3_1") + Gram("relu2_1") + Smoothness()
+    terms = Content("relu3_1") + Gram("relu2_1") + TotalVariation()
     judge = objective(small_network().to(dtype=torch.float64), terms, (45, 61), tile=tile)
     start = image(3, 45, 61).double()
     assert judge.evaluate(start).finite
@@ -378,7 +378,7 @@ def test_several_networks_and_the_whole_picture(loss: Loss, small_network: Calla
 
 def test_a_style_is_known_for_what_was_asked_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     # Moments of a block in bands differ in their last digits from those of its features, which patches need.
-    monkeypatch.setattr(layers, "planar", lambda: True)
+    monkeypatch.setattr(layers, "prefers_nchw", lambda: True)
     monkeypatch.setattr(layers, "_BAND_POSITIONS", 40)
     vgg = VGG(PAIRED_LAYERS, small_tensors(PAIRED_LAYERS), [0.5, 0.4, 0.3]).to(dtype=torch.float64)
     plain, both = 1.0 * Gram(["relu1_1", "relu2_1"]), Gram(["relu1_1", "relu2_1"]) + Patches("relu1_1")
@@ -424,7 +424,7 @@ REGIONAL = (
     + 2 * Gram({"relu1_1": 0.2, "relu2_1": 0.3}, "literal")
     + MeanCovariance(["rgb", "relu2_1"])
     + 0.5 * Wasserstein(["relu3_1"])
-    + 0.1 * Smoothness()
+    + 0.1 * TotalVariation()
 )
 SIZE = (45, 61)
 
@@ -477,7 +477,7 @@ def test_a_region_has_the_statistics_of_its_positions(double: VGG) -> None:
     terms = 1.0 * Gram("relu2_1", "mean")
     found = divided(double, both(mask), terms, weights=(1.0, 3.0)).evaluate(start)
     layers_of_masks = [
-        guidance.carried(share, double.convolutions, ["relu2_1"])["relu2_1"] for share in (mask, 1 - mask)
+        guidance.propagate_mask(share, double.convolutions, ["relu2_1"])["relu2_1"] for share in (mask, 1 - mask)
     ]
     ours = double(start, ["relu2_1"])["relu2_1"].flatten(2)[0]
     expected, areas = 0.0, [float(mask.mean()) * 1.0, float(1 - mask.mean()) * 3.0]
@@ -620,7 +620,7 @@ def test_at_strength_0_nothing_pulls_at_the_photo(
     divide: bool, padding: str, small_network: Callable[..., VGG]
 ) -> None:
     vgg = small_network(padding=padding)
-    terms = Terms(REGIONAL[:3]) + Smoothness()
+    terms = Terms(REGIONAL[:3]) + TotalVariation()
     recipe = Recipe(terms=terms, strength=0, padding=padding)
     photo, mask = image(1, *SIZE), half().float()
     parts = both(mask) if divide else []

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from impasto.engine import optimizers
 from impasto.engine.objective import Evaluation
 from impasto.engine.optimizers import LBFGS, Adam, Optimizer
-from impasto.engine.optimizers.history import Memory
+from impasto.engine.optimizers.history import CurvaturePairs
 from impasto.engine.optimizers.line_search import CURVATURE, SUFFICIENT_DECREASE, Trial, strong_wolfe
 from impasto.recipe import recipe
 
@@ -129,7 +129,7 @@ def test_the_memory_is_the_bfgs_matrix_of_its_pairs() -> None:
     # Applied at once or pair by pair, it is the matrix of the textbook's update; more pairs than fit, so that it turns.
     _, matrix, _ = quadratic(2, size=2)
     generator = torch.Generator().manual_seed(3)
-    memory, pairs = Memory(4, torch.zeros(12, dtype=torch.float64)), []
+    memory, pairs = CurvaturePairs(4, torch.zeros(12, dtype=torch.float64)), []
     for _ in range(7):
         step = torch.randn(12, dtype=torch.float64, generator=generator)
         assert memory.learn(step, matrix @ step)
@@ -145,7 +145,7 @@ def test_the_memory_is_the_bfgs_matrix_of_its_pairs() -> None:
 
 
 def test_the_memory_forgets_and_refuses_pairs_of_negative_curvature() -> None:
-    memory = Memory(3, torch.zeros(2))
+    memory = CurvaturePairs(3, torch.zeros(2))
     vector = torch.tensor([1.0, 2.0])
     assert not memory.learn(vector.clone(), -vector)
     assert not memory.learn(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from impasto.errors import PictureError
 from impasto.picture import Limits, as_picture, read_picture
-from impasto.system.text import shown
+from impasto.system.text import printable
 from tests.picture import samples as making
 
 FILES = making.every_format()
@@ -253,7 +253,7 @@ def test_ctrl_c_passes(monkeypatch):
 def one_line(path, words):
     with pytest.raises(PictureError, match=words) as error:
         read_picture(path)
-    assert str(error.value).startswith(shown(os.fspath(path)) + ": ")
+    assert str(error.value).startswith(printable(os.fspath(path)) + ": ")
     assert str(error.value).isprintable()
 
 
@@ -318,5 +318,5 @@ def test_odd_names(tmp_path, name):
 
 
 def test_messages_show_control_characters_harmlessly():
-    assert shown("a\n\x1b[31m\u202eb\udcff") == "a\\n\\x1b[31m\\u202eb\\udcff"
-    assert shown("caf\u00e9 \u65e5\u672c.png") == "caf\u00e9 \u65e5\u672c.png"
+    assert printable("a\n\x1b[31m\u202eb\udcff") == "a\\n\\x1b[31m\\u202eb\\udcff"
+    assert printable("caf\u00e9 \u65e5\u672c.png") == "caf\u00e9 \u65e5\u672c.png"

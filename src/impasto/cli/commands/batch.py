@@ -24,7 +24,7 @@ from impasto.jobs import checkpoint_paths
 from impasto.jobs.output import STREAM, Output
 from impasto.picture import format_of, output_profile
 from impasto.picture.checks import check_options
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 if TYPE_CHECKING:
     from impasto.batches.batch import Batch
@@ -63,13 +63,13 @@ def batch(context: click.Context, /, photos: str, styles: tuple[str, ...], **giv
     _check(tasks, items)
     paint.quiet_threads()
     from impasto.batches.batch import Batch, measured, shard_of, with_digests  # imports torch
-    from impasto.batches.log import Ledger
+    from impasto.batches.log import BatchLog
 
     measures = measured(tasks)
     if given["shard"]:
         tasks = shard_of(tasks, measures, *given["shard"])
     tasks = [with_digests(task, measures) for task in tasks]
-    ledger = Ledger(_log(tasks, given), given["shard"])
+    ledger = BatchLog(_log(tasks, given), given["shard"])
     found = Batch(tasks, ledger, force=given["force"], only_failed=given["retry_failed"])
     _go(found, measures, given)
 
@@ -146,7 +146,7 @@ def _check(tasks: Sequence[Task], items: Sequence[Item]) -> None:
     for folder in dict.fromkeys(Path(task.output.path).parent for task in tasks):
         there = next((each for each in (folder, *folder.parents) if each.exists()), folder)
         if not there.is_dir() or not os.access(there, os.W_OK):
-            raise OutputError(f"{shown(folder)}: nothing can be written there; choose another output")
+            raise OutputError(f"{printable(folder)}: nothing can be written there; choose another output")
 
 
 def _written(tasks: Sequence[Task], names: dict[int, str]) -> Iterator[tuple[str, str]]:
@@ -179,7 +179,7 @@ def _go(found: "Batch", measures: "dict[str, Measure]", given: dict[str, Any]) -
         return
     # The present values, which workers take from their tasks.
     found.ahead = [dataclasses.replace(task, every=writer.INTERVAL, over=checkpoint_paths.LONG) for task in found.ahead]
-    teller = batch_display.Teller(found, measures, given)
+    teller = batch_display.BatchDisplay(found, measures, given)
     say = notes_display.Notes(quiet=given["quiet"])
     executor = executor_options.executor(given, found.ahead, needs, say) if found.ahead else None
     batch_display.go(found, executor, teller)

@@ -9,10 +9,10 @@ from typing import Any, Final
 import click
 
 from impasto.batches.item import Item
-from impasto.errors import ImpastoError, UsageError, nearest
+from impasto.errors import ImpastoError, UsageError, suggest
 from impasto.executors import storage
 from impasto.recipe import INITS
-from impasto.recipe.settings import brief
+from impasto.recipe.settings import short_repr
 
 # They are of all pictures together, or of the machine.
 _NOT_OF_ONE: Final = {
@@ -38,7 +38,7 @@ def given_for(item: Item, context: click.Context, given: Mapping[str, Any]) -> d
                 continue
             name = key.lstrip("-").replace("_", "-")
             if name not in known:
-                raise UsageError(f"there is no option {key[:80]!r} for a picture; {nearest(name, known)}")
+                raise UsageError(f"there is no option {key[:80]!r} for a picture; {suggest(name, known)}")
             parameter = known[name]
             assert parameter.name is not None
             found[parameter.name] = parameter.process_value(context, _text(value, item.base, parameter))
@@ -78,7 +78,7 @@ def _text(value: Any, base: str, parameter: click.Parameter) -> Any:
 
 def _plain(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise UsageError(f"{brief(value)} is no value of an option; give a text, a number or a list of them")
+        raise UsageError(f"{short_repr(value)} is no value of an option; give a text, a number or a list of them")
     return str(value)
 
 

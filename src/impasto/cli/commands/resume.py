@@ -50,7 +50,7 @@ def resume(folder: str, styles: tuple[str, ...], style_masks: tuple[str, ...], *
     opened = Folder(folder, create=False)
     saved = opened.read()
     own = noted(saved)
-    target = checkpoint_paths.output_of(own, opened.path)
+    target = checkpoint_paths.from_table(own, opened.path)
     sources = Given(
         given["content"],
         styles or None,
@@ -66,10 +66,10 @@ def resume(folder: str, styles: tuple[str, ...], style_masks: tuple[str, ...], *
     if given["dry_run"]:
         click.echo(paint.plan(run, target))
         return
-    note = own | {"output": checkpoint_paths.noted(target, opened.path)}
-    run.keep(opened, note, every=INTERVAL, keep=bool(saved.table["options"]["keep"]))
+    note = own | {"output": checkpoint_paths.to_table(target, opened.path)}
+    run.enable_checkpoints(opened, note, every=INTERVAL, keep=bool(saved.table["options"]["keep"]))
     say = notes_display.Notes(quiet=given["quiet"])
     say.about(run.notes)
-    say.line(f"going on after step {run.taken} of {sum(scale.steps for scale in run.scales)}")
+    say.line(f"going on after step {run.steps_done} of {sum(scale.steps for scale in run.scales)}")
     listener = progress_display.listener(quiet=given["quiet"], as_json=given["as_json"], terminal=sys.stderr.isatty())
     paint.paint(run, target, listener, say)

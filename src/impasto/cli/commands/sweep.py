@@ -17,7 +17,7 @@ from impasto.cli.options import vary as vary_options
 from impasto.errors import OutputError, UsageError
 from impasto.jobs.output import STREAM, Output
 from impasto.recipe import presets
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 if TYPE_CHECKING:
     from impasto.executors.task import Task
@@ -86,16 +86,18 @@ def sweep(context: click.Context, /, content: str, styles: tuple[str, ...], **gi
 def _check_folder(folder: Path) -> None:
     """Refuse a folder that cannot be made or written to, before minutes are spent."""
     if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{shown(folder)}: is no folder; choose another for --cells")
+        raise OutputError(f"{printable(folder)}: is no folder; choose another for --cells")
     if not folder.parent.is_dir():
-        raise OutputError(f"{shown(folder)}: the folder {shown(folder.parent)} does not exist; create it first")
+        raise OutputError(f"{printable(folder)}: the folder {printable(folder.parent)} does not exist; create it first")
 
 
 def _paint(found: "Sweep", output: Output, given: dict[str, Any], tasks: "list[Task]") -> None:
     say = notes_display.Notes(quiet=given["quiet"])
     say.about(found.cells[0].job.start().notes)
     found.make_folder()
-    teller = sweep_display.Teller(found, quiet=given["quiet"], as_json=given["as_json"], terminal=sys.stderr.isatty())
+    teller = sweep_display.SweepDisplay(
+        found, quiet=given["quiet"], as_json=given["as_json"], terminal=sys.stderr.isatty()
+    )
     chosen = None
     if tasks:
         from impasto.batches.batch import foresee, measured

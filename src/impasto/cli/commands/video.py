@@ -10,11 +10,11 @@ from impasto.cli import paint
 from impasto.cli.display import video as video_display
 from impasto.cli.options import output as output_options
 from impasto.cli.options import recipe as recipe_options
-from impasto.errors import OutputError, UsageError, nearest
+from impasto.errors import OutputError, UsageError, suggest
 from impasto.jobs.output import STREAM
 from impasto.picture import as_picture, check_place
 from impasto.recipe import presets
-from impasto.system.text import shown
+from impasto.system.text import printable
 from impasto.video.settings import OUTPUTS, FilmSettings
 
 _NEEDED = {"av": "PyAV", "cv2": "OpenCV"}
@@ -52,18 +52,18 @@ def video(clip: str, styles: tuple[str, ...], **given: Any) -> None:
         recipe_options.changed(presets.resolve(given["recipe_name"]), given), given["init"]
     )
     if start is not None:
-        raise UsageError(f"--init of a film takes a word, not a picture such as {shown(start)}; leave it out")
+        raise UsageError(f"--init of a film takes a word, not a picture such as {printable(start)}; leave it out")
     settings = FilmSettings(**{name: given[name] for name in FilmSettings().to_table() if given[name] is not None})
     _check(target, [clip, *styles], force=given["force"])
     paint.quiet_threads()
     from impasto.jobs.job import Job
     from impasto.video.clip import Clip  # imports torch: only now that the request is known to be sound
-    from impasto.video.render import Filming
+    from impasto.video.render import VideoRun
 
     pictures = [as_picture(output_options.source(style)) for style in styles]
     means = {name: given[name] for name in ("device", "max_memory", "precision")}
     job = Job(pictures[0], pictures, recipe, given["weights"], **means)
-    film = Filming(Clip(clip), job, settings, given["preview"])
+    film = VideoRun(Clip(clip), job, settings, given["preview"])
     if given["dry_run"]:
         click.echo(video_display.plan(film, target))
         return
@@ -81,5 +81,7 @@ def _check(output: Path, inputs: list[str], *, force: bool) -> None:
     if missing:
         raise UsageError(f"films need {' and '.join(missing)}; pip install 'impasto[video]'")
     if output.suffix.lower() not in OUTPUTS:
-        raise OutputError(f"{shown(output)}: no film is written with this ending; {nearest(output.suffix, OUTPUTS)}")
+        raise OutputError(
+            f"{printable(output)}: no film is written with this ending; {suggest(output.suffix, OUTPUTS)}"
+        )
     check_place(output, [name for name in inputs if name != STREAM], force)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from impasto.errors import WeightsError
-from impasto.system.text import shown
+from impasto.system.text import printable
 from impasto.vgg.weights.spec import SPECS, WeightsSpec
 
 if TYPE_CHECKING:
@@ -84,9 +84,9 @@ def fetch(name: str, force: bool, quiet: bool) -> None:
         sys.exit(130)  # 128 + SIGINT, the shells' convention
     if not quiet:
         source = done.entry.source
-        origin = "the official file" if source.get("official") else f"your file {shown(source.get('file'))}"
+        origin = "the official file" if source.get("official") else f"your file {printable(source.get('file'))}"
         state = "already here" if done.already else "fetched"
-        click.echo(f"{name}: {state}, from {origin}; in {shown(done.entry.path)}", err=True)
+        click.echo(f"{name}: {state}, from {origin}; in {printable(done.entry.path)}", err=True)
 
 
 @weights.command()
@@ -128,7 +128,7 @@ def import_(file: Path, name: str | None, force: bool, quiet: bool) -> None:
         hash_note = "" if done.official else f", its hash is not one that impasto knows ({done.sha256[:12]}...)"
         state = "already here" if done.already else "imported"
         by = "official file" if done.official else f"recognised by {done.recognised}"
-        click.echo(f"{done.name}: {state}; {by}{hash_note}; in {shown(done.path)}", err=True)
+        click.echo(f"{done.name}: {state}; {by}{hash_note}; in {printable(done.path)}", err=True)
 
 
 @weights.command()

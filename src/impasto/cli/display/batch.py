@@ -14,13 +14,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from impasto.cli.display import progress as progress_display
 from impasto.cli.signals import Answer, Interrupted, Stop, signals
 from impasto.executors import estimate as needing
-from impasto.executors.base import Executor, Message, Told
+from impasto.executors.base import Executor, Message, TaskEvent
 from impasto.executors.estimate import Need
 from impasto.executors.outcome import Outcome
 from impasto.executors.task import Task
 from impasto.picture import Measure
 from impasto.recipe.schedule import Scale
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 if TYPE_CHECKING:
     from impasto.batches.batch import Batch
@@ -74,7 +74,7 @@ class Meter:
         return (time.monotonic() - self._begun) * (self._all - done) / new if new > 0 else None
 
 
-class Teller:
+class BatchDisplay:
     """Says how a batch goes: a bar over all of it on a terminal, a line a picture, or JSON."""
 
     def __init__(self, batch: "Batch", measures: Mapping[str, Measure], given: dict[str, Any]) -> None:
@@ -99,7 +99,7 @@ class Teller:
         if batch.there and not self._quiet and not self._as_json:
             click.echo(f"{len(batch.there)} of {len(batch.tasks)} are there", err=True)
 
-    def __enter__(self) -> "Teller":
+    def __enter__(self) -> "BatchDisplay":
         if self._bar is not None:
             self._bar.start()
         return self
@@ -110,12 +110,12 @@ class Teller:
 
     def show(self, message: Message) -> None:
         """Show what an executor said."""
-        if isinstance(message, Told):
+        if isinstance(message, TaskEvent):
             self._meter.told(message.task, message.event)
             name = {"begun": "picture_started", "lost": "worker_lost"}.get(message.event["event"])
             self._event({**message.event, "event": name or message.event["event"]}, message.task)
             if name == "worker_lost":
-                self._line(f"{shown(message.task.place)}: its worker died ({message.event['reason']}); again")
+                self._line(f"{printable(message.task.place)}: its worker died ({message.event['reason']}); again")
         else:
             self._ended(message.task, message.outcome)
         if self._bar is not None:
@@ -125,7 +125,7 @@ class Teller:
 
     def _ended(self, task: Task, outcome: Outcome) -> None:
         self.outcomes.append((task, outcome))
-        path = shown(task.place)
+        path = printable(task.place)
         about = {key: value for key, value in outcome.to_table().items() if key != "status"}
         self._event({"event": f"picture_{outcome.status}", **about}, task)
         if outcome.status == "stopped":
@@ -198,7 +198,7 @@ def summary(counts: Mapping[str, int], outcomes: list[tuple[Task, Outcome]], sec
     ]
 
 
-def go(batch: "Batch", executor: Executor | None, teller: Teller) -> None:
+def go(batch: "Batch", executor: Executor | None, teller: BatchDisplay) -> None:
     """Paint what is missing, to the end or to the first Ctrl-C, SIGTERM or SIGUSR1; exit 1 where a picture failed.
 
     Raises:
@@ -251,7 +251,7 @@ def plan(batch: "Batch", needs: Mapping[int, Need | str], given: Mapping[str, An
 
 
 def _planned(task: Task, need: Need | str) -> tuple[str, ...]:
-    name = f"{task.number}", shown(task.place)
+    name = f"{task.number}", printable(task.place)
     if isinstance(need, str):
         return (*name, "", f"cannot be painted: {need}", "")
     scale = need.scales[-1]

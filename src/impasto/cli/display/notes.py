@@ -6,12 +6,12 @@ import click
 
 from impasto.jobs.output import STREAM, Output
 from impasto.reports.advice import Advice
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 
 def where(output: Output) -> str:
     """Return in words where the picture goes."""
-    return "standard output" if output.path == STREAM else shown(output.path)
+    return "standard output" if output.path == STREAM else printable(output.path)
 
 
 class Notes:

@@ -13,7 +13,7 @@ from impasto.recipe.schedule import Scale
 from impasto.reports import events
 from impasto.reports.events import Adapted, CheckpointFailed, Event, Finished, ScaleStarted, Started, Stepped
 from impasto.reports.progress import Work
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 
 class Listener(ABC):
@@ -139,7 +139,7 @@ def remark(event: Adapted | CheckpointFailed) -> str:
     """Return what is said where memory ran out, or a checkpoint could not be written."""
     if isinstance(event, CheckpointFailed):
         why = f"a checkpoint could not be written ({event.reason})"
-        return f"{shown(event.folder)}: {why}; the run goes on, and the one before, if any, is kept"
+        return f"{printable(event.folder)}: {why}; the run goes on, and the one before, if any, is kept"
     return f"memory ran out; going on with tiles: {tiles(event.tile)}, history {event.history}"
 
 

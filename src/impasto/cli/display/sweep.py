@@ -18,7 +18,7 @@ from impasto.jobs.output import Output, Stages
 from impasto.picture import Picture
 from impasto.reports.events import Stepped
 from impasto.sheets import Board, Layout
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 if TYPE_CHECKING:
     from impasto.executors.base import Executor
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from impasto.sweeps import Cell, Sweep
 
 
-class Teller:
+class SweepDisplay:
     """Says which cell is painted, and how long all of them will take.
 
     Args:
@@ -106,7 +106,7 @@ def paint(
     sweep: "Sweep",
     board: Board,
     output: Output,
-    teller: Teller,
+    teller: SweepDisplay,
     say: notes_display.Notes,
     engine: tuple["Executor", list["Task"]] | None = None,
 ) -> None:
@@ -132,7 +132,7 @@ def paint(
     _end(sweep, finished, board.layout, output, stopped, say)
 
 
-def _here(sweep: "Sweep", board: Board, output: Output, teller: Teller) -> tuple[int, Stopped]:
+def _here(sweep: "Sweep", board: Board, output: Output, teller: SweepDisplay) -> tuple[int, Stopped]:
     """Paint the cells in this process; return how many are finished, and why not all."""
     stopped: Stopped = None
     finished = 0
@@ -154,10 +154,10 @@ def _here(sweep: "Sweep", board: Board, output: Output, teller: Teller) -> tuple
 
 
 def _elsewhere(
-    sweep: "Sweep", board: Board, executor: "Executor", tasks: list["Task"], teller: Teller
+    sweep: "Sweep", board: Board, executor: "Executor", tasks: list["Task"], teller: SweepDisplay
 ) -> tuple[int, Stopped]:
     """Have the cells painted by an executor; return how many are finished, and why not all."""
-    from impasto.executors.base import Ended
+    from impasto.executors.base import TaskFinished
 
     stopped: Stopped = None
     finished = 0
@@ -173,7 +173,7 @@ def _elsewhere(
         with signals.signals(answer), executor:
             for message in executor.run(tasks):
                 index = message.task.number - 1
-                if not isinstance(message, Ended):
+                if not isinstance(message, TaskFinished):
                     if message.event["event"] == "begun":
                         teller.begins(index)
                     continue
@@ -240,7 +240,7 @@ def _end(
     sys.exit(stopped.exit_code)
 
 
-def _picture(index: int, cell: "Cell", output: Output, teller: Teller) -> Picture:
+def _picture(index: int, cell: "Cell", output: Output, teller: SweepDisplay) -> Picture:
     """Return the picture of a cell, which is painted and kept if it was not before."""
     picture = cell.kept()
     if picture is not None:
@@ -279,7 +279,7 @@ def plan(sweep: "Sweep", layout: Layout, output: Output, folder: Path) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(part.ljust(width) for part, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines += [
-        f"cells   {len(ahead)} to paint, {sum(there)} painted before, in {shown(folder)}",
+        f"cells   {len(ahead)} to paint, {sum(there)} painted before, in {printable(folder)}",
         f"device  {runs[0].device}",
         f"memory  {_memory(max((each or 0 for each in memory), default=0) or None)}",
         f"time    {_time(sum(known) if len(known) == len(seconds) else None)}",

@@ -17,17 +17,17 @@ from impasto.cli.display import notes as notes_display
 from impasto.cli.display import progress as progress_display
 from impasto.errors import ImpastoError
 from impasto.reports import events
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 if TYPE_CHECKING:
     from impasto.video.events import FilmEvent
-    from impasto.video.frames import Ledger
-    from impasto.video.render import Filming
+    from impasto.video.frames import FrameStore
+    from impasto.video.render import VideoRun
 
 INTERVAL = 10.0  # seconds between two lines, in logs and pipes
 
 
-class Teller(contextlib.AbstractContextManager["Teller"]):
+class VideoDisplay(contextlib.AbstractContextManager["VideoDisplay"]):
     """Shows how a film goes: a bar, plain lines, JSON lines, or nothing."""
 
     def __init__(self, frames: int | None, *, quiet: bool, as_json: bool, terminal: bool) -> None:
@@ -44,7 +44,7 @@ class Teller(contextlib.AbstractContextManager["Teller"]):
             self._bar = Progress(*columns, TextColumn("{task.fields[left]}"), console=Console(stderr=True))
             self._task = self._bar.add_task("", total=frames, left="")
 
-    def __enter__(self) -> "Teller":
+    def __enter__(self) -> "VideoDisplay":
         if self._bar is not None:
             self._bar.start()
         return self
@@ -80,7 +80,7 @@ class Teller(contextlib.AbstractContextManager["Teller"]):
         return f", about {progress_display.duration((self._frames - frame) * each)} left"
 
 
-def finish(film: "Filming", output: Path, target: Path, given: dict[str, Any]) -> None:
+def finish(film: "VideoRun", output: Path, target: Path, given: dict[str, Any]) -> None:
     """Paint the film, or what comes before the first Ctrl-C, SIGTERM or fault, and write it.
 
     Args:
@@ -90,12 +90,12 @@ def finish(film: "Filming", output: Path, target: Path, given: dict[str, Any]) -
         given: the command's options.
 
     """
-    from impasto.video.frames import Ledger
+    from impasto.video.frames import FrameStore
 
     say = notes_display.Notes(quiet=given["quiet"])
     say.about(film.notes)
     folder = output.with_name(f"{output.name}.impasto")
-    with Ledger(folder, film.identity, force=given["force"]) as ledger:
+    with FrameStore(folder, film.identity, force=given["force"]) as ledger:
         stopped = _paint(film, ledger, given)
         written = ""
         if film.painted:
@@ -105,9 +105,9 @@ def finish(film: "Filming", output: Path, target: Path, given: dict[str, Any]) -
         _end(film, ledger, written, stopped, say, keep=given["preview"] is not None)
 
 
-def _paint(film: "Filming", ledger: "Ledger", given: dict[str, Any]) -> signals.Interrupted | ImpastoError | None:
+def _paint(film: "VideoRun", ledger: "FrameStore", given: dict[str, Any]) -> signals.Interrupted | ImpastoError | None:
     """Paint what is not there yet, and return what it was stopped by."""
-    teller = Teller(film.frames, quiet=given["quiet"], as_json=given["as_json"], terminal=sys.stderr.isatty())
+    teller = VideoDisplay(film.frames, quiet=given["quiet"], as_json=given["as_json"], terminal=sys.stderr.isatty())
     with signals.signals(signals.interrupt):
         try:
             with teller:
@@ -118,19 +118,19 @@ def _paint(film: "Filming", ledger: "Ledger", given: dict[str, Any]) -> signals.
     return None
 
 
-def _write(film: "Filming", ledger: "Ledger", target: Path, quality: int, say: notes_display.Notes) -> str:
+def _write(film: "VideoRun", ledger: "FrameStore", target: Path, quality: int, say: notes_display.Notes) -> str:
     """Write what is painted, and return in words what that is."""
     from impasto.video import encode
 
     found = encode.write(target, film.clip, ledger, film.painted, quality)
     say.about(found.notes)
     sound = f", sound {', '.join(found.sound)}" if found.sound else ""
-    return f"{film.painted} frames of {film.width}x{film.height}, {found.codec}{sound}, to {shown(target)}"
+    return f"{film.painted} frames of {film.width}x{film.height}, {found.codec}{sound}, to {printable(target)}"
 
 
 def _end(
-    film: "Filming",
-    ledger: "Ledger",
+    film: "VideoRun",
+    ledger: "FrameStore",
     written: str,
     stopped: signals.Interrupted | ImpastoError | None,
     say: notes_display.Notes,
@@ -155,7 +155,7 @@ def _end(
     cause = f"{stopped}: " if interrupted else ""
     if written:
         click.echo(f"impasto: {cause}saved what there is, {written}", err=True)
-        click.echo(f"the frames are in {shown(ledger.path)}; the same command with --force goes on", err=True)
+        click.echo(f"the frames are in {printable(ledger.path)}; the same command with --force goes on", err=True)
     elif interrupted:
         click.echo(f"impasto: {stopped} before the first frame was finished; nothing was written", err=True)
     if isinstance(stopped, ImpastoError):
@@ -163,7 +163,7 @@ def _end(
     sys.exit(stopped.exit_code)
 
 
-def plan(film: "Filming", target: Path) -> str:
+def plan(film: "VideoRun", target: Path) -> str:
     """Return what would be done, a line for each fact."""
     opening, following = film.opening_run, film.following_run
     needs = [run.expected_memory for run in (opening, following)]
@@ -184,7 +184,7 @@ def plan(film: "Filming", target: Path) -> str:
             f"time    about {progress_display.duration(seconds)}, more if there are several scenes"
             if seconds
             else "time    not known",
-            f"output  {shown(target)}",
+            f"output  {printable(target)}",
         ]
     )
 

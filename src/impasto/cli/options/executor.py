@@ -8,7 +8,7 @@ import click
 from impasto.cli.display import notes as notes_display
 from impasto.errors import UsageError
 from impasto.executors.task import Task
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 if TYPE_CHECKING:
     from impasto.executors.base import Executor
@@ -62,7 +62,9 @@ def check(given: dict[str, Any]) -> None:
     """
     on = given["on"]
     if on not in (None, "inline", "local", "ray") and ":" not in on:
-        raise UsageError(f"--on {shown(on)}: is no place to paint; choose inline, local, ray or an address host:port")
+        raise UsageError(
+            f"--on {printable(on)}: is no place to paint; choose inline, local, ray or an address host:port"
+        )
     if on in (None, "inline") and given["workers"]:
         raise UsageError("--workers is for --on local or ray; this process paints one picture at a time")
     if on in (None, "inline", "local") and given["gpus"] is not None:
@@ -92,11 +94,11 @@ def executor(
     if on == "inline":
         return Inline()
     if on == "local":
-        from impasto.executors.estimate import staff
+        from impasto.executors.estimate import plan_workers
         from impasto.executors.pool import Pool
         from impasto.executors.processes import Local
 
-        found = staff(given["device"], given["workers"], len(tasks), memory)
+        found = plan_workers(given["device"], given["workers"], len(tasks), memory)
         if found.note:
             say.line(f"note: {found.note}")
         return Pool(Local(found.devices, found.threads), len(found.devices))

@@ -43,7 +43,7 @@ def means_options(function: F) -> F:
 
 
 def _memory(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
-    return None if value is None else units.parsed(value)
+    return None if value is None else units.parse_bytes(value)
 
 
 _DEVICE = click.option(

@@ -15,7 +15,7 @@ from impasto.jobs.output import Output
 from impasto.picture import remembered
 from impasto.recipe import Recipe, presets
 from impasto.recipe.provenance import Remembered
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,7 +39,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
 )
 
 
-class Manner(NamedTuple):
+class ResolvedRecipe(NamedTuple):
     """How it is to be painted.
 
     Attributes:
@@ -60,7 +60,7 @@ def check_like(context: click.Context, given: dict[str, Any]) -> None:
         raise UsageError("--like and --recipe both name a recipe; leave one out")
 
 
-def manner(given: dict[str, Any]) -> Manner:
+def manner(given: dict[str, Any]) -> ResolvedRecipe:
     """Return how the options ask for a picture to be painted.
 
     Raises:
@@ -70,10 +70,10 @@ def manner(given: dict[str, Any]) -> Manner:
     """
     memory = None if given["like"] is None else remembered(output_options.opened(given["like"]))
     recipe = recipe_options.changed(memory.recipe if memory else presets.resolve(given["recipe_name"]), given)
-    return Manner(*recipe_options.start(recipe, given["init"]), memory)
+    return ResolvedRecipe(*recipe_options.start(recipe, given["init"]), memory)
 
 
-def read_besides(wanted: Manner, given: dict[str, Any]) -> list[str]:
+def read_besides(wanted: ResolvedRecipe, given: dict[str, Any]) -> list[str]:
     """Return the paths of what is read besides photo and styles."""
     return [*(path for path in (wanted.start, given["like"]) if path is not None), *recipe_options.named_masks(given)]
 
@@ -81,7 +81,7 @@ def read_besides(wanted: Manner, given: dict[str, Any]) -> list[str]:
 def task(
     content: str,
     styles: Sequence[str],
-    wanted: Manner,
+    wanted: ResolvedRecipe,
     given: dict[str, Any],
     output: Output,
     digests: Sequence[str | None],
@@ -127,22 +127,24 @@ def _same(memory: Remembered, digests: Sequence[str | None]) -> bool:
     return [style.sha256 for style in memory.styles] == list(digests)
 
 
-def differences(wanted: Manner, digests: Sequence[str | None], given: dict[str, Any]) -> list[str]:
+def differences(wanted: ResolvedRecipe, digests: Sequence[str | None], given: dict[str, Any]) -> list[str]:
     """Return what a person should know who expects a picture like the one named."""
     like, memory = given["like"], wanted.memory
     if memory is None:
         return []
     notes = []
     if not _same(memory, digests):
-        names = ", ".join(shown(style.name) for style in memory.styles) or "no style"
-        notes.append(f"{shown(like)}: was painted with other styles than given here ({names})")
+        names = ", ".join(printable(style.name) for style in memory.styles) or "no style"
+        notes.append(f"{printable(like)}: was painted with other styles than given here ({names})")
     if memory.init is not None and given["init"] is None:
-        notes.append(f"{shown(like)}: was started from {shown(memory.init.name)}; give it with --init to do the same")
+        notes.append(
+            f"{printable(like)}: was started from {printable(memory.init.name)}; give it with --init to do the same"
+        )
     masks = {"--content-mask": memory.drawn.content, "--protect": memory.drawn.protect}
     missing = [(option, mask) for option, mask in masks.items() if mask and not given[option[2:].replace("-", "_")]]
     if not given["style_masks"]:
         missing += [("--style-mask", mask) for mask in memory.drawn.styles if mask]
     if missing:
-        names = ", ".join(f"{option} {shown(mask.name)}" for option, mask in missing)
-        notes.append(f"{shown(like)}: was painted with masks, which are not repeated ({names})")
+        names = ", ".join(f"{option} {printable(mask.name)}" for option, mask in missing)
+        notes.append(f"{printable(like)}: was painted with masks, which are not repeated ({names})")
     return notes

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from impasto.cli.options import recipe as recipe_options
 from impasto.errors import UsageError
 from impasto.recipe import Recipe, presets, settings
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 _RECIPE, _STYLE_WEIGHTS = "recipe", "style_weights"
 # What the values of some settings are called where a command keeps its options.
@@ -47,9 +47,9 @@ def _varied(text: str, context: click.Context, given: dict[str, Any]) -> Varied:
     name = name.strip().removeprefix("--")
     parts = [part.strip() for part in listed.split(",")]
     if not (name and equals):
-        raise UsageError(f"--vary {shown(text)}: is no setting with values, such as content-weight=0.03,0.1")
+        raise UsageError(f"--vary {printable(text)}: is no setting with values, such as content-weight=0.03,0.1")
     if not all(parts):
-        raise UsageError(f"--vary {shown(text)}: a value is empty; write them with one comma between each two")
+        raise UsageError(f"--vary {printable(text)}: a value is empty; write them with one comma between each two")
     if "." not in name:
         name = name.replace("-", "_")
         # By whichever name a person knows it.

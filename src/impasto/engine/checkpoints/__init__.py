@@ -2,6 +2,6 @@
 
 from impasto.engine.checkpoints.folder import Folder, Saved
 from impasto.engine.checkpoints.snapshot import Snapshot
-from impasto.engine.checkpoints.writer import Checkpoints, Keeper
+from impasto.engine.checkpoints.writer import Checkpoints, CheckpointWriter
 
-__all__ = ["Checkpoints", "Folder", "Keeper", "Saved", "Snapshot"]
+__all__ = ["CheckpointWriter", "Checkpoints", "Folder", "Saved", "Snapshot"]

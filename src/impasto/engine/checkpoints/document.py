@@ -12,7 +12,7 @@ from impasto.engine.scene import Scene
 from impasto.errors import CheckpointError, PictureError
 from impasto.picture import Picture, PictureSource, as_picture
 from impasto.recipe.provenance import plain_name
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 # What pictures that come from no file are called: `impasto.picture.files.stream_name`.
 _NAMELESS: Final = ("memory", "stdin")
@@ -68,7 +68,7 @@ def picture(noted: Mapping[str, Any], folder: Path, given: PictureSource | None,
         CheckpointError: it is not there, or not the same any more.
 
     """
-    name = shown(noted["name"])
+    name = printable(noted["name"])
     if given is not None:
         return _same(as_picture(given), noted, f"what {option} gives")
     if noted["frame"] is not None:
@@ -80,13 +80,13 @@ def picture(noted: Mapping[str, Any], folder: Path, given: PictureSource | None,
     for path in found_path(noted["file"], folder):
         if path.is_file():
             try:
-                return _same(as_picture(path), noted, shown(path))
+                return _same(as_picture(path), noted, printable(path))
             except PictureError as error:
                 problem = problem or CheckpointError(f"{error}; give the picture with {option}")
             except CheckpointError as error:
                 problem = problem or error
     raise problem or CheckpointError(
-        f"{shown(noted['file']['path'])}: is not there any more; say with {option} where the picture is now"
+        f"{printable(noted['file']['path'])}: is not there any more; say with {option} where the picture is now"
     )
 
 
@@ -123,5 +123,5 @@ def _same(found: Picture, noted: Mapping[str, Any], name: str) -> Picture:
     why = "the file has changed" if found.sha256 != noted["sha256"] else "the same file, but its pixels were others"
     raise CheckpointError(
         f"{name}: is another picture than the run was started with ({why}); "
-        f"give {shown(noted['name'])} as it was, or paint anew"
+        f"give {printable(noted['name'])} as it was, or paint anew"
     )

@@ -27,7 +27,7 @@ from impasto.errors import CheckpointError, ImpastoError, OutputError
 from impasto.recipe import Recipe
 from impasto.system.atomic import write_whole
 from impasto.system.locks import locked
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 
 SCHEMA: Final = 2
 
@@ -86,17 +86,17 @@ class Folder:
                 self.path.mkdir()
                 self._made = True
             if not create and not self._numbers():
-                raise CheckpointError(f"{shown(self.path)}: holds no checkpoint; name the folder of one")
+                raise CheckpointError(f"{printable(self.path)}: holds no checkpoint; name the folder of one")
             self._lock = locked(self.path)
             self._sweep(keep=self._numbers()[-2:])
         except FileNotFoundError as error:
             what = "cannot be made: no such folder to make it in" if create else "no such folder"
-            raise CheckpointError(f"{shown(self.path)}: {what}; check the path") from error
+            raise CheckpointError(f"{printable(self.path)}: {what}; check the path") from error
         except (FileExistsError, NotADirectoryError) as error:
-            raise OutputError(f"{shown(self.path)}: is a file; name the folder of a checkpoint") from error
+            raise OutputError(f"{printable(self.path)}: is a file; name the folder of a checkpoint") from error
         except OSError as error:
             raise OutputError(
-                f"{shown(self.path)}: checkpoints cannot be kept there ({reason(error)}); choose another folder"
+                f"{printable(self.path)}: checkpoints cannot be kept there ({reason(error)}); choose another folder"
             ) from error
 
     def __del__(self) -> None:
@@ -167,7 +167,7 @@ class Folder:
                 return _read(*self._files(number))
             except CheckpointError as error:
                 problem = problem or error
-        raise problem or CheckpointError(f"{shown(self.path)}: holds no checkpoint; name the folder of one")
+        raise problem or CheckpointError(f"{printable(self.path)}: holds no checkpoint; name the folder of one")
 
     def _numbers(self) -> list[int]:
         """Return the numbers of the checkpoints, the oldest first."""
@@ -211,7 +211,8 @@ def _read(document: Path, tensors: Path) -> Saved:
         raise _damaged(document, reason(error)) from error
     if type(schema) is int and schema != SCHEMA:
         raise CheckpointError(
-            f"{shown(document)}: is in form {schema}, written by impasto {shown(version)[:40]}, and this impasto reads "
+            f"{printable(document)}: is in form {schema}, written by impasto {printable(version)[:40]}, "
+            f"and this impasto reads "
             f"form {SCHEMA}; use the version that wrote it"
         )
     if not whole:
@@ -223,15 +224,18 @@ def _read(document: Path, tensors: Path) -> Saved:
     except FileNotFoundError as error:
         raise _damaged(tensors, "it is missing") from error
     except OSError as error:
-        raise CheckpointError(f"{shown(tensors)}: cannot be read ({reason(error)}); see to its permissions") from error
+        raise CheckpointError(
+            f"{printable(tensors)}: cannot be read ({reason(error)}); see to its permissions"
+        ) from error
     except CheckpointError:
         raise
     except (ImpastoError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            f"{shown(document)}: written by impasto {shown(version)[:40]}, does not fit this one ({reason(error)}); "
+            f"{printable(document)}: written by impasto {printable(version)[:40]}, does not fit this one "
+            f"({reason(error)}); "
             "use the version that wrote it"
         ) from error
 
 
 def _damaged(path: Path, why: str) -> CheckpointError:
-    return CheckpointError(f"{shown(path)}: is damaged ({why}); paint the picture anew")
+    return CheckpointError(f"{printable(path)}: is damaged ({why}); paint the picture anew")

@@ -10,7 +10,7 @@ from impasto.engine.checkpoints.folder import Folder
 from impasto.engine.checkpoints.snapshot import Snapshot
 from impasto.errors import UsageError
 from impasto.reports.events import Checkpointed, CheckpointFailed
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 
 # Ours: half a minute of work is no great loss.
 INTERVAL: Final = 30.0
@@ -51,13 +51,14 @@ class Checkpoints:
         if not folder.empty and not self.replace:
             folder.close()
             raise UsageError(
-                f"{shown(self.folder)}: holds the checkpoint of a run; go on with 'impasto resume', or begin anew with "
+                f"{printable(self.folder)}: holds the checkpoint of a run; go on with 'impasto resume', "
+                f"or begin anew with "
                 "--force"
             )
         return folder
 
 
-class Keeper:
+class CheckpointWriter:
     """Writes the checkpoints of one run.
 
     Args:

@@ -231,7 +231,7 @@ class Objective:
         if mask is None:
             return {}
         # Where nothing is left of a region, something must be divided by.
-        return guidance.carried(mask.clamp(min=_LEAST), self._networks[0].convolutions, layers)
+        return guidance.propagate_mask(mask.clamp(min=_LEAST), self._networks[0].convolutions, layers)
 
     def _blended(self, styles: Sequence[tuple[Image, float]], content: Image) -> dict[tuple[int, str], Moments]:
         """Return the moments that each region is to have at each layer."""

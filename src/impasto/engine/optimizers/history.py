@@ -8,7 +8,7 @@ from torch import Tensor
 State = dict[str, Tensor]
 
 
-class Memory:
+class CurvaturePairs:
     """The last pairs of steps s and changes of the gradient y, scaled to unit curvature, s . y = 1.
 
     Byrd, Nocedal and Schnabel 1994, equation 3.1: the inverse Hessian is

@@ -8,7 +8,7 @@ from torch import Tensor
 from impasto.engine import devices
 from impasto.engine.objective import Evaluation
 from impasto.engine.optimizers.base import Evaluate, Optimizer, State
-from impasto.engine.optimizers.history import Memory
+from impasto.engine.optimizers.history import CurvaturePairs
 from impasto.engine.optimizers.line_search import Trial, strong_wolfe
 from impasto.ops.shapes import Image
 from impasto.recipe import recipe
@@ -26,7 +26,7 @@ class LBFGS(Optimizer):
         self.settings: recipe.LBFGS = settings
         self._projected = projected
         self._damping = 1.0
-        self._known: _Known | None = None
+        self._known: _State | None = None
 
     @property
     def capturable(self) -> bool:
@@ -40,7 +40,7 @@ class LBFGS(Optimizer):
         """
         flat, gradient, loss = image.flatten(), evaluation.slope.flatten(), evaluation.numbers[0]
         if self._known is None:
-            self._known = _Known(flat, gradient, loss, self.settings.history)
+            self._known = _State(flat, gradient, loss, self.settings.history)
         known = self._known
         # In a graph everything stays in its place; elsewhere images, which nobody writes to, are kept and not copied.
         fixed = self.capturable and devices.captures(image.device)
@@ -74,7 +74,7 @@ class LBFGS(Optimizer):
             return self._moved(image, self._direction(known, flat, slope)), None
         return self._search(known, image, evaluation, slope, evaluate)
 
-    def _direction(self, known: "_Known", flat: Tensor, slope: Tensor) -> Tensor:
+    def _direction(self, known: "_State", flat: Tensor, slope: Tensor) -> Tensor:
         """Return the quasi-Newton step, bounded."""
         held = torch.zeros_like(slope, dtype=torch.bool)
         if self._projected:
@@ -93,7 +93,7 @@ class LBFGS(Optimizer):
 
     def _search(
         self,
-        known: "_Known",
+        known: "_State",
         image: Image,
         evaluation: Evaluation,
         slope: Tensor,
@@ -145,10 +145,10 @@ class LBFGS(Optimizer):
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Take over what `state` returned."""
         self._damping = state["damping"].item()
-        self._known = _Known.of(state) if "best" in state else None
+        self._known = _State.of(state) if "best" in state else None
 
 
-class _Known:
+class _State:
     """All that L-BFGS knows at a scale, in tensors that stay where they are.
 
     Attributes:
@@ -170,10 +170,10 @@ class _Known:
         self.caution = torch.ones_like(self.ceiling)
         self.followed = torch.zeros_like(self.ceiling, dtype=torch.bool)
         self.best, self.last_image, self.last_slope = flat.clone(), flat.clone(), torch.zeros_like(flat)
-        self.memory = Memory(history, flat)
+        self.memory = CurvaturePairs(history, flat)
 
     @classmethod
-    def of(cls, state: Mapping[str, Tensor]) -> "_Known":
+    def of(cls, state: Mapping[str, Tensor]) -> "_State":
         """Make one of what `state` returned."""
         known = cls(state["best"], state["last_slope"], state["ceiling"], len(state["steps"]))
         for name, tensor in known._own().items():

@@ -15,7 +15,7 @@ from impasto.picture.formats.samples import Samples
 from impasto.picture.formats.sniff import sniff
 from impasto.picture.limits import Limits
 from impasto.picture.profiles import TOO_LONG
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -72,11 +72,11 @@ def decoding(name: str) -> Iterator[None]:
     except ImpastoError:
         raise
     except MemoryError as error:
-        raise PictureError(f"{shown(name)}: does not fit into memory; make it smaller") from error
+        raise PictureError(f"{printable(name)}: does not fit into memory; make it smaller") from error
     except Exception as error:
         # Damaged files make decoders raise nearly everything, struct.error, KeyError and AssertionError included.
         raise PictureError(
-            f"{shown(name)}: is damaged or cut short ({reason(error)}); get it again, or save it anew elsewhere"
+            f"{printable(name)}: is damaged or cut short ({reason(error)}); get it again, or save it anew elsewhere"
         ) from error
 
 

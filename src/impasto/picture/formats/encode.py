@@ -18,7 +18,7 @@ from impasto.picture.metadata import KEYWORD, Credits, exif_block
 from impasto.picture.picture import Picture
 from impasto.picture.printing import OutputProfile
 from impasto.picture.profiles import srgb_profile
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 
 ON_WHITE = "JPEG has no transparency: the picture was laid on white."
 TEXT_LEFT_OUT = "The text is longer than a JPEG can hold and was left out."
@@ -66,7 +66,7 @@ def encode(picture: Picture, kind: str, options: Options, *, name: str) -> tuple
     longest = _LONGEST_SIDE.get(kind)
     if longest is not None and max(picture.size) > longest:
         raise PictureError(
-            f"{shown(name)}: {picture.width:,} x {picture.height:,} pixels are more than {kind.upper()} holds "
+            f"{printable(name)}: {picture.width:,} x {picture.height:,} pixels are more than {kind.upper()} holds "
             f"({longest:,} a side); write a .png or .tif instead"
         )
     try:
@@ -76,9 +76,9 @@ def encode(picture: Picture, kind: str, options: Options, *, name: str) -> tuple
             return _tiff(picture, options), ()
         return _lossy(picture, kind, options)
     except MemoryError as error:
-        raise PictureError(f"{shown(name)}: does not fit into memory as {kind.upper()}; make it smaller") from error
+        raise PictureError(f"{printable(name)}: does not fit into memory as {kind.upper()}; make it smaller") from error
     except (OSError, ValueError, RuntimeError) as error:
-        raise PictureError(f"{shown(name)}: could not be encoded as {kind.upper()} ({reason(error)})") from error
+        raise PictureError(f"{printable(name)}: could not be encoded as {kind.upper()} ({reason(error)})") from error
 
 
 def _png(picture: Picture, options: Options) -> bytes:
@@ -174,9 +174,9 @@ def _described(text: Mapping[str, str]) -> str:
 def _check_text(text: Mapping[str, str]) -> None:
     for keyword, value in text.items():
         if not isinstance(keyword, str) or not isinstance(value, str):
-            raise OutputError(f"text {shown(keyword)!r}: expected names and values that are strings")
+            raise OutputError(f"text {printable(keyword)!r}: expected names and values that are strings")
         latin = all(" " <= c <= "~" or "\xa1" <= c <= "\xff" for c in keyword)
         if not latin or not 1 <= len(keyword) <= 79 or keyword != keyword.strip():
-            raise OutputError(f"text name {shown(keyword)!r}: expected 1 to 79 Latin letters, digits and signs")
+            raise OutputError(f"text name {printable(keyword)!r}: expected 1 to 79 Latin letters, digits and signs")
         if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
-            raise OutputError(f"text {shown(keyword)!r}: holds a character that cannot be stored; take it out")
+            raise OutputError(f"text {printable(keyword)!r}: holds a character that cannot be stored; take it out")

@@ -13,7 +13,7 @@ from impasto.picture.formats.tags import overlapping
 from impasto.picture.limits import Limits
 from impasto.picture.metadata import credits_of
 from impasto.picture.profiles import display_p3_profile
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 SEVERAL = "The HEIC file holds several pictures; its primary one was taken."
 HDR = "The picture is HDR; its brightness was taken as that of an ordinary picture, so it may look flat."
@@ -33,7 +33,7 @@ def decode(data: bytes, name: str, limits: Limits) -> Samples:
         import pillow_heif
     except ImportError as error:
         raise PictureError(
-            f"{shown(name)}: is a HEIC picture, and reading it takes one more package: pip install pillow-heif"
+            f"{printable(name)}: is a HEIC picture, and reading it takes one more package: pip install pillow-heif"
         ) from error
     file = pillow_heif.open_heif(BytesIO(data), convert_hdr_to_8bit=False)
     # The size is in the header; pixels are decoded when they are asked for.
@@ -41,7 +41,7 @@ def decode(data: bytes, name: str, limits: Limits) -> Samples:
     limits.check(width, height, name)
     values: NDArray[Any] = np.asarray(file)
     if file.mode not in _MODES or file.premultiplied_alpha:
-        raise PictureError(f"{shown(name)}: a HEIC of mode {file.mode!r} is not read; convert it to RGB")
+        raise PictureError(f"{printable(name)}: a HEIC of mode {file.mode!r} is not read; convert it to RGB")
     values = np.atleast_3d(values)
     depth = int(file.info.get("bit_depth", 8))
     if values.dtype != np.uint8:

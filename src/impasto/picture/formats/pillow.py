@@ -13,7 +13,7 @@ from impasto.picture.levels import unit_floats
 from impasto.picture.limits import DEFAULT_LIMITS, Limits
 from impasto.picture.metadata import credits_of
 from impasto.picture.profiles import Space, adobe_rgb_profile, gamma_profile
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 LONG_EXIF = "The EXIF data are too long or damaged; they were not read, nor was an orientation in them."
 ANIMATED = "The picture is animated; its first frame was taken."
@@ -62,7 +62,9 @@ def pillow_samples(image: Image.Image, name: str, limits: Limits = DEFAULT_LIMIT
         values = np.concatenate([values[:, :, :1] * np.float32(100 / 255), signed.astype(np.float32)], axis=2)
     elif plain.mode.startswith("I"):
         if values.min() < 0 or values.max() > 65535:
-            raise PictureError(f"{shown(name)}: mode {plain.mode!r} with values outside 0 to 65535; scale them first")
+            raise PictureError(
+                f"{printable(name)}: mode {plain.mode!r} with values outside 0 to 65535; scale them first"
+            )
         values = values.astype(np.uint16)
     elif plain.mode == "F":
         values, note = unit_floats(values, name)
@@ -91,7 +93,7 @@ def _plain_mode(image: Image.Image, name: str) -> str:
         return _WITH_TRANSPARENCY[image.mode]
     mode = _CONVERTED.get(image.mode, image.mode)
     if mode not in _KEPT:
-        raise PictureError(f"{shown(name)}: mode {mode!r} cannot be read; convert it to RGB")
+        raise PictureError(f"{printable(name)}: mode {mode!r} cannot be read; convert it to RGB")
     return mode
 
 

@@ -1,7 +1,7 @@
 """Formats known by their first bytes, never by a file's ending."""
 
 from impasto.errors import PictureError
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 READABLE = "PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF, HEIC or PNM"
 
@@ -55,7 +55,9 @@ def sniff(data: bytes, name: str) -> str:
         return "avif"
     if b"mif1" in brands or b"hei" in brands or b"hevc" in brands:
         return "heic"
-    raise PictureError(f"{shown(name)}: is {_foreign(data, brands)}, whatever its name says; convert it to {READABLE}")
+    raise PictureError(
+        f"{printable(name)}: is {_foreign(data, brands)}, whatever its name says; convert it to {READABLE}"
+    )
 
 
 def _foreign(data: bytes, brands: bytes) -> str:

@@ -27,7 +27,7 @@ from impasto.picture.metadata import (
     user_comment,
 )
 from impasto.picture.profiles import TOO_LONG, Space
-from impasto.system.text import shown
+from impasto.system.text import printable
 
 if TYPE_CHECKING:
     from tifffile import TiffPage
@@ -181,27 +181,33 @@ def _check(page: "TiffPage", data: bytes, name: str, limits: Limits) -> None:
     _check_parts(page, name, limits)
     if page.axes not in ("YX", "YXS", "SYX"):
         raise PictureError(
-            f"{shown(name)}: a TIFF with axes {shown(page.axes)} is not a flat picture; save one plane of it"
+            f"{printable(name)}: a TIFF with axes {printable(page.axes)} is not a flat picture; save one plane of it"
         )
     if page.is_reduced:
         raise PictureError(
-            f"{shown(name)}: begins with a thumbnail, as camera raw files do; develop it to a TIFF first"
+            f"{printable(name)}: begins with a thumbnail, as camera raw files do; develop it to a TIFF first"
         )
     channels = _CHANNELS.get(page.photometric)
     if channels is None or (page.photometric == _CMYK and int(_tag(page, 332, 1)) != 1):
         model = getattr(page.photometric, "name", page.photometric)
-        raise PictureError(f"{shown(name)}: a TIFF of colour model {shown(model)} is not read; convert it to RGB")
+        raise PictureError(
+            f"{printable(name)}: a TIFF of colour model {printable(model)} is not read; convert it to RGB"
+        )
     if not channels <= page.samplesperpixel <= _MOST_CHANNELS:
-        raise PictureError(f"{shown(name)}: a TIFF of {page.samplesperpixel} channels is not read; convert it to RGB")
+        raise PictureError(
+            f"{printable(name)}: a TIFF of {page.samplesperpixel} channels is not read; convert it to RGB"
+        )
     if page.compression not in _COMPRESSIONS:
         method = getattr(page.compression, "name", page.compression)
         raise PictureError(
-            f"{shown(name)}: a TIFF compressed as {shown(method)} is not read; save it anew with deflate"
+            f"{printable(name)}: a TIFF compressed as {printable(method)} is not read; save it anew with deflate"
         )
     if page.compression in (*_JPEG, *_WEBP):
         _check_inner(page, data, name, limits)
     if page.sampleformat not in (_UNSIGNED, _FLOAT, _UNDEFINED) and page.photometric not in (_CIELAB, _ICCLAB):
-        raise PictureError(f"{shown(name)}: a TIFF of signed or complex numbers is not read; convert it to unsigned")
+        raise PictureError(
+            f"{printable(name)}: a TIFF of signed or complex numbers is not read; convert it to unsigned"
+        )
 
 
 def _part_size(page: "TiffPage") -> tuple[int, int]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from impasto.errors import RecipeError, nearest
+from impasto.errors import RecipeError, suggest
 from impasto.recipe import vgg_layers
 
 Form = Literal["squared", "sum"]
@@ -32,7 +32,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Variation:
-    """One way of measuring total variation: the form of `terms.Smoothness`, and what a weight of 1 is in that form."""
+    """One way of measuring total variation: the form of `terms.TotalVariation`, and what a weight of 1 is in that form."""
 
     form: Form
     unit: Callable[[Size], float]
@@ -68,7 +68,7 @@ class Convention:
 
         """
         if layer not in _LAYERS:
-            raise RecipeError(f"there is no layer {layer!r} in a VGG; {nearest(layer, _LAYERS)}")
+            raise RecipeError(f"there is no layer {layer!r} in a VGG; {suggest(layer, _LAYERS)}")
         info = _LAYERS[layer]
         whole = math.ceil if self.rounds == "up" else math.floor
         positions = whole(size.height / info.stride) * whole(size.width / info.stride)

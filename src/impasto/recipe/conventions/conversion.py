@@ -8,7 +8,7 @@ from impasto.errors import RecipeError
 from impasto.recipe import settings
 from impasto.recipe.conventions.convention import Convention, Form, Size
 from impasto.recipe.settings import Setting, setting
-from impasto.recipe.terms import STYLE_LAYERS, Content, Gram, LayerWeights, Smoothness, Term, Terms, weighted_layers
+from impasto.recipe.terms import STYLE_LAYERS, Content, Gram, LayerWeights, Term, Terms, TotalVariation, weighted_layers
 
 # Ours: far beyond any use, and every product of weights stays finite.
 _LARGEST: Final = 1e100
@@ -84,7 +84,7 @@ class Conversion:
         table: dict[str, Any] = {"content_weight": weights.content_weight, "style_weight": weights.style_weight}
         if weights.tv_form is not None:
             table["smoothness"] = weights.tv_weight
-            terms = terms + Terms((Term(Smoothness(weights.tv_form)),))
+            terms = terms + Terms((Term(TotalVariation(weights.tv_form)),))
         if self.source.activity != "published":
             table["activity"] = self.source.activity
         return {**table, "terms": [term.to_table() for term in terms]}

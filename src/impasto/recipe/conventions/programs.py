@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from impasto.errors import RecipeError, nearest
+from impasto.errors import RecipeError, suggest
 from impasto.recipe.conventions.convention import Convention, Place, Size, Variation
 
 
@@ -14,7 +14,7 @@ def named(name: str) -> Convention:
 
     """
     if name not in CONVENTIONS:
-        raise RecipeError(f"there is no program {name!r}; {nearest(name, CONVENTIONS)}")
+        raise RecipeError(f"there is no program {name!r}; {suggest(name, CONVENTIONS)}")
     return CONVENTIONS[name]
 
 
@@ -53,7 +53,7 @@ def _as_it_is(size: Size) -> float:
 
 
 def _scaled_sum(size: Size) -> float:
-    # neural_style.py, preprocess: pixels in [0, 1] times 256; `Smoothness(form="sum")` has them in 0..255.
+    # neural_style.py, preprocess: pixels in [0, 1] times 256; `TotalVariation(form="sum")` has them in 0..255.
     del size
     return 256 / 255
 
@@ -174,7 +174,7 @@ _ALL = (
     Convention(
         name="impasto",
         title='impasto, terms with form = "mean"',
-        source="impasto.recipe.terms: Content, Gram, Smoothness",
+        source="impasto.recipe.terms: Content, Gram, TotalVariation",
         content=_mean,
         style=_mean_over_layers,
         content_formula="content_weight",

@@ -9,9 +9,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from impasto.errors import RecipeError, nearest
+from impasto.errors import RecipeError, suggest
 from impasto.recipe.recipe import Recipe
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 
 # Ours: a recipe takes 2 kB.
 _MOST_BYTES: Final = 1_000_000
@@ -41,7 +41,7 @@ def text(name: str) -> str:
 
     """
     if name not in NAMES:
-        raise RecipeError(f"there is no recipe {name!r}; {nearest(name, NAMES)}, or give the path of a .toml file")
+        raise RecipeError(f"there is no recipe {name!r}; {suggest(name, NAMES)}, or give the path of a .toml file")
     return (resources.files(__name__) / f"{name}.toml").read_text(encoding="utf-8")
 
 
@@ -70,11 +70,11 @@ def read(path: str | Path) -> Recipe:
             raise RecipeError(f"has more than {_MOST_BYTES:,} bytes, so it is no recipe")
         return Recipe.from_toml(content.decode("utf-8").replace("\r\n", "\n"))
     except UnicodeDecodeError as error:
-        raise RecipeError(f"{shown(path)}: not a text file") from error
+        raise RecipeError(f"{printable(path)}: not a text file") from error
     except (OSError, ValueError) as error:
-        raise RecipeError(f"{shown(path)}: cannot be read ({reason(error)})") from error
+        raise RecipeError(f"{printable(path)}: cannot be read ({reason(error)})") from error
     except RecipeError as error:
-        raise RecipeError(f"{shown(path)}: {error}") from error
+        raise RecipeError(f"{printable(path)}: {error}") from error
 
 
 def resolve(recipe: Recipe | str | Path) -> Recipe:

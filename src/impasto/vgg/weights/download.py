@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from impasto import __version__
 from impasto.errors import WeightsError
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 from impasto.vgg.weights.files import BLOCK, digests, not_written
 from impasto.vgg.weights.spec import Official
 
@@ -150,13 +150,13 @@ def _open(request: urllib.request.Request, part: Path, timeout: float) -> Any:
                 raise _Passing("the server has another file than the one begun; starting again") from error
             if error.code < http.HTTPStatus.BAD_REQUEST:
                 raise _Final("the server redirects without end") from error
-            answer = f"the server answered {error.code} {shown(error.reason)[:60]}".rstrip()
+            answer = f"the server answered {error.code} {printable(error.reason)[:60]}".rstrip()
             raise (_Passing if error.code in _PASSING else _Final)(answer) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         cause = getattr(error, "reason", error)
         if isinstance(cause, ssl.SSLCertVerificationError):
             raise _Final(f"the server's certificate is not to be trusted ({reason(cause)})") from error
-        said = reason(cause) if isinstance(cause, BaseException) else shown(cause)[:160]
+        said = reason(cause) if isinstance(cause, BaseException) else printable(cause)[:160]
         raise _Passing(f"the server cannot be reached ({said})") from error
 
 
@@ -170,7 +170,7 @@ def _start(response: Any, file: Official, part: Path, asked: int) -> int:
         f"bytes{asked}-{file.bytes - 1}/*",
     ):
         _forget(part)
-        raise _Passing(f"the server sends another part than asked for ({shown(given)[:60]})")
+        raise _Passing(f"the server sends another part than asked for ({printable(given)[:60]})")
     return asked
 
 
@@ -179,7 +179,9 @@ def _expect(response: Any, file: Official, start: int) -> None:
     length = response.headers.get("Content-Length")
     if length is not None and length.strip() != str(file.bytes - start):
         page = " and sends a web page" if "html" in response.headers.get("Content-Type", "") else ""
-        raise _Final(f"the server announces {shown(length)[:20]} bytes{page} where {file.bytes - start} are missing")
+        raise _Final(
+            f"the server announces {printable(length)[:20]} bytes{page} where {file.bytes - start} are missing"
+        )
 
 
 def _block(response: Any) -> bytes:
@@ -205,7 +207,7 @@ def _check_address(url: str) -> None:
     parts = urlsplit(url)
     # Within this machine nobody listens in.
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname == "127.0.0.1"):
-        raise WeightsError(f"{shown(url)}: is not https; nothing was fetched")
+        raise WeightsError(f"{printable(url)}: is not https; nothing was fetched")
 
 
 @final
@@ -221,7 +223,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         """Refuse to leave https."""
         if urlsplit(newurl).scheme != urlsplit(req.full_url).scheme:
             fp.close()
-            raise _Final(f"the server sends us to an address that is not https ({shown(newurl)[:80]})")
+            raise _Final(f"the server sends us to an address that is not https ({printable(newurl)[:80]})")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from impasto.errors import WeightsError
-from impasto.system.text import shown
+from impasto.system.text import printable
 from impasto.vgg.weights import store
 from impasto.vgg.weights.download import Listener, Patience, discard, download
 from impasto.vgg.weights.files import digests, locked, not_written
@@ -78,7 +78,7 @@ def _fetched(spec: WeightsSpec, file: Official, place: Path, listener: Listener,
         raise WeightsError(f"{error}; {spec.by_hand()}") from error
     with part.open("rb") as whole:
         hashes = digests(whole)
-        tensors = converted(whole, shown(part), spec)
+        tensors = converted(whole, printable(part), spec)
     entry = keep_converted(spec, tensors, file.url.rpartition("/")[2], hashes, official=True)
     discard(part)
     return entry
@@ -92,6 +92,6 @@ def _check_space(spec: WeightsSpec, file: Official, part: Path) -> None:
     free = shutil.disk_usage(part.parent).free
     if free < needed:
         raise WeightsError(
-            f"{shown(part.parent)}: {needed / 2**20:.0f} MiB are needed and {free / 2**20:.0f} MiB free; free some "
+            f"{printable(part.parent)}: {needed / 2**20:.0f} MiB are needed and {free / 2**20:.0f} MiB free; free some "
             f"space, or set {store.VARIABLE} to a folder elsewhere"
         )

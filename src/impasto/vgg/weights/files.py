@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from impasto.errors import WeightsError
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 
 # Ours: large enough that Python's share of hashing does not show, small enough to be nothing.
 BLOCK: Final = 2**20
@@ -19,7 +19,7 @@ BLOCK: Final = 2**20
 def not_written(path: Path, error: OSError) -> WeightsError:
     """Return the error for a folder or disk that did not take a file."""
     return WeightsError(
-        f"{shown(path)}: could not be written ({reason(error)}); free some space, or set IMPASTO_CACHE to a folder "
+        f"{printable(path)}: could not be written ({reason(error)}); free some space, or set IMPASTO_CACHE to a folder "
         "that has it and that you may write to"
     )
 

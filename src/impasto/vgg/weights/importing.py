@@ -8,8 +8,8 @@ from typing import Any, BinaryIO, Final, final
 
 from torch import Tensor
 
-from impasto.errors import WeightsError, nearest
-from impasto.system.text import reason, shown
+from impasto.errors import WeightsError, suggest
+from impasto.system.text import printable, reason
 from impasto.vgg.weights import store
 from impasto.vgg.weights.containers import Contents, contents
 from impasto.vgg.weights.files import digests, locked, not_written
@@ -55,8 +55,8 @@ def import_file(
     """
     offered = {key: spec for key, spec in specs.items() if spec.embedded is None}
     if name is not None and name not in offered:
-        raise WeightsError(f"{name}: is not imported from files; {nearest(name, offered)}")
-    shown_path = shown(path)
+        raise WeightsError(f"{name}: is not imported from files; {suggest(name, offered)}")
+    shown_path = printable(path)
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise WeightsError(f"{shown_path}: is not a regular file; give a file of weights")
@@ -91,7 +91,7 @@ def keep_converted(
     spec: WeightsSpec, tensors: Mapping[str, Tensor], file: str, hashes: Mapping[str, str], *, official: bool
 ) -> store.Entry:
     """Put arranged tensors into the cache; the caller holds the lock."""
-    source: dict[str, Any] = {"file": shown(file), **hashes, "official": official}
+    source: dict[str, Any] = {"file": printable(file), **hashes, "official": official}
     return store.keep(spec.name, pack(spec, tensors, source), source)
 
 

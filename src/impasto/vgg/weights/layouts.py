@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from torch import Tensor
 
 from impasto.recipe.vgg_layers import NETWORKS, Convolution
-from impasto.system.text import shown
+from impasto.system.text import printable
 from impasto.vgg.weights.reading import misfit
 from impasto.vgg.weights.spec import CAFFE, WeightsSpec, architecture_name
 
@@ -78,7 +78,7 @@ def arrange(tensors: Mapping[str, Tensor], spec: WeightsSpec) -> Arranged:
             return Arranged(layout, {key: tensor.float().contiguous() for key, tensor in found.items()})
         other = _other_architecture(tensors, layout, spec)
         return Arranged(layout, {}, f"holds {other}, not {spec.architecture}" if other else problem)
-    sample = shown(next(iter(tensors), "nothing"))[:60]
+    sample = printable(next(iter(tensors), "nothing"))[:60]
     return Arranged(None, {}, f"holds {sample} and no layers of a VGG by torchvision's, Caffe's or Keras' names")
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from impasto.errors import WeightsError
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 from impasto.vgg.weights import store
 from impasto.vgg.weights.spec import Convention, Embedded, WeightsSpec, find
 
@@ -98,7 +98,7 @@ def _cached(spec: WeightsSpec) -> Weights:
     found = store.entry(spec.name)
     if found is None:
         raise WeightsError(spec.not_here())
-    name, again = shown(found.path), store.again(spec.name)
+    name, again = printable(found.path), store.again(spec.name)
     try:
         blob = _content(found)
     except FileNotFoundError:
@@ -181,7 +181,7 @@ def misfit(tensors: Mapping[str, Tensor], spec: WeightsSpec) -> str | None:
         if not bool(tensors[key].isfinite().all()):
             return f"holds numbers in {key} that are not finite"
     extra = sorted(tensors.keys() - expected.keys())
-    return f"holds other layers than {spec.name} has: {shown(extra[0])[:60]}" if extra else None
+    return f"holds other layers than {spec.name} has: {printable(extra[0])[:60]}" if extra else None
 
 
 def _size(shape: torch.Size | tuple[int, ...]) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final, Literal, final
 
-from impasto.errors import WeightsError, nearest
+from impasto.errors import WeightsError, suggest
 from impasto.recipe.vgg_layers import NETWORKS, Convolution
 
 Triple = tuple[float, float, float]
@@ -191,5 +191,5 @@ def find(name: str) -> WeightsSpec:
 
     """
     if name not in SPECS:
-        raise WeightsError(f"there are no weights called {name!r}; {nearest(name, SPECS)}")
+        raise WeightsError(f"there are no weights called {name!r}; {suggest(name, SPECS)}")
     return SPECS[name]

@@ -21,7 +21,7 @@ from typing import Any, Final, final
 
 from impasto.errors import WeightsError
 from impasto.system.atomic import write_whole
-from impasto.system.text import reason, shown
+from impasto.system.text import printable, reason
 from impasto.vgg.weights.files import not_written, temporary_name
 
 FORMAT: Final = 1
@@ -55,7 +55,7 @@ def folder() -> Path:
         path = Path(given).expanduser()
         if not path.is_absolute():
             # Relative, it would be another cache in every folder that somebody works in.
-            raise WeightsError(f"{VARIABLE}: {shown(given)} is not an absolute path; give it from the root")
+            raise WeightsError(f"{VARIABLE}: {printable(given)} is not an absolute path; give it from the root")
         return path / "weights"
     import platformdirs
 
@@ -93,11 +93,11 @@ def entry(name: str) -> Entry | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise WeightsError(f"{shown(note)}: cannot be read ({reason(error)}); see to its permissions") from error
+        raise WeightsError(f"{printable(note)}: cannot be read ({reason(error)}); see to its permissions") from error
     except (ValueError, TypeError, KeyError, RecursionError):
         sound = False
     if not sound or not isinstance(found.bytes, int):
-        raise WeightsError(f"{shown(note)}: damaged; {again(name)}")
+        raise WeightsError(f"{printable(note)}: damaged; {again(name)}")
     return found
 
 

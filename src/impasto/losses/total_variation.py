@@ -10,10 +10,10 @@ from impasto.ops.shapes import Image, Scalar
 from impasto.recipe import terms
 
 
-class Smoothness(ImageLoss):
-    """See `impasto.recipe.terms.Smoothness`."""
+class TotalVariation(ImageLoss):
+    """See `impasto.recipe.terms.TotalVariation`."""
 
-    def __init__(self, spec: terms.Smoothness) -> None:
+    def __init__(self, spec: terms.TotalVariation) -> None:
         self.form = spec.form
 
     def value(self, image: Image) -> Scalar:
