@@ -23,6 +23,9 @@ from .recipe import Adam as Adam
 from .recipe import Recipe as Recipe
 from .recipe import presets as presets
 from .recipe import terms as terms
+from .recipe.inputs import Compute as Compute
+from .recipe.inputs import Inputs as Inputs
+from .recipe.inputs import Style as Style
 from .recipe.provenance import Remembered as Remembered
 from .reports.advice import Advice as Advice
 from .reports.events import Adapted as Adapted

@@ -26,7 +26,7 @@ from impasto.web import requests, runs, shell_command
 from impasto.web.job import Task
 from impasto.web.queue import JobQueue
 from impasto.web.requests import Order, Style
-from impasto.web.runs import ComputeOptions
+from impasto.recipe import Compute
 from impasto.web.storage import Storage
 
 STEPS = (120, 4)
@@ -72,7 +72,7 @@ def finish(state: Path) -> tuple[JobQueue, int]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Task, "tell", counted)
-        studio = JobQueue(storage, ComputeOptions("cpu"), 10**9)
+        studio = JobQueue(storage, Compute("cpu"), 10**9)
         studio.open()
         (id,) = studio._tasks
         studio.resume(id)
@@ -87,7 +87,7 @@ def test_the_power_may_go_at_any_moment_of_steering(
 ) -> None:
     storage, photo, style = furnished(tmp_path, picture)
     order = Order(photo, (Style(style),), RECIPE)
-    studio = JobQueue(storage, ComputeOptions("cpu"), 10**9)
+    studio = JobQueue(storage, Compute("cpu"), 10**9)
     studio.open()
     id = studio.add(order).id
     until(lambda: studio.task(id).step > 5)
@@ -144,7 +144,7 @@ def test_a_checkpoint_goes_when_everybody_knows_that_the_picture_is_finished(
         let_go(run, over=over)
 
     monkeypatch.setattr(runs, "let_go", watched)
-    studio = JobQueue(storage, ComputeOptions("cpu"), 10**9)
+    studio = JobQueue(storage, Compute("cpu"), 10**9)
     id = studio.add(Order(photo, (Style(style),), RECIPE.replace(steps=(2, 2)))).id
     studio.open()
     until(lambda: known)
@@ -155,7 +155,7 @@ def test_a_checkpoint_goes_when_everybody_knows_that_the_picture_is_finished(
 
 def test_what_rested_rests_on(tmp_path: Path, picture: Callable[..., Picture]) -> None:
     storage, photo, style = furnished(tmp_path, picture)
-    studio = JobQueue(storage, ComputeOptions("cpu"), 10**9)
+    studio = JobQueue(storage, Compute("cpu"), 10**9)
     studio.open()
     ids = [studio.add(Order(photo, (Style(style),), RECIPE)).id for _ in range(2)]
     until(lambda: studio.task(ids[0]).step > 5)
@@ -163,7 +163,7 @@ def test_what_rested_rests_on(tmp_path: Path, picture: Callable[..., Picture]) -
     until(lambda: list((tmp_path / "state" / "jobs" / ids[0]).glob("checkpoint-0/*.json")))
     assert studio.close(10)
     for rest in (True, True, False):  # as often as one likes
-        studio = JobQueue(storage, ComputeOptions("cpu"), 10**9)
+        studio = JobQueue(storage, Compute("cpu"), 10**9)
         studio.open()
         assert until(partial(getattr, studio, "_present")) == ids[0]
         assert [studio.task(id).state for id in ids] == ["paused", "queued"]
@@ -190,7 +190,7 @@ def test_what_steered_and_lost_its_checkpoint_paints_what_was_left(
 ) -> None:
     storage, photo, style = furnished(tmp_path, picture)
     order = Order(photo, (Style(style),), RECIPE)
-    studio = JobQueue(storage, ComputeOptions("cpu"), 10**9)
+    studio = JobQueue(storage, Compute("cpu"), 10**9)
     studio.open()
     id = studio.add(order).id
     until(lambda: studio.task(id).step > 5)
@@ -221,7 +221,7 @@ def test_a_sheet_is_painted_picture_by_picture_and_goes_on_where_it_was(
     storage, photo, style = furnished(tmp_path, picture)
     recipe = RECIPE.replace(steps=(30, 2))
     order = Order(photo, (Style(style),), recipe, vary=(("seed", (1, 2)), ("content_weight", (0.1, 1.0))))
-    studio = JobQueue(storage, ComputeOptions("cpu"), 10**9)
+    studio = JobQueue(storage, Compute("cpu"), 10**9)
     studio.open()
     id = studio.add(order).id
     until(lambda: studio.task(id).cell == 1 and studio.task(id).step > 2)
@@ -250,7 +250,7 @@ def test_a_sheet_is_painted_picture_by_picture_and_goes_on_where_it_was(
 
 def test_what_there_is_of_a_sheet_that_was_stopped_is_kept(tmp_path: Path, picture: Callable[..., Picture]) -> None:
     storage, photo, style = furnished(tmp_path, picture)
-    studio = JobQueue(storage, ComputeOptions("cpu"), 10**9)
+    studio = JobQueue(storage, Compute("cpu"), 10**9)
     studio.open()
     id = studio.add(Order(photo, (Style(style),), RECIPE, vary=(("seed", (1, 2)),))).id
     until(lambda: studio.task(id).step > 2)

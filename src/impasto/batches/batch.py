@@ -25,7 +25,7 @@ State = Literal["there", "missing", "changed", "foreign"]
 def measured(tasks: Iterable[Task]) -> dict[str, Measure]:
     """Return size and digest of every picture that is read; those that cannot be read are left out."""
     found: dict[str, Measure] = {}
-    for path in dict.fromkeys(path for task in tasks for path in task.inputs):
+    for path in dict.fromkeys(path for task in tasks for path in task.inputs.sources):
         try:
             found[path] = measure(path)
         except PictureError:
@@ -36,7 +36,9 @@ def measured(tasks: Iterable[Task]) -> dict[str, Measure]:
 
 def with_digests(task: Task, measures: Mapping[str, Measure]) -> Task:
     """Return a task that knows the digests of what it reads."""
-    return dataclasses.replace(task, digests={path: measures[path].sha256 for path in task.inputs if path in measures})
+    return dataclasses.replace(
+        task, digests={path: measures[path].sha256 for path in task.inputs.sources if path in measures}
+    )
 
 
 def shard_of(tasks: Sequence[Task], measures: Mapping[str, Measure], index: int, count: int) -> list[Task]:
@@ -113,8 +115,8 @@ class Batch:
         more = {
             "time": time.time(),
             "number": task.number,
-            "content": task.content,
-            "styles": list(task.styles),
+            "content": task.inputs.photo,
+            "styles": [style.picture for style in task.inputs.styles],
             "seconds": outcome.seconds,
             "steps": outcome.steps,
             "before": outcome.before,
@@ -158,7 +160,7 @@ class Batch:
 def _is_of_the_same(memory: Remembered, task: Task) -> bool:
     """Whether a picture was painted of files of the names that the task has, whatever they held and however."""
     names = [memory.content and memory.content.name, *(style.name for style in memory.styles)]
-    return names == [plain_name(path) for path in (task.content, *task.styles)]
+    return names == [plain_name(path) for path in (task.inputs.photo, *(style.picture for style in task.inputs.styles))]
 
 
 def make_folders(tasks: Iterable[Task]) -> None:
@@ -191,7 +193,7 @@ def foresee(tasks: Iterable[Task], measures: Mapping[str, Measure]) -> dict[int,
 
 
 def _why_not(task: Task, measures: Mapping[str, Measure]) -> str:
-    missing = next(path for path in task.inputs if path not in measures)
+    missing = next(path for path in task.inputs.sources if path not in measures)
     try:
         measure(missing)
     except PictureError as error:

@@ -12,6 +12,7 @@ import click
 from impasto.cli import checkpoints
 from impasto.cli.display import progress as progress_display
 from impasto.cli.display.notes import Notes, where
+from impasto.cli.options import output as output_options
 from impasto.cli.signals import Interrupted, Stop, signals
 from impasto.errors import ImpastoError, PictureError
 from impasto.jobs.output import Output, Stages
@@ -32,7 +33,7 @@ def quiet_threads() -> None:
 
 def finish(job: "Job", output: Output, given: dict[str, Any]) -> None:
     """Do what is asked for with a job, on the device and with the memory asked for: paint it, or say what would be."""
-    run = dataclasses.replace(job, **{name: given[name] for name in ("device", "max_memory", "precision")}).start()
+    run = dataclasses.replace(job, compute=output_options.compute(given)).start()
     if given["dry_run"]:
         click.echo(plan(run, output))
         return

@@ -7,13 +7,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 from impasto.errors import DeviceError, UsageError
-
-Precision = Literal["auto", "float32", "bfloat16"]
+from impasto.recipe import Precision
 
 
 def device(name: str = "auto") -> torch.device:

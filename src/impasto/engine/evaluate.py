@@ -15,13 +15,13 @@ def evaluate(scene: Scene) -> Evaluation:
 
     """
     scale = scene.scales[-1]
-    start = scene.start
+    start = scene.inputs.start
     assert start is not None
     fitted = schedule.fit(start.height, start.width, max(scale.height, scale.width))
     if max(abs(fitted[0] - scale.height), abs(fitted[1] - scale.width)) > 1:
         raise UsageError(
             f"{start.source}: is {start.width}x{start.height}, which is not the photo's aspect ratio "
-            f"({scene.content.width}x{scene.content.height}); give a picture painted from that photo"
+            f"({scene.inputs.photo.width}x{scene.inputs.photo.height}); give a picture painted from that photo"
         )
     network = load_network(scene.recipe, scene.device)
     photo, styles, regions, kept = (

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from impasto.errors import UsageError
 from impasto.picture import Picture
+from impasto.recipe import Inputs
 from impasto.recipe.provenance import Drawn, Input, plain_name
 
 # (H, W) in [0, 1], how much each pixel belongs to something.
@@ -39,24 +40,16 @@ class Masks:
         areas: regions of the photo; none where the whole photo is painted after all styles.
         kept: how much of each pixel is the photo's and stays it.
         drawn: the pictures that say so.
-        sources: those pictures: of the photo, of each style, what is protected.
 
     """
 
     areas: tuple[Area, ...] = ()
     kept: Plane | None = None
     drawn: Drawn = Drawn()
-    sources: tuple[Picture | None, tuple[Picture | None, ...], Picture | None] = (None, (), None)
 
 
-def assign(
-    photo: Picture,
-    styles: Sequence[Picture],
-    content: Picture | None,
-    of_styles: Sequence[Picture | None],
-    protect: Picture | None,
-) -> Masks:
-    """Return where what is painted.
+def assign(inputs: Inputs[Picture]) -> Masks:
+    """Return which parts of the photo are painted after which styles.
 
     A grey content mask: white is painted after the first style and black after the second; with one style, black is
     left to the photo. A coloured one: every colour is a region, in the order of `ordered`; the first is painted after
@@ -65,21 +58,18 @@ def assign(
     mask counts for every region. A grey mask of a style: its white parts count. What is transparent in a mask is black.
 
     Args:
-        photo: the masks of it must have its aspect ratio.
-        styles: the style pictures; the masks of each must have its aspect ratio.
-        content: mask of the photo.
-        of_styles: masks of the styles in their order; further styles have none.
-        protect: white is left to the photo.
+        inputs: their content mask and `protect` must have the photo's aspect ratio, the mask of a style the style's.
 
     Raises:
         UsageError: masks that fit neither the photo nor the number of styles.
 
     """
-    if len(of_styles) > len(styles):
-        raise UsageError(f"{len(of_styles)} style masks for {len(styles)} style pictures; give at most one for each")
-    each = [*of_styles, *[None] * (len(styles) - len(of_styles))]
+    photo, content, protect = inputs.photo, inputs.content_mask, inputs.protect
+    if not any((content, protect, *inputs.style_masks)):
+        return Masks()
+    each = [style.mask for style in inputs.styles]
     pairs = [(content, photo, "photo"), (protect, photo, "photo")]
-    for mask, picture, role in [*pairs, *((mask, style, "style") for mask, style in zip(each, styles, strict=True))]:
+    for mask, picture, role in [*pairs, *((style.mask, style.picture, "style") for style in inputs.styles)]:
         if mask is not None and abs(mask.width * picture.height / (mask.height * picture.width) - 1) > _ASPECT:
             raise UsageError(
                 f"{mask.source}: is {mask.width}x{mask.height}, which is not the {role}'s aspect ratio "
@@ -87,13 +77,12 @@ def assign(
             )
     of_all = tuple(_input(mask) for mask in each) if any(each) else ()
     drawn = Drawn(_input(content), of_all, _input(protect))
-    sources = content, tuple(each), protect
     content, protect, *each = (None if mask is None else _opaque(mask) for mask in (content, protect, *each))
-    areas, left = _areas(len(styles), content, each)
+    areas, left = _areas(len(each), content, each)
     kept = None if protect is None else _grey(protect)
     if left is not None:
         kept = left if kept is None else np.maximum(*_alike(kept, left))
-    return Masks(areas, kept, drawn, sources)
+    return Masks(areas, kept, drawn)
 
 
 def _areas(

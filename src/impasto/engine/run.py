@@ -13,7 +13,6 @@ import torch
 from impasto.engine import devices, optimizers, planning
 from impasto.engine.checkpoints import CheckpointWriter, Folder, Snapshot, document
 from impasto.engine.descent import RECORDINGS, BestImage, Descent, ScaleProgress
-from impasto.engine.devices import Precision
 from impasto.engine.networks import load_network
 from impasto.engine.objective import Evaluation, Objective
 from impasto.engine.optimizers import Optimizer
@@ -23,7 +22,7 @@ from impasto.errors import DeviceError, DivergedError, UsageError
 from impasto.ops import resample
 from impasto.ops.shapes import Image
 from impasto.picture import Picture
-from impasto.recipe import LBFGS
+from impasto.recipe import LBFGS, Precision
 from impasto.recipe.schedule import Scale
 from impasto.reports import advice
 from impasto.reports.advice import Advice
@@ -120,8 +119,8 @@ class Run:
     @functools.cached_property
     def early_advice(self) -> tuple[Advice, ...]:
         """What the pictures show, before they are painted, to be a problem; `Started` has it too."""
-        styles = [style.pixels for style, _ in self._scene.styles]
-        return advice.foresee(self._scene.content.pixels, styles, self.recipe)
+        styles = [style.picture.pixels for style in self._scene.inputs.styles]
+        return advice.foresee(self._scene.inputs.photo.pixels, styles, self.recipe)
 
     @property
     def expected_memory(self) -> int | None:
@@ -181,11 +180,11 @@ class Run:
             # Kept: some ask for a picture at every step.
             self._finish = self._present, self._scene.finish(self._present)
         image = self._finish[1](self._image)
-        alpha = self._scene.content.alpha
+        alpha = self._scene.inputs.photo.alpha
         if alpha is not None:
             alpha = resample.resize(torch.from_numpy(alpha)[None, None], *image.shape[2:])[0, 0].numpy()
         return dataclasses.replace(
-            self._scene.content,
+            self._scene.inputs.photo,
             pixels=image[0].contiguous().numpy(),
             alpha=alpha,
             source="memory",

@@ -15,7 +15,7 @@ from impasto.ops.color_transfer import Palette
 from impasto.ops.guidance import Region, Source
 from impasto.ops.shapes import Image, Mask
 from impasto.picture import Picture
-from impasto.recipe import Part, Recipe, schedule
+from impasto.recipe import Inputs, Recipe, schedule
 from impasto.recipe.provenance import Input, Remembered, plain_name
 from impasto.recipe.schedule import Scale
 
@@ -41,54 +41,46 @@ class Scene:
     """The photo, the styles and what to start from.
 
     Attributes:
-        content: the photo; where the recipe has no content term, only its size counts.
-        styles: the style pictures and their weights, which need not sum to 1; none where no term asks for them.
-        recipe: says at which sizes they are looked at.
-        device: where they are wanted.
-        start: a picture to start from instead of what `recipe.init` says.
-        masks: where what is painted.
-        style_scales: what the recipe's style scale is multiplied by, style by style; 1 for all if left out.
-        style_parts: what each style speaks for, see `regions.Source`; everything if left out.
-        earlier: of a frame of a film, what it is kept like.
+        inputs: the pictures; of the photo only its size counts where the recipe has no content term.
+        recipe: gives the sizes at which the pictures are compared.
+        device: where their tensors are made.
+        masks: which parts of the photo are painted after which styles; see `assign`.
+        previous_frame: of a frame of a video, what it is kept like.
 
     """
 
-    content: Picture
-    styles: Sequence[tuple[Picture, float]]
+    inputs: Inputs[Picture]
     recipe: Recipe
     device: torch.device
-    start: Picture | None = None
     masks: Masks = Masks()
-    style_scales: Sequence[float] = ()
-    style_parts: Sequence[Part] = ()
-    earlier: PreviousFrame | None = None
+    previous_frame: PreviousFrame | None = None
 
     @property
     def scales(self) -> tuple[Scale, ...]:
         """The sizes and steps of the run, coarsest first."""
-        return schedule.scales(self.content.height, self.content.width, self.recipe)
+        return schedule.scales(self.inputs.photo.height, self.inputs.photo.width, self.recipe)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know about the pictures that were read."""
-        pictures = [self.content, *(style for style, _ in self.styles)]
+        pictures = [self.inputs.photo, *(style.picture for style in self.inputs.styles)]
         return tuple(f"{picture.source}: {note}" for picture in pictures for note in picture.notes)
 
     def remembered(self, width: int, height: int, *, finished: bool) -> Remembered:
         """Return what a picture of that size, painted of these, should remember."""
         # The frame of a texture is a size and nothing else.
-        framed = self.content.sha256 is None and not self.recipe.compares("content")
+        framed = self.inputs.photo.sha256 is None and not self.recipe.compares("content")
         return Remembered(
             recipe=self.recipe,
-            content=None if framed else _input(self.content),
-            styles=tuple(_input(style, weight) for style, weight in self.styles),
-            init=None if self.start is None else _input(self.start),
+            content=None if framed else _input(self.inputs.photo),
+            styles=tuple(_input(style.picture, style.weight) for style in self.inputs.styles),
+            init=None if self.inputs.start is None else _input(self.inputs.start),
             size=(width, height),
             finished=finished,
             version=__version__,
             drawn=self.masks.drawn,
-            style_scales=tuple(map(float, self.style_scales)),
-            style_parts=tuple(self.style_parts),
+            style_scales=self.inputs.style_scales,
+            style_parts=self.inputs.style_parts,
         )
 
     def margin(self, scale: Scale) -> int:
@@ -102,7 +94,7 @@ class Scene:
 
     def photo(self, scale: Scale) -> Image:
         """Return the photo with its margin."""
-        return self.on_canvas(self.content, scale)
+        return self.on_canvas(self.inputs.photo, scale)
 
     def on_canvas(self, picture: Picture, scale: Scale) -> Image:
         """Return a picture of the photo's frame, with the margin mirrored around it."""
@@ -139,21 +131,20 @@ class Scene:
         """Return the style pictures and their weights, in the colours they are painted in."""
         photo = self._framed(scale.height, scale.width)
         return [
-            (color_modes.style(resample.resize(self._tensor(picture), *size), photo, self.recipe), weight)
-            for (picture, weight), size in zip(self.styles, self._style_sizes(scale), strict=True)
+            (color_modes.style(resample.resize(self._tensor(style.picture), *size), photo, self.recipe), style.weight)
+            for style, size in zip(self.inputs.styles, self._style_sizes(scale), strict=True)
         ]
 
     def _style_sizes(self, scale: Scale) -> list[tuple[int, int]]:
-        factors = self.style_scales or [1.0] * len(self.styles)
         return [
             schedule.style_size(
-                picture.height,
-                picture.width,
+                style.picture.height,
+                style.picture.width,
                 scale,
                 self.scales[-1],
-                self.recipe.replace(style_scale=self.recipe.style_scale * factor),
+                self.recipe.replace(style_scale=self.recipe.style_scale * style.scale),
             )
-            for (picture, _), factor in zip(self.styles, factors, strict=True)
+            for style in self.inputs.styles
         ]
 
     def regions(self, scale: Scale) -> list[Region]:
@@ -161,17 +152,20 @@ class Scene:
 
         What is kept belongs to no part: else the rest would be painted in what the photo lacks of the style.
         """
-        if not self.masks.areas and not self.style_parts and not self._counts_out:
+        if not self.masks.areas and not self.inputs.style_parts and not self._counts_out:
             return []
         painted = 1 - self._mask(self.masks.kept, scale) if self._counts_out and self.masks.kept is not None else None
-        areas = self.masks.areas or [Area(None, tuple((index, None) for index in range(len(self.styles))))]
-        parts = self.style_parts or ["all"] * len(self.styles)
-        sizes = self._style_sizes(scale)
+        areas = self.masks.areas or [Area(None, tuple((index, None) for index in range(len(self.inputs.styles))))]
+        styles, sizes = self.inputs.styles, self._style_sizes(scale)
         return [
             Region(
                 _product(None if area.mask is None else self._mask(area.mask, scale), painted),
                 tuple(
-                    Source(index, None if mask is None else self._of_style(mask, sizes[index]), parts[index])
+                    Source(
+                        index,
+                        None if mask is None else self._of_style(mask, sizes[index]),
+                        styles[index].part,
+                    )
                     for index, mask in area.styles
                 ),
             )
@@ -194,10 +188,11 @@ class Scene:
 
     def temporal(self, scale: Scale) -> tuple[Temporal, float] | None:
         """Return what keeps a frame of a film like those before it, and how much it counts."""
-        if self.earlier is None:
+        if self.previous_frame is None:
             return None
-        image, certain = self.on_canvas(self.earlier.picture, scale), self._mask(self.earlier.certain, scale)
-        return Temporal(image, certain), self.earlier.weight
+        image = self.on_canvas(self.previous_frame.picture, scale)
+        certain = self._mask(self.previous_frame.certain, scale)
+        return Temporal(image, certain), self.previous_frame.weight
 
     def _mask(self, plane: Plane, scale: Scale) -> Mask:
         """Return a mask of the photo at `scale`, with the margin."""
@@ -220,8 +215,8 @@ class Scene:
         regions: Sequence[Region] = (),
     ) -> Image:
         """Return what the image starts as, with its margin; `photo`, `styles` and `regions` are those of `scale`."""
-        if self.start is not None:
-            return self.on_canvas(self.start, scale)
+        if self.inputs.start is not None:
+            return self.on_canvas(self.inputs.start, scale)
         height, width = photo.shape[2:]
         match self.recipe.init:
             case "content":
@@ -245,7 +240,7 @@ class Scene:
         Enlarged, it has nothing of the finest forms: `recipe.detail` takes them from the photo in the style's colours.
         """
         height, width = photo.shape[2:]
-        if self.recipe.strength == 0 and self.recipe.init == "content" and self.start is None:
+        if self.recipe.strength == 0 and self.recipe.init == "content" and self.inputs.start is None:
             # It is the photo still; enlarged it would be one out of focus.
             return photo
         larger = self.resized(image, height, width)
@@ -284,7 +279,7 @@ class Scene:
 
     def _framed(self, height: int, width: int) -> Image:
         """Return the photo without a margin, at a size."""
-        return resample.resize(self._tensor(self.content), height, width)
+        return resample.resize(self._tensor(self.inputs.photo), height, width)
 
 
 def _product(mask: Mask | None, other: Mask | None) -> Mask | None:

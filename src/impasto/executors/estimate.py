@@ -13,7 +13,7 @@ from impasto.errors import DeviceError
 from impasto.executors.processes import cores
 from impasto.executors.task import Task
 from impasto.picture import Measure, Picture
-from impasto.recipe import schedule
+from impasto.recipe import Inputs, pair_styles, schedule
 from impasto.recipe.schedule import Scale
 
 # Ours: what the planner does not see of several processes, the system's own included.
@@ -44,7 +44,7 @@ def work(scales: Iterable[Scale]) -> float:
 def scales_of(task: Task, measures: Mapping[str, Measure]) -> tuple[Scale, ...]:
     """Return the scales of a task; of a photo that cannot be read, as if it were a square of the recipe's size."""
     side = 512 if task.recipe.size == "original" else task.recipe.size
-    height, width, _ = measures.get(task.content, Measure(side, side, ""))
+    height, width, _ = measures.get(task.inputs.photo, Measure(side, side, ""))
     return schedule.scales(height, width, task.recipe)
 
 
@@ -67,12 +67,13 @@ class Estimator:
             DeviceError: there is no such device, or it fits in no way.
 
         """
-        if any(path not in self._measures for path in (task.content, *task.styles)):
+        inputs = task.inputs
+        paths = [inputs.photo, *(style.picture for style in inputs.styles)]
+        if any(path not in self._measures for path in paths):
             return None
-        sizes = tuple(self._measures[path][:2] for path in (task.content, *task.styles))
-        masked = any((task.content_mask, task.protect, *task.style_masks))
-        parts = (task.style_scales, task.precision, task.device, task.max_memory)
-        key = (task.recipe.digest, sizes, masked, parts)
+        sizes = tuple(self._measures[path][:2] for path in paths)
+        masked = any((inputs.content_mask, inputs.protect, *inputs.style_masks))
+        key = (task.recipe.digest, sizes, masked, inputs.style_scales, task.compute)
         if key not in self._known:
             try:
                 self._known[key] = _need(task, sizes, masked=masked)
@@ -85,12 +86,12 @@ class Estimator:
 
 
 def _need(task: Task, sizes: Sequence[tuple[int, int]], *, masked: bool) -> Need:
-    content, *styles = (Picture(np.broadcast_to(np.float32(0.5), (3, *size))) for size in sizes)
-    device, *_ = devices.devices(task.device)
+    photo, *pictures = (Picture(np.broadcast_to(np.float32(0.5), (3, *size))) for size in sizes)
+    device, *_ = devices.devices(task.compute.device)
     masks = Masks(areas=(Area(None, ()),)) if masked else Masks()
-    pairs = [(style, 1.0) for style in styles]
-    scene = Scene(content, pairs, task.recipe, device, masks=masks, style_scales=task.style_scales)
-    run = Run(scene, max_memory=task.max_memory, precision=task.precision)  # type: ignore[arg-type]
+    styles = pair_styles(pictures, scales=task.inputs.style_scales)
+    scene = Scene(Inputs(photo, styles), task.recipe, device, masks)
+    run = Run(scene, max_memory=task.compute.memory_limit, precision=task.compute.precision)
     _ = run.plans  # refuses what does not fit
     return Need(run.scales, run.expected_memory, run.expected_seconds)
 

@@ -147,7 +147,7 @@ def serve(pipe: "Connection[Any, Any]", device: str, threads: int) -> None:
         while True:
             said = json.loads(pipe.recv_bytes())
             if "task" in said:
-                _serve_one(pipe, Task.from_table(said["task"] | {"device": device}))
+                _serve_one(pipe, Task.from_table(said["task"]).on(device))
 
 
 def _serve_one(pipe: "Connection[Any, Any]", task: Task) -> None:

@@ -41,7 +41,7 @@ class Painter:
         if self._device == "cpu":
             # Here, not where it is made: OpenMP has a number for each thread.
             torch.set_num_threads(self._threads)
-        painting = paint(Task.from_table(table | {"device": self._device}), lambda: self._stopping)
+        painting = paint(Task.from_table(table).on(self._device), lambda: self._stopping)
         while True:
             try:
                 self._said.append(next(painting))

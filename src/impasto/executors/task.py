@@ -8,19 +8,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from impasto import __version__
 from impasto.executors import storage
 from impasto.jobs import checkpoint_paths
 from impasto.jobs.output import Output
-from impasto.recipe import Recipe
+from impasto.picture import PictureSource
+from impasto.recipe import AUTOMATIC, Compute, Inputs, Recipe, Style
 from impasto.system.text import reason
 
 if TYPE_CHECKING:
     from impasto.jobs.job import Job
-
-_INPUTS: Final = ("content", "init", "content_mask", "protect")
 
 
 @dataclass(frozen=True)
@@ -28,21 +27,11 @@ class Task:
     """What `impasto stylize` is asked for, every picture a path.
 
     Attributes:
-        content: the photo.
-        styles: the style pictures.
+        inputs: the paths of all pictures that are read.
         recipe: with everything that was changed in it.
         output: where the picture goes, and in what form; with `url`, where it is made.
         number: of the task among others; 1 is the first.
-        weights: as `Job` has them, like all that follow up to `precision`; masks are paths, None for none.
-        init: a picture to start from.
-        content_mask: a picture.
-        style_masks: pictures.
-        protect: a picture.
-        style_scales: numbers.
-        style_parts: texts.
-        device: where it is painted; an executor may choose another.
-        max_memory: bytes.
-        precision: of the features.
+        compute: device, memory and precision; an executor may choose another device.
         checkpoint: `auto`, `off` or a folder.
         force: whether what is there already may be replaced.
         every: seconds from one checkpoint to the next; those of `impasto.Checkpoints` if left out.
@@ -53,21 +42,11 @@ class Task:
 
     """
 
-    content: str
-    styles: tuple[str, ...]
+    inputs: Inputs[str]
     recipe: Recipe
     output: Output
     number: int = 1
-    weights: tuple[float, ...] | None = None
-    init: str | None = None
-    content_mask: str | None = None
-    style_masks: tuple[str | None, ...] = ()
-    protect: str | None = None
-    style_scales: tuple[float, ...] = ()
-    style_parts: tuple[str, ...] = ()
-    device: str = "auto"
-    max_memory: int | None = None
-    precision: str = "auto"
+    compute: Compute = AUTOMATIC
     checkpoint: str = "auto"
     force: bool = False
     every: float | None = None
@@ -82,12 +61,6 @@ class Task:
         return self.output.path if self.url is None else storage.plain(self.url)
 
     @property
-    def inputs(self) -> list[str]:
-        """The paths of all pictures that are read."""
-        named = [self.content, *self.styles, self.init, self.content_mask, *self.style_masks, self.protect]
-        return [path for path in named if path is not None]
-
-    @property
     def folder(self) -> str | None:
         """Where its checkpoints are; None where none are kept."""
         if self.checkpoint == "off":
@@ -100,7 +73,7 @@ class Task:
 
         The device is not in it: on another one only the last digits differ.
         """
-        if any(path not in self.digests for path in self.inputs):
+        if any(path not in self.digests for path in self.inputs.sources):
             return None
         form = dataclasses.asdict(self.output)
         for name in ("path", "preview", "save_every"):
@@ -110,39 +83,31 @@ class Task:
                 form[name] = form[name] and hashlib.sha256(Path(form[name]).read_bytes()).hexdigest()
         except OSError as error:
             form["profile"] = reason(error)
-        parts = [__version__, self.recipe.digest, self._read, self.weights, self.style_scales, self.style_parts]
-        return hashlib.sha256(json.dumps([*parts, self.precision, form], sort_keys=True).encode()).hexdigest()
+        by_style = [self.inputs.weights, self.inputs.style_scales, self.inputs.style_parts]
+        parts = [__version__, self.recipe.digest, self._input_digests, *by_style, self.compute.precision, form]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     @property
-    def _read(self) -> list[Any]:
-        """The digests of what is read, each at its place."""
-        single = [self.digests.get(path) if path else None for path in (getattr(self, name) for name in _INPUTS)]
-        listed = [[self.digests.get(path) if path else None for path in paths]
-                  for paths in (self.styles, self.style_masks)]  # fmt: skip
-        return [*single, *listed]
+    def _input_digests(self) -> list[str | list[str | None] | None]:
+        """The digests of the pictures, each at its place."""
 
-    def job(self, source: Callable[[str], Any] = str) -> "Job":
-        """Return the job; `source` opens what a path names."""
+        def digest(path: str | None) -> str | None:
+            return self.digests.get(path) if path else None
+
+        inputs = self.inputs
+        single = [digest(path) for path in (inputs.photo, inputs.start, inputs.content_mask, inputs.protect)]
+        styles = [digest(style.picture) for style in inputs.styles]
+        return [*single, styles, [digest(mask) for mask in inputs.style_masks]]
+
+    def job(self, source: Callable[[str], PictureSource] = str) -> "Job":
+        """Return the job; `source` opens the picture at a path."""
         from impasto.jobs.job import Job
 
-        def opened(path: str | None) -> Any:
-            return None if path is None else source(path)
+        return Job(self.inputs.map(source), self.recipe, self.compute)
 
-        return Job(
-            source(self.content),
-            [source(style) for style in self.styles],
-            self.recipe,
-            self.weights,
-            self.init,
-            self.device,
-            self.max_memory,
-            self.precision,  # type: ignore[arg-type]
-            opened(self.content_mask),
-            [opened(mask) for mask in self.style_masks],
-            opened(self.protect),
-            self.style_scales,
-            self.style_parts,  # type: ignore[arg-type]
-        )
+    def on(self, device: str) -> "Task":
+        """Return the task computed on another device."""
+        return dataclasses.replace(self, compute=dataclasses.replace(self.compute, device=device))
 
     def absolute(self) -> "Task":
         """Return the task with all its paths from the root."""
@@ -151,12 +116,9 @@ class Task:
             return None if path is None else os.path.abspath(path)  # noqa: PTH100
 
         output = {name: whole(getattr(self.output, name)) for name in ("path", "preview", "profile", "proof")}
-        named = {name: whole(getattr(self, name)) for name in _INPUTS}
         return dataclasses.replace(
             self,
-            **named,  # type: ignore[arg-type]
-            styles=tuple(map(os.path.abspath, self.styles)),
-            style_masks=tuple(map(whole, self.style_masks)),
+            inputs=self.inputs.map(os.path.abspath),
             output=dataclasses.replace(self.output, **output),  # type: ignore[arg-type]
             checkpoint=self.checkpoint if self.checkpoint in ("auto", "off") else os.path.abspath(self.checkpoint),  # noqa: PTH100
             digests={os.path.abspath(path): digest for path, digest in self.digests.items()},  # noqa: PTH100
@@ -165,14 +127,17 @@ class Task:
     def to_table(self) -> dict[str, Any]:
         """Return the task as plain values, as JSON holds them."""
         table = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        table |= {"recipe": self.recipe.to_table(), "output": dataclasses.asdict(self.output)}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in table.items()}
+        records = {name: dataclasses.asdict(table[name]) for name in ("inputs", "output", "compute")}
+        return table | records | {"recipe": self.recipe.to_table()}
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> "Task":
         """Make a task of what `to_table` returned."""
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in table.items()
+        inputs = table["inputs"]
+        records = {
+            "inputs": Inputs(**{**inputs, "styles": tuple(Style(**style) for style in inputs["styles"])}),
+            "recipe": Recipe.from_table(table["recipe"]),
+            "output": Output(**table["output"]),
+            "compute": Compute(**table["compute"]),
         }
-        values["recipe"], values["output"] = Recipe.from_table(table["recipe"]), Output(**table["output"])
-        return cls(**values)
+        return cls(**{**table, **records})

@@ -8,8 +8,8 @@ from impasto import __version__
 from impasto.errors import PictureError
 from impasto.executors import storage
 from impasto.executors.task import Task
-from impasto.jobs.job import style_weights
 from impasto.picture import remembered
+from impasto.recipe import normalize_weights
 from impasto.recipe.provenance import Input, Remembered
 
 
@@ -38,21 +38,19 @@ def matches(task: Task, memory: Remembered) -> bool:
     """Whether a picture with that memory is the one that the task paints."""
     if task.identity is None:
         return False
-    weights = style_weights(len(task.styles), task.weights, needed=False)
-    drawn = memory.drawn
-    # Without a mask for any style, none is remembered.
-    masks = task.style_masks if any(task.style_masks) else ()
+    inputs, drawn = task.inputs, memory.drawn
+    weights = [style.weight for style in normalize_weights(inputs.styles, is_needed=False)]
     return (
         memory.finished
         and memory.version == __version__
         and memory.recipe.digest == task.recipe.digest
-        and [style.weight for style in memory.styles] == list(weights)
-        and memory.style_scales == task.style_scales
-        and memory.style_parts == task.style_parts
+        and [style.weight for style in memory.styles] == weights
+        and memory.style_scales == inputs.style_scales
+        and memory.style_parts == inputs.style_parts
         and [_digest(each) for each in (memory.content, memory.init, drawn.content, drawn.protect)]
-        == [task.digests.get(path or "") for path in (task.content, task.init, task.content_mask, task.protect)]
-        and [_digest(each) for each in memory.styles] == [task.digests[path] for path in task.styles]
-        and [_digest(each) for each in drawn.styles] == [task.digests.get(path or "") for path in masks]
+        == [task.digests.get(path or "") for path in (inputs.photo, inputs.start, inputs.content_mask, inputs.protect)]
+        and [_digest(each) for each in memory.styles] == [task.digests[style.picture] for style in inputs.styles]
+        and [_digest(each) for each in drawn.styles] == [task.digests.get(path or "") for path in inputs.style_masks]
     )
 
 

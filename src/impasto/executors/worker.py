@@ -15,7 +15,7 @@ from impasto.executors.outcome import Outcome
 from impasto.executors.task import Task
 from impasto.jobs import checkpoint_paths
 from impasto.jobs.output import Stages
-from impasto.jobs.resume import Given, noted, resumed
+from impasto.jobs.resume import ComputeChanges, Given, noted, resumed
 from impasto.reports import events
 from impasto.reports.advice import Advice
 from impasto.reports.events import Checkpointed, Event, Finished, Stepped
@@ -194,9 +194,9 @@ def _taken_up(task: Task, folder: Folder) -> Run | None:
         )
     if not _is_of(task, own) or (task.force and not task.attempt):
         return None
-    given = Given(task.content, task.styles, task.init)
+    given = Given(task.inputs.photo, [style.picture for style in task.inputs.styles], task.inputs.start)
     try:
-        run = resumed(folder, saved, task.recipe, given, (task.device, None, None))
+        run = resumed(folder, saved, task.recipe, given, ComputeChanges(task.compute.device))
     except CheckpointError:
         return None
     _keep(task, run, folder)

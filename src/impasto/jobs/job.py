@@ -1,5 +1,6 @@
 """From pictures and a recipe to a run: the only place where files meet the engine."""
 
+import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,55 +10,32 @@ import numpy as np
 
 from impasto.engine import devices
 from impasto.engine.checkpoints import Checkpoints
-from impasto.engine.devices import Precision
-from impasto.engine.masks import Masks, assign
+from impasto.engine.masks import assign
 from impasto.engine.run import Run
 from impasto.engine.scene import PreviousFrame, Scene
-from impasto.errors import UsageError, suggest
+from impasto.errors import UsageError
 from impasto.picture import Picture, PictureSource, as_picture
-from impasto.recipe import MOST_SCALE, PARTS, Part, Recipe, presets
-from impasto.system import units
+from impasto.recipe import AUTOMATIC, MOST_SCALE, Compute, Inputs, Recipe, Style, normalize_weights, presets
 
 
 @dataclass(frozen=True)
 class Job:
     """A photo, the styles to paint it in, and how.
 
-    Attributes:
-        content: the photo: a path, `Picture`, PIL image, NumPy array or tensor (see `impasto.picture.as_picture`).
-        styles: the style pictures, in the same forms.
+    Args:
+        inputs: the photo, the styles, a start and masks; each picture in any form that `impasto.picture.as_picture`
+            takes. `Inputs.of("photo.jpg", ["a.jpg", Style("b.jpg", weight=0.3)])` takes styles plainly.
         recipe: a recipe, the name of a preset, or the path of a `.toml` file.
-        weights: how much each style counts in the blend; equal if left out. They need not sum to 1.
-        init: a picture to start from, instead of what `recipe.init` says; stretched to the photo's frame.
-        content_mask: which parts of the photo are painted after which style; see `impasto.engine.masks.assign`.
-        style_masks: which parts of each style picture count; None, or none given, for all of it.
-        protect: a grey mask of the photo: white stays as it is.
-        style_scales: sizes of the style pictures relative to each other; `recipe.style_scale` multiplies all.
-        style_parts: what each style speaks for: strokes and colours (`fine`), forms (`coarse`) or `all`.
-        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, or several with commas between them, which share the tiles of
-            a picture that is computed in tiles.
-        max_memory: bytes, or text such as `3GB`, to make do with: of the process on the CPU, of the device elsewhere.
-            What is free if left out.
-        precision: of the features, `auto`, `float32` or `bfloat16`; see `impasto.engine.devices.dtype`.
-        earlier: of a frame of a film, what was painted before, which it is kept like.
+        compute: device, memory and precision.
+        previous_frame: of a frame of a video, what was painted before, which it is kept like.
         checkpoint: a folder to keep checkpoints in, from which `impasto.resume` goes on; none are kept if left out.
 
     """
 
-    content: PictureSource
-    styles: Sequence[PictureSource]
+    inputs: Inputs[PictureSource]
     recipe: Recipe | str | Path = "default"
-    weights: Sequence[float] | None = None
-    init: PictureSource | None = None
-    device: str = "auto"
-    max_memory: int | str | None = None
-    precision: Precision = "auto"
-    content_mask: PictureSource | None = None
-    style_masks: Sequence[PictureSource | None] = ()
-    protect: PictureSource | None = None
-    style_scales: Sequence[float] = ()
-    style_parts: Sequence[Part] = ()
-    earlier: PreviousFrame | None = None
+    compute: Compute = AUTOMATIC
+    previous_frame: PreviousFrame | None = None
     checkpoint: Checkpoints | str | os.PathLike[str] | None = None
 
     def start(self) -> Run:
@@ -71,14 +49,14 @@ class Job:
             DeviceError: the device is not there.
 
         """
-        if self.earlier is not None and self.checkpoint is not None:
-            raise UsageError("a frame of a film keeps no checkpoints; leave out earlier or checkpoint")
-        limit = None if self.max_memory is None else units.parse_bytes(self.max_memory)
-        _, *others = devices.devices(self.device)
-        run = Run(self.scene(), others=others, max_memory=limit, precision=self.precision)
+        if self.previous_frame is not None and self.checkpoint is not None:
+            raise UsageError("a frame of a film keeps no checkpoints; leave out previous_frame or checkpoint")
+        limit = self.compute.memory_limit
+        _, *others = devices.devices(self.compute.device)
+        run = Run(self.scene(), others=others, max_memory=limit, precision=self.compute.precision)
         if self.checkpoint is not None:
-            asked = self.checkpoint if isinstance(self.checkpoint, Checkpoints) else Checkpoints(self.checkpoint)
-            run.enable_checkpoints(asked.open(), {}, every=asked.every, keep=asked.keep)
+            checkpoints = self.checkpoint if isinstance(self.checkpoint, Checkpoints) else Checkpoints(self.checkpoint)
+            run.enable_checkpoints(checkpoints.open(), {}, every=checkpoints.every, keep=checkpoints.keep)
         return run
 
     def paint(self) -> Picture:
@@ -101,73 +79,52 @@ class Job:
 
         """
         recipe = presets.resolve(self.recipe)
-        weights = style_weights(len(self.styles), self.weights, needed=recipe.compares("style"))
-        if not self.styles and self.init is None and recipe.init in ("matched", "style"):
+        styles = normalize_weights(self.inputs.styles, is_needed=recipe.compares("style"))
+        if not styles and self.inputs.start is None and recipe.init in ("matched", "style"):
             raise UsageError(
                 f"init {recipe.init!r} takes colours from a style picture; name one, or choose another start"
             )
-        device, *_ = devices.devices(self.device)
-        content = as_picture(self.content)
-        styles = [(as_picture(style), weight) for style, weight in zip(self.styles, weights, strict=True)]
-        start, content_mask, protect, *style_masks = (
-            None if source is None else as_picture(source)
-            for source in (self.init, self.content_mask, self.protect, *self.style_masks)
-        )
-        masks = Masks()
-        if content_mask or protect or style_masks:
-            masks = assign(content, [style for style, _ in styles], content_mask, style_masks, protect)
-        for name, given in (("scales", self.style_scales), ("parts", self.style_parts)):
-            if len(given) not in (0, len(styles)):
-                raise UsageError(f"{len(given)} style {name} for {len(styles)} style pictures; give one for each")
-        if not all(0 < scale * recipe.style_scale <= MOST_SCALE for scale in self.style_scales):
+        device, *_ = devices.devices(self.compute.device)
+        inputs = dataclasses.replace(self.inputs, styles=styles).map(as_picture)
+        masks = assign(inputs)
+        if not all(0 < style.scale * recipe.style_scale <= MOST_SCALE for style in styles):
             raise UsageError(
-                f"style scales are {', '.join(map(str, self.style_scales))}; give numbers above 0 which, times the "
-                f"recipe's style scale of {recipe.style_scale:g}, are up to {MOST_SCALE}"
+                f"style scales are {', '.join(str(style.scale) for style in styles)}; give numbers above 0 which, "
+                f"times the recipe's style scale of {recipe.style_scale:g}, are up to {MOST_SCALE}"
             )
         kinds = sorted(set(recipe.compared_whole))
-        if kinds and (masks.areas or self.style_parts):
+        if kinds and (masks.areas or inputs.style_parts):
             raise UsageError(
                 f"{', '.join(kinds)}: knows no masks or parts of single styles; leave them out, or take another recipe"
             )
-        unknown = set(self.style_parts) - set(PARTS)
-        if unknown:
-            raise UsageError(f"style part {min(unknown)!r}; {suggest(min(unknown), PARTS)}")
-        return Scene(content, styles, recipe, device, start, masks, self.style_scales, self.style_parts, self.earlier)
-
-
-def style_weights(count: int, weights: Sequence[float] | None, *, needed: bool = True) -> tuple[float, ...]:
-    """Return the weight of each of `count` styles, normalised to sum to 1.
-
-    Raises:
-        UsageError: no style where one is `needed`, another number of weights, a negative weight, or none above 0.
-
-    """
-    if count == 0 and not needed:
-        return ()
-    if count == 0:
-        raise UsageError("no style picture was given; name at least one")
-    if weights is None:
-        weights = [1.0] * count
-    if len(weights) != count:
-        raise UsageError(f"{len(weights)} style weights for {count} style pictures; give one for each")
-    total = sum(weights)
-    if not (min(weights) >= 0 and 0 < total < float("inf")):
-        raise UsageError(f"style weights are {', '.join(map(str, weights))}; give numbers of at least 0, one above 0")
-    return tuple(weight / total for weight in weights)
+        return Scene(inputs, recipe, device, masks, self.previous_frame)
 
 
 def texture_job(
-    styles: Sequence[PictureSource],
+    styles: Sequence[Style[PictureSource]],
     height: int,
     width: int,
     recipe: Recipe,
     layers: str | Iterable[str] | Mapping[str, float] | None = None,
     *,
     seamless: bool = False,
-    weights: Sequence[float] | None = None,
-    device: str = "auto",
+    compute: Compute = AUTOMATIC,
 ) -> Job:
-    """Return the job that `texture` does."""
+    """Return the job that `texture` does.
+
+    Args:
+        styles: the style pictures.
+        height: of the texture in pixels.
+        width: of the texture in pixels.
+        recipe: one with a style term.
+        layers: the layers compared, instead of the recipe's.
+        seamless: whether the texture continues at its other side when it is laid out in tiles.
+        compute: device, memory and precision.
+
+    Raises:
+        UsageError: a size or a recipe of which no texture can be made.
+
+    """
     if min(height, width) < 1:
         raise UsageError(f"a texture of {width}x{height} pixels has none; give a size such as 1024x768")
     if not recipe.compares("style"):
@@ -183,4 +140,4 @@ def texture_job(
         # A margin is for borders, and what tiles has none.
         recipe = recipe.replace(padding="circular", margin=0.0)
     frame = Picture(np.full((3, height, width), 0.5, np.float32))
-    return Job(frame, styles, recipe, weights, device=device)
+    return Job(Inputs(frame, tuple(styles)), recipe, compute)

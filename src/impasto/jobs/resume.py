@@ -4,6 +4,7 @@ import dataclasses
 import os
 import typing
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -12,14 +13,12 @@ import torch
 from impasto.engine import devices
 from impasto.engine.checkpoints import Folder, Saved, Snapshot, document
 from impasto.engine.checkpoints.writer import INTERVAL
-from impasto.engine.devices import Precision
-from impasto.engine.masks import Masks, assign
+from impasto.engine.masks import assign
 from impasto.engine.run import Run
 from impasto.engine.scene import Scene
 from impasto.errors import CheckpointError, UsageError
 from impasto.picture import Picture, PictureSource
-from impasto.recipe import INITS, Recipe
-from impasto.system import units
+from impasto.recipe import INITS, Compute, Inputs, Precision, Recipe, pair_styles
 from impasto.system.text import printable, reason
 
 # What is painted cannot become another size, and how it began is past.
@@ -35,6 +34,25 @@ class Given(NamedTuple):
     content_mask: PictureSource | None = None
     style_masks: Sequence[PictureSource | None] | None = None
     protect: PictureSource | None = None
+
+
+@dataclass(frozen=True)
+class ComputeChanges:
+    """What a run is computed with from now on, where that differs from before; None where it does not."""
+
+    device: str | None = None
+    max_memory: int | str | None = None
+    precision: Precision | None = None
+
+    @property
+    def affect_plans(self) -> bool:
+        """Whether how the scales are computed has to be planned anew for other reasons than the device."""
+        return self.max_memory is not None or self.precision is not None
+
+    def apply(self, compute: Compute) -> Compute:
+        """Return `compute` with the changes made."""
+        changes = {name: value for name, value in vars(self).items() if value is not None}
+        return dataclasses.replace(compute, **changes)
 
 
 def resume(
@@ -87,7 +105,7 @@ def resume(
         recipe = saved.recipe.replace(**changes)
         styles = style if isinstance(style, list | tuple) or style is None else [typing.cast(PictureSource, style)]
         given = Given(content, styles, init, content_mask, style_masks, protect)
-        run = resumed(opened, saved, recipe, given, (device, max_memory, precision))
+        run = resumed(opened, saved, recipe, given, ComputeChanges(device, max_memory, precision))
         run.enable_checkpoints(opened, noted(saved), every=every, keep=bool(saved.table["options"]["keep"]))
     except BaseException:
         opened.close()
@@ -106,7 +124,7 @@ def resumed(
     saved: Saved,
     recipe: Recipe,
     given: Given,
-    options: tuple[str | None, int | str | None, Precision | None],
+    changes: ComputeChanges = ComputeChanges(),
 ) -> Run:
     """Return the run, without a folder for its checkpoints.
 
@@ -115,7 +133,7 @@ def resumed(
         saved: the checkpoint.
         recipe: what it shall go on with.
         given: its pictures.
-        options: device, amount of memory and precision; those of the checkpoint where they are None.
+        changes: in what it is computed with.
 
     Raises:
         ImpastoError: as `resume`.
@@ -123,9 +141,8 @@ def resumed(
     """
     try:
         before = saved.table["options"]
-        device, *others = devices.devices(options[0] or before["device"])
-        limit = before["max_memory"] if options[1] is None else options[1]
-        precision = options[2] or before["precision"]
+        compute = changes.apply(Compute(before["device"], before["max_memory"], before["precision"]))
+        device, *others = devices.devices(compute.device)
         scene = dataclasses.replace(_scene(folder.path, saved, recipe, given), device=device)
         _check_settled(saved.recipe, recipe)
         snapshot = saved.snapshot(device)
@@ -139,9 +156,12 @@ def resumed(
             f"{printable(folder.path)}: has taken all its steps; give it more with --steps beside what "
             f"else shall change"
         )
-    bytes_given = None if limit is None else units.parse_bytes(limit)
-    settings: dict[str, Any] = {"others": others, "max_memory": bytes_given, "precision": precision}
-    replanned = steered or elsewhere or options[1:] != (None, None)
+    settings: dict[str, Any] = {
+        "others": others,
+        "max_memory": compute.memory_limit,
+        "precision": compute.precision,
+    }
+    replanned = steered or elsewhere or changes.affect_plans
     plans = list(snapshot.plans)
     if replanned or recipe.steps != saved.recipe.steps:
         plans = list(Run(scene, **settings).plans)
@@ -180,19 +200,10 @@ def _scene(
     style_masks = [
         found(noted, now, "--style-mask") for noted, now in zip(masks_before["styles"], masks_now, strict=True)
     ]
-    masks = Masks()
-    if content_mask or protect or any(style_masks):
-        masks = assign(photo, pictures, content_mask, style_masks, protect)
-    return Scene(
-        photo,
-        [(picture, float(each["weight"])) for picture, each in zip(pictures, before, strict=True)],
-        recipe,
-        torch.device("cpu"),
-        start,
-        masks,
-        tuple(map(float, table["style_scales"])),
-        tuple(table["style_parts"]),
-    )
+    weights = [float(each["weight"]) for each in before]
+    paired = pair_styles(pictures, weights, style_masks, [*map(float, table["style_scales"])], table["style_parts"])
+    inputs = Inputs(photo, paired, start, content_mask, protect)
+    return Scene(inputs, recipe, torch.device("cpu"), assign(inputs))
 
 
 def _check_settled(before: Recipe, recipe: Recipe) -> None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from impasto.errors import ImpastoError, PictureError
-from impasto.recipe.recipe import MOST_SCALE, PARTS, Recipe
+from impasto.recipe.inputs import PARTS
+from impasto.recipe.recipe import MOST_SCALE, Recipe
 from impasto.system.text import printable, reason
 
 SCHEMA: Final = 1

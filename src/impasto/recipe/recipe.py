@@ -80,9 +80,6 @@ INITS: Final = typing.get_args(Init)
 Colors = Literal["style", "content", "luminance", "match"]
 ColorMatch = Literal["monge-kantorovich", "cholesky", "pca", "symmetric", "histogram"]
 
-# What a style speaks for: see `regions.Source`.
-Part = Literal["all", "fine", "coarse"]
-PARTS: Final = typing.get_args(Part)
 # Ours: a style seen sixteen times as large as the result is a few strokes.
 MOST_SCALE: Final = 16
 

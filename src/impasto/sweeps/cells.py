@@ -12,9 +12,9 @@ import numpy as np
 
 from impasto import __version__
 from impasto.errors import PictureError
-from impasto.jobs.job import Job, style_weights
+from impasto.jobs.job import Job
 from impasto.picture import Picture, read_picture
-from impasto.recipe import Recipe, schedule
+from impasto.recipe import Recipe, normalize_weights, schedule
 from impasto.recipe.schedule import Scale
 from impasto.sweeps.variations import Choice
 
@@ -53,10 +53,10 @@ class Cell:
     @property
     def scales(self) -> tuple[Scale, ...]:
         """The sizes and steps of its run, coarsest first; the last one is its own."""
-        content, recipe = self.job.content, self.job.recipe
-        assert isinstance(content, Picture)
+        photo, recipe = self.job.inputs.photo, self.job.recipe
+        assert isinstance(photo, Picture)
         assert isinstance(recipe, Recipe)
-        return schedule.scales(content.height, content.width, recipe)
+        return schedule.scales(photo.height, photo.width, recipe)
 
     def kept(self) -> Picture | None:
         """Return what was painted before; None where it was not, or where its file is damaged."""
@@ -110,9 +110,9 @@ def file_name(choices: Sequence[Choice], job: Job, fingerprints: Sequence[str | 
 
     """
     assert isinstance(job.recipe, Recipe)
-    weights = style_weights(len(job.styles), job.weights, needed=False)
-    by_style = [weights, *map(list, (job.style_scales, job.style_parts))]
-    parts = [__version__, job.recipe.digest, fingerprints, by_style, job.precision, bits]
+    weights = [style.weight for style in normalize_weights(job.inputs.styles, is_needed=False)]
+    by_style = [weights, list(job.inputs.style_scales), list(job.inputs.style_parts)]
+    parts = [__version__, job.recipe.digest, fingerprints, by_style, job.compute.precision, bits]
     digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:_DIGEST_LENGTH]
     words = re.sub(r"[^a-z0-9._]+", "-", "_".join(map(str, choices)).lower()).strip("-._")
     return f"{words[:_NAME_LENGTH]}-{digest}.png"

@@ -3,17 +3,16 @@
 import dataclasses
 import functools
 import os
-import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from impasto.engine.devices import Precision
 from impasto.errors import OutputError, UsageError, WeightsError
+from impasto.jobs.functions import StyleSources
 from impasto.jobs.job import Job
 from impasto.picture import Picture, PictureSource, as_picture
-from impasto.recipe import INITS, Part, Recipe, presets
+from impasto.recipe import INITS, Compute, Inputs, Precision, Recipe, presets
 from impasto.sheets import Board, Layout, cell_side, table
 from impasto.sweeps.cells import Cell, file_name, fingerprint
 from impasto.sweeps.variations import RECIPE, STYLE_WEIGHTS, Choice, Variation, choices, hyphened, recipe_with
@@ -105,21 +104,17 @@ class Sweep:
 
 def sweep(
     content: PictureSource,
-    style: PictureSource | Sequence[PictureSource],
+    style: StyleSources,
     vary: Mapping[str, Sequence[Any]],
     *,
     recipe: Recipe | str | Path = "default",
     cells: str | os.PathLike[str] | None = None,
-    weights: Sequence[float] | None = None,
     init: PictureSource | None = None,
     device: str = "auto",
     max_memory: int | str | None = None,
     precision: Precision = "auto",
     content_mask: PictureSource | None = None,
-    style_masks: Sequence[PictureSource | None] = (),
     protect: PictureSource | None = None,
-    style_scales: Sequence[float] = (),
-    style_parts: Sequence[Part] = (),
     **changes: Any,
 ) -> Sweep:
     """Return a sweep: `content` in the style of `style`, once for every combination of the values in `vary`.
@@ -131,7 +126,7 @@ def sweep(
 
     Args:
         content: the photo, in any of the forms that `stylize` takes.
-        style: the style picture or a list of them.
+        style: the style picture or a list of them, plain or as a `Style`.
         vary: lists of values by the name of a setting: a field of the recipe such as `content_weight`, a dotted name
             such as `optimizer.history`, `recipe`, or `style_weights` (each value one weight for every style). At most
             2500 combinations.
@@ -139,16 +134,12 @@ def sweep(
         cells: a folder that keeps finished pictures as 8-bit PNG, made if its parent is there. A picture is read from
             there instead of being painted where photo, styles, recipe and version of impasto are the same. None keeps
             nothing: going through the sweep again paints again.
-        weights: how much each of several styles counts; equal if left out.
         init: as in `stylize`.
         device: as in `stylize`.
         max_memory: as in `stylize`.
         precision: as in `stylize`.
         content_mask: as in `stylize`.
-        style_masks: as in `stylize`.
         protect: as in `stylize`.
-        style_scales: as in `stylize`.
-        style_parts: as in `stylize`.
         **changes: values for the recipe's fields, the same everywhere.
 
     Raises:
@@ -159,7 +150,9 @@ def sweep(
     chosen = presets.resolve(recipe)
     if isinstance(init, str) and init in INITS:
         changes["init"], init = init, None
-    for name in (*changes, *([STYLE_WEIGHTS] if weights is not None else [])):
+    inputs = Inputs.of(content, style, start=init, content_mask=content_mask, protect=protect)
+    has_weights = any(one.weight != 1 for one in inputs.styles)
+    for name in (*changes, *([STYLE_WEIGHTS] if has_weights else [])):
         if name in vary:
             raise UsageError(f"{hyphened(name)} is given and varied; leave one out")
     if RECIPE in vary and not isinstance(vary[RECIPE], str):
@@ -169,10 +162,7 @@ def sweep(
         variations = [by_recipe if name == RECIPE else Variation(name, given) for name, given in vary.items()]
     else:
         variations = [Variation(name, given) for name, given in vary.items()]
-    styles = style if isinstance(style, list | tuple) else [typing.cast(PictureSource, style)]
-    means = (weights, init, device, max_memory, precision)
-    masks = (content_mask, style_masks, protect, style_scales, style_parts)
-    job = Job(content, styles, chosen.replace(**changes), *means, *masks)
+    job = Job(inputs, chosen.replace(**changes), Compute(device, max_memory, precision))
     return swept(job, variations, cells)
 
 
@@ -190,23 +180,13 @@ def swept(
     """
     chosen = list(choices(variations))
     # Read once, whatever their number of cells.
-    job = dataclasses.replace(
-        job,
-        content=as_picture(job.content),
-        styles=[as_picture(style) for style in job.styles],
-        style_masks=[_read(mask) for mask in job.style_masks],
-        init=_read(job.init),
-        content_mask=_read(job.content_mask),
-        protect=_read(job.protect),
-    )
-    pictures = [job.content, job.init, job.content_mask, job.protect, *job.styles, *job.style_masks]
-    fingerprints = [None if each is None else fingerprint(typing.cast(Picture, each)) for each in pictures]
+    inputs = job.inputs.map(as_picture)
+    job = dataclasses.replace(job, inputs=inputs)
+    single = [inputs.photo, inputs.start, inputs.content_mask, inputs.protect]
+    pictures = [*single, *(style.picture for style in inputs.styles), *inputs.style_masks]
+    fingerprints = [None if picture is None else fingerprint(picture) for picture in pictures]
     make = functools.partial(_cell, job, fingerprints, None if folder is None else Path(folder), bits)
     return Sweep(tuple(variations), tuple(make(each) for each in chosen))
-
-
-def _read(source: PictureSource | None) -> Picture | None:
-    return None if source is None else as_picture(source)
 
 
 def _cell(
@@ -215,8 +195,9 @@ def _cell(
     """Return a cell that has been checked: it can be painted."""
     values = {choice.name: choice.value for choice in chosen}
     recipe = presets.resolve(values.pop(RECIPE, job.recipe))
-    weights = values.pop(STYLE_WEIGHTS, job.weights)
-    job = dataclasses.replace(job, recipe=recipe_with(recipe, values), weights=weights)
+    weights = values.pop(STYLE_WEIGHTS, None)
+    inputs = job.inputs if weights is None else job.inputs.with_weights(weights)
+    job = dataclasses.replace(job, inputs=inputs, recipe=recipe_with(recipe, values))
     _check(job)
     file = None if folder is None else folder / file_name(chosen, job, fingerprints, bits)
     return Cell(chosen, job, file, bits)

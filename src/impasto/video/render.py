@@ -114,15 +114,19 @@ class VideoRun:
         """All that decides what the frames look like, as plain values; the device counts for little, and not here."""
         with self.clip.path.open("rb") as file:
             clip = hashlib.file_digest(file, "sha256").hexdigest()
+        inputs = self._job.inputs
         return {
             "version": __version__,
             "clip": clip,
-            "styles": [hashlib.sha256(as_picture(style).pixels.tobytes()).hexdigest() for style in self._job.styles],
-            "weights": self._job.weights,
+            "styles": [
+                hashlib.sha256(as_picture(style.picture).pixels.tobytes()).hexdigest()
+                for style in self._job.inputs.styles
+            ],
+            "weights": inputs.weights,
             "recipe": self._recipe.digest,
             "settings": self.settings.to_table(),
             "size": [self.height, self.width],
-            "precision": self._job.precision,
+            "precision": self._job.compute.precision,
         }
 
     @property
@@ -155,7 +159,7 @@ class VideoRun:
         """
         begun = time.perf_counter()
         scenes = 0
-        yield FilmStarted(self.frames, self.height, self.width, self._job.device)
+        yield FilmStarted(self.frames, self.height, self.width, self._job.compute.device)
         for shot in self.shots():
             filmed = self._of_size(shot.pixels)
             past = self._past(filmed)
@@ -216,15 +220,15 @@ class VideoRun:
 
     def _run(self, filmed: Pixels, past: Past | None) -> Run:
         content = of_pixels(filmed)
+        inputs = dataclasses.replace(self._job.inputs, photo=content)
         if past is None:
-            return dataclasses.replace(self._job, content=content).start()
+            return dataclasses.replace(self._job, inputs=inputs).start()
         before = dataclasses.replace(content, pixels=past.image[0].numpy())
         return dataclasses.replace(
             self._job,
-            content=content,
-            init=before,
+            inputs=dataclasses.replace(inputs, start=before),
             recipe=self._recipe.replace(start_size="final", steps=(self.settings.frame_steps,)),
-            earlier=PreviousFrame(before, past.certain, self.settings.temporal_weight),
+            previous_frame=PreviousFrame(before, past.certain, self.settings.temporal_weight),
         ).start()
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from impasto.errors import ImpastoError, UsageError
 from impasto.picture import Picture
+from impasto.recipe import Compute
 from impasto.reports.events import Checkpointed, Stepped
 from impasto.system.text import reason
 from impasto.web import runs
 from impasto.web.job import OPEN, State, Task
 from impasto.web.preview import Preview
 from impasto.web.requests import Order
-from impasto.web.runs import ComputeOptions
 from impasto.web.storage import Storage
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class JobQueue:
 
     """
 
-    def __init__(self, storage: Storage, means: ComputeOptions, most_bytes: int) -> None:
+    def __init__(self, storage: Storage, means: Compute, most_bytes: int) -> None:
         self.storage = storage
         self._means = means
         self._most_bytes = most_bytes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from impasto.errors import UsageError, suggest
-from impasto.recipe import Recipe, presets
+from impasto.recipe import Inputs, Recipe, Style, presets
 from impasto.system.text import printable, reason
 from impasto.web.storage import Storage
 
@@ -17,17 +17,6 @@ MOST_STYLES: Final = 8
 MOST_CELLS: Final = 36
 # Ours: the longest recipe of the package takes 4 kB.
 _LONGEST_RECIPE: Final = 50_000
-
-
-@dataclass(frozen=True)
-class Style:
-    """A style picture and its say."""
-
-    picture: str
-    weight: float = 1.0
-    scale: float = 1.0
-    part: str = "all"
-    mask: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +37,7 @@ class Order:
     """
 
     content: str
-    styles: tuple[Style, ...]
+    styles: tuple[Style[str], ...]
     recipe: Recipe
     base: str = "default"
     settings: Mapping[str, Any] | None = None
@@ -58,11 +47,14 @@ class Order:
     vary: tuple[tuple[str, tuple[Any, ...]], ...] = ()
 
     @property
+    def inputs(self) -> Inputs[str]:
+        """The pictures of the run."""
+        return Inputs(self.content, self.styles, self.init, self.content_mask, self.protect)
+
+    @property
     def pictures(self) -> set[str]:
         """The stored pictures that it needs."""
-        named = [self.content, self.init, self.content_mask, self.protect]
-        named += [each for style in self.styles for each in (style.picture, style.mask)]
-        return {each for each in named if each is not None}
+        return set(self.inputs.sources)
 
     def to_table(self) -> dict[str, Any]:
         """Return the order as plain values; `from_table` gives an equal one."""
@@ -128,7 +120,7 @@ def recipe_of(table: Mapping[str, Any]) -> tuple[str, Recipe, dict[str, Any]]:
     return ("custom" if text else base), recipe, settings
 
 
-def _style(table: Any, storage: Storage) -> Style:
+def _style(table: Any, storage: Storage) -> Style[str]:
     rest = _table(table, "a style", ("picture", "weight", "scale", "part", "mask"))
     weight, scale, part = rest.get("weight", 1.0), rest.get("scale", 1.0), rest.get("part", "all")
     if type(weight) not in (int, float) or type(scale) not in (int, float):
@@ -138,9 +130,9 @@ def _style(table: Any, storage: Storage) -> Style:
     return Style(
         _picture(rest.get("picture"), storage),
         float(weight),
-        float(scale),
-        part,
         _optional(rest.get("mask"), storage),
+        float(scale),
+        part,  # type: ignore[arg-type]  # a style refuses others
     )
 
 

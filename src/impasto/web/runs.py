@@ -1,13 +1,12 @@
 """From an order to a run, and from a run to the pictures that the page shows."""
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from impasto.engine.devices import Precision
 from impasto.errors import CheckpointError, OutputError
 from impasto.picture import Picture, read_picture
+from impasto.recipe import Compute, Inputs
 from impasto.web.job import Task
 from impasto.web.requests import Order
 from impasto.web.storage import Storage
@@ -22,16 +21,7 @@ if TYPE_CHECKING:
 _CHECKPOINT, _START, _CELLS = "checkpoint-{}", "start-{}.png", "cells"
 
 
-@dataclass(frozen=True)
-class ComputeOptions:
-    """What a picture is painted with: the options of the command line that are not the page's to set."""
-
-    device: str = "auto"
-    max_memory: int | None = None
-    precision: Precision = "auto"
-
-
-def begin(order: Order, task: Task, storage: Storage, means: ComputeOptions, start: Picture | None = None) -> "Run":
+def begin(order: Order, task: Task, storage: Storage, means: Compute, start: Picture | None = None) -> "Run":
     """Return the run of an order, which keeps checkpoints in the folder of its task.
 
     Args:
@@ -56,7 +46,7 @@ def begin(order: Order, task: Task, storage: Storage, means: ComputeOptions, sta
     return run
 
 
-def sheet(task: Task, storage: Storage, means: ComputeOptions) -> "Sweep":
+def sheet(task: Task, storage: Storage, means: Compute) -> "Sweep":
     """Return the pictures of a sheet; those that are finished are kept in the folder of its task.
 
     Raises:
@@ -72,30 +62,16 @@ def sheet(task: Task, storage: Storage, means: ComputeOptions) -> "Sweep":
     return found
 
 
-def _job(order: Order, storage: Storage, means: ComputeOptions, start: Picture | None = None) -> "Job":
+def _job(order: Order, storage: Storage, means: Compute, start: Picture | None = None) -> "Job":
     from impasto.jobs.job import Job  # imports torch: after the page is there
 
-    given = _given(order, storage, start)
-    assert given.content is not None
-    assert given.styles is not None
-    return Job(
-        given.content,
-        given.styles,
-        order.recipe,
-        [style.weight for style in order.styles],
-        given.init,
-        means.device,
-        means.max_memory,
-        means.precision,
-        given.content_mask,
-        given.style_masks or (),
-        given.protect,
-        [style.scale for style in order.styles],
-        [style.part for style in order.styles],  # type: ignore[misc]  # checked by the job
-    )
+    inputs: Inputs[Picture] = order.inputs.map(storage.picture)
+    if start is not None:
+        inputs = dataclasses.replace(inputs, start=start)
+    return Job(inputs, order.recipe, means)
 
 
-def taken_up(task: Task, storage: Storage, means: ComputeOptions) -> "Run | None":
+def taken_up(task: Task, storage: Storage, means: Compute) -> "Run | None":
     """Return the run of a task where its checkpoint left it; None if there is none, or none that can be used.
 
     Raises:
@@ -104,7 +80,7 @@ def taken_up(task: Task, storage: Storage, means: ComputeOptions) -> "Run | None
     """
     from impasto.engine.checkpoints import Folder
     from impasto.engine.checkpoints.writer import INTERVAL
-    from impasto.jobs.resume import resumed
+    from impasto.jobs.resume import ComputeChanges, resumed
 
     path = _path(_CHECKPOINT, task, storage)
     if not any(path.glob("*.json")):
@@ -114,7 +90,7 @@ def taken_up(task: Task, storage: Storage, means: ComputeOptions) -> "Run | None
         folder = Folder(path, create=False)
         saved = folder.read()
         given = _given(task.order, storage, start_of(task, storage))
-        run = resumed(folder, saved, saved.recipe, given, (means.device, means.max_memory, None))
+        run = resumed(folder, saved, saved.recipe, given, ComputeChanges(means.device, means.max_memory))
         run.enable_checkpoints(folder, {}, every=INTERVAL, keep=False)
     except BaseException as error:
         if folder is not None:

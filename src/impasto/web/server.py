@@ -19,11 +19,11 @@ import h11
 import uvicorn
 
 from impasto.errors import UsageError
+from impasto.recipe import Compute
 from impasto.system.text import printable, reason
 from impasto.web.auth import Guard, Place
 from impasto.web.queue import JobQueue
 from impasto.web.routes import Routes
-from impasto.web.runs import ComputeOptions
 from impasto.web.storage import Storage
 
 LOCAL: Final = "127.0.0.1"
@@ -52,7 +52,7 @@ class Setting:
     host: str
     port: int | None
     state: Path
-    means: ComputeOptions
+    means: Compute
     most_bytes: int
 
 

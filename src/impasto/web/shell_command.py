@@ -4,8 +4,8 @@ import shlex
 from pathlib import PurePath
 from typing import Any
 
-from impasto.recipe import Recipe
-from impasto.web.requests import Order, Style
+from impasto.recipe import Recipe, Style
+from impasto.web.requests import Order
 from impasto.web.storage import Storage
 
 
@@ -38,7 +38,7 @@ def command(order: Order, storage: Storage) -> str:
     return shlex.join([*words, "-o", "_".join([*stems, *(["sweep"] if order.vary else [])]) + ".png"])
 
 
-def _styles(styles: tuple[Style, ...], name: Any) -> list[str]:
+def _styles(styles: tuple[Style[str], ...], name: Any) -> list[str]:
     words = []
     for option, plain, values in (
         ("--style-weights", 1.0, [style.weight for style in styles]),

@@ -140,7 +140,7 @@ def _check_form(output: Output) -> None:
 def _check(tasks: Sequence[Task], items: Sequence[Item]) -> None:
     """Refuse tasks that would write to each other's files, or to an input."""
     names = {task.number: f"{item.where}" for task, item in zip(tasks, items, strict=True)}
-    inputs = dict.fromkeys(path for task in tasks for path in task.inputs)
+    inputs = dict.fromkeys(path for task in tasks for path in task.inputs.sources)
     templates.check_distinct(list(_written(tasks, names)), inputs)
     templates.check_distinct([(names[task.number], task.folder) for task in tasks if task.folder is not None], inputs)
     for folder in dict.fromkeys(Path(task.output.path).parent for task in tasks):

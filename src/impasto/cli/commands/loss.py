@@ -10,7 +10,7 @@ from impasto.cli.options import output as output_options
 from impasto.cli.options import recipe as recipe_options
 from impasto.errors import UsageError
 from impasto.jobs.output import STREAM
-from impasto.recipe import presets
+from impasto.recipe import pair_styles, presets
 
 
 @click.command()
@@ -36,10 +36,9 @@ def loss(content: str, styles: tuple[str, ...], image: str, **given: Any) -> Non
 
     found = evaluate(
         output_options.source(content),
-        [output_options.source(style) for style in styles],
+        pair_styles([output_options.source(style) for style in styles], given["weights"]),
         output_options.source(image),
         recipe=recipe,
-        weights=given["weights"],
         device=given["device"],
     )
     if given["as_json"]:

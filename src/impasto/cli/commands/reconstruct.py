@@ -8,7 +8,7 @@ import click
 from impasto.cli import checkpoints, paint
 from impasto.cli.options import output as output_options
 from impasto.cli.options import recipe as recipe_options
-from impasto.recipe import presets
+from impasto.recipe import Inputs, presets
 
 
 @click.command()
@@ -38,4 +38,4 @@ def reconstruct(image: str, layers: tuple[str, ...], **given: Any) -> None:
     paint.quiet_threads()
     from impasto.jobs.job import Job  # imports torch: only now that the request is known to be sound
 
-    paint.finish(Job(output_options.source(image), [], recipe), output, given)
+    paint.finish(Job(Inputs(output_options.source(image)), recipe), output, given)

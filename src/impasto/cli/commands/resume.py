@@ -45,7 +45,7 @@ def resume(folder: str, styles: tuple[str, ...], style_masks: tuple[str, ...], *
     paint.quiet_threads()
     from impasto.engine.checkpoints import Folder
     from impasto.engine.checkpoints.writer import INTERVAL
-    from impasto.jobs.resume import Given, noted, resumed
+    from impasto.jobs.resume import ComputeChanges, Given, noted, resumed
 
     opened = Folder(folder, create=False)
     saved = opened.read()
@@ -59,8 +59,8 @@ def resume(folder: str, styles: tuple[str, ...], style_masks: tuple[str, ...], *
         [None if name == "none" else name for name in style_masks] or None,
         given["protect"],
     )
-    chosen = (given["device"], given["max_memory"], given["precision"])
-    run = resumed(opened, saved, recipe_options.changed(saved.recipe, given), sources, chosen)
+    changes = ComputeChanges(given["device"], given["max_memory"], given["precision"])
+    run = resumed(opened, saved, recipe_options.changed(saved.recipe, given), sources, changes)
     # What is there is this run's picture so far.
     target.check([], force=True)
     if given["dry_run"]:

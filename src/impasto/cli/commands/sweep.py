@@ -72,8 +72,9 @@ def sweep(context: click.Context, /, content: str, styles: tuple[str, ...], **gi
     from impasto.executors.task import Task  # imports torch: only now that the request is known to be sound
     from impasto.sweeps import Variation, swept
 
-    means = {name: given[name] for name in ("weights", "device", "max_memory", "precision")}
-    asked = Task(content, styles, recipe, output, init=start, **means, **recipe_options.masks(given, str))
+    asked = Task(
+        recipe_options.inputs(content, styles, start, given), recipe, output, compute=output_options.compute(given)
+    )
     found = swept(asked.job(output_options.source), [Variation(*each) for each in lists], folder, output.bits)
     layout = found.layout(given["cell"])
     if given["dry_run"]:

@@ -8,7 +8,7 @@ import click
 from impasto.cli import checkpoints, paint
 from impasto.cli.options import output as output_options
 from impasto.cli.options import recipe as recipe_options
-from impasto.recipe import presets
+from impasto.recipe import pair_styles, presets
 
 
 class Size(click.ParamType[Any]):
@@ -49,16 +49,15 @@ def texture(styles: tuple[str, ...], size: tuple[int, int], layers: str | None, 
     paint.quiet_threads()
     from impasto.jobs.job import texture_job  # imports torch: only now that the request is known to be sound
 
-    sources = [output_options.source(style) for style in styles]
+    pictures = [output_options.source(style) for style in styles]
     names = layers.split(",") if layers else None
     width, height = size
     job = texture_job(
-        sources,
+        pair_styles(pictures, given["weights"]),
         height,
         width,
         recipe,
         names,
         seamless=given["seamless"],
-        weights=given["weights"],
     )
     paint.finish(job, output, given)

@@ -13,7 +13,7 @@ from impasto.cli.options import recipe as recipe_options
 from impasto.errors import OutputError, UsageError, suggest
 from impasto.jobs.output import STREAM
 from impasto.picture import as_picture, check_place
-from impasto.recipe import presets
+from impasto.recipe import Inputs, pair_styles, presets
 from impasto.system.text import printable
 from impasto.video.settings import OUTPUTS, FilmSettings
 
@@ -61,8 +61,9 @@ def video(clip: str, styles: tuple[str, ...], **given: Any) -> None:
     from impasto.video.render import VideoRun
 
     pictures = [as_picture(output_options.source(style)) for style in styles]
-    means = {name: given[name] for name in ("device", "max_memory", "precision")}
-    job = Job(pictures[0], pictures, recipe, given["weights"], **means)
+    # Every frame takes the photo's place in turn.
+    inputs = Inputs(pictures[0], pair_styles(pictures, given["weights"]))
+    job = Job(inputs, recipe, output_options.compute(given))
     film = VideoRun(Clip(clip), job, settings, given["preview"])
     if given["dry_run"]:
         click.echo(video_display.plan(film, target))

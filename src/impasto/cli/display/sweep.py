@@ -206,11 +206,11 @@ def tasks(sweep: "Sweep", asked: "Task") -> list["Task"]:
     found = []
     for index, cell in enumerate(sweep.cells):
         if cell.kept() is None:
-            job, recipe = cell.job, cell.job.recipe
+            recipe = cell.job.recipe
             assert isinstance(recipe, Recipe)
             form = Output(str(cell.file), cell.bits, preview=output.preview, save_every=output.save_every)
-            weights = None if job.weights is None else tuple(job.weights)
-            found.append(dataclasses.replace(asked, recipe=recipe, output=form, number=index + 1, weights=weights))
+            inputs = asked.inputs.with_weights([style.weight for style in cell.job.inputs.styles])
+            found.append(dataclasses.replace(asked, inputs=inputs, recipe=recipe, output=form, number=index + 1))
     measures = measured(found)
     return [with_digests(task, measures) for task in found]
 

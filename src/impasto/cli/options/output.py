@@ -11,6 +11,7 @@ from impasto.errors import UsageError
 from impasto.jobs.output import STREAM, Output
 from impasto.picture import PictureSource
 from impasto.picture.checks import COMPRESSIONS
+from impasto.recipe import Compute
 from impasto.system import units
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -113,6 +114,11 @@ _OPTIONS = (
     click.option("--force", is_flag=True, help="Replace an existing output."),
     *_SAYING,
 )
+
+
+def compute(given: dict[str, Any]) -> Compute:
+    """Return what the values of `means_options` say to compute with."""
+    return Compute(given["device"], given["max_memory"], given["precision"])
 
 
 def checked_output(given: dict[str, Any], inputs: list[str], default: str) -> Output:

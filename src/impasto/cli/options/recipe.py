@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 import click
 
 from impasto.errors import RecipeError
-from impasto.recipe import INITS, Recipe, presets, settings
+from impasto.recipe import INITS, Inputs, Recipe, pair_styles, presets, settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -138,15 +138,27 @@ def named_masks(given: dict[str, Any]) -> list[str]:
     return [name for name in named if name not in (None, "none")]
 
 
-def masks(given: dict[str, Any], source: Callable[[str], Any]) -> dict[str, Any]:
-    """Return what `Job` calls the values of `mask_options`; `source` opens what was named."""
-    return {
-        "content_mask": given["content_mask"] and source(given["content_mask"]),
-        "style_masks": tuple(None if name == "none" else source(name) for name in given["style_masks"]),
-        "protect": given["protect"] and source(given["protect"]),
-        "style_scales": given["style_scales"] or (),
-        "style_parts": tuple(part.strip() for part in given["style_parts"].split(",")) if given["style_parts"] else (),
-    }
+def inputs(content: str, styles: Sequence[str], start: str | None, given: dict[str, Any]) -> Inputs[str]:
+    """Return the pictures that a command reads, with what the values of its options say of the styles.
+
+    Args:
+        content: the path of the photo.
+        styles: the paths of the style pictures.
+        start: the path of the picture to start from.
+        given: the values of `style_weights_option` and `mask_options`.
+
+    Raises:
+        UsageError: a list of another length than that of the styles, or a part that does not exist.
+
+    """
+    masks = [None if name == "none" else name for name in given["style_masks"]]
+    paired = pair_styles(styles, given["weights"], masks, given["style_scales"] or (), parts(given))
+    return Inputs(content, paired, start, given["content_mask"], given["protect"])
+
+
+def parts(given: dict[str, Any]) -> tuple[str, ...]:
+    """Return what `--style-parts` was given."""
+    return tuple(part.strip() for part in given["style_parts"].split(",")) if given["style_parts"] else ()
 
 
 def changed(recipe: Recipe, given: dict[str, Any]) -> Recipe:

@@ -97,26 +97,19 @@ def task(
         digests: SHA-256 of each style's file; they count with `--like` only.
 
     """
-    weights, masks, memory = given["weights"], recipe_options.masks(given, str), wanted.memory
+    memory = wanted.memory
     if memory is not None and _same(memory, digests):
-        weights = weights or tuple(style.weight or 0.0 for style in memory.styles)
-        masks["style_scales"] = masks["style_scales"] or memory.style_scales
-        masks["style_parts"] = masks["style_parts"] or memory.style_parts
+        given = {
+            **given,
+            "weights": given["weights"] or tuple(style.weight or 0.0 for style in memory.styles),
+            "style_scales": given["style_scales"] or memory.style_scales,
+            "style_parts": given["style_parts"] or ",".join(memory.style_parts),
+        }
     return Task(
-        content,
-        tuple(styles),
+        recipe_options.inputs(content, styles, wanted.start, given),
         wanted.recipe,
         output,
-        weights=weights,
-        init=wanted.start,
-        content_mask=masks["content_mask"],
-        style_masks=tuple(masks["style_masks"]),
-        protect=masks["protect"],
-        style_scales=tuple(masks["style_scales"]),
-        style_parts=tuple(masks["style_parts"]),
-        device=given["device"],
-        max_memory=given["max_memory"],
-        precision=given["precision"],
+        compute=output_options.compute(given),
         checkpoint=given["checkpoint"],
         force=given["force"],
     )

@@ -27,18 +27,20 @@ def table(scene: Scene, folder: Path, options: Mapping[str, Any]) -> dict[str, A
         options: of the run; plain values.
 
     """
-    content_mask, style_masks, protect = (
-        [_optional(mask, folder) for mask in each] if isinstance(each, tuple) else _optional(each, folder)
-        for each in scene.masks.sources
-    )
+    inputs = scene.inputs
+    has_masks = any((inputs.content_mask, inputs.protect, *inputs.style_masks))
     return {
-        "masks": {"content": content_mask, "styles": style_masks, "protect": protect},
-        "style_scales": list(scene.style_scales),
-        "style_parts": list(scene.style_parts),
+        "masks": {
+            "content": _optional(inputs.content_mask, folder),
+            "styles": [_optional(style.mask, folder) for style in inputs.styles] if has_masks else [],
+            "protect": _optional(inputs.protect, folder),
+        },
+        "style_scales": list(inputs.style_scales),
+        "style_parts": list(inputs.style_parts),
         "recipe": scene.recipe.to_table(),
-        "content": _noted(scene.content, folder),
-        "styles": [_noted(picture, folder) | {"weight": weight} for picture, weight in scene.styles],
-        "init": _optional(scene.start, folder),
+        "content": _noted(inputs.photo, folder),
+        "styles": [_noted(style.picture, folder) | {"weight": style.weight} for style in inputs.styles],
+        "init": _optional(inputs.start, folder),
         "scales": [list(scale) for scale in scene.scales],
         "options": dict(options),
     }

@@ -32,7 +32,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Variation:
-    """One way of measuring total variation: the form of `terms.TotalVariation`, and what a weight of 1 is in that form."""
+    """One way of measuring total variation: the form of the term, and what a weight of 1 is in that form."""
 
     form: Form
     unit: Callable[[Size], float]
