@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks import breakdown, floor, measured, pictures, rates, records
 from benchmarks.records import Part, Row
+from impasto.recipe import Compute, Inputs
 
 JOB = "limits"
 KEY = ("size",)
@@ -28,7 +29,7 @@ def step(size: int, device: str) -> Row:
     recipe = presets.get("default").replace(size=size, start_size="final", steps=(STEPS + 2,))
     with tempfile.TemporaryDirectory() as temporary:
         content, style = pictures.pair(Path(temporary), size)
-        run = Job(content, [style], recipe, device=device).start()
+        run = Job(Inputs.of(content, [style]), recipe, compute=Compute(device)).start()
     stepped = (event for event in run if isinstance(event, Stepped))
     times = [event.seconds for event in itertools.islice(stepped, STEPS)]
     operations = breakdown.record(lambda: next(stepped), device)

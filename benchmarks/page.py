@@ -15,11 +15,10 @@ from unittest import mock
 
 from benchmarks import records
 from benchmarks.records import SAMPLES, Row
-from impasto.recipe import presets
+from impasto.recipe import Compute, Style, presets
 from impasto.web.preview import Preview
 from impasto.web.queue import JobQueue
-from impasto.web.requests import Order, Style
-from impasto.web.runs import ComputeOptions
+from impasto.web.requests import Order
 from impasto.web.storage import Storage
 
 JOB = "page"
@@ -48,7 +47,7 @@ def measure(size: int, turns: int, device: str) -> Row:
         storage = Storage(Path(temporary))
         photo, style = (storage.add((SAMPLES / name).read_bytes(), name).id for name in PAIR)
         order = Order(photo, (Style(style),), presets.DEFAULT.replace(size=size))
-        studio = JobQueue(storage, ComputeOptions(device), 10**9)
+        studio = JobQueue(storage, Compute(device), 10**9)
         studio.open()
         _, cold = painted(studio, order)
         warm = []

@@ -21,7 +21,7 @@ def main(out: str = "cup.png", size: int = 256) -> None:
         terms=0.2 * Content("relu4_2") + Gram({"relu1_1": 0.7, "relu3_1": 0.3}) + 2 * TotalVariation(),
         optimizer=impasto.LBFGS(history=10),
     )
-    run = impasto.Job(PICTURES / "coffee.jpg", [PICTURES / "bauhaus.jpg"], recipe).start()
+    run = impasto.Job(impasto.Inputs.of(PICTURES / "coffee.jpg", [PICTURES / "bauhaus.jpg"]), recipe).start()
     for event in run:
         if isinstance(event, impasto.Stepped) and event.step == event.steps:
             print(f"scale {event.scale}: " + ", ".join(f"{name} {value:.4f}" for name, value in event.terms.items()))

@@ -142,10 +142,20 @@ def figure_1(content: Picture, styles: Sequence[Picture], settings: Settings) ->
         first, last = STYLE_LAYERS[0], STYLE_LAYERS[index]
         names = _conv(first) if first == last else f"{_conv(first)} to {_conv(last)}"
         subset = _alone(base, "style", STYLE_LAYERS[: index + 1])
-        above.append(Panel(f"{letter}  {names}", impasto.Job(style, [style], subset, device=settings.device)))
+        above.append(
+            Panel(
+                f"{letter}  {names}",
+                impasto.Job(impasto.Inputs.of(style, [style]), subset, compute=impasto.Compute(settings.device)),
+            )
+        )
         layer = CONTENT_LAYERS[index]
         single = _alone(base, "content", layer)
-        below.append(Panel(f"{letter}  {_conv(layer)}", impasto.Job(content, [], single, device=settings.device)))
+        below.append(
+            Panel(
+                f"{letter}  {_conv(layer)}",
+                impasto.Job(impasto.Inputs(content), single, compute=impasto.Compute(settings.device)),
+            )
+        )
     heading = _heading("Figure 1: style (above) and content (below), reconstructed from layers", base)
     return Figure(heading, (tuple(above), tuple(below)))
 
@@ -240,7 +250,10 @@ def _painted(
     recipe = settings.base.replace(content_weight=ratio, style_weight=1.0, **changes)
     if content_layer is not None:
         recipe = recipe.with_layers("content", content_layer)
-    return Panel(label, impasto.Job(content, [style], recipe, init=start, device=settings.device))
+    return Panel(
+        label,
+        impasto.Job(impasto.Inputs.of(content, [style], start=start), recipe, compute=impasto.Compute(settings.device)),
+    )
 
 
 def _alone(recipe: Recipe, role: Literal["content", "style"], layers: str | Sequence[str]) -> Recipe:

@@ -372,8 +372,8 @@ def test_an_interrupted_picture_goes_on_from_its_checkpoint(folder: Path, monkey
 
 
 def test_a_checkpoint_of_another_command_is_not_touched(folder: Path) -> None:
-    job = impasto.Job("photos/a.png", ["s.png"], presets.read("mine.toml").replace(size=32), device="cpu",
-                      checkpoint="out.png.impasto")  # fmt: skip
+    inputs, recipe = impasto.Inputs.of("photos/a.png", "s.png"), presets.read("mine.toml").replace(size=32)
+    job = impasto.Job(inputs, recipe, impasto.Compute("cpu"), checkpoint="out.png.impasto")
     for event in (painting := job.start()):
         if isinstance(event, impasto.Stepped):
             painting.checkpoint()

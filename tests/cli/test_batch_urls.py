@@ -23,7 +23,7 @@ from impasto.executors.task import Task
 from impasto.executors.worker import paint
 from impasto.jobs.output import Output
 from impasto.picture import Picture, remembered
-from impasto.recipe import presets
+from impasto.recipe import Compute, Inputs, presets
 from impasto.vgg import network
 from impasto.vgg.network import VGG
 
@@ -157,7 +157,9 @@ def test_a_worker_that_died_after_sending_sends_nothing_again(far: tuple[str, Pa
     url, root = far
     url += "/a.png"
     recipe = presets.resolve("mine.toml").replace(size=32, start_size=16, steps=(2,))
-    task = Task("photos/a.png", ("s.png",), recipe, Output(str(storage.staging(url))), device="cpu", url=url)
+    task = Task(
+        Inputs.of("photos/a.png", "s.png"), recipe, Output(str(storage.staging(url))), compute=Compute("cpu"), url=url
+    )
     task = with_digests(task, measured([task]))
 
     def ended(task: Task) -> Outcome:

@@ -81,9 +81,9 @@ def test_python_and_the_command_line_agree_about_masks(folder: Path) -> None:
     found = paint(*TWO, "--content-mask", "colours.png", "--protect", "left.png", "--style-scales", "1,0.5",
                   "--style-mask", "of_a.png", "--style-parts", "all,fine", "--strength", "0.7")  # fmt: skip
     same = impasto.stylize(
-        "photo.png", ["a.png", "b.png"], size=32, start_size=16, steps=(2,), device="cpu", strength=0.7,
-        content_mask="colours.png", protect="left.png", style_scales=[1, 0.5], style_masks=["of_a.png"],
-        style_parts=["all", "fine"],
+        "photo.png", [impasto.Style("a.png", mask="of_a.png"), impasto.Style("b.png", scale=0.5, part="fine")],
+        size=32, start_size=16, steps=(2,), device="cpu", strength=0.7,
+        content_mask="colours.png", protect="left.png",
     )  # fmt: skip
     np.testing.assert_array_equal(found, same.to_numpy())
 

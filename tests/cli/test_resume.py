@@ -282,7 +282,9 @@ def test_what_is_no_checkpoint_is_refused_in_a_line(make: Callable[[], object], 
 def test_a_run_started_from_python_is_resumed_from_python(folder: Path) -> None:
     import impasto
 
-    run_ = impasto.Job("photo.png", ["painting.png"], impasto.Recipe(size=32, steps=(2,)), checkpoint="kept").start()
+    run_ = impasto.Job(
+        impasto.Inputs.of("photo.png", ["painting.png"]), impasto.Recipe(size=32, steps=(2,)), checkpoint="kept"
+    ).start()
     for _ in run_:
         pass
     assert run_.keeper is not None

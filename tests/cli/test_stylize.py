@@ -172,7 +172,7 @@ def test_python_and_the_command_line_agree(folder: Path) -> None:
     assert run("photo.png", "painting.png", "painting2.jpg", "-o", "out.png", *QUICK, "--style-weights", "3,1",
                "--content-weight", "0.3", "-q").exit_code == 0  # fmt: skip
     picture = impasto.stylize(
-        "photo.png", ["painting.png", "painting2.jpg"], weights=[3, 1], content_weight=0.3,
+        "photo.png", [impasto.Style("painting.png", 3), "painting2.jpg"], content_weight=0.3,
         size=32, start_size=16, steps=(2,), device="cpu",
     )  # fmt: skip
     np.testing.assert_array_equal(picture.to_numpy(), read_picture("out.png").to_numpy())

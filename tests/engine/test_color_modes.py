@@ -13,7 +13,7 @@ from impasto.engine.scene import Scene
 from impasto.errors import RecipeError, UsageError
 from impasto.ops import oklab, resample
 from impasto.picture import Picture
-from impasto.recipe import Recipe
+from impasto.recipe import Inputs, Recipe, Style
 from impasto.recipe.terms import Content, MeanCovariance, TotalVariation
 from impasto.vgg import network
 from impasto.vgg.network import VGG
@@ -115,7 +115,11 @@ def test_what_match_paints_has_the_photo_s_mean(photo: Picture, painting: Pictur
 def test_where_only_lightness_is_painted_the_image_is_grey_from_start_to_end(
     init: str, photo: Picture, painting: Picture
 ) -> None:
-    run = impasto.Job(photo, [painting], QUICK.replace(colors="luminance", init=init), device="cpu").start()
+    run = impasto.Job(
+        impasto.Inputs.of(photo, [painting]),
+        QUICK.replace(colors="luminance", init=init),
+        compute=impasto.Compute("cpu"),
+    ).start()
     for event in run:
         if isinstance(event, impasto.Stepped):
             assert run._image is not None
@@ -124,7 +128,7 @@ def test_where_only_lightness_is_painted_the_image_is_grey_from_start_to_end(
 
 def test_the_loss_of_a_saved_luminance_picture_is_that_of_the_run(photo: Picture, painting: Picture) -> None:
     recipe = QUICK.replace(colors="luminance", margin=0.0)
-    run = impasto.Job(photo, [painting], recipe, device="cpu").start()
+    run = impasto.Job(impasto.Inputs.of(photo, [painting]), recipe, compute=impasto.Compute("cpu")).start()
     *_, last = run
     assert isinstance(last, impasto.Finished)
     found = impasto.loss(photo, painting, run.picture(), recipe=recipe, device="cpu")
@@ -139,7 +143,9 @@ def test_pictures_on_the_way_have_their_final_colours_and_cost_one_preparation_a
     prepared = []
     finish = color_modes.finish
     monkeypatch.setattr(color_modes, "finish", lambda *args: (prepared.append(args[0].shape), finish(*args))[1])
-    run = impasto.Job(photo, [painting], QUICK.replace(colors=mode), device="cpu").start()
+    run = impasto.Job(
+        impasto.Inputs.of(photo, [painting]), QUICK.replace(colors=mode), compute=impasto.Compute("cpu")
+    ).start()
     plans = tuple(dataclasses.replace(plan, tile=tile) for plan in run.plans)
     run.plans = plans  # type: ignore[misc]
     for event in run:
@@ -183,7 +189,11 @@ def test_a_grey_photo_stays_grey_by_its_own_chroma(painting: Picture, picture: C
 
 
 def scene(photo: Picture, painting: Picture, **changes: object) -> Scene:
-    return Scene(photo, [(painting, 1.0)], QUICK.replace(**changes), CPU)
+    return Scene(
+        Inputs(photo, (Style(painting),)),
+        QUICK.replace(**changes),
+        CPU,
+    )
 
 
 def test_styles_are_shown_in_the_photo_s_colours_or_lightness(photo: Picture, painting: Picture) -> None:

@@ -1,7 +1,7 @@
 """What an artist decides of a run: where, how much, which strokes. With a small seeded network."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from impasto.engine.scene import Scene
 from impasto.errors import UsageError
 from impasto.ops import resample
 from impasto.picture import Picture
-from impasto.recipe import LBFGS, Adam, Recipe
+from impasto.recipe import LBFGS, Adam, Recipe, pair_styles
 from impasto.recipe.terms import Content, Gram, MeanCovariance, Patches, TotalVariation
 from impasto.reports.events import Stepped
 from impasto.vgg import layers, network
@@ -34,9 +34,19 @@ def seeded(monkeypatch: pytest.MonkeyPatch, small_network: Callable[..., VGG]) -
 
 @pytest.fixture
 def job(picture: Callable[..., Picture]) -> Callable[..., impasto.Job]:
-    def make(recipe: Recipe = RECIPE, styles: int = 1, **given: Any) -> impasto.Job:
-        photo = given.pop("photo", None) or picture(HEIGHT, WIDTH, 1)
-        return impasto.Job(photo, [picture(40, 30, seed + 2) for seed in range(styles)], recipe, device="cpu", **given)
+    def make(
+        recipe: Recipe = RECIPE,
+        styles: int | list[Picture] = 1,
+        style_masks: Sequence[Picture | None] = (),
+        style_scales: Sequence[float] = (),
+        style_parts: Sequence[str] = (),
+        photo: Picture | None = None,
+        **masks: Picture,
+    ) -> impasto.Job:
+        pictures = [picture(40, 30, seed + 2) for seed in range(styles)] if isinstance(styles, int) else styles
+        paired = pair_styles(pictures, masks=style_masks, scales=style_scales, parts=style_parts)
+        inputs = impasto.Inputs(photo or picture(HEIGHT, WIDTH, 1), paired, **masks)
+        return impasto.Job(inputs, recipe, compute=impasto.Compute("cpu"))
 
     return make
 
@@ -89,7 +99,7 @@ def test_halves_take_the_colours_of_their_styles(job: Callable[..., impasto.Job]
     terms = 0.001 * Content("relu3_1") + MeanCovariance("rgb")
     recipe = RECIPE.replace(steps=(30,), terms=terms)
     for init in ("content", "matched", "noise"):
-        found = dataclasses.replace(job(recipe.replace(init=init), content_mask=mask()), styles=[dark, light]).paint()
+        found = job(recipe.replace(init=init), [dark, light], content_mask=mask()).paint()
         assert found.pixels[..., : WIDTH // 2 - 3].mean() == pytest.approx(0.3, abs=0.05)
         assert found.pixels[..., WIDTH // 2 + 3 :].mean() == pytest.approx(0.7, abs=0.05)
 
@@ -112,9 +122,11 @@ def test_masks_change_the_run_and_no_masks_do_not(job: Callable[..., impasto.Job
 
 
 def test_scales_of_single_styles_change_their_sizes(picture: Callable[..., Picture]) -> None:
-    styles = [(picture(40, 30, 2), 0.5), (picture(40, 30, 3), 0.5)]
-    scene = Scene(picture(HEIGHT, WIDTH, 1), styles, RECIPE, CPU, style_scales=(0.5, 2))
-    plain = dataclasses.replace(scene, style_scales=())
+    pictures = [picture(40, 30, 2), picture(40, 30, 3)]
+    scene, plain = (
+        Scene(impasto.Inputs(picture(HEIGHT, WIDTH, 1), pair_styles(pictures, scales=scales)), RECIPE, CPU)
+        for scales in ((0.5, 2), ())
+    )
     small, large = (image.shape[2:] for image, _ in scene.style_images(scene.scales[-1]))
     (usual, _), _ = plain.style_images(scene.scales[-1])
     assert [round(side / usual.shape[2] * 4) for side in (small[0], large[0])] == [2, 8]
@@ -126,7 +138,9 @@ def test_scales_of_single_styles_change_their_sizes(picture: Callable[..., Pictu
 
 def test_style_masks_have_the_sizes_of_their_styles(picture: Callable[..., Picture]) -> None:
     style = picture(40, 30, 2)
-    job = impasto.Job(picture(HEIGHT, WIDTH, 1), [style], RECIPE, style_masks=[mask(80, 60)], style_scales=[0.7])
+    job = impasto.Job(
+        impasto.Inputs(picture(HEIGHT, WIDTH, 1), pair_styles([style], masks=[mask(80, 60)], scales=[0.7])), RECIPE
+    )
     scene = job.scene()
     for scale in scene.scales:
         ((image, _),) = scene.style_images(scale)
@@ -141,7 +155,11 @@ def test_parts_choose_the_layers(job: Callable[..., impasto.Job], picture: Calla
     forms = RECIPE.replace(terms=0.1 * Content("relu2_1") + MeanCovariance(["relu3_1", "relu4_1"]))
     for recipe, index in ((strokes, 0), (forms, 1)):
         found = job(recipe, styles=2, style_parts=["fine", "coarse"]).paint().pixels
-        alone = impasto.Job(picture(HEIGHT, WIDTH, 1), [picture(40, 30, 2 + index)], recipe, device="cpu").paint()
+        alone = impasto.Job(
+            impasto.Inputs.of(picture(HEIGHT, WIDTH, 1), [picture(40, 30, 2 + index)]),
+            recipe,
+            compute=impasto.Compute("cpu"),
+        ).paint()
         np.testing.assert_allclose(found, alone.pixels, atol=1e-3)
 
 
@@ -182,7 +200,7 @@ def test_what_is_kept_does_not_count(job: Callable[..., impasto.Job]) -> None:
     style = Picture(np.full((3, 30, 30), 0.6, np.float32))
     for init in ("content", "noise", "matched"):
         recipe = RECIPE.replace(steps=(30,), terms=terms, init=init)
-        found = dataclasses.replace(job(recipe, photo=photo, protect=mask()), styles=[style]).paint().pixels
+        found = job(recipe, [style], photo=photo, protect=mask()).paint().pixels
         assert found[..., WIDTH // 2 + 3 :].mean() == pytest.approx(0.6, abs=0.03)
     # Both at once: what is white and not kept is painted.
     scene = job(RECIPE, styles=2, content_mask=mask(), protect=Picture(mask().pixels[..., ::-1].copy())).scene()
@@ -207,7 +225,9 @@ def test_masks_in_tiles(job: Callable[..., impasto.Job], monkeypatch: pytest.Mon
 
 def test_colours_of_regions_at_the_start(picture: Callable[..., Picture]) -> None:
     dark, light = (Picture(np.full((3, 30, 30), level, np.float32)) for level in (0.2, 0.8))
-    job = impasto.Job(picture(HEIGHT, WIDTH, 1), [dark, light], RECIPE.replace(init="matched"), content_mask=mask())
+    job = impasto.Job(
+        impasto.Inputs.of(picture(HEIGHT, WIDTH, 1), [dark, light], content_mask=mask()), RECIPE.replace(init="matched")
+    )
     scene = job.scene()
     scale = scene.scales[-1]
     image = scene.first_image(scale, scene.photo(scale), scene.style_images(scale), scene.regions(scale))

@@ -8,6 +8,7 @@ import torch
 
 from impasto.engine import devices
 from impasto.errors import DeviceError, UsageError
+from impasto.recipe import Precision
 
 CPU, CUDA, MPS = (torch.device(kind) for kind in ("cpu", "cuda", "mps"))
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="memory is asked for on Linux only")
@@ -117,7 +118,7 @@ AMPERE, VOLTA = (8, 0), (7, 0)
     ],
 )
 def test_in_what_features_are_computed(
-    precision: devices.Precision,
+    precision: Precision,
     device: torch.device,
     capability: tuple[int, int],
     expected: torch.dtype,

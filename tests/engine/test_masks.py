@@ -11,6 +11,7 @@ from PIL import Image
 from impasto.engine.masks import Masks, assign, ordered, palette
 from impasto.errors import UsageError
 from impasto.picture import Picture, read_picture
+from impasto.recipe import Inputs, pair_styles
 
 RED, YELLOW, GREEN, CYAN = (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1)
 BLUE, MAGENTA, WHITE, GREY, BLACK = (0, 0, 1), (1, 0, 1), (1, 1, 1), (0.5, 0.5, 0.5), (0, 0, 0)
@@ -47,7 +48,7 @@ def assigned(
     of_styles: tuple[Picture | None, ...] = (),
     protect: Picture | None = None,
 ) -> Masks:
-    return assign(PHOTO, [STYLE] * styles, content, of_styles, protect)
+    return assign(Inputs(PHOTO, pair_styles([STYLE] * styles, masks=of_styles), content_mask=content, protect=protect))
 
 
 def refused(*given: Picture | None, **more: object) -> str:
@@ -212,9 +213,10 @@ CONSTANT = [
 @pytest.mark.parametrize("role", ["content", "protect", "style"])
 @pytest.mark.parametrize("mask", CONSTANT, ids=lambda mask: f"{mask.pixels[:, 0, 0]}-{mask.width}")
 def test_a_mask_of_one_colour_is_used_or_refused_in_one_line(mask: Picture, role: str, styles: int) -> None:
-    given = {"content": (mask, (), None), "protect": (None, (), mask), "style": (None, (mask,), None)}[role]
+    paired = pair_styles([STYLE] * styles, masks=[mask] if role == "style" else ())
+    given = {"content": {"content_mask": mask}, "protect": {"protect": mask}, "style": {}}[role]
     try:
-        found = assign(PHOTO, [STYLE] * styles, *given)
+        found = assign(Inputs(PHOTO, paired, **given))
     except UsageError as refusal:
         said = str(refusal)
     else:
@@ -229,7 +231,7 @@ def test_a_mask_of_one_colour_is_used_or_refused_in_one_line(mask: Picture, role
 
 def test_a_mask_of_one_pixel_fits_a_square_photo() -> None:
     square, pixel = stripes(GREY, height=8, width=8), stripes(WHITE, height=1, width=1)
-    (area,) = assign(square, [square], pixel, (), pixel).areas
+    (area,) = assign(Inputs(square, pair_styles([square]), content_mask=pixel, protect=pixel)).areas
     assert area.mask is not None
     assert area.mask.shape == (1, 1)
 
@@ -293,7 +295,7 @@ def test_a_picture_is_no_map(picture: Callable[..., Picture]) -> None:
     )
     square = stripes(GREY, height=64, width=64)
     with pytest.raises(UsageError, match=r"colours that can be told apart: \d\d; give a map of 2 to 12 plain colours"):
-        assign(square, [square], Picture(hues, source="m.png"), (), None)
+        assign(Inputs(square, pair_styles([square]), content_mask=Picture(hues, source="m.png")))
     with pytest.raises(UsageError, match=r"^mask.png: colours that can be told apart: 1; give"):
         assigned(stripes(RED), styles=2)
     # Noise has no colour that is anywhere twice.

@@ -13,7 +13,11 @@ STEPS = 60
 @pytest.mark.parametrize("seed", range(10))
 def test_no_seed_ends_in_nan_an_early_stop_or_a_grey_image(seed: int) -> None:
     changed = impasto.recipe.presets.GATYS_2016.replace(size=64, steps=(STEPS,), seed=seed)
-    run = impasto.Job(SAMPLES / "chelsea.jpg", [SAMPLES / "night_swirls.jpg"], changed, device="cpu").start()
+    run = impasto.Job(
+        impasto.Inputs.of(SAMPLES / "chelsea.jpg", [SAMPLES / "night_swirls.jpg"]),
+        changed,
+        compute=impasto.Compute("cpu"),
+    ).start()
     events = [event for event in run if isinstance(event, impasto.Stepped)]
     pixels = run.picture().pixels
     assert len(events) == STEPS

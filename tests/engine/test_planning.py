@@ -16,7 +16,7 @@ from impasto.engine.run import Run
 from impasto.engine.scene import Scene
 from impasto.errors import DeviceError
 from impasto.picture import Picture
-from impasto.recipe import LBFGS, Adam, Recipe, presets, schedule
+from impasto.recipe import LBFGS, Adam, Inputs, Recipe, Style, presets, schedule
 from impasto.recipe.terms import Content, Histogram, Laplacian, Loss, MeanCovariance, Patches, Photorealism
 from impasto.vgg import layers
 
@@ -242,7 +242,11 @@ def grey(height: int, width: int) -> Picture:
 
 def planned(recipe: Recipe, frame: tuple[int, int], limit: int) -> tuple[planning.Plan, ...]:
     """The plans of a run of a photo and a painting of some size."""
-    scene = Scene(grey(*frame), [(grey(40, 30), 1.0)], recipe, torch.device("cpu"))
+    scene = Scene(
+        Inputs(grey(*frame), (Style(grey(40, 30)),)),
+        recipe,
+        torch.device("cpu"),
+    )
     return Run(scene, max_memory=limit).plans
 
 

@@ -12,7 +12,7 @@ from impasto.engine.run import Run
 from impasto.engine.scene import Scene
 from impasto.errors import DivergedError, UsageError
 from impasto.picture import Picture
-from impasto.recipe import LBFGS, Adam, Recipe
+from impasto.recipe import LBFGS, Adam, Inputs, Recipe, Style
 from impasto.recipe.terms import Content, Gram, MeanCovariance, TotalVariation
 from impasto.reports.events import Finished, ScaleStarted, Started, Stepped
 from impasto.vgg import network
@@ -31,8 +31,9 @@ def seeded(monkeypatch: pytest.MonkeyPatch, small_network: Callable[..., VGG]) -
 
 @pytest.fixture
 def make(picture: Callable[..., Picture]) -> Callable[..., Run]:
-    def make(recipe: Recipe = RECIPE, content: Picture | None = None, **kwargs: object) -> Run:
-        return Run(Scene(content or picture(24, 32, 1), [(picture(40, 30, 2), 1.0)], recipe, CPU, **kwargs))
+    def make(recipe: Recipe = RECIPE, content: Picture | None = None, start: Picture | None = None) -> Run:
+        inputs = Inputs(content or picture(24, 32, 1), (Style(picture(40, 30, 2)),), start)
+        return Run(Scene(inputs, recipe, CPU))
 
     return make
 
@@ -182,7 +183,13 @@ def test_tiny_and_narrow_pictures(
 def test_pictures_of_one_colour(level: float, terms: object, picture: Callable[..., Picture]) -> None:
     flat = Picture(np.full((3, 20, 20), level, np.float32))
     for content, style in ((flat, picture()), (picture(), flat), (flat, flat)):
-        run = Run(Scene(content, [(style, 1.0)], RECIPE.replace(terms=terms, init="matched"), CPU))
+        run = Run(
+            Scene(
+                Inputs(content, (Style(style),)),
+                RECIPE.replace(terms=terms, init="matched"),
+                CPU,
+            )
+        )
         result, last = finish(run)
         assert np.isfinite(result.pixels).all()
         assert math.isfinite(last.loss)
@@ -195,7 +202,11 @@ def test_styles_blend_by_their_weights(picture: Callable[..., Picture]) -> None:
     light = Picture(1 - picture(40, 40, 3).pixels * 0.3)
 
     def brightness(weight: float) -> float:
-        scene = Scene(picture(), [(dark, 1 - weight), (light, weight)], recipe, CPU)
+        scene = Scene(
+            Inputs(picture(), (Style(dark, 1 - weight), Style(light, weight))),
+            recipe,
+            CPU,
+        )
         return float(finish(Run(scene))[0].pixels.mean())
 
     levels = [brightness(weight) for weight in (0.0, 0.5, 1.0)]
@@ -251,7 +262,7 @@ def test_expected_memory_grows_with_the_picture_and_is_honest_about_other_device
     picture: Callable[..., Picture],
 ) -> None:
     def expected(size: int, device: str = "cpu") -> int | None:
-        return Run(Scene(picture(24, 32), [], RECIPE.replace(size=size), torch.device(device))).expected_memory
+        return Run(Scene(Inputs(picture(24, 32)), RECIPE.replace(size=size), torch.device(device))).expected_memory
 
     small, large = expected(256), expected(1024)
     assert small is not None

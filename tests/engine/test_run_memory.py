@@ -17,7 +17,7 @@ from impasto.engine.run import Run
 from impasto.engine.scene import Scene
 from impasto.errors import DeviceError
 from impasto.picture import Picture
-from impasto.recipe import LBFGS, Adam, Recipe
+from impasto.recipe import LBFGS, Adam, Inputs, Recipe, Style
 from impasto.recipe.terms import Content, Gram, MeanCovariance, TotalVariation
 from impasto.reports.events import Adapted, Event, Finished, ScaleStarted, Started, Stepped
 from impasto.vgg import network
@@ -48,7 +48,11 @@ def seeded(monkeypatch: pytest.MonkeyPatch, small_network: Callable[..., VGG]) -
 @pytest.fixture
 def make(picture: Callable[..., Picture]) -> Callable[..., Run]:
     def make(recipe: Recipe, limit: int | None = None, **kwargs: Any) -> Run:
-        scene = Scene(picture(48, 64, 1), [(picture(60, 45, 2), 1.0)], recipe, CPU)
+        scene = Scene(
+            Inputs(picture(48, 64, 1), (Style(picture(60, 45, 2)),)),
+            recipe,
+            CPU,
+        )
         return Run(scene, max_memory=limit, **kwargs)
 
     return make

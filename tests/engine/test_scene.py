@@ -10,7 +10,7 @@ from impasto.engine import initial
 from impasto.engine.scene import Scene
 from impasto.ops import resample
 from impasto.picture import Picture
-from impasto.recipe import Recipe
+from impasto.recipe import Inputs, Recipe, Style
 from impasto.recipe.schedule import Scale, measure, style_size
 
 CPU = torch.device("cpu")
@@ -41,7 +41,7 @@ def test_an_original_style_is_never_larger_than_the_result() -> None:
 @pytest.mark.parametrize(("side", "expected"), [("long", 60), ("short", 40), ("height", 40)])
 def test_the_side_that_a_size_measures(side: str, expected: int) -> None:
     assert measure(40, 60, side) == expected
-    assert Scene(Picture(np.zeros((3, 40, 60), np.float32)), [], Recipe(side=side, size=20), CPU).scales[-1] in (
+    assert Scene(Inputs(Picture(np.zeros((3, 40, 60), np.float32))), Recipe(side=side, size=20), CPU).scales[-1] in (
         Scale(13, 20, 35),
         Scale(20, 30, 35),
     )
@@ -76,13 +76,17 @@ def test_notes_name_the_picture_they_are_about(picture: Callable[..., Picture]) 
     import dataclasses
 
     noted = dataclasses.replace(picture(), source="a.tif", notes=("it had three pages",))
-    assert Scene(picture(), [(noted, 1.0)], Recipe(), CPU).notes == ("a.tif: it had three pages",)
+    assert Scene(Inputs(picture(), (Style(noted),)), Recipe(), CPU).notes == ("a.tif: it had three pages",)
 
 
 def scene(**changes: object) -> Scene:
     rng = np.random.default_rng(0)
     photo, style = (Picture(rng.random((3, 48, 64), np.float32)) for _ in range(2))
-    return Scene(photo, [(style, 1.0)], Recipe(size=64, start_size=32, **changes), CPU)
+    return Scene(
+        Inputs(photo, (Style(style),)),
+        Recipe(size=64, start_size=32, **changes),
+        CPU,
+    )
 
 
 def enlarged(of: Scene, image: torch.Tensor) -> torch.Tensor:
@@ -118,6 +122,8 @@ def test_an_image_that_has_its_size_already_gets_no_detail() -> None:
 
 
 def test_a_frame_without_a_photo_has_no_detail() -> None:
-    frame = Scene(Picture(np.full((3, 48, 64), 0.5, np.float32)), [], Recipe(size=64, start_size=32, detail=1.0), CPU)
+    frame = Scene(
+        Inputs(Picture(np.full((3, 48, 64), 0.5, np.float32))), Recipe(size=64, start_size=32, detail=1.0), CPU
+    )
     image = torch.rand(1, 3, 24, 32)
     torch.testing.assert_close(enlarged(frame, image), resample.resize(image, 48, 64))

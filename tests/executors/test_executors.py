@@ -22,15 +22,29 @@ from impasto.executors.pool import ATTEMPTS, LostError, Pool, Worker, WorkerFact
 from impasto.executors.task import Task
 from impasto.jobs.output import Output
 from impasto.picture import Measure, Picture, measure, read_picture
-from impasto.recipe import presets
+from impasto.recipe import Compute, Inputs, Style, presets
 from impasto.reports.advice import Advice
 
 RECIPE = presets.get("default").replace(size=64)
 FULL = Task(
-    "a.png", ("s.png", "t.png"), RECIPE, Output("o.png", 16, preview="p.png"), 3, (0.25, 0.75), "i.png", "m.png",
-    (None, "n.png"), "k.png", (1.0, 2.0), ("fine", "all"), "cpu", 10**9, "float32", "kept", True, 1.0, 2.0,
-    {"a.png": "1", "s.png": "2", "t.png": "3", "i.png": "4", "m.png": "5", "n.png": "6", "k.png": "7"}, 1,
-)  # fmt: skip
+    Inputs(
+        "a.png",
+        (Style("s.png", 0.25, None, 1.0, "fine"), Style("t.png", 0.75, "n.png", 2.0, "all")),
+        "i.png",
+        "m.png",
+        "k.png",
+    ),
+    RECIPE,
+    Output("o.png", 16, preview="p.png"),
+    3,
+    Compute("cpu", 10**9, "float32"),
+    "kept",
+    True,
+    1.0,
+    2.0,
+    {"a.png": "1", "s.png": "2", "t.png": "3", "i.png": "4", "m.png": "5", "n.png": "6", "k.png": "7"},
+    1,
+)
 
 
 def test_tasks_and_outcomes_cross_as_json() -> None:
@@ -40,14 +54,30 @@ def test_tasks_and_outcomes_cross_as_json() -> None:
 
 
 def test_what_the_identity_says() -> None:
-    identity = FULL.identity
+    identity, inputs, (first, second) = FULL.identity, FULL.inputs, FULL.inputs.styles
+    others = [
+        inputs.with_weights((0.5, 0.5)),
+        dataclasses.replace(inputs, start=None),
+        dataclasses.replace(inputs, protect=None),
+        *(
+            dataclasses.replace(inputs, styles=styles)
+            for styles in (
+                (second, first),
+                (dataclasses.replace(first, part="all"), second),
+                (first, dataclasses.replace(second, scale=1.0)),
+                (dataclasses.replace(first, mask="n.png"), dataclasses.replace(second, mask=None)),
+            )
+        ),
+    ]
+    assert len({identity, *(dataclasses.replace(FULL, inputs=other).identity for other in others)}) == len(others) + 1
     for name, value in {
-        "weights": (0.5, 0.5), "style_scales": (1.0, 1.0), "style_parts": ("all", "all"), "precision": "auto",
-        "recipe": RECIPE.replace(seed=1), "output": Output("o.png", 8), "style_masks": ("n.png", None),
-        "styles": ("t.png", "s.png"), "init": None, "protect": None, "digests": {**FULL.digests, "m.png": "8"},
+        "compute": Compute("cpu", 10**9), "recipe": RECIPE.replace(seed=1), "output": Output("o.png", 8),
+        "digests": {**FULL.digests, "m.png": "8"},
     }.items():  # fmt: skip
         assert dataclasses.replace(FULL, **{name: value}).identity != identity, name
-    for name, value in {"device": "cuda", "number": 9, "force": False, "checkpoint": "off", "max_memory": None}.items():
+    for name, value in {
+        "compute": Compute("cuda", None, "float32"), "number": 9, "force": False, "checkpoint": "off",
+    }.items():  # fmt: skip
         assert dataclasses.replace(FULL, **{name: value}).identity == identity, name
     assert dataclasses.replace(FULL, output=Output("other.png", 16)).identity == identity
     assert dataclasses.replace(FULL, digests={}).identity is None
@@ -56,7 +86,7 @@ def test_what_the_identity_says() -> None:
 def test_paths_from_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     whole = FULL.absolute()
-    assert (whole.content, whole.style_masks) == (f"{tmp_path}/a.png", (None, f"{tmp_path}/n.png"))
+    assert (whole.inputs.photo, whole.inputs.style_masks) == (f"{tmp_path}/a.png", (None, f"{tmp_path}/n.png"))
     assert (whole.output.preview, whole.folder) == (f"{tmp_path}/p.png", f"{tmp_path}/kept")
     assert whole.identity == FULL.identity
 
@@ -78,14 +108,14 @@ def test_what_is_foreseen_is_what_the_run_says(tmp_path: Path, picture: Callable
     for name, size in {"a.png": (24, 32), "s.png": (40, 30)}.items():
         picture(*size).save(tmp_path / name)
     paths = [str(tmp_path / name) for name in ("a.png", "s.png")]
-    task = Task(paths[0], (paths[1],), RECIPE, Output("o.png"), device="cpu")
+    task = Task(Inputs.of(*paths), RECIPE, Output("o.png"), compute=Compute("cpu"))
     need = Estimator({path: measure(path) for path in paths}).need(task)
     run: Run = task.job().start()
     assert need == estimate.Need(run.scales, run.expected_memory, run.expected_seconds)
     assert estimate.work(run.scales) == sum(scale.height * scale.width * scale.steps for scale in run.scales)
     assert Estimator({}).need(task) is None
     with pytest.raises(DeviceError, match="not enough memory"):
-        Estimator({path: measure(path) for path in paths}).need(dataclasses.replace(task, max_memory=1000))
+        Estimator({path: measure(path) for path in paths}).need(dataclasses.replace(task, compute=Compute("cpu", 1000)))
     assert not up_to_date.is_up_to_date(task)
 
 
@@ -203,7 +233,7 @@ def tasks(count: int, taken: list[int] | None = None) -> Iterator[Task]:
     for number in range(1, count + 1):
         if taken is not None:
             taken.append(number)
-        yield Task("a.png", ("s.png",), RECIPE, Output(f"{number}.png"), number)
+        yield Task(Inputs.of("a.png", "s.png"), RECIPE, Output(f"{number}.png"), number)
 
 
 def test_no_more_tasks_are_under_way_than_there_are_workers() -> None:

@@ -61,7 +61,7 @@ def test_seeds_make_different_textures(picture: Callable[..., Picture]) -> None:
 
 
 def test_layers_of_a_texture_can_be_chosen(picture: Callable[..., Picture]) -> None:
-    job = texture_job([picture()], 16, 32, impasto.recipe.presets.TEXTURE, ["relu1_1", "relu2_1"])
+    job = texture_job([impasto.Style(picture())], 16, 32, impasto.recipe.presets.TEXTURE, ["relu1_1", "relu2_1"])
     assert isinstance(job.recipe, Recipe)
     assert [term.loss.layers for term in job.recipe.terms if term.loss.role == "style"] == [
         (("relu1_1", 0.5), ("relu2_1", 0.5))
@@ -107,7 +107,7 @@ def test_a_texture_without_pixels_is_refused(width: int, height: int, picture: C
 
 def test_the_loss_of_a_result_is_what_its_run_reported(picture: Callable[..., Picture]) -> None:
     content, style = picture(24, 32, 1), picture(40, 30, 2)
-    run = impasto.Job(content, [style], QUICK, device="cpu").start()
+    run = impasto.Job(impasto.Inputs.of(content, [style]), QUICK, compute=impasto.Compute("cpu")).start()
     *_, last = run
     assert isinstance(last, impasto.Finished)
     found = impasto.loss(content, style, run.picture(), recipe=QUICK, device="cpu")
@@ -123,21 +123,23 @@ def test_the_loss_of_another_frame_is_refused(picture: Callable[..., Picture]) -
 
 def test_a_style_is_needed_where_a_term_asks_for_one(picture: Callable[..., Picture]) -> None:
     with pytest.raises(UsageError, match="no style picture"):
-        impasto.Job(picture(), [], QUICK).start()
-    run = impasto.Job(picture(), [], QUICK.replace(style_weight=0, steps=(2,)), device="cpu").start()
+        impasto.Job(impasto.Inputs(picture()), QUICK).start()
+    run = impasto.Job(
+        impasto.Inputs(picture()), QUICK.replace(style_weight=0, steps=(2,)), compute=impasto.Compute("cpu")
+    ).start()
     assert isinstance(list(run)[-1], impasto.Finished)
 
 
 @pytest.mark.parametrize("init", ["matched", "style"])
 def test_a_start_in_the_style_s_colours_needs_a_style(init: str, picture: Callable[..., Picture]) -> None:
     with pytest.raises(UsageError, match=f"init {init!r} takes colours from a style"):
-        impasto.Job(picture(), [], QUICK.replace(style_weight=0, init=init)).start()
+        impasto.Job(impasto.Inputs(picture()), QUICK.replace(style_weight=0, init=init)).start()
 
 
 def test_a_free_image_is_clipped_and_worth_what_it_is_worth_clipped(picture: Callable[..., Picture]) -> None:
     content, style = picture(24, 32, 1), Picture(np.clip(3 * picture(40, 30, 2).pixels - 1, 0, 1))
     recipe = QUICK.replace(bounds="free", terms=0.01 * Content("relu2_1") + MeanCovariance(), init="noise")
-    run = impasto.Job(content, [style], recipe, device="cpu").start()
+    run = impasto.Job(impasto.Inputs.of(content, [style]), recipe, compute=impasto.Compute("cpu")).start()
     events = list(run)
     result, last = run.picture(), events[-1]
     assert isinstance(last, impasto.Finished)
@@ -241,13 +243,14 @@ def test_what_was_painted_before_does_not_show(
 
 @pytest.mark.parametrize("limit", ["1GB", 10**9])
 def test_a_limit_is_an_amount_or_its_text(limit: str | int, picture: Callable[..., Picture]) -> None:
-    def tiles(**settings: Any) -> list[int | None]:
+    def tiles(max_memory: str | int) -> list[int | None]:
         recipe = QUICK.replace(size=640, padding="zeros")
-        run = impasto.Job(picture(32, 32), [picture()], recipe, device="cpu", **settings).start()
+        inputs = impasto.Inputs.of(picture(32, 32), picture())
+        run = impasto.Job(inputs, recipe, impasto.Compute("cpu", max_memory)).start()
         return [plan.tile for plan in run.plans]
 
-    assert tiles(max_memory=limit) == [256]
-    assert tiles(max_memory="20GB") == [None]
+    assert tiles(limit) == [256]
+    assert tiles("20GB") == [None]
 
 
 def test_no_amount_is_refused_before_anything_is_read() -> None:

@@ -12,7 +12,7 @@ from impasto.engine.run import Run
 from impasto.engine.scene import Scene
 from impasto.errors import ImpastoError
 from impasto.picture import Picture
-from impasto.recipe import INITS, LBFGS, Adam, Recipe, vgg_layers
+from impasto.recipe import INITS, LBFGS, Adam, Inputs, Recipe, Style, vgg_layers
 from impasto.recipe.terms import (
     Content,
     Gram,
@@ -123,7 +123,11 @@ def few(run: Run, scene: Scene) -> bool:
 @given(recipes(), pictures(), st.lists(pictures(), min_size=1, max_size=2))
 def test_a_run_ends_well(recipe: Recipe, content: Picture, styles: list[Picture]) -> None:
     try:
-        scene = Scene(content, [(style, 1.0) for style in styles], recipe, CPU)
+        scene = Scene(
+            Inputs(content, tuple(map(Style, styles))),
+            recipe,
+            CPU,
+        )
         run = Run(scene)
         if not few(run, scene):
             return

@@ -151,7 +151,9 @@ PAIRS = [
 
 def advised(content: str, style: str, **changes: object) -> tuple[Advice, ...]:
     recipe = presets.get("draft").replace(size=96, start_size="final", **changes)
-    *_, last = impasto.Job(sample(content), [sample(style)], recipe, device="cpu").start()
+    *_, last = impasto.Job(
+        impasto.Inputs.of(sample(content), [sample(style)]), recipe, compute=impasto.Compute("cpu")
+    ).start()
     assert isinstance(last, impasto.Finished)
     return last.advice
 
@@ -189,7 +191,7 @@ def test_what_is_said_of_a_run_cut_short_helps() -> None:
 def test_a_run_carries_it_from_its_start(picture: Callable[..., Picture]) -> None:
     flat = Picture(np.full((3, 40, 40), 0.5, np.float32))
     recipe = Recipe(size=16, start_size="final", steps=(1,), terms=Content("relu1_1") + presets.get("default").terms)
-    run = impasto.Job(picture(), [flat], recipe, device="cpu").start()
+    run = impasto.Job(impasto.Inputs.of(picture(), [flat]), recipe, compute=impasto.Compute("cpu")).start()
     events = list(run)
     (expected,) = run.early_advice
     assert expected.sign == "one-colour"

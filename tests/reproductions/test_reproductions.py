@@ -92,9 +92,14 @@ def test_panels_differ_from_the_recipe_in_what_the_figure_is_about(name: str, ph
     }[name]
     found = jobs(FIGURES[name](photo, [style], SETTINGS))
     assert [job.recipe for job in found] == expected
-    assert all(job.content is photo and list(job.styles) == [style] and job.device == "cpu" for job in found)
-    starts = [job.init for job in found]
+    assert all(job.inputs.photo is photo and job.compute.device == "cpu" for job in found)
+    assert all(pictures(job) == [style] for job in found)
+    starts = [job.inputs.start for job in found]
     assert starts == ([None, None, None, style, None, None] if name == "figure_6" else [None] * len(found))
+
+
+def pictures(job: Job) -> list[object]:
+    return [style.picture for style in job.inputs.styles]
 
 
 def test_reconstructions_have_one_term_and_start_from_noise(photo: Picture, style: Picture) -> None:
@@ -104,15 +109,15 @@ def test_reconstructions_have_one_term_and_start_from_noise(photo: Picture, styl
         weights = tuple((layer, 1 / (index + 1)) for layer in STYLE[: index + 1])
         assert job.recipe.terms == (Term(Gram(weights, "literal")),)
         assert (job.recipe.content_weight, job.recipe.style_weight) == (0.0, 1.0)
-        assert job.content is style
-        assert list(job.styles) == [style]
+        assert job.inputs.photo is style
+        assert pictures(job) == [style]
     for layer, job in zip(CONTENT, found[5:], strict=True):
         assert job.recipe.terms == (Term(Content(layer, "literal"), 256.0),)
         assert (job.recipe.content_weight, job.recipe.style_weight) == (1.0, 0.0)
-        assert job.content is photo
-        assert list(job.styles) == []
+        assert job.inputs.photo is photo
+        assert pictures(job) == []
     for job in found:
-        assert job.init is None
+        assert job.inputs.start is None
         same = ("init", "network", "activity", "pooling", "optimizer", "bounds")
         assert [getattr(job.recipe, name) for name in same] == [getattr(base, name) for name in same]
 
@@ -134,7 +139,7 @@ def test_settings_reach_every_recipe(photo: Picture, style: Picture, tmp_path: P
             recipe = job.recipe
             assert (recipe.size, recipe.steps, recipe.network, recipe.margin) == (48, (7,), "vgg19-caffe", 0.1)
             assert recipe.seed >= 11
-            assert job.device == "cuda:3"
+            assert job.compute.device == "cuda:3"
             # The recipe's own is 1000; only alpha / beta counts.
             assert recipe.style_weight in (0.0, 1.0)
     assert Settings().base == presets.get("gatys-2016")
@@ -147,7 +152,7 @@ def test_each_style_has_its_ratio(photo: Picture, picture: Callable[..., Picture
     styles = [picture(30, 40, seed) for seed in range(3)]
     found = jobs(figure_3(photo, styles, SETTINGS, ratios=[1e-3, 8e-4, 5e-3]))
     assert [job.recipe.content_weight for job in found] == [1e-3, 8e-4, 5e-3]
-    assert [job.styles[0] for job in found] == styles
+    assert [pictures(job)[0] for job in found] == styles
     figure = figure_3(photo, styles, SETTINGS, ratios=[5e-4])
     assert [job.recipe.content_weight for job in jobs(figure)] == [5e-4] * 3
     assert [panel.label for panel in figure.rows[1][1:]] == [f"{letter}  alpha/beta 5e-4" for letter in "BCD"]

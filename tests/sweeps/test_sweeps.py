@@ -11,7 +11,7 @@ import impasto
 from impasto.errors import DeviceError, ImpastoError, OutputError, RecipeError, UsageError, WeightsError
 from impasto.jobs.job import Job
 from impasto.picture import Picture
-from impasto.recipe import Recipe
+from impasto.recipe import Recipe, pair_styles
 from impasto.recipe.terms import Content, MeanCovariance
 from impasto.sweeps import Variation
 from impasto.vgg import network
@@ -79,7 +79,7 @@ def test_recipes_terms_and_weights_vary(picture: Callable[..., Picture]) -> None
     found = impasto.sweep(picture(), [picture(seed=1), picture(seed=2)], vary, size=32, device="cpu")
     labels = [[choice.label for choice in cell.choices][:2] for cell in found.cells[:4]]
     assert labels == [["draft", "1:0"], ["fine", "1:0"], ["draft", "0.25:0.75"], ["fine", "0.25:0.75"]]
-    assert [cell.job.weights for cell in found.cells[:4]] == [(1, 0), (1, 0), (0.25, 0.75), (0.25, 0.75)]
+    assert [cell.job.inputs.weights for cell in found.cells[:4]] == [(1, 0), (1, 0), (0.25, 0.75), (0.25, 0.75)]
     assert all(isinstance(cell.job.recipe, Recipe) and cell.job.recipe.size == 32 for cell in found.cells)
     assert len({cell.job.recipe.digest for cell in found.cells}) == 4
 
@@ -134,11 +134,11 @@ def test_a_damaged_cell_is_painted_anew(
 
 def test_whatever_changes_a_picture_changes_its_file(picture: Callable[..., Picture], tmp_path: Path) -> None:
     def file(**settings: Any) -> Path | None:
-        given = {"content": picture(24, 32), "style": [picture(seed=2), picture(seed=3)], "recipe": QUICK, **settings}
+        given = {"content": picture(24, 32), "style": styles, "recipe": QUICK, **settings}
         given = {"vary": {"seed": [1]}, "cells": tmp_path, "device": "cpu", **given}
         return impasto.sweep(**given).cells[0].file
 
-    photo = picture(24, 32)
+    photo, styles = picture(24, 32), [picture(seed=2), picture(seed=3)]
     clear = Picture(photo.pixels, np.full((24, 32), 0.5, np.float32))
     mask, strokes = (
         Picture(np.tile((np.arange(w) < 16).astype(np.float32), (3, h, 1))) for w, h in ((32, 24), (40, 32))
@@ -150,20 +150,20 @@ def test_whatever_changes_a_picture_changes_its_file(picture: Callable[..., Pict
         file(content=Picture(photo.pixels.reshape(3, 32, 24))),
         file(style=[picture(seed=3), picture(seed=2)]),
         file(style=[picture(seed=2)]),
-        file(weights=[1, 2]),
+        file(style=[impasto.Style(style, weight) for style, weight in zip(styles, (1, 2), strict=True)]),
         file(init=picture(24, 32, 5)),
         file(init=picture(24, 32, 6)),
         file(recipe=QUICK.replace(steps=(3,))),
         file(precision="bfloat16"),
         file(content_mask=mask),
         file(protect=mask),
-        file(style_masks=[strokes, None]),
-        file(style_masks=[None, strokes]),
-        file(style_scales=[1, 2]),
-        file(style_parts=["fine", "coarse"]),
+        file(style=pair_styles(styles, masks=[strokes, None])),
+        file(style=pair_styles(styles, masks=[None, strokes])),
+        file(style=pair_styles(styles, scales=[1, 2])),
+        file(style=pair_styles(styles, parts=["fine", "coarse"])),
     ]
     assert len(set(others)) == len(others)
-    assert file(weights=[2, 2], recipe=QUICK.replace(name="other")) == file()
+    assert file(style=pair_styles(styles, [2, 2]), recipe=QUICK.replace(name="other")) == file()
 
 
 def test_another_version_paints_anew(
@@ -181,6 +181,11 @@ def test_pictures_are_read_once(picture: Callable[..., Picture], tmp_path: Path)
     assert len([picture for _, picture in found]) == 2
 
 
+def test_weights_are_given_or_varied(picture: Callable[..., Picture]) -> None:
+    with pytest.raises(UsageError, match="style-weights is given and varied"):
+        impasto.sweep(picture(), impasto.Style(picture(), 2), {"style_weights": [(1,)]})
+
+
 @pytest.mark.parametrize(
     ("vary", "settings", "kind", "message"),
     [
@@ -192,7 +197,6 @@ def test_pictures_are_read_once(picture: Callable[..., Picture], tmp_path: Path)
         ({"weights": [(1,)]}, {}, UsageError, "no setting 'weights' to vary; did you mean 'style-weights'"),
         ({"name": ["a"]}, {}, UsageError, "no setting 'name'"),
         ({"seed": [1]}, {"seed": 2}, UsageError, "seed is given and varied"),
-        ({"style_weights": [(1,)]}, {"weights": [1]}, UsageError, "style-weights is given and varied"),
         ({"recipe": ["default", "draft"]}, {"steps": (1,)}, UsageError, "default and draft, which are equal here"),
         ({"seed": range(2501)}, {}, UsageError, "a sweep of 2,501 cells"),
         ({"style_weights": [(1, 1)]}, {}, UsageError, "2 style weights for 1"),

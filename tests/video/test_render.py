@@ -14,7 +14,7 @@ from impasto.errors import FilmError, OutputError, RecipeError, UsageError
 from impasto.jobs.job import Job
 from impasto.losses import Temporal
 from impasto.picture import Picture
-from impasto.recipe import Recipe, presets
+from impasto.recipe import Compute, Inputs, Recipe, presets
 from impasto.vgg import network
 from impasto.vgg.network import VGG
 from impasto.video import encode
@@ -39,7 +39,7 @@ def film(recipe: Recipe, picture: Callable[..., Picture]) -> Callable[..., Video
 
     def make(path: Path, until: float | None = None, **settings: object) -> VideoRun:
         changed = FilmSettings(**{"frame_steps": 3, **settings})  # type: ignore[arg-type]
-        return VideoRun(Clip(path), Job(style, [style], recipe, device="cpu"), changed, until)
+        return VideoRun(Clip(path), Job(Inputs.of(style, [style]), recipe, compute=Compute("cpu")), changed, until)
 
     return make
 
@@ -191,7 +191,9 @@ def test_the_first_seconds(film: Callable[..., VideoRun], tmp_path: Path) -> Non
 
 def test_odd_sides_are_cut(film: Callable[..., VideoRun], recipe: Recipe, tmp_path: Path) -> None:
     path = making.write(tmp_path / "a.mp4", making.panned(1, 46, 62))
-    filming = VideoRun(Clip(path), Job(making_style(), [making_style()], recipe.replace(size=63)), FilmSettings())
+    filming = VideoRun(
+        Clip(path), Job(Inputs.of(making_style(), [making_style()]), recipe.replace(size=63)), FilmSettings()
+    )
     assert (filming.height, filming.width) == (46, 62)
     assert filming.notes == ("63x47 becomes 62x46: the encoder takes even sides only",)
     assert film(making.write(tmp_path / "b.mp4", making.panned(1))).notes == ()
@@ -216,7 +218,11 @@ def test_nothing_is_left_of_a_film_that_cannot_be_written(film: Callable[..., Vi
 def test_what_would_flicker_is_refused(film: Callable[..., VideoRun], recipe: Recipe, tmp_path: Path) -> None:
     path = making.write(tmp_path / "a.mp4", making.panned(2))
     with pytest.raises(UsageError, match="would flicker"):
-        VideoRun(Clip(path), Job(making_style(), [making_style()], recipe.replace(colors="content")), FilmSettings())
+        VideoRun(
+            Clip(path),
+            Job(Inputs.of(making_style(), [making_style()]), recipe.replace(colors="content")),
+            FilmSettings(),
+        )
     with pytest.raises(RecipeError, match="long_term is 65"):
         FilmSettings(long_term=(1, 65))
 

@@ -16,7 +16,7 @@ import pytest
 import impasto
 from impasto.errors import RecipeError, UsageError
 from impasto.picture import Picture, read_picture
-from impasto.recipe import Recipe
+from impasto.recipe import Compute, Recipe, Style
 from impasto.recipe.schedule import Scale
 from impasto.recipe.terms import Content, MeanCovariance
 from impasto.reports.events import Event, Started, Stepped
@@ -25,8 +25,7 @@ from impasto.vgg.network import VGG
 from impasto.web import requests, runs, shell_command
 from impasto.web.job import Task
 from impasto.web.queue import JobQueue
-from impasto.web.requests import Order, Style
-from impasto.recipe import Compute
+from impasto.web.requests import Order
 from impasto.web.storage import Storage
 
 STEPS = (120, 4)
@@ -243,7 +242,7 @@ def test_a_sheet_is_painted_picture_by_picture_and_goes_on_where_it_was(
     assert len(list(cells.iterdir())) == 4
     sheet = read_picture(tmp_path / "state" / "jobs" / id / "result.png")
     given = [storage.picture(each) for each in (photo, style)]
-    wanted = impasto.sweep(*given, dict(order.vary), recipe=recipe, device="cpu", weights=[1.0]).sheet()
+    wanted = impasto.sweep(*given, dict(order.vary), recipe=recipe, device="cpu").sheet()
     assert sheet.size == wanted.size == (task.size[1], task.size[0])
     assert np.abs(sheet.pixels - wanted.pixels).max() < 2 / 255
 

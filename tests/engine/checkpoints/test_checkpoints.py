@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from impasto.errors import CheckpointError, ImpastoError, OutputError, UsageErro
 from impasto.jobs import resume
 from impasto.jobs.job import Job, texture_job
 from impasto.picture import Picture
-from impasto.recipe import LBFGS, Adam, Recipe
+from impasto.recipe import LBFGS, Adam, Compute, Inputs, Recipe, pair_styles
 from impasto.recipe.terms import Content, MeanCovariance, TotalVariation
 from impasto.reports.events import Checkpointed, CheckpointFailed, Finished, ScaleStarted, Started, Stepped
 from impasto.vgg import network
@@ -50,8 +50,8 @@ def pictures(tmp_path: Path, picture: Callable[..., Picture], monkeypatch: pytes
     return tmp_path
 
 
-def job(recipe: Recipe = RECIPE, **settings: Any) -> Job:
-    return Job("photo.png", ["a.png"], recipe, device="cpu", **settings)
+def job(recipe: Recipe = RECIPE, styles: Sequence[str] = ("a.png",), start: str | None = None, **settings: Any) -> Job:
+    return Job(Inputs.of("photo.png", styles, start=start), recipe, compute=Compute("cpu"), **settings)
 
 
 def finish(run: Run) -> tuple[np.ndarray[Any, Any], Finished]:
@@ -284,7 +284,7 @@ def test_a_picture_that_changed_is_refused(pictures: Path, picture: Callable[...
 
 def test_pictures_from_memory_are_given_again(pictures: Path, picture: Callable[..., Picture]) -> None:
     photo, style = picture(24, 32, 1), picture(40, 30, 2)
-    asked = Job(photo, [style], RECIPE, device="cpu")
+    asked = Job(Inputs.of(photo, [style]), RECIPE, compute=Compute("cpu"))
     expected, _ = finish(asked.start())
     stop_after(5, asked)
     with pytest.raises(CheckpointError, match="came from no file"):
@@ -297,7 +297,7 @@ def test_a_picture_changed_after_it_was_read_is_not_taken_for_its_file(pictures:
 
     photo = read_picture("photo.png")
     darker = dataclasses.replace(photo, pixels=photo.pixels / 2)
-    stop_after(5, Job(darker, ["a.png"], RECIPE, device="cpu"))
+    stop_after(5, Job(Inputs.of(darker, ["a.png"]), RECIPE, compute=Compute("cpu")))
     with pytest.raises(CheckpointError, match="its pixels were others"):
         impasto.resume("kept")
     finish(impasto.resume("kept", content=darker))
@@ -326,7 +326,7 @@ def test_a_frame_of_a_film_keeps_none(pictures: Path) -> None:
     """What it is kept like is not written: taken up again it would be another picture."""
     earlier = PreviousFrame(Picture(np.zeros((3, 24, 32), np.float32)), np.ones((24, 32), np.float32), 1.0)
     with pytest.raises(UsageError, match="a frame of a film keeps no checkpoints"):
-        job(checkpoint="kept", earlier=earlier).start()
+        job(checkpoint="kept", previous_frame=earlier).start()
     assert not Path("kept").exists()
 
 
@@ -335,12 +335,14 @@ def test_masks_scales_and_parts_are_taken_up_again(pictures: Path) -> None:
     white[:, :, 16:] = 1
     Picture(white).save("mask.png")
     Picture(white[:, :, ::-1].copy()).save("kept.png")
+    styles = pair_styles(["a.png", "b.png"], scales=(1.0, 0.5), parts=("fine", "all"))
     asked = Job(
-        "photo.png", ["a.png", "b.png"], RECIPE, device="cpu", content_mask="mask.png", protect="kept.png",
-        style_scales=(1.0, 0.5), style_parts=("fine", "all"),
-    )  # fmt: skip
+        Inputs("photo.png", styles, content_mask="mask.png", protect="kept.png"), RECIPE, compute=Compute("cpu")
+    )
     expected, _ = finish(asked.start())
-    assert not np.array_equal(expected, finish(Job("photo.png", ["a.png", "b.png"], RECIPE, device="cpu").start())[0])
+    assert not np.array_equal(
+        expected, finish(Job(Inputs.of("photo.png", ["a.png", "b.png"]), RECIPE, compute=Compute("cpu")).start())[0]
+    )
     stop_after(5, asked)
     np.testing.assert_array_equal(finish(impasto.resume("kept"))[0], expected)
     Picture(1 - white).save("mask.png", force=True)
@@ -355,7 +357,8 @@ def test_pictures_that_come_from_no_file_are_given_again(pictures: Path) -> None
     white[:, :, 16:] = 1
     square = Picture(white[:, :, :24].copy())
     masks = {"content_mask": Picture(white), "protect": Picture(white[:, :, ::-1].copy())}
-    asked = Job("photo.png", ["a.png", "b.png"], RECIPE, device="cpu", style_masks=[None, square], **masks)
+    inputs = Inputs("photo.png", pair_styles(["a.png", "b.png"], masks=[None, square]), **masks)
+    asked = Job(inputs, RECIPE, compute=Compute("cpu"))
     expected, _ = finish(asked.start())
     for given, message in (
         ({}, "give the picture with --content-mask"),
