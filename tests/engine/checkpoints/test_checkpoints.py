@@ -22,7 +22,7 @@ from impasto.errors import CheckpointError, ImpastoError, OutputError, UsageErro
 from impasto.jobs import resume
 from impasto.jobs.job import Job, texture_job
 from impasto.picture import Picture
-from impasto.recipe import LBFGS, Adam, Compute, Inputs, Recipe, pair_styles
+from impasto.recipe import LBFGS, Adam, Compute, Inputs, Recipe, Style, pair_styles
 from impasto.recipe.terms import Content, MeanCovariance, TotalVariation
 from impasto.reports.events import Checkpointed, CheckpointFailed, Finished, ScaleStarted, Started, Stepped
 from impasto.vgg import network
@@ -50,7 +50,9 @@ def pictures(tmp_path: Path, picture: Callable[..., Picture], monkeypatch: pytes
     return tmp_path
 
 
-def job(recipe: Recipe = RECIPE, styles: Sequence[str] = ("a.png",), start: str | None = None, **settings: Any) -> Job:
+def job(
+    recipe: Recipe = RECIPE, styles: Sequence[str | Style[str]] = ("a.png",), start: str | None = None, **settings: Any
+) -> Job:
     return Job(Inputs.of("photo.png", styles, start=start), recipe, compute=Compute("cpu"), **settings)
 
 
@@ -86,9 +88,9 @@ VARIANTS = {
     "adam": (RECIPE.replace(optimizer=Adam()), {}),
     "adam, free": (RECIPE.replace(optimizer=Adam(learning_rate=0.2), bounds="free"), {}),
     "margin and detail": (RECIPE.replace(margin=0.1, detail=0.5), {}),
-    "two styles": (RECIPE, {"styles": ["a.png", "b.png"], "weights": [0.7, 0.31]}),
+    "two styles": (RECIPE, {"styles": [Style("a.png", 0.7), Style("b.png", 0.31)]}),
     "noise": (RECIPE.replace(init="noise", seed=3, steps=(5,), optimizer=LBFGS(history=2)), {}),
-    "from a picture": (RECIPE, {"init": "first.png"}),
+    "from a picture": (RECIPE, {"start": "first.png"}),
 }
 
 
@@ -304,7 +306,7 @@ def test_a_picture_changed_after_it_was_read_is_not_taken_for_its_file(pictures:
 
 
 def test_textures(pictures: Path) -> None:
-    asked = texture_job(["a.png"], 20, 32, RECIPE, seamless=True, device="cpu")
+    asked = texture_job([Style("a.png")], 20, 32, RECIPE, seamless=True, compute=Compute("cpu"))
     expected, _ = finish(asked.start())
     stop_after(6, asked)
     np.testing.assert_array_equal(finish(impasto.resume("kept"))[0], expected)
@@ -312,14 +314,15 @@ def test_textures(pictures: Path) -> None:
 
 def test_the_kept_table_has_everything_a_scene_and_a_job_have(pictures: Path) -> None:
     """Whoever gives them a further field says in `checkpoints.document` how it is kept, and adds it here."""
-    assert {field.name for field in dataclasses.fields(Scene)} == {
-        "content", "styles", "recipe", "device", "start", "masks", "style_scales", "style_parts",
-        "earlier",  # a frame of a film has it: and keeps no checkpoints
-    }  # fmt: skip
-    assert {field.name for field in dataclasses.fields(Job)} == {
-        "content", "styles", "recipe", "weights", "init", "device", "max_memory", "precision", "checkpoint",
-        "content_mask", "style_masks", "protect", "style_scales", "style_parts", "earlier",
-    }  # fmt: skip
+    # A frame of a video has a previous one, and keeps no checkpoints.
+    for record, names in (
+        (Scene, {"inputs", "recipe", "device", "masks", "previous_frame"}),
+        (Job, {"inputs", "recipe", "compute", "previous_frame", "checkpoint"}),
+        (Inputs, {"photo", "styles", "start", "content_mask", "protect"}),
+        (Style, {"picture", "weight", "mask", "scale", "part"}),
+        (Compute, {"device", "max_memory", "precision"}),
+    ):
+        assert {field.name for field in dataclasses.fields(record)} == names
 
 
 def test_a_frame_of_a_film_keeps_none(pictures: Path) -> None:
