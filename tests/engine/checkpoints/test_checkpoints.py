@@ -97,7 +97,7 @@ VARIANTS = {
 @pytest.mark.parametrize("name", VARIANTS)
 def test_an_interruption_after_any_step_changes_nothing(name: str, pictures: Path) -> None:
     recipe, settings = VARIANTS[name]
-    asked = dataclasses.replace(job(recipe), **settings)
+    asked = job(recipe, **settings)
     whole = asked.start()
     events = list(whole)
     expected = whole.picture()
