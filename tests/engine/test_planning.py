@@ -54,7 +54,7 @@ def test_every_plan_takes_less_memory_than_the_one_before_and_is_slower_or_forge
         if later.history == earlier.history:
             assert planning.seconds(recipe, canvas, later) >= planning.seconds(recipe, canvas, earlier)
     for plan in found:
-        assert plan.memory == planning.memory(recipe, canvas, plan.tile, plan.history, plan.held)
+        assert plan.memory == planning.memory(recipe, canvas, plan.tile, plan.history, plan.cached_tiles)
 
 
 @given(recipes, canvases)
@@ -228,7 +228,7 @@ def test_memory_that_is_left_holds_tiles() -> None:
     large = canvas(4096, steps=10)
     full = next(planning.plans(presets.DEFAULT, large)).history
     found = [plan for plan in planning.plans(presets.DEFAULT, large) if (plan.tile, plan.history) == (2048, full)]
-    assert [plan.held for plan in found] == [3, 2, 1]
+    assert [plan.cached_tiles for plan in found] == [3, 2, 1]
     costs = [planning.step_cost(4096, 4096, plan) for plan in found]
     assert costs == sorted(set(costs))
     # Each after the first as much as waits for its gradient.

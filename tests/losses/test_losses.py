@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from impasto import losses
+from impasto.losses.content import Content
 from impasto.ops.moments import Moments, moments
 from impasto.recipe import terms
 
@@ -28,7 +29,7 @@ def features(seed: int, channels: int = 4, height: int = 5, width: int = 7) -> t
     return torch.einsum("ij,bjhw->bihw", mixing, raw).relu() + 0.1
 
 
-def content(loss: losses.Content, image: torch.Tensor, photo: torch.Tensor) -> torch.Tensor:
+def content(loss: Content, image: torch.Tensor, photo: torch.Tensor) -> torch.Tensor:
     """The loss of the image's features, all positions at once."""
     target = loss.target(photo)
     return loss.value(loss.statistic(image, loss.matched(target), target), target)

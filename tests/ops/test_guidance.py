@@ -84,7 +84,7 @@ def test_only_the_layers_wanted_are_computed() -> None:
 
 @pytest.mark.parametrize(("part", "strides"), [("all", {1, 2, 4, 8, 16}), ("fine", {1, 2}), ("coarse", {4, 8, 16})])
 def test_parts_speak_for_strides(part: guidance.Part, strides: set[int]) -> None:
-    assert {stride for stride in (1, 2, 4, 8, 16) if Source(0, None, part).speaks_for(stride)} == strides
+    assert {stride for stride in (1, 2, 4, 8, 16) if Source(0, None, part).applies_to(stride)} == strides
 
 
 def test_shares_sum_to_one_whatever_they_weigh() -> None:

@@ -12,7 +12,7 @@ import torch
 from impasto.engine.objective import Objective
 from impasto.errors import FilmError, OutputError, RecipeError, UsageError
 from impasto.jobs.job import Job
-from impasto.losses import Temporal
+from impasto.losses.temporal import Temporal
 from impasto.picture import Picture
 from impasto.recipe import Compute, Inputs, Recipe, presets
 from impasto.vgg import network

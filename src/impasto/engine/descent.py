@@ -11,7 +11,7 @@ from torch import Tensor
 
 from impasto.engine import devices
 from impasto.engine.checkpoints import Snapshot
-from impasto.engine.objective import Evaluation, Objective
+from impasto.engine.objective import Evaluation, Objective, gradient_of
 from impasto.engine.optimizers import Optimizer
 from impasto.engine.planning import Plan
 from impasto.ops.shapes import Image
@@ -32,7 +32,7 @@ class CapturedStep:
     Attributes:
         replay: takes the step.
         state: what a step changes, as `Descent.tensors`.
-        targets: what it compares with, as `Objective.aims`.
+        targets: what it compares with, as `Objective.graph_key_and_targets`.
 
     """
 
@@ -131,7 +131,7 @@ class Descent:
 
     def _recorded(self) -> Callable[[], None]:
         """Return what takes a step as one graph: that of an earlier picture, or a new one."""
-        aims = self._objective.aims if self._reuse else None
+        aims = self._objective.graph_key_and_targets if self._reuse else None
         if aims is None:
             return devices.captured(self._move)
         self._key = self._alike(aims[0])
@@ -140,7 +140,7 @@ class Descent:
             # On tensors of its own: this picture's are needed when it is finished.
             twin = copy.deepcopy(self)
             replay = devices.captured(twin._move)
-            found = twin._objective.aims
+            found = twin._objective.graph_key_and_targets
             if replay == twin._move or found is None:
                 return self._move
             recording = CapturedStep(replay, twin.tensors, found[1])
@@ -183,9 +183,9 @@ class Descent:
             assert self._gradient is not None
             self.image.copy_(image)
             self._numbers.copy_(known.numbers)
-            self._gradient.copy_(known.slope)
+            self._gradient.copy_(gradient_of(known))
         else:
-            self.image, self._numbers, self._gradient = image, known.numbers, known.slope
+            self.image, self._numbers, self._gradient = image, known.numbers, gradient_of(known)
         self._note()
 
     def _step(self) -> tuple[Image, Evaluation | None]:

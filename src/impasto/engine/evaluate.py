@@ -30,5 +30,5 @@ def evaluate(scene: Scene) -> Evaluation:
         scene.regions(scale),
         scene.kept(scale),
     )
-    objective = Objective(network, scene.recipe, photo, styles, regions=regions, kept=kept)
+    objective = Objective(network, scene.recipe, photo, styles, regions=regions, protected=kept)
     return objective.evaluate(scene.on_canvas(start, scale), gradient=False)

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from impasto import losses
+from impasto.losses import AnyLoss, LossSize
 from impasto.recipe import LBFGS, Recipe, vgg_layers
-from impasto.recipe.terms import Histogram, LayeredLoss, Patches, Photorealism
+from impasto.recipe.terms import LayeredLoss
 from impasto.vgg import layers
 
 
@@ -28,7 +29,7 @@ class Plan:
     tile: int | None
     history: int
     memory: int
-    held: int = 1
+    cached_tiles: int = 1
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def memory(recipe: Recipe, canvas: ScaleSize, tile: int | None, history: int, he
     images = _IMAGES + (2 * history if isinstance(recipe.optimizer, LBFGS) else 3)
     content = sum(4 * info.channels / info.stride**2 for info in _layers(recipe, "content"))
     features = max(computed * _bytes_per_pixel(recipe, canvas), style * _STYLE_BYTES_PER_PIXEL)
-    return round(_PROCESS_BYTES + pixels * (12 * images + content) + features + _whole_bytes(recipe, canvas))
+    extra = sum(loss.extra_bytes(size) for loss, size in _losses(recipe, canvas))
+    return round(_PROCESS_BYTES + pixels * (12 * images + content) + features + extra)
 
 
 def operations(recipe: Recipe) -> float:
@@ -108,10 +110,10 @@ def operations(recipe: Recipe) -> float:
 
 def seconds(recipe: Recipe, canvas: ScaleSize, plan: Plan) -> float:
     """Return the seconds that the steps of a scale take on this machine's CPU."""
-    painted = step_cost(canvas.height, canvas.width, plan) * (
-        operations(recipe) / layers.conv_flops_per_second() + _SECONDS_PER_PIXEL
-    )
-    return canvas.steps * (painted + _whole_seconds(recipe, canvas))
+    flops_per_second = layers.conv_flops_per_second()
+    per_pixel = operations(recipe) / flops_per_second + _SECONDS_PER_PIXEL
+    extra = sum(loss.extra_seconds(size, flops_per_second) for loss, size in _losses(recipe, canvas))
+    return canvas.steps * (step_cost(canvas.height, canvas.width, plan) * per_pixel + extra)
 
 
 def step_cost(height: int, width: int, plan: Plan) -> float:
@@ -119,7 +121,7 @@ def step_cost(height: int, width: int, plan: Plan) -> float:
     pixels = float(height * width)
     if plan.tile is not None:
         # Once for the sums and once for the gradient, which goes forward again where nothing was held; and all halos.
-        again = 1 - plan.held / _count(height, width, plan.tile)
+        again = 1 - plan.cached_tiles / _count(height, width, plan.tile)
         pixels *= (1 + again / 2) * ((plan.tile + 2 * _HALO) / plan.tile) ** 2
     return pixels
 
@@ -146,37 +148,12 @@ def _holdings(canvas: ScaleSize, tile: int | None) -> set[int]:
     return {1, *(count * eighths // 8 for eighths in range(1, 8))} - {0}
 
 
-def _whole_bytes(recipe: Recipe, canvas: ScaleSize) -> float:
-    """Return the bytes that the losses take which look at all positions at once, or at the pixels' windows."""
-    pixels, total = canvas.height * canvas.width, 0.0
+def _losses(recipe: Recipe, canvas: ScaleSize) -> Iterator[tuple[AnyLoss, LossSize]]:
+    """Yield the losses of the terms that count, and what their memory and time depend on."""
     for term in recipe.terms:
         if recipe.weight_of(term) > 0:
-            loss = term.loss
-            match loss:
-                case Histogram():
-                    total += pixels * _BYTES_PER_SORTED * sum(width for width, _ in _shapes(recipe, loss))
-                case Patches():
-                    numbers = loss.patch**2 * sum(width for width, _ in _shapes(recipe, loss))
-                    total += losses.CHUNK_BYTES + 4 * numbers * (3 * pixels + canvas.style_pixels)
-                case Photorealism():
-                    total += pixels * _WINDOW_BYTES_PER_PIXEL
-    return total
-
-
-def _whole_seconds(recipe: Recipe, canvas: ScaleSize) -> float:
-    """Return the seconds of a step that go into sorting, and into products of all positions with all the style's."""
-    pixels, total = canvas.height * canvas.width, 0.0
-    for term in recipe.terms:
-        if recipe.weight_of(term) > 0:
-            loss = term.loss
-            match loss:
-                case Histogram():
-                    total += pixels * _SECONDS_PER_SORTED * sum(width for width, _ in _shapes(recipe, loss))
-                case Patches():
-                    for width, stride in _shapes(recipe, loss):
-                        work = 2 * loss.patch**2 * width * pixels * canvas.style_pixels / stride**2
-                        total += work / layers.conv_flops_per_second()
-    return total
+            shapes = tuple(_shapes(recipe, term.loss)) if isinstance(term.loss, LayeredLoss) else ()
+            yield losses.build(term.loss), LossSize(canvas.height * canvas.width, canvas.style_pixels, shapes)
 
 
 def _shapes(recipe: Recipe, loss: LayeredLoss) -> Iterator[tuple[float, int]]:
@@ -217,8 +194,3 @@ _STYLE_BYTES_PER_PIXEL = 700
 # Ours, measured at 512 px: of these bytes, what waits for the gradient, 472 in bands and 1466 without, and some more.
 _HELD = 0.55
 _SECONDS_PER_PIXEL = 1e-6
-# Ours, measured at 384 px: the peak of one evaluation with the term less that without, per number sorted (relu1_1 and
-# relu4_1), and per pixel; and the time.
-_BYTES_PER_SORTED = 36
-_WINDOW_BYTES_PER_PIXEL = 480
-_SECONDS_PER_SORTED = 1e-7

@@ -303,7 +303,7 @@ class Run:
         kept, temporal = self._scene.kept(scale), self._scene.temporal(scale)
         objective = Objective(
             networks, self.recipe, photo, styles, plan.tile,
-            regions=regions, kept=kept, temporal=temporal, held=plan.held,
+            regions=regions, protected=kept, temporal=temporal, cached_tiles=plan.cached_tiles,
         )  # fmt: skip
         if self._image is None:
             image = self._scene.first_image(scale, photo, styles, regions)
@@ -365,7 +365,7 @@ class Run:
             # Memory ran out after the last step.
             contenders = [(self._image, None)]
         settled = [_clipped(objective, image, known) for image, known in contenders if image is not None]
-        finite = [(picture, worth) for picture, worth in settled if worth.finite]
+        finite = [(picture, worth) for picture, worth in settled if worth.is_finite]
         if not finite:
             raise _diverged(trail.failures)
         self._image, final = min(finite, key=lambda pair: pair[1].loss)

@@ -9,7 +9,7 @@ import torch
 from impasto import __version__
 from impasto.engine import color_modes, initial
 from impasto.engine.masks import Area, Masks, Plane
-from impasto.losses import Temporal
+from impasto.losses.temporal import Temporal
 from impasto.ops import color_transfer, guidance, resample
 from impasto.ops.color_transfer import Palette
 from impasto.ops.guidance import Region, Source

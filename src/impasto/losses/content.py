@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from impasto.losses.base import PositionLoss
+from impasto.ops.numerics import TINY, widened
 from impasto.ops.shapes import Features, Scalar
 from impasto.recipe import terms
 
@@ -28,7 +29,7 @@ class Content(PositionLoss[ContentTarget]):
 
     def target(self, features: Features) -> ContentTarget:
         """Return the photo's features and the scale of the chosen form."""
-        features = features.to(torch.promote_types(features.dtype, torch.float32))
+        features = widened(features)
         match self.form:
             case "literal":
                 return ContentTarget(features, 0.5)
@@ -36,10 +37,10 @@ class Content(PositionLoss[ContentTarget]):
                 return ContentTarget(features, 1 / features.numel())
             case "relative":
                 # A tensor: numbers that differ from photo to photo cannot be in a graph that serves many.
-                energy = max(features.square().sum().item(), _TINY)
+                energy = max(features.square().sum().item(), TINY)
                 return ContentTarget(features, features.new_tensor(1 / energy))
             case "normalized":
-                floor = (_SPREAD_FLOOR * features.square().mean()).clamp(min=_TINY)
+                floor = (_SPREAD_FLOOR * features.square().mean()).clamp(min=TINY)
                 normalized = _normalized(features, floor)
                 sums = normalized.square().sum((2, 3))
                 mean = features.mean((2, 3), keepdim=True)
@@ -51,7 +52,7 @@ class Content(PositionLoss[ContentTarget]):
 
     def statistic(self, features: Features, matched: Features, target: ContentTarget) -> Tensor:
         """Return the sum of squared differences; normalized, (3, B, C) sums of what they follow from."""
-        features = features.to(torch.promote_types(features.dtype, torch.float32))
+        features = widened(features)
         matched = matched.to(features.dtype)
         if target.mean is None:
             return (features - matched).square().sum()
@@ -81,8 +82,6 @@ def _normalized(features: Features, floor: Tensor) -> Features:
     return normalized
 
 
-# Keeps features that are all zero from dividing by zero; far below the energy of any other.
-_TINY = 1e-12
 # Ours: a channel that varies by less than a thousandth of the features' root mean square says nothing; its variance is
 # filled up with the square of that instead of being blown up to 1.
 _SPREAD_FLOOR = 1e-6

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from impasto.losses.base import MomentLoss
 from impasto.ops.moments import Moments
+from impasto.ops.numerics import TINY
 from impasto.ops.shapes import Matrix, Scalar
 from impasto.recipe import terms
 
@@ -32,12 +33,8 @@ class Gram(MomentLoss[GramTarget]):
             return GramTarget(gram, 1 / (4 * channels**2))
         if self.form == "mean":
             return GramTarget(gram, 1 / channels**2)
-        return GramTarget(gram, 1 / gram.square().sum().clamp(min=_TINY))
+        return GramTarget(gram, 1 / gram.square().sum().clamp(min=TINY))
 
     def value(self, moments: Moments, target: GramTarget) -> Scalar:
         """Return the scaled sum of squared differences between the Gram matrices per position."""
         return (moments.gram - target.gram).square().sum() * target.scale
-
-
-# Keeps a style whose features are all zero from dividing by zero.
-_TINY = 1e-12

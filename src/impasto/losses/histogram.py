@@ -6,7 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from impasto.losses.base import FeatureLoss
+from impasto.losses.base import FeatureLoss, LossSize
+from impasto.ops.numerics import TINY, widened, with_float64
 from impasto.ops.shapes import AnyFeatures, Features, Scalar
 from impasto.recipe import terms
 
@@ -29,16 +30,15 @@ class Histogram(FeatureLoss[HistogramTarget]):
         flat = [(_flat(features)[0], weight) for features, weight in styles]
         energy = torch.stack([weight * values.square().mean() for values, weight in flat]).sum()
         device = flat[0][0].device
-        # Metal has no float64.
-        host = torch.device("cpu") if device.type == "mps" else device
-        values = torch.cat([found for found, _ in flat], dim=1).to(host)
+        values = with_float64(torch.cat([row for row, _ in flat], dim=1))
+        host = values.device
         shares = torch.cat(
-            [torch.full((found.shape[1],), weight / found.shape[1], dtype=torch.float64) for found, weight in flat]
+            [torch.full((row.shape[1],), weight / row.shape[1], dtype=torch.float64) for row, weight in flat]
         ).to(host)
         wanted = (torch.arange(positions, dtype=torch.float64, device=host) + 0.5) / positions
         # One channel at a time: float64 of all would take twice what the features do.
         quantiles = torch.stack([_quantiles(channel, shares, wanted) for channel in values])
-        return HistogramTarget(quantiles.to(device), 1 / energy.clamp(min=_TINY))
+        return HistogramTarget(quantiles.to(device), 1 / energy.clamp(min=TINY))
 
     def value(self, features: Features, target: HistogramTarget) -> Scalar:
         """Return the relative mean squared distance of the sorted values to the quantiles, summed over the batch.
@@ -47,6 +47,14 @@ class Histogram(FeatureLoss[HistogramTarget]):
         """
         rising = _flat(features).sort(dim=2).values
         return (rising - target.quantiles).square().mean((1, 2)).sum() * target.scale
+
+    def extra_bytes(self, size: LossSize) -> float:
+        """Return the bytes of the sorted numbers."""
+        return size.pixels * _BYTES_PER_SORTED * sum(width for width, _ in size.layers)
+
+    def extra_seconds(self, size: LossSize, flops_per_second: float) -> float:
+        """Return the seconds that sorting takes."""
+        return size.pixels * _SECONDS_PER_SORTED * sum(width for width, _ in size.layers)
 
 
 def _quantiles(values: Tensor, shares: Tensor, wanted: Tensor) -> Tensor:
@@ -57,15 +65,17 @@ def _quantiles(values: Tensor, shares: Tensor, wanted: Tensor) -> Tensor:
     above = torch.searchsorted(middles, wanted).clamp(min=1, max=max(1, len(values) - 1))
     above = above.clamp(max=len(values) - 1)
     below = (above - 1).clamp(min=0)
-    gap = (middles[above] - middles[below]).clamp(min=_TINY)
+    gap = (middles[above] - middles[below]).clamp(min=TINY)
     along = ((wanted - middles[below]) / gap).clamp(0, 1)
     return torch.lerp(values[below].double(), values[above].double(), along).to(values.dtype)
 
 
 def _flat(features: Features) -> Tensor:
     """Return (B, C, positions) in float32 or better."""
-    return features.to(torch.promote_types(features.dtype, torch.float32)).flatten(2)
+    return widened(features).flatten(2)
 
 
-# Keeps features that are all zero, and values without a share, from dividing by zero.
-_TINY = 1e-12
+# Ours, measured at 384 px: the peak of one evaluation with the term less that without, per number sorted (relu1_1 and
+# relu4_1), and the time.
+_BYTES_PER_SORTED = 36.0
+_SECONDS_PER_SORTED = 1e-7

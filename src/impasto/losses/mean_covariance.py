@@ -6,6 +6,7 @@ from torch import Tensor
 
 from impasto.losses.base import MomentLoss
 from impasto.ops.moments import Moments
+from impasto.ops.numerics import TINY
 from impasto.ops.shapes import Matrix, Scalar, Vector
 from impasto.recipe import terms
 
@@ -28,7 +29,7 @@ class MeanCovariance(MomentLoss[MeanCovarianceTarget]):
     def target(self, moments: Moments) -> MeanCovarianceTarget:
         """Return the style's mean, covariance and their squared norms."""
         mean, covariance = moments.mean, moments.covariance
-        mean_norm = mean.square().sum().clamp(min=_TINY)
+        mean_norm = mean.square().sum().clamp(min=TINY)
         # A style of one colour has no covariance to be measured against; a hundredth of its mean's outer product, whose
         # norm is the squared norm of the mean, bounds the loss. Paintings lie far above it.
         floor = (_COVARIANCE_FLOOR * mean_norm) ** 2
@@ -42,6 +43,5 @@ class MeanCovariance(MomentLoss[MeanCovarianceTarget]):
         return mean + covariance
 
 
-_TINY = 1e-12
 # Ours. Over all sample pictures at 256 px the smallest ||C|| / ||mu||^2 of any layer is 0.075 (the cat's pixels).
 _COVARIANCE_FLOOR = 0.01

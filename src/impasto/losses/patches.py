@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from impasto.losses.base import FeatureLoss
+from impasto.losses.base import FeatureLoss, LossSize
+from impasto.ops.numerics import TINY, widened
 from impasto.ops.shapes import AnyFeatures, Features, Scalar
 from impasto.recipe import terms
 
@@ -32,19 +33,31 @@ class Patches(FeatureLoss[PatchesTarget]):
         nearest = torch.stack([target[:, neighbours(each, target)] for each in found.detach()])
         return (1 - (found * nearest).sum(1)).mean(1).sum()
 
+    def extra_bytes(self, size: LossSize) -> float:
+        """Return the bytes of the patches of image and styles, and of a chunk of the products between them."""
+        numbers = self.patch**2 * sum(width for width, _ in size.layers)
+        return CHUNK_BYTES + 4 * numbers * (3 * size.pixels + size.style_pixels)
+
+    def extra_seconds(self, size: LossSize, flops_per_second: float) -> float:
+        """Return the seconds of the products of all patches with all the styles'."""
+        work = [
+            2 * self.patch**2 * width * size.pixels * size.style_pixels / stride**2 for width, stride in size.layers
+        ]
+        return sum(product / flops_per_second for product in work)
+
     def _directions(self, features: Features) -> Tensor:
         """Return (B, C patch^2, positions) in float32 or better, each patch of length 1.
 
         A map goes on with its border at its border: each position has a patch, however small the map is.
         """
-        features = features.to(torch.promote_types(features.dtype, torch.float32))
+        features = widened(features)
         centred = features - features.mean((2, 3), keepdim=True)
         if self.patch > 1:
             before, after = (self.patch - 1) // 2, self.patch // 2
             centred = F.unfold(F.pad(centred, (before, after, before, after), mode="replicate"), self.patch)
         flat = centred.flatten(2)
         # The root's slope is infinite at 0: a position that says what all say has no direction, and none is sought.
-        floor = (_LENGTH_FLOOR * features.detach().square().sum(1).mean((1, 2)) * self.patch**2).clamp(min=_TINY)
+        floor = (_LENGTH_FLOOR * features.detach().square().sum(1).mean((1, 2)) * self.patch**2).clamp(min=TINY)
         return flat * (flat.square().sum(1, keepdim=True) + floor[:, None, None]).rsqrt()
 
 
@@ -61,5 +74,3 @@ def neighbours(patches: Tensor, target: PatchesTarget) -> Tensor:
 CHUNK_BYTES = 64 * 2**20
 # Ours: a patch shorter than a ten-thousandth of the features' root mean square points nowhere.
 _LENGTH_FLOOR = 1e-8
-# Keeps features that are all zero from dividing by zero.
-_TINY = 1e-12

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from impasto.losses.base import PhotoLoss
+from impasto.losses.base import LossSize, PhotoLoss
+from impasto.ops.numerics import with_float64
 from impasto.ops.shapes import Image, Scalar
 from impasto.recipe import terms
 
@@ -50,6 +51,10 @@ class Photorealism(PhotoLoss[PhotorealismTarget]):
             return 0 * image.sum()
         energy: Tensor = _Energy.apply(image, self.epsilon, *target)  # type: ignore[no-untyped-call]
         return energy / (_COUNT * target.mean.numel())
+
+    def extra_bytes(self, size: LossSize) -> float:
+        """Return the bytes of the windows' statistics."""
+        return size.pixels * _BYTES_PER_PIXEL
 
 
 class _Energy(torch.autograd.Function):
@@ -92,11 +97,12 @@ def _shifted(image: Tensor) -> Iterator[Tensor]:
 
 def _inverse(matrix: Tensor) -> Tensor:
     """Return the inverse of symmetric 3 x 3 matrices, in float64: they may be nearly singular."""
-    host = matrix.cpu() if matrix.device.type == "mps" else matrix  # Metal has no float64
-    inverse: Tensor = torch.linalg.inv(host.double()).to(matrix.dtype)
+    inverse: Tensor = torch.linalg.inv(with_float64(matrix).double()).to(matrix.dtype)
     return inverse.to(matrix.device)
 
 
+# Ours, measured at 384 px: the peak of one evaluation with the term less that without.
+_BYTES_PER_PIXEL = 480.0
 # Levin, Lischinski and Weiss 2008: windows of 3 x 3.
 _SIDE = 3
 _COUNT = _SIDE**2

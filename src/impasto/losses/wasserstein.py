@@ -11,6 +11,7 @@ from torch import Tensor
 from impasto.losses.base import MomentLoss
 from impasto.ops import color_transfer
 from impasto.ops.moments import Moments
+from impasto.ops.numerics import TINY, with_float64
 from impasto.ops.shapes import Matrix, Scalar, Vector
 from impasto.recipe import terms
 
@@ -38,9 +39,9 @@ class Wasserstein(MomentLoss[WassersteinTarget]):
         energy = mean.square().sum(1) + spread
         # crowsonkb: 1e-4 on the diagonal at features whose mean square is about 1; relative here, for any scale. It
         # keeps the root's slope finite where a covariance is singular.
-        ridge = (_RIDGE * energy / mean.shape[1]).clamp(min=_TINY)
+        ridge = (_RIDGE * energy / mean.shape[1]).clamp(min=TINY)
         covariance = _with_ridge(covariance, ridge)
-        scale = mean.shape[1] * torch.ones_like(energy) if self.form == "mean" else energy.clamp(min=_TINY)
+        scale = mean.shape[1] * torch.ones_like(energy) if self.form == "mean" else energy.clamp(min=TINY)
         return WassersteinTarget(mean, _trace(covariance), color_transfer.root(covariance), ridge, scale)
 
     def value(self, moments: Moments, target: WassersteinTarget) -> Scalar:
@@ -49,10 +50,8 @@ class Wasserstein(MomentLoss[WassersteinTarget]):
         product = target.root @ covariance @ target.root
         # The derivative of eigenvalues needs no gaps between them, unlike that of eigenvectors: it is never infinite.
         symmetric = (product + product.mT) / 2
-        # Metal has no eigenvalues.
-        on_cpu = symmetric.cpu() if symmetric.device.type == "mps" else symmetric
         try:
-            eigenvalues = torch.linalg.eigvalsh(on_cpu).to(symmetric.device)
+            eigenvalues = torch.linalg.eigvalsh(with_float64(symmetric)).to(symmetric.device)
         except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
             # Of what is no number there are none; the loss then is none either, as with every other loss.
             eigenvalues = symmetric.diagonal(dim1=1, dim2=2) * float("nan")
@@ -64,7 +63,6 @@ class Wasserstein(MomentLoss[WassersteinTarget]):
 
 
 _RIDGE = 1e-4
-_TINY = 1e-12
 
 
 def _trace(matrix: Matrix) -> Tensor:

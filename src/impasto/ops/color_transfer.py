@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from impasto.ops.moments import Moments, blend, moments
+from impasto.ops.numerics import with_float64
 from impasto.ops.shapes import Image, Mask, Matrix, Planes
 from impasto.recipe import ColorMatch
 
@@ -120,7 +121,7 @@ def linear_map(source: Matrix, target: Matrix, method: ColorMatch) -> Matrix:
 def root(matrix: Matrix) -> Matrix:
     """Return the symmetric root of symmetric positive semidefinite matrices."""
     # Metal has no eigenvalues.
-    eigenvalues, vectors = torch.linalg.eigh(matrix.cpu() if matrix.device.type == "mps" else matrix)
+    eigenvalues, vectors = torch.linalg.eigh(with_float64(matrix))
     result: Matrix = (vectors * eigenvalues.clamp(min=0).sqrt()[:, None, :]) @ vectors.mT
     return result.to(matrix.device)
 

@@ -33,7 +33,7 @@ class Source(NamedTuple):
     mask: Tensor | None = None
     part: Part = "all"
 
-    def speaks_for(self, stride: int) -> bool:
+    def applies_to(self, stride: int) -> bool:
         """Whether it has a say at layers of that stride."""
         return self.part == "all" or (self.part == "fine") == (stride <= _FINE_STRIDE)
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from impasto.ops.numerics import wide_dtype, widened
 from impasto.ops.shapes import Count, Features, Mask, Matrix, Vector
 
 
@@ -68,7 +69,7 @@ def moments(features: Features, mask: Mask | None = None) -> Moments:
         mask: (1, 1, h, w) how much each position counts, at least 0; all count 1 without it.
 
     """
-    wide = torch.promote_types(features.dtype, torch.float32)
+    wide = wide_dtype(features.dtype)
     total, outer = _Sums.apply(features, mask)  # type: ignore[no-untyped-call]
     count = features.new_full((features.shape[0],), features.shape[2] * features.shape[3], dtype=wide)
     if mask is not None:
@@ -105,7 +106,7 @@ class _Sums(torch.autograd.Function):
 
 def _flat(features: Tensor) -> Tensor:
     """Return (B, C, M) in float32 or better, without a copy in either layout if it is that already."""
-    features = features.to(torch.promote_types(features.dtype, torch.float32))
+    features = widened(features)
     if features.is_contiguous():
         return features.flatten(2)
     return features.permute(0, 2, 3, 1).flatten(1, 2).mT

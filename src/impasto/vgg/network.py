@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from impasto.ops.moments import Moments
+from impasto.ops.numerics import wide_dtype
 from impasto.ops.shapes import Features, Image, LayerFeatures
 from impasto.recipe import vgg_layers
 from impasto.recipe.vgg_layers import Convolution
@@ -53,9 +54,7 @@ class VGG:
         self.known_styles: Cache[dict[str, Moments]] = Cache(32)
         first = tensors[f"{self.convolutions[0].name}.bias"]
         # On the device beforehand: a captured graph cannot fetch it.
-        self._mean = torch.tensor(
-            self.mean, device=first.device, dtype=torch.promote_types(first.dtype, torch.float32)
-        ).view(1, 3, 1, 1)
+        self._mean = torch.tensor(self.mean, device=first.device, dtype=wide_dtype(first.dtype)).view(1, 3, 1, 1)
         self.kernels = {
             layer.name: Kernel(layers.to_fast_layout(tensors[f"{layer.name}.weight"]), tensors[f"{layer.name}.bias"])
             for layer in self.convolutions

@@ -130,7 +130,9 @@ def assert_same(found: Evaluation, expected: Evaluation) -> None:
     torch.testing.assert_close(found.numbers, expected.numbers, rtol=1e-10, atol=0)
     assert found.labels == expected.labels
     # Relative to the largest slope: some pixels have next to none.
-    torch.testing.assert_close(found.slope, expected.slope, rtol=0, atol=1e-10 * float(expected.slope.abs().max()))
+    torch.testing.assert_close(
+        found.gradient, expected.gradient, rtol=0, atol=1e-10 * float(expected.gradient.abs().max())
+    )
 
 
 @EVERY_LOSS
@@ -146,7 +148,7 @@ def test_tiles_say_what_the_whole_says(
         expected = whole.evaluate(start)
         if min(size) >= 3 or not isinstance(loss, Photorealism):  # which has no window there
             assert expected.loss > 0
-            assert expected.slope.any()
+            assert expected.gradient.any()
         assert_same(tiled.evaluate(start), expected)
 
 
@@ -198,7 +200,7 @@ def test_tiles_of_a_real_network_in_float32() -> None:
     vgg, recipe = network.load("vgg16", padding="reflect"), Recipe()
     whole, tiled = (Objective(vgg, recipe, photo, [(style, 1.0)], tile).evaluate(start) for tile in (None, 48))
     assert tiled.terms == pytest.approx(whole.terms, rel=1e-4)
-    assert float((tiled.slope - whole.slope).norm()) < 0.02 * float(whole.slope.norm())
+    assert float((tiled.gradient - whole.gradient).norm()) < 0.02 * float(whole.gradient.norm())
 
 
 def test_tiles_of_several_terms_and_styles(small_network: Callable[..., VGG]) -> None:
@@ -232,7 +234,7 @@ def test_several_networks_share_the_tiles(count: int, pooling: str, small_networ
     found = shared.evaluate(start)
     # The tiles are added up in their order, whoever has computed them.
     assert torch.equal(found.numbers, expected.numbers)
-    assert torch.equal(found.slope, expected.slope)
+    assert torch.equal(found.gradient, expected.gradient)
     # 4 x 3 tiles, there and back, evenly shared; what is held on the way there, the last of each, is not seen twice.
     assert walked == [24 // count - 1] * count
 
@@ -252,13 +254,13 @@ def test_tiles_that_are_held_are_seen_once_and_change_nothing(count: int, small_
         vgg.walk = walk
     expected = None
     for held in (0, 1, 3, 7, 12, 40):
-        judge = Objective(networks, Recipe(terms=BOTH), photo, [(style, 1.0)], 16, held=held)
+        judge = Objective(networks, Recipe(terms=BOTH), photo, [(style, 1.0)], 16, cached_tiles=held)
         seen = 0
         found = judge.evaluate(start)
         # 4 x 3 tiles, there and back; `held` on each device.
         assert seen == 24 - min(12, held * count)
         expected = expected or found
-        assert torch.equal(found.slope, expected.slope)
+        assert torch.equal(found.gradient, expected.gradient)
         torch.testing.assert_close(found.numbers, expected.numbers, rtol=1e-12, atol=0)
 
 
@@ -268,7 +270,7 @@ def test_several_networks_of_one_tile_are_one(small_network: Callable[..., VGG])
     expected = objective(networks[0], TERMS, (45, 61)).evaluate(start)
     for tile in (None, 100):
         found = objective(networks, TERMS, (45, 61), tile=tile).evaluate(start)
-        assert torch.equal(found.slope, expected.slope)
+        assert torch.equal(found.gradient, expected.gradient)
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -278,10 +280,10 @@ def test_without_a_gradient(tile: int | None, count: int, small_network: Callabl
     judge, start = objective(networks, TERMS, (45, 61), tile=tile), image(3, 45, 61).double()
     found = judge.evaluate(start, gradient=False)
     assert found.gradient is None
-    assert found.finite
+    assert found.is_finite
     # Eigenvalues are computed in another way where no gradient is wanted.
     assert found.terms == pytest.approx(judge.evaluate(start).terms, rel=1e-12)
-    for tensor in (start, found.numbers, judge.evaluate(start).numbers, judge.evaluate(start).slope):
+    for tensor in (start, found.numbers, judge.evaluate(start).numbers, judge.evaluate(start).gradient):
         assert not tensor.requires_grad
         assert tensor.grad_fn is None
 
@@ -296,8 +298,8 @@ def test_the_image_is_only_looked_at(tile: int | None, small_network: Callable[.
     assert start.requires_grad
     assert start.grad is None
     # Nor does a gradient belong to anybody else.
-    assert first.slope.data_ptr() != second.slope.data_ptr()
-    assert torch.equal(first.slope, second.slope)
+    assert first.gradient.data_ptr() != second.gradient.data_ptr()
+    assert torch.equal(first.gradient, second.gradient)
 
 
 @pytest.mark.parametrize("tile", [None, 16])
@@ -305,9 +307,9 @@ def test_what_is_no_number_is_noticed(tile: int | None, small_network: Callable[
     terms = Content("relu3_1") + Gram("relu2_1") + TotalVariation()
     judge = objective(small_network().to(dtype=torch.float64), terms, (45, 61), tile=tile)
     start = image(3, 45, 61).double()
-    assert judge.evaluate(start).finite
+    assert judge.evaluate(start).is_finite
     start[..., 20, 20] = torch.nan
-    assert not judge.evaluate(start).finite
+    assert not judge.evaluate(start).is_finite
 
 
 WHOLE = [Histogram({"rgb": 0.2, "relu1_1": 0.3, "relu2_1": 0.5}), Patches({"relu2_1": 0.4, "relu3_1": 0.6}, patch=3)]
@@ -353,7 +355,7 @@ def test_a_style_of_no_weight_takes_no_part(loss: Loss, small_network: Callable[
     vgg, recipe, start = small_network(), Recipe(terms=1.0 * loss), image(3)
     alone = Objective(vgg, recipe, image(1), [(image(2), 1.0)]).evaluate(start)
     beside = Objective(vgg, recipe, image(1), [(image(3), 0.0), (image(2), 4.0)]).evaluate(start)
-    assert torch.equal(alone.slope, beside.slope)
+    assert torch.equal(alone.gradient, beside.gradient)
     with_itself = Objective(vgg, recipe, image(1), [(image(3), 1.0), (image(2), 4.0)]).evaluate(start)
     assert with_itself.loss < 0.9 * alone.loss
 
@@ -365,7 +367,7 @@ def test_a_gradient_through_the_network(loss: Loss, small_network: Callable[...,
     judge, x = objective(vgg, terms, (24, 20)), image(3).double()
     step = 1e-6 * (image(4).double() - 0.5)
     ahead, behind = (judge.evaluate(x + sign * step, gradient=False).loss for sign in (1, -1))
-    assert float((judge.evaluate(x).slope * step).sum()) == pytest.approx((ahead - behind) / 2, rel=1e-4)
+    assert float((judge.evaluate(x).gradient * step).sum()) == pytest.approx((ahead - behind) / 2, rel=1e-4)
 
 
 @EVERY_WHOLE
@@ -373,7 +375,7 @@ def test_several_networks_and_the_whole_picture(loss: Loss, small_network: Calla
     networks = [small_network().to(dtype=torch.float64) for _ in range(2)]
     start = image(3, 45, 61).double()
     expected = objective(networks[0], 1.0 * loss, (45, 61)).evaluate(start)
-    assert torch.equal(objective(networks, 1.0 * loss, (45, 61)).evaluate(start).slope, expected.slope)
+    assert torch.equal(objective(networks, 1.0 * loss, (45, 61)).evaluate(start).gradient, expected.gradient)
 
 
 def test_a_style_is_known_for_what_was_asked_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -387,8 +389,8 @@ def test_a_style_is_known_for_what_was_asked_of_it(monkeypatch: pytest.MonkeyPat
     objective(vgg, plain, (45, 61)).evaluate(start)
     again = objective(vgg, both, (45, 61)).evaluate(start)
     vgg.known_styles.clear()
-    assert torch.equal(again.slope, first.slope)
-    assert torch.equal(objective(vgg, both, (45, 61)).evaluate(start).slope, first.slope)
+    assert torch.equal(again.gradient, first.gradient)
+    assert torch.equal(objective(vgg, both, (45, 61)).evaluate(start).gradient, first.gradient)
 
 
 class Largest(TorchDispatchMode):
@@ -417,7 +419,8 @@ def test_nothing_tiled_is_larger_than_the_picture(small_network: Callable[..., V
     assert largest[32] <= 3 * 128 * 128
 
 
-# Regions, strength and what is kept. A network of one block, two convolutions: it sees 2 pixels around, a mask blurs 2.
+# Regions, strength and protected pixels. A network of one block, two convolutions: it sees 2 pixels around, and a mask
+# blurs 2.
 SHALLOW = (Convolution("conv1_1", 3, 4), Convolution("conv1_2", 4, 5))
 REGIONAL = (
     0.3 * Content(["relu2_1", "relu3_1"])
@@ -444,12 +447,12 @@ def divided(
     weights: tuple[float, float] = (1.0, 1.0),
     tile: int | None = None,
     strength: float = 1.0,
-    kept: Tensor | None = None,
+    protected: Tensor | None = None,
     padding: str = "zeros",
 ) -> Objective:
     styles = [(image(2, 37, 52).double(), weights[0]), (image(5, 60, 19).double(), weights[1])]
     recipe = Recipe(terms=terms, strength=strength, padding=padding)
-    return Objective(networks, recipe, image(1, *SIZE).double(), styles, tile, regions=regions, kept=kept)
+    return Objective(networks, recipe, image(1, *SIZE).double(), styles, tile, regions=regions, protected=protected)
 
 
 def both(mask: Tensor, **masks: Tensor) -> list[Region]:
@@ -531,9 +534,9 @@ def test_a_region_does_not_feel_what_is_far_outside(side: int) -> None:
     second = judge.evaluate(changed)
     assert second.loss == pytest.approx(first.loss, rel=1e-4)
     torch.testing.assert_close(
-        second.slope[..., near], first.slope[..., near], rtol=0, atol=1e-4 * float(first.slope.abs().max())
+        second.gradient[..., near], first.gradient[..., near], rtol=0, atol=1e-4 * float(first.gradient.abs().max())
     )
-    assert float(first.slope[..., far].abs().max()) < 1e-4 * float(first.slope.abs().max())
+    assert float(first.gradient[..., far].abs().max()) < 1e-4 * float(first.gradient.abs().max())
 
 
 def test_what_is_masked_of_a_style_does_not_count() -> None:
@@ -560,7 +563,7 @@ def test_tiles_say_what_the_whole_says_of_regions(
 ) -> None:
     vgg = small_network(pooling=pooling, padding=padding).to(dtype=torch.float64)
     start, regions = image(3, *SIZE).double(), both(half(), second=half(60, 19))
-    for more in ({}, {"strength": 0.4}, {"kept": half().flip(3) * 0.7}):
+    for more in ({}, {"strength": 0.4}, {"protected": half().flip(3) * 0.7}):
         expected = divided(vgg, regions, **more, padding=padding).evaluate(start)
         for tile in (16, 24):
             assert_same(divided(vgg, regions, **more, tile=tile, padding=padding).evaluate(start), expected)
@@ -569,31 +572,33 @@ def test_tiles_say_what_the_whole_says_of_regions(
 def test_several_networks_share_the_tiles_of_regions(small_network: Callable[..., VGG]) -> None:
     networks = [small_network().to(dtype=torch.float64) for _ in range(2)]
     start, regions = image(3, *SIZE).double(), both(half())
-    expected = divided(networks[0], regions, tile=16, kept=half().flip(3)).evaluate(start)
-    found = divided(networks, regions, tile=16, kept=half().flip(3)).evaluate(start)
+    expected = divided(networks[0], regions, tile=16, protected=half().flip(3)).evaluate(start)
+    found = divided(networks, regions, tile=16, protected=half().flip(3)).evaluate(start)
     assert torch.equal(found.numbers, expected.numbers)
-    assert torch.equal(found.slope, expected.slope)
+    assert torch.equal(found.gradient, expected.gradient)
 
 
-@pytest.mark.parametrize("more", [{}, {"strength": 0.4}, {"kept": half().flip(3)}], ids=["", "strength", "kept"])
+@pytest.mark.parametrize(
+    "more", [{}, {"strength": 0.4}, {"protected": half().flip(3)}], ids=["", "strength", "protected"]
+)
 def test_the_gradient_of_regions_is_that_of_the_loss(more: dict[str, Any], small_network: Callable[..., VGG]) -> None:
     vgg = small_network(pooling="average").to(dtype=torch.float64)
     judge, x = divided(vgg, both(half()), **more), image(3, *SIZE).double()
     step = 1e-6 * (image(4, *SIZE).double() - 0.5)
     ahead, behind = (judge.evaluate(x + sign * step, gradient=False).loss for sign in (1, -1))
-    assert float((judge.evaluate(x).slope * step).sum()) == pytest.approx((ahead - behind) / 2, rel=1e-4)
+    assert float((judge.evaluate(x).gradient * step).sum()) == pytest.approx((ahead - behind) / 2, rel=1e-4)
 
 
 def test_a_region_after_a_style_of_no_weight_is_not_painted(double: VGG) -> None:
     start, mask = image(3, *SIZE).double(), half()
     found = divided(double, both(mask), weights=(1.0, 0.0), terms=REGIONAL).evaluate(start)
     alone = divided(double, [Region(mask, (Source(0),))], weights=(1.0, 0.0)).evaluate(start)
-    assert found.finite
+    assert found.is_finite
     assert found.terms["wasserstein relu3_1"] == pytest.approx(alone.terms["wasserstein relu3_1"] / float(mask.mean()))
     nothing = torch.zeros_like(mask)
     for weights in ((1.0, 0.0), (0.0, 1.0)):
         found = divided(double, both(nothing), weights=weights).evaluate(start)
-        assert found.finite
+        assert found.is_finite
         assert (found.terms["wasserstein relu3_1"] > 0) == (weights[1] > 0)
 
 
@@ -626,7 +631,7 @@ def test_at_strength_0_nothing_pulls_at_the_photo(
     parts = both(mask) if divide else []
     found = Objective(vgg, recipe, photo, [(image(2), 1.0), (image(5), 1.0)], regions=parts).evaluate(photo)
     assert found.loss == 0
-    assert not found.slope.any()
+    assert not found.gradient.any()
 
 
 @EVERY_WHOLE
@@ -647,25 +652,25 @@ def test_strength_goes_from_the_photo_to_the_style(double: VGG) -> None:
     assert of_photo[0] == pytest.approx(0, abs=1e-20)
     assert len(set(of_photo)) == len(STRENGTHS)
     found = divided(double, [], strength=1.0).evaluate(photo)
-    assert torch.equal(found.slope, Objective(
+    assert torch.equal(found.gradient, Objective(
         double, Recipe(terms=REGIONAL, padding="zeros"), photo,
         [(image(2, 37, 52).double(), 1.0), (image(5, 60, 19).double(), 1.0)],
-    ).evaluate(photo).slope)  # fmt: skip
+    ).evaluate(photo).gradient)  # fmt: skip
 
 
 @pytest.mark.parametrize("tile", [None, 16])
 def test_what_is_kept_is_judged_as_it_is_shown(tile: int | None, double: VGG) -> None:
-    start, photo, kept = image(3, *SIZE).double(), image(1, *SIZE).double(), half()
-    found = divided(double, [], kept=kept, tile=tile).evaluate(start)
-    shown = start * (1 - kept) + photo * kept
+    start, photo, protected = image(3, *SIZE).double(), image(1, *SIZE).double(), half()
+    found = divided(double, [], protected=protected, tile=tile).evaluate(start)
+    shown = start * (1 - protected) + photo * protected
     expected = divided(double, [], tile=tile).evaluate(shown)
     torch.testing.assert_close(found.numbers, expected.numbers, rtol=1e-9, atol=0)
-    torch.testing.assert_close(found.slope, expected.slope * (1 - kept))
-    assert not found.slope[..., :28].any()
-    assert found.slope[..., 36:].all()
+    torch.testing.assert_close(found.gradient, expected.gradient * (1 - protected))
+    assert not found.gradient[..., :28].any()
+    assert found.gradient[..., 36:].all()
     # What lies below does not matter.
-    other = torch.where(kept == 1, image(9, *SIZE).double(), start)
-    assert torch.equal(divided(double, [], kept=kept, tile=tile).evaluate(other).slope, found.slope)
+    other = torch.where(protected == 1, image(9, *SIZE).double(), start)
+    assert torch.equal(divided(double, [], protected=protected, tile=tile).evaluate(other).gradient, found.gradient)
 
 
 @EVERY_WHOLE
@@ -673,19 +678,21 @@ def test_what_compares_features_knows_no_regions(loss: Loss, double: VGG) -> Non
     with pytest.raises(UsageError, match=rf"^{loss.kind}.*: knows no masks or parts") as raised:
         divided(double, both(half()), MeanCovariance("relu2_1") + loss)
     assert "\n" not in str(raised.value)
-    assert divided(double, both(half()), MeanCovariance("relu2_1") + 0 * loss).evaluate(image(3, *SIZE).double()).finite
-    assert divided(double, [], 1.0 * loss, kept=half()).evaluate(image(3, *SIZE).double()).finite
+    assert (
+        divided(double, both(half()), MeanCovariance("relu2_1") + 0 * loss).evaluate(image(3, *SIZE).double()).is_finite
+    )
+    assert divided(double, [], 1.0 * loss, protected=half()).evaluate(image(3, *SIZE).double()).is_finite
 
 
 def test_a_style_is_known_under_its_mask(double: VGG) -> None:
     start = image(3, *SIZE).double()
     masks = [None, half(37, 52), 1 - half(37, 52), torch.ones(1, 1, 37, 52, dtype=torch.float64)]
     regions = [[Region(None, (Source(0, mask),))] for mask in masks]
-    together = [divided(double, each).evaluate(start).slope for each in regions]
-    again = [divided(double, each).evaluate(start).slope for each in reversed(regions)][::-1]
+    together = [divided(double, each).evaluate(start).gradient for each in regions]
+    again = [divided(double, each).evaluate(start).gradient for each in reversed(regions)][::-1]
     for each, first, second in zip(regions, together, again, strict=True):
         double.known_styles.clear()
-        fresh = divided(double, each).evaluate(start).slope
+        fresh = divided(double, each).evaluate(start).gradient
         assert torch.equal(fresh, first)
         assert torch.equal(fresh, second)
     assert len({float(slope.sum()) for slope in together}) == 3  # a mask of ones is none

@@ -112,7 +112,7 @@ def test_lbfgs_is_as_good_as_scipys(projected: bool) -> None:
 
     def flat(x: np.ndarray) -> tuple[float, np.ndarray]:
         found = problem(torch.from_numpy(x).view(1, 3, 4, 4))
-        return found.loss, found.slope.flatten().numpy()
+        return found.loss, found.gradient.flatten().numpy()
 
     bounds = [(0, 1)] * 48 if projected else None
     options = {"maxiter": 60, "maxcor": 10, "ftol": 0, "gtol": 0}
@@ -172,7 +172,7 @@ def test_lbfgs_does_not_stop_on_a_badly_scaled_problem(scale: float, line_search
 
     def in_float32(image: torch.Tensor) -> Evaluation:
         found = problem(image.double())
-        return evaluation(torch.tensor(found.loss), found.slope.float())
+        return evaluation(torch.tensor(found.loss), found.gradient.float())
 
     settings = recipe.LBFGS(max_step=0.5, first_step=0.01, line_search=line_search)
     found = descend(LBFGS(settings), in_float32, 100, grey().float())
@@ -298,7 +298,7 @@ def test_adam_equals_torch_where_no_bound_is_met() -> None:
     theirs = grey().requires_grad_()
     reference = torch.optim.Adam([theirs], lr=0.001, betas=(0.9, 0.99), eps=1e-12)
     for _ in range(20):
-        theirs.grad = problem(theirs.detach()).slope
+        theirs.grad = problem(theirs.detach()).gradient
         reference.step()
     torch.testing.assert_close(mine, theirs.detach())
 

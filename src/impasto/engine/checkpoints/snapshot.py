@@ -74,7 +74,7 @@ class Snapshot:
             "done": self.done,
             "failures": self.failures,
             "seconds": self.seconds,
-            "plans": [[plan.tile, plan.history, plan.memory, plan.held] for plan in self.plans],
+            "plans": [[plan.tile, plan.history, plan.memory, plan.cached_tiles] for plan in self.plans],
         }
 
     @classmethod

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from impasto.engine.objective import Evaluation
+from impasto.engine.objective import Evaluation, gradient_of
 from impasto.engine.optimizers.base import Evaluate, Optimizer, State
 from impasto.ops.resample import interpolate
 from impasto.ops.shapes import Image
@@ -29,7 +29,7 @@ class Adam(Optimizer):
     def step(self, image: Image, evaluation: Evaluation, evaluate: Evaluate) -> tuple[Image, Evaluation | None]:
         """Return the image after a step."""
         del evaluate
-        gradient, settings, known = evaluation.slope, self.settings, self._known
+        gradient, settings, known = gradient_of(evaluation), self.settings, self._known
         if "count" not in known:
             # float64 on the device: powers of it are taken. Metal has none.
             wide = torch.float32 if image.device.type == "mps" else torch.float64

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from impasto.engine import devices
-from impasto.engine.objective import Evaluation
+from impasto.engine.objective import Evaluation, gradient_of
 from impasto.engine.optimizers.base import Evaluate, Optimizer, State
 from impasto.engine.optimizers.history import CurvaturePairs
 from impasto.engine.optimizers.line_search import Trial, strong_wolfe
@@ -38,7 +38,7 @@ class LBFGS(Optimizer):
 
         The first step goes along the gradient, as far as `first_step` says, whatever the unit of the loss.
         """
-        flat, gradient, loss = image.flatten(), evaluation.slope.flatten(), evaluation.numbers[0]
+        flat, gradient, loss = image.flatten(), gradient_of(evaluation).flatten(), evaluation.numbers[0]
         if self._known is None:
             self._known = _State(flat, gradient, loss, self.settings.history)
         known = self._known
@@ -109,11 +109,11 @@ class LBFGS(Optimizer):
         def at(distance: float) -> Trial[tuple[Image, Evaluation]]:
             point = self._moved(image, distance * direction)
             found = evaluate(point)
-            if not found.finite:
+            if not found.is_finite:
                 return Trial(distance, float("inf"), float("inf"), (point, found))
-            return Trial(distance, found.loss, float(direction @ found.slope.flatten()), (point, found))
+            return Trial(distance, found.loss, float(direction @ gradient_of(found).flatten()), (point, found))
 
-        rate = float(direction @ evaluation.slope.flatten())
+        rate = float(direction @ gradient_of(evaluation).flatten())
         start = Trial(0.0, evaluation.loss, rate, (image, evaluation))
         if not rate < 0:
             return image, evaluation
