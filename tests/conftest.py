@@ -1,5 +1,6 @@
 """What tests share: small seeded networks and pictures, and run-time checking of the shapes in type hints."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
+
+# The same convolutions on every machine, in the programs too that tests start: pictures are compared to the bit.
+os.environ.setdefault("IMPASTO_CONVOLUTIONS", "winograd")
 
 # Before the first import of the modules to be checked.
 install_import_hook(

@@ -18,7 +18,7 @@ from impasto.errors import DeviceError
 from impasto.picture import Picture
 from impasto.recipe import LBFGS, Adam, Inputs, Recipe, Style, presets, schedule
 from impasto.recipe.terms import Content, Histogram, Laplacian, Loss, MeanCovariance, Patches, Photorealism
-from impasto.vgg import layers
+from impasto.vgg import convolutions
 
 GB = 10**9
 optimizers = st.one_of(st.builds(LBFGS, history=st.integers(1, 100)), st.just(Adam()))
@@ -135,7 +135,7 @@ def test_what_a_term_keeps_is_counted(loss: Loss) -> None:
 
 
 def test_patches_take_time_as_the_square_of_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "conv_flops_per_second", lambda: 1e9)
+    monkeypatch.setattr(convolutions, "flops_per_second", lambda: 1e9)
     plan = planning.Plan(None, 4, 0)
     extra = []
     for side in (512, 1024):
@@ -214,7 +214,7 @@ def test_layers_that_do_not_count_cost_nothing() -> None:
 
 
 def test_seconds_are_work_over_the_machine_s_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "conv_flops_per_second", lambda: 1e9)
+    monkeypatch.setattr(convolutions, "flops_per_second", lambda: 1e9)
     recipe = Recipe(terms=1.0 * Content("relu1_1"))
     whole, tiled = (planning.Plan(tile, 4, 0) for tile in (None, 256))
     found = planning.seconds(recipe, canvas(1000, steps=10), whole)

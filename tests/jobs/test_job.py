@@ -229,7 +229,7 @@ def test_what_was_painted_before_does_not_show(
     # Blocks of two convolutions in bands, where nobody wants their features.
     monkeypatch.setattr(network, "load", lambda *_, **__: VGG(PAIRED_LAYERS, small_tensors(PAIRED_LAYERS), [0.5] * 3))
     monkeypatch.setattr(layers, "prefers_nchw", lambda: True)
-    monkeypatch.setattr(layers, "_BAND_POSITIONS", 300)
+    monkeypatch.setattr(layers, "BAND_POSITIONS", 300)
 
     def painted(content: str) -> np.ndarray:
         terms = Content(content) + MeanCovariance(["relu1_1", "relu2_1", "relu3_1"])

@@ -262,7 +262,7 @@ def check_block(into: int, size: tuple[int, int], core: Core | None) -> None:
 @pytest.mark.parametrize("size", [*SIZES, (6, 6), (7, 10), (18, 11), (25, 6), (31, 10)])
 @pytest.mark.parametrize("into", [3, 5])
 def test_a_block_is_its_layers(into: int, size: tuple[int, int], band: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "_BAND_POSITIONS", band)
+    monkeypatch.setattr(layers, "BAND_POSITIONS", band)
     check_block(into, size, None)
 
 
@@ -273,13 +273,13 @@ def test_a_block_has_the_moments_of_its_core(
     rows: slice, columns: slice, band: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Of six rows a band: some have no row of the core, some one.
-    monkeypatch.setattr(layers, "_BAND_POSITIONS", band)
+    monkeypatch.setattr(layers, "BAND_POSITIONS", band)
     check_block(3, (25, 9), (rows, columns))
 
 
 @BANDS
 def test_the_gradient_of_a_block_is_exact(band: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "_BAND_POSITIONS", band)
+    monkeypatch.setattr(layers, "BAND_POSITIONS", band)
     first, second = kernel(3, 3), kernel(3, 2, seed=3)
     x = normal(1, 3, 13, 6, seed=5).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: flat_block(x, first, second), x)
@@ -290,7 +290,7 @@ def test_the_gradient_of_a_block_is_exact(band: int, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("into", [3, 12])
 def test_a_block_in_float32_is_its_layers(into: int, band: int, monkeypatch: pytest.MonkeyPatch) -> None:
     # Some bands by Winograd's method, a shorter one at the bottom by the usual one.
-    monkeypatch.setattr(layers, "_BAND_POSITIONS", band)
+    monkeypatch.setattr(layers, "BAND_POSITIONS", band)
     kernels = [kernel(into, 16, dtype=torch.float32), kernel(16, 12, seed=3, dtype=torch.float32)]
     exact = [Kernel(one.weight.double(), one.bias.double()) for one in kernels]
     x = normal(2, into, 26, 120, dtype=torch.float32)
@@ -300,7 +300,7 @@ def test_a_block_in_float32_is_its_layers(into: int, band: int, monkeypatch: pyt
 
 @pytest.mark.parametrize("band", [40, 10**9])
 def test_bands_are_worth_it_where_there_are_several(band: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "_BAND_POSITIONS", band)
+    monkeypatch.setattr(layers, "BAND_POSITIONS", band)
     x = torch.zeros(1, 3, 30, 30)
     assert layers.worth_bands(x) == (band == 40) == (len(list(layers._bands(30, 30))) > 1)
     assert not layers.worth_bands(x.contiguous(memory_format=torch.channels_last))
@@ -322,7 +322,7 @@ def saved_bytes(work: Callable[[Tensor], object], x: Tensor) -> int:
 
 
 def test_little_is_kept_for_the_way_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "_BAND_POSITIONS", 40)
+    monkeypatch.setattr(layers, "BAND_POSITIONS", 40)
     first, second = (kernel(*channels, dtype=torch.float32) for channels in ((3, 16), (16, 16)))
     x = normal(1, 3, 32, 32, dtype=torch.float32)
 
@@ -379,22 +379,3 @@ def test_what_was_kept_before_a_pooling_is_left_alone(
         total = total + moments(features).outer.sum()
     (gradient,) = torch.autograd.grad(total, image)
     assert gradient.any()
-
-
-def test_a_machine_without_nnpack_lays_channels_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
-    # Without the cache: what this test finds is nobody else's machine.
-    monkeypatch.setattr(layers, "_timing", layers._timing.__wrapped__)
-    monkeypatch.setattr(torch, "_nnpack_available", lambda: False)
-    assert not layers.prefers_nchw()
-    assert 0 < layers.conv_flops_per_second() < math.inf
-    assert layers.to_fast_layout(torch.zeros(1, 4, 3, 3)).is_contiguous(memory_format=torch.channels_last)
-
-
-def test_other_work_on_the_machine_does_not_change_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
-    # By the clock the one is ahead, by its own time the other; what is predicted is what the clock will say.
-    times = layers._Seconds(elapsed=1.0, own=1.0), layers._Seconds(elapsed=4.0, own=0.5)
-    monkeypatch.setattr(layers, "_timing", lambda: times)
-    assert layers.prefers_nchw()
-    assert layers.conv_flops_per_second() == 2 * 9 * 128 * 128 * 64 * 64

@@ -289,7 +289,7 @@ def test_moments_alone_where_nothing_else_is_wanted(
     settings: dict[str, str], names: list[str], summed: list[str], fused: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(layers, "prefers_nchw", lambda: True)
-    monkeypatch.setattr(layers, "_BAND_POSITIONS", 40)
+    monkeypatch.setattr(layers, "BAND_POSITIONS", 40)
     vgg = VGG(PAIRED_LAYERS, small_tensors(PAIRED_LAYERS), [0.5, 0.4, 0.3], **settings).to(dtype=torch.float64)
     image = torch.rand(2, 3, 35, 22, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     walked = dict(vgg.walk(image, names, summed=dict.fromkeys(summed)))
@@ -305,7 +305,7 @@ def test_moments_alone_where_nothing_else_is_wanted(
 
 def test_moments_alone_are_those_of_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layers, "prefers_nchw", lambda: True)
-    monkeypatch.setattr(layers, "_BAND_POSITIONS", 40)
+    monkeypatch.setattr(layers, "BAND_POSITIONS", 40)
     vgg = VGG(PAIRED_LAYERS, small_tensors(PAIRED_LAYERS), [0.5, 0.4, 0.3]).to(dtype=torch.float64)
     image = torch.rand(1, 3, 35, 22, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     cores = {"relu1_1": (slice(8, 29), slice(0, 22)), "relu2_1": (slice(4, 18), slice(3, 7))}
@@ -320,7 +320,7 @@ def test_moments_alone_are_those_of_the_core(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("reason", ["one-band", "channels-last"])
 def test_no_moments_alone_where_they_save_no_memory(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layers, "prefers_nchw", lambda: reason == "one-band")
-    monkeypatch.setattr(layers, "_BAND_POSITIONS", 40 if reason == "channels-last" else 35 * 22)
+    monkeypatch.setattr(layers, "BAND_POSITIONS", 40 if reason == "channels-last" else 35 * 22)
     vgg = VGG(PAIRED_LAYERS, small_tensors(PAIRED_LAYERS), [0.5, 0.4, 0.3])
     found = dict(vgg.walk(torch.rand(1, 3, 35, 22), ALL_SUMMED, summed=dict.fromkeys(ALL_SUMMED)))
     assert not any(isinstance(features, Moments) for features in found.values())
@@ -333,7 +333,7 @@ def test_a_call_has_features_of_all_layers_whatever_their_size(monkeypatch: pyte
     image, called = torch.rand(1, 3, 35, 22, dtype=torch.float64), []
     names = ["rgb", "conv1_2", "relu3_1"]
     expected = vgg(image, names)
-    monkeypatch.setattr(layers, "_BAND_POSITIONS", 40)
+    monkeypatch.setattr(layers, "BAND_POSITIONS", 40)
     block = layers.block
     monkeypatch.setattr(layers, "block", lambda *given: called.append(given) or block(*given))
     found = vgg(image, names)

@@ -11,7 +11,7 @@ from impasto import losses
 from impasto.losses import AnyLoss, LossSize
 from impasto.recipe import LBFGS, Recipe, vgg_layers
 from impasto.recipe.terms import LayeredLoss
-from impasto.vgg import layers
+from impasto.vgg import convolutions
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def operations(recipe: Recipe) -> float:
 
 def seconds(recipe: Recipe, canvas: ScaleSize, plan: Plan) -> float:
     """Return the seconds that the steps of a scale take on this machine's CPU."""
-    flops_per_second = layers.conv_flops_per_second()
+    flops_per_second = convolutions.flops_per_second()
     per_pixel = operations(recipe) / flops_per_second + _SECONDS_PER_PIXEL
     extra = sum(loss.extra_seconds(size, flops_per_second) for loss, size in _losses(recipe, canvas))
     return canvas.steps * (step_cost(canvas.height, canvas.width, plan) * per_pixel + extra)

@@ -36,7 +36,7 @@ from impasto.reports.events import (
     Started,
     Stepped,
 )
-from impasto.vgg import layers
+from impasto.vgg import convolutions
 from impasto.vgg.network import VGG
 
 
@@ -63,6 +63,7 @@ class Run:
         max_memory: int | None = None,
         precision: Precision = "auto",
         snapshot: Snapshot | None = None,
+        method: convolutions.Method | None = None,
     ) -> None:
         self.recipe = scene.recipe
         self.device = scene.device
@@ -72,6 +73,7 @@ class Run:
         self._devices = (scene.device, *others)
         self._limit = max_memory
         self._precision = precision
+        self._method = method or convolutions.method()
         self._dtype = devices.dtype(precision, scene.device)
         self._optimizer: Optimizer | None = None
         self._image: Image | None = None  # with its margin, on the device
@@ -157,7 +159,7 @@ class Run:
         )
 
     def _canvas(self, scene: Scene, scale: Scale) -> ScaleSize:
-        banded = self.device.type == "cpu" and layers.prefers_nchw() and not scene.divided
+        banded = self.device.type == "cpu" and self._method == "winograd" and not scene.divided
         style = scene.style_pixels(scale)
         return ScaleSize(*scene.canvas_size(scale), style, scale.steps, self._dtype.itemsize, banded)
 
@@ -206,6 +208,8 @@ class Run:
     def enable_checkpoints(self, folder: Folder, options: Mapping[str, Any], *, every: float, keep: bool) -> None:
         """Write checkpoints into `folder`, which is locked, from now on; `options` are plain values kept with them."""
         given = {"max_memory": self._limit, "precision": self._precision, "device": ",".join(map(str, self._devices))}
+        if self.device.type == "cpu":
+            given["convolutions"] = self._method
         table = document.table(self._scene, folder.path, given | dict(options) | {"keep": keep})
         self.keeper = CheckpointWriter(folder, table, every=every, keep=keep)
 
@@ -227,7 +231,7 @@ class Run:
         plans = self.plans
         costs = tuple(map(planning.step_cost, *zip(*(scale[:2] for scale in self.scales), strict=True), plans))
         yield Started(self.scales, str(self.device), self.recipe.digest, self.early_advice, costs)
-        networks = [load_network(self.recipe, device, self._dtype) for device in self._devices]
+        networks = [load_network(self.recipe, device, self._dtype, self._method) for device in self._devices]
         final: Evaluation | None = None
         exact = self._precision == "float32"
         # What is kept is not always used again: not where every byte is counted.

@@ -20,6 +20,7 @@ from impasto.errors import CheckpointError, UsageError
 from impasto.picture import Picture, PictureSource
 from impasto.recipe import INITS, Compute, Inputs, Precision, Recipe, pair_styles
 from impasto.system.text import printable, reason
+from impasto.vgg import convolutions
 
 # What is painted cannot become another size, and how it began is past.
 _SETTLED: Final = ("size", "side", "start_size", "scale_factor", "margin", "init", "seed")
@@ -115,7 +116,7 @@ def resume(
 
 def noted(saved: Saved) -> dict[str, Any]:
     """Return what the surface that started a run noted for itself."""
-    own = ("device", "max_memory", "precision", "keep")
+    own = ("device", "max_memory", "precision", "keep", "convolutions")
     return {name: value for name, value in saved.table["options"].items() if name not in own}
 
 
@@ -143,6 +144,8 @@ def resumed(
         before = saved.table["options"]
         compute = changes.apply(Compute(before["device"], before["max_memory"], before["precision"]))
         device, *others = devices.devices(compute.device)
+        # To the bit as the run began, whatever is faster here; older checkpoints do not say.
+        method = convolutions.available(before.get("convolutions"))
         scene = dataclasses.replace(_scene(folder.path, saved, recipe, given), device=device)
         _check_settled(saved.recipe, recipe)
         snapshot = saved.snapshot(device)
@@ -160,6 +163,7 @@ def resumed(
         "others": others,
         "max_memory": compute.memory_limit,
         "precision": compute.precision,
+        "method": method,
     }
     replanned = steered or elsewhere or changes.affect_plans
     plans = list(snapshot.plans)

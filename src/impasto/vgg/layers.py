@@ -6,9 +6,8 @@ bytes and a bit for four positions: painting takes a quarter of the memory that 
 
 import functools
 import math
-import time
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +15,8 @@ from torch.nn import functional as F
 
 from impasto.ops.moments import Moments
 from impasto.ops.shapes import Features, OutFeatures
+from impasto.vgg import convolutions
+from impasto.vgg.convolutions import Method
 
 Sides = tuple[int, int]
 
@@ -26,12 +27,14 @@ class Kernel:
     Args:
         weight: (out, in, 3, 3).
         bias: (out,).
+        method: how a CPU convolves in float32; what is fastest here if left out.
 
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, method: Method | None = None) -> None:
         self.weight = weight
         self.bias = bias
+        self.method: Method = method or ("winograd" if prefers_nchw() else "default")
 
     @functools.cached_property
     def turned(self) -> Tensor:
@@ -51,17 +54,18 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernel: Kernel, padding: int) -> Tensor:
         ctx.kernel, ctx.padding = kernel, padding
-        return _convolution(x, kernel.weight, kernel.bias, (padding, padding))
+        return _convolution(x, kernel.weight, kernel.bias, (padding, padding), kernel.method)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         padding = 2 - ctx.padding
-        return _convolution(gradients[0], ctx.kernel.turned, None, (padding, padding)), None, None
+        kernel = ctx.kernel
+        return _convolution(gradients[0], kernel.turned, None, (padding, padding), kernel.method), None, None
 
 
-def _convolution(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides) -> Tensor:
+def _convolution(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides, method: Method) -> Tensor:
     """Take the fastest way that there is for these sizes; `padding` is that of rows and that of columns."""
-    if prefers_nchw() and x.device.type == "cpu" and x.dtype == torch.float32:
+    if method == "winograd" and x.device.type == "cpu" and x.dtype == torch.float32:
         x = x.contiguous()
         if min(weight.shape[:2]) <= _FEW_CHANNELS:
             return _by_products(x, weight, bias, padding)
@@ -119,61 +123,20 @@ def _rows(x: Tensor, first: int, last: int) -> Tensor:
 _WINOGRAD_BYTES = 300e6
 
 
-def to_fast_layout(tensor: Tensor) -> Tensor:
-    """Return an image, features or a kernel laid out as this machine is fastest with."""
-    at_once = tensor.device.type == "cpu" and prefers_nchw()
-    return tensor.contiguous(memory_format=torch.contiguous_format if at_once else torch.channels_last)
+def to_fast_layout(tensor: Tensor, method: Method) -> Tensor:
+    """Return an image, features or a kernel laid out as a method is fastest with."""
+    is_nchw = tensor.device.type == "cpu" and method == "winograd"
+    return tensor.contiguous(memory_format=torch.contiguous_format if is_nchw else torch.channels_last)
 
 
 def prefers_nchw() -> bool:
     """Whether features are best laid out channel by channel here: where NNPACK's Winograd convolution is the fastest.
 
-    It is decided for all layers at once, which then go by their sizes: a timing for each would fall one way today and
-    the other way tomorrow wherever two are equal, and the same seed would give two pictures.
+    It is decided for all layers at once, which then go by their sizes; see `impasto.vgg.convolutions`.
     """
-    # By the calling thread's own time, which other work on the machine does not change.
-    usual, winograd = _timing()
-    return winograd.own < usual.own
+    return convolutions.method() == "winograd"
 
 
-def conv_flops_per_second() -> float:
-    """Return the operations a second that convolutions do here, counted as if without Winograd's savings."""
-    return 2 * 9 * 128 * 128 * 64 * 64 / min(found.elapsed for found in _timing())
-
-
-class _Seconds(NamedTuple):
-    """The least of several times."""
-
-    elapsed: float
-    own: float  # of the calling thread's
-
-
-@functools.cache
-def _timing() -> tuple[_Seconds, _Seconds]:
-    """Return the times of a convolution of middle size, usual and by Winograd's method; measured once a process."""
-    generator = torch.Generator().manual_seed(0)
-    x, weight = (torch.randn(shape, generator=generator) for shape in ((1, 128, 64, 64), (128, 128, 3, 3)))
-    last, last_weight = (tensor.contiguous(memory_format=torch.channels_last) for tensor in (x, weight))
-    bias = torch.zeros(128)
-    usual = _seconds(lambda: F.conv2d(last, last_weight, bias, padding=1))
-    if not torch._nnpack_available():
-        return usual, _Seconds(math.inf, math.inf)
-    return usual, _seconds(lambda: torch._nnpack_spatial_convolution(x, weight, bias, padding=[1, 1]))
-
-
-def _seconds(work: Callable[[], object]) -> _Seconds:
-    best = _Seconds(math.inf, math.inf)
-    with torch.no_grad():
-        work()
-        for _ in range(_TRIES):
-            elapsed, own = time.perf_counter(), time.thread_time()
-            work()
-            best = _Seconds(min(best.elapsed, time.perf_counter() - elapsed), min(best.own, time.thread_time() - own))
-    return best
-
-
-# Ours, measured: with three tries one process in five to ten chose otherwise than the rest; 0.1 s in all.
-_TRIES = 8
 # Ours, measured: below, transforming the kernel anew at every call takes longer than it saves.
 _WINOGRAD_POSITIONS = 24 * 24
 # The pixels' three; at 64 Winograd's method is ahead.
@@ -257,7 +220,7 @@ def block(x: Features, first: Kernel, second: Kernel, core: Core | None = None) 
 def worth_bands(x: Features) -> bool:
     """Whether `block` saves memory on a map of this size: where it is one band, it does not."""
     wide = x.dtype in (torch.float32, torch.float64)  # half precision is no good for sums
-    return wide and x.is_contiguous() and x.device.type == "cpu" and x.shape[2] * x.shape[3] > _BAND_POSITIONS
+    return wide and x.is_contiguous() and x.device.type == "cpu" and x.shape[2] * x.shape[3] > BAND_POSITIONS
 
 
 class _Block(torch.autograd.Function):
@@ -275,7 +238,7 @@ class _Block(torch.autograd.Function):
             total += own.sum(2)
             outer += own @ own.mT
             around = _rows(features, -int(top == 0), features.shape[2] + int(bottom == height))
-            chosen = _largest(_convolution(around, second.weight, second.bias, (0, 1)))
+            chosen = _largest(_convolution(around, second.weight, second.bias, (0, 1), second.method))
             for whole, part in zip((result, offset, alive), chosen, strict=True):
                 whole[:, :, top // 2 : math.ceil(bottom / 2)] = part
         ctx.save_for_backward(x, offset, alive)
@@ -296,13 +259,13 @@ class _Block(torch.autograd.Function):
             chosen = slice(start // 2, math.ceil(end / 2))
             slope = _unpool(gradient[:, :, chosen], offset[:, :, chosen], alive[:, :, chosen], end - start, width)
             slope = _rows(slope, top - 1 - start, bottom + 1 - start)
-            slope = _convolution(slope, second.turned, None, (0, 1))
+            slope = _convolution(slope, second.turned, None, (0, 1), second.method)
             features = _rectified_rows(x, first, top, bottom)
             own = _inside(features, ctx.core, top, bottom)
             share = torch.baddbmm(total[:, :, None], both, own.flatten(2)).view_as(own)
             _inside(slope, ctx.core, top, bottom).add_(share)
             slope = torch.ops.aten.threshold_backward(slope, features, 0)
-            part = _convolution(slope, first.turned, None, (2, 1))
+            part = _convolution(slope, first.turned, None, (2, 1), first.method)
             inside = slice(max(top - 1, 0), min(bottom + 1, height))
             result[:, :, inside] += _rows(part, inside.start - top + 1, inside.stop - top + 1)
         return result, None, None, None
@@ -315,16 +278,16 @@ def _inside(features: Tensor, core: Core, top: int, bottom: int) -> Tensor:
 
 
 def _rectified_rows(x: Tensor, kernel: Kernel, first: int, last: int) -> Tensor:
-    return _convolution(_rows(x, first - 1, last + 1), kernel.weight, kernel.bias, (0, 1)).relu_()
+    return _convolution(_rows(x, first - 1, last + 1), kernel.weight, kernel.bias, (0, 1), kernel.method).relu_()
 
 
 def _bands(height: int, width: int) -> Iterator[Sides]:
     """Yield the first row of each band and the one after its last; each begins at an even row."""
-    count = math.ceil(height * width / _BAND_POSITIONS)
+    count = math.ceil(height * width / BAND_POSITIONS)
     step = 6 * math.ceil(height / count / 6)
     for top in range(0, height, step):
         yield top, min(top + step, height)
 
 
 # Ours, measured: larger bands are no faster, and smaller ones slower.
-_BAND_POSITIONS = 80_000
+BAND_POSITIONS = 80_000

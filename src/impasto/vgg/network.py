@@ -15,6 +15,7 @@ from impasto.recipe import vgg_layers
 from impasto.recipe.vgg_layers import Convolution
 from impasto.system.cache import Cache
 from impasto.vgg import layers, weights
+from impasto.vgg.convolutions import Method
 from impasto.vgg.layers import Kernel
 from impasto.vgg.weights import activations
 
@@ -34,6 +35,7 @@ class VGG:
         padding: what lies outside the picture: `zeros` at every convolution, as trained; `replicate` the border pixels
             at the first convolution, zeros at the others; `reflect` every map mirrored at its border; `circular` every
             map going on at its other side.
+        method: how a CPU convolves in float32; what is fastest here if left out.
 
     """
 
@@ -45,8 +47,10 @@ class VGG:
         *,
         pooling: Pooling = "max",
         padding: Padding = "zeros",
+        method: Method | None = None,
     ) -> None:
         self.convolutions = tuple(convolutions)
+        self.method: Method = method or ("winograd" if layers.prefers_nchw() else "default")
         self.pooling: Pooling = pooling
         self.padding: Padding = padding
         self.mean = tuple(mean)
@@ -56,7 +60,11 @@ class VGG:
         # On the device beforehand: a captured graph cannot fetch it.
         self._mean = torch.tensor(self.mean, device=first.device, dtype=wide_dtype(first.dtype)).view(1, 3, 1, 1)
         self.kernels = {
-            layer.name: Kernel(layers.to_fast_layout(tensors[f"{layer.name}.weight"]), tensors[f"{layer.name}.bias"])
+            layer.name: Kernel(
+                layers.to_fast_layout(tensors[f"{layer.name}.weight"], self.method),
+                tensors[f"{layer.name}.bias"],
+                self.method,
+            )
             for layer in self.convolutions
         }
 
@@ -76,7 +84,9 @@ class VGG:
         for name, kernel in self.kernels.items():
             tensors[f"{name}.weight"] = kernel.weight.to(device=device, dtype=dtype)
             tensors[f"{name}.bias"] = kernel.bias.to(device=device, dtype=dtype)
-        return VGG(self.convolutions, tensors, self.mean, pooling=self.pooling, padding=self.padding)
+        return VGG(
+            self.convolutions, tensors, self.mean, pooling=self.pooling, padding=self.padding, method=self.method
+        )
 
     def __call__(self, image: Image, names: Iterable[str], padding: Padding | None = None) -> LayerFeatures:
         """Return the features of `image` at the layers named.
@@ -115,7 +125,7 @@ class VGG:
         left -= {vgg_layers.PIXELS}
         if not left:
             return
-        x = layers.to_fast_layout((image - self._mean.to(image.dtype)).to(self.dtype))
+        x = layers.to_fast_layout((image - self._mean.to(image.dtype)).to(self.dtype), self.method)
         padding = padding or self.padding
         for _, group in itertools.groupby(self.convolutions, lambda convolution: convolution.block):
             block = tuple(group)
@@ -172,7 +182,14 @@ def _pool(x: Tensor, pooling: Pooling) -> Tensor:
     return (F.avg_pool2d(x * x, 2, ceil_mode=True, count_include_pad=False) + 1e-8).sqrt()
 
 
-def load(name: str, *, pooling: Pooling = "max", padding: Padding = "zeros", activity: Activity = "published") -> VGG:
+def load(
+    name: str,
+    *,
+    pooling: Pooling = "max",
+    padding: Padding = "zeros",
+    activity: Activity = "published",
+    method: Method | None = None,
+) -> VGG:
     """Return the network called `name`, on the CPU.
 
     Args:
@@ -180,6 +197,7 @@ def load(name: str, *, pooling: Pooling = "max", padding: Padding = "zeros", act
         pooling: see `VGG`.
         padding: see `VGG`.
         activity: `unit-mean` rescales the weights so that every filter's mean activation is 1, Gatys et al. 2016.
+        method: how a CPU convolves in float32; what is fastest here if left out.
 
     Raises:
         WeightsError: the weights are not on this machine, or damaged.
@@ -196,7 +214,7 @@ def load(name: str, *, pooling: Pooling = "max", padding: Padding = "zeros", act
     if convention.order == "BGR":
         tensors[first] = tensors[first].flip(1)
         mean.reverse()
-    vgg = VGG(published.spec.convolutions, tensors, mean, pooling=pooling, padding=padding)
+    vgg = VGG(published.spec.convolutions, tensors, mean, pooling=pooling, padding=padding, method=method)
     return vgg if activity == "published" else normalized(vgg, activation_means(name, vgg))
 
 
@@ -220,7 +238,7 @@ def normalized(vgg: VGG, means: Mapping[str, Tensor]) -> VGG:
         tensors[f"{convolution.name}.weight"] = weight if before is None else weight * before[:, None, None]
         tensors[f"{convolution.name}.bias"] = kernel.bias / mean
         before = mean
-    return VGG(vgg.convolutions, tensors, vgg.mean, pooling=vgg.pooling, padding=vgg.padding)
+    return VGG(vgg.convolutions, tensors, vgg.mean, pooling=vgg.pooling, padding=vgg.padding, method=vgg.method)
 
 
 def activation_means(name: str, vgg: VGG) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import impasto
-from impasto.engine import devices
+from impasto.engine import devices, networks
 from impasto.engine.checkpoints import Checkpoints, Folder, document, folder
 from impasto.engine.objective import Evaluation, Objective
 from impasto.engine.run import Run
@@ -649,3 +649,23 @@ def test_the_noted_paths_and_a_scene(pictures: Path) -> None:
     assert resume.noted(folder.Saved(RECIPE, {"options": {"note": 1, "keep": True, "device": "cpu"}}, Path("x"))) == {
         "note": 1
     }
+
+
+def test_a_resumed_run_convolves_as_it_began(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMPASTO_CONVOLUTIONS", "default")
+    stop_after(4, job())
+    document = next(Path("kept").glob("*.json"))
+    assert json.loads(document.read_text())["run"]["options"]["convolutions"] == "default"
+    # Another process, on a machine that chooses the other way.
+    monkeypatch.setenv("IMPASTO_CONVOLUTIONS", "winograd")
+    run = impasto.resume("kept")
+    methods: list[object] = []
+    load = networks.load_network
+
+    def note(*arguments: Any) -> VGG:
+        methods.append(arguments[3])
+        return load(*arguments)
+
+    monkeypatch.setattr("impasto.engine.run.load_network", note)
+    finish(run)
+    assert methods == ["default"]

@@ -172,7 +172,7 @@ def test_bands_change_nothing(padding: str, tile: int | None, monkeypatch: pytes
     vgg = VGG(PAIRED_LAYERS, tensors, [0.5, 0.4, 0.3], padding=padding).to(dtype=torch.float64)
     terms, start = Content("relu3_1") + Gram(["rgb", "relu1_1", "relu2_1"]), image(3, 45, 61).double()
     expected = objective(vgg, terms, (45, 61), padding).evaluate(start)
-    monkeypatch.setattr(layers, "_BAND_POSITIONS", 40)
+    monkeypatch.setattr(layers, "BAND_POSITIONS", 40)
     called: list[object] = []
     block = layers.block
     monkeypatch.setattr(layers, "block", lambda *given: called.append(given) or block(*given))
@@ -381,7 +381,7 @@ def test_several_networks_and_the_whole_picture(loss: Loss, small_network: Calla
 def test_a_style_is_known_for_what_was_asked_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     # Moments of a block in bands differ in their last digits from those of its features, which patches need.
     monkeypatch.setattr(layers, "prefers_nchw", lambda: True)
-    monkeypatch.setattr(layers, "_BAND_POSITIONS", 40)
+    monkeypatch.setattr(layers, "BAND_POSITIONS", 40)
     vgg = VGG(PAIRED_LAYERS, small_tensors(PAIRED_LAYERS), [0.5, 0.4, 0.3]).to(dtype=torch.float64)
     plain, both = 1.0 * Gram(["relu1_1", "relu2_1"]), Gram(["relu1_1", "relu2_1"]) + Patches("relu1_1")
     start = image(3, 45, 61).double()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from impasto.errors import WeightsError
+from impasto.system.folders import VARIABLE
 from impasto.system.text import printable
 from impasto.vgg.weights import store
 from impasto.vgg.weights.download import Listener, Patience, discard, download
@@ -93,5 +94,5 @@ def _check_space(spec: WeightsSpec, file: Official, part: Path) -> None:
     if free < needed:
         raise WeightsError(
             f"{printable(part.parent)}: {needed / 2**20:.0f} MiB are needed and {free / 2**20:.0f} MiB free; free some "
-            f"space, or set {store.VARIABLE} to a folder elsewhere"
+            f"space, or set {VARIABLE} to a folder elsewhere"
         )

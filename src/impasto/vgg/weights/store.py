@@ -12,7 +12,6 @@ the old pair or the new one, never one's note with the other's tensors.
 import contextlib
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,11 +20,11 @@ from typing import Any, Final, final
 
 from impasto.errors import WeightsError
 from impasto.system.atomic import write_whole
+from impasto.system.folders import cache_folder
 from impasto.system.text import printable, reason
 from impasto.vgg.weights.files import not_written, temporary_name
 
 FORMAT: Final = 1
-VARIABLE: Final = "IMPASTO_CACHE"
 
 # A note is a few hundred bytes; ours, so that a file that is no note is not read to its end.
 _NOTE_LIMIT: Final = 2**16
@@ -44,22 +43,13 @@ class Entry:
 
 
 def folder() -> Path:
-    """Return the folder that holds fetched and imported weights: `IMPASTO_CACHE`, or the system's cache folder.
+    """Return the folder that holds fetched and imported weights, in that of the caches.
 
     Raises:
         WeightsError: `IMPASTO_CACHE` is not an absolute path.
 
     """
-    given = os.environ.get(VARIABLE)
-    if given:
-        path = Path(given).expanduser()
-        if not path.is_absolute():
-            # Relative, it would be another cache in every folder that somebody works in.
-            raise WeightsError(f"{VARIABLE}: {printable(given)} is not an absolute path; give it from the root")
-        return path / "weights"
-    import platformdirs
-
-    return platformdirs.user_cache_path("impasto", appauthor=False) / "weights"
+    return cache_folder() / "weights"
 
 
 def prepare() -> Path:

@@ -1,0 +1,29 @@
+"""Where impasto keeps what it can make or fetch again."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from impasto.errors import WeightsError
+from impasto.system.text import printable
+
+VARIABLE: Final = "IMPASTO_CACHE"
+
+
+def cache_folder() -> Path:
+    """Return the folder of caches: `IMPASTO_CACHE`, or the system's cache folder; it need not be there.
+
+    Raises:
+        WeightsError: `IMPASTO_CACHE` is not an absolute path.
+
+    """
+    value = os.environ.get(VARIABLE)
+    if value:
+        path = Path(value).expanduser()
+        if not path.is_absolute():
+            # Relative, it would be another cache in every folder that somebody works in.
+            raise WeightsError(f"{VARIABLE}: {printable(value)} is not an absolute path; give it from the root")
+        return path
+    import platformdirs
+
+    return platformdirs.user_cache_path("impasto", appauthor=False)

@@ -1,0 +1,136 @@
+"""Which convolutions a CPU is fastest with: PyTorch's default, or NNPACK's by Winograd's method.
+
+The two differ in the last digits, and so do pictures. Timed anew by every process, two that are nearly as fast would be
+chosen now one and now the other; so the choice is made once for a machine, a version of PyTorch and a number of
+threads, kept in the cache folder, and written into checkpoints, from which a run goes on as it began.
+"""
+
+import contextlib
+import functools
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, get_args
+
+import torch
+from torch.nn import functional as F
+
+from impasto.errors import ImpastoError, UsageError, suggest
+from impasto.system.atomic import write_whole
+from impasto.system.folders import cache_folder
+from impasto.system.text import printable
+
+Method = Literal["default", "winograd"]
+METHODS: Final[tuple[Method, ...]] = get_args(Method)
+
+# Chooses a method for all runs, such as to paint the same bits on machines that would choose differently.
+VARIABLE: Final = "IMPASTO_CONVOLUTIONS"
+FILE: Final = "convolutions.json"
+# Ours, measured: with three tries one process in five to ten chose otherwise than the rest; 0.1 s in all.
+_TRIES: Final = 8
+
+
+class Seconds(NamedTuple):
+    """The least of several times."""
+
+    elapsed: float
+    own: float  # processor time of the calling thread
+
+
+def method() -> Method:
+    """Return the method that this process convolves with on the CPU.
+
+    Raises:
+        UsageError: `IMPASTO_CONVOLUTIONS` names no method.
+
+    """
+    name = os.environ.get(VARIABLE)
+    if not name:
+        return _remembered()
+    if name not in METHODS:
+        raise UsageError(f"{VARIABLE} is {printable(name)!r}; {suggest(name, METHODS)}")
+    return available(name) or "default"
+
+
+def available(name: object) -> Method | None:
+    """Return the method of that name where it is available, else the default; None where there is no such method."""
+    method = next((method for method in METHODS if method == name), None)
+    return "default" if method == "winograd" and not torch._nnpack_available() else method
+
+
+def forget() -> None:
+    """Forget what the cache folder said, as if this process had just begun."""
+    _remembered.cache_clear()
+
+
+def flops_per_second() -> float:
+    """Return the operations a second that convolutions do here, counted as if without Winograd's savings."""
+    return 2 * 9 * 128 * 128 * 64 * 64 / min(seconds.elapsed for seconds in timing())
+
+
+def faster(default: Seconds, winograd: Seconds) -> Method:
+    """Return the faster method, by the calling thread's own time, which other work on the machine does not change."""
+    return "winograd" if winograd.own < default.own else "default"
+
+
+@functools.cache
+def _remembered() -> Method:
+    """Return the machine's choice from the cache folder; made, and kept there, if it is not there yet."""
+    key = f"{_processor()}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}"
+    # Without a cache folder that can be read and written, the choice holds for this process.
+    with contextlib.suppress(ImpastoError, OSError, ValueError):
+        path = cache_folder() / FILE
+        if (known := _read(path).get(key)) in METHODS:
+            return known
+        choice = faster(*timing())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Another process may have been first: its choice holds for both.
+        choices = {key: choice} | _read(path)
+        write_whole(path, json.dumps(choices, indent=1).encode())
+        return choices[key]
+    return faster(*timing())
+
+
+def _read(path: Path) -> dict[str, Method]:
+    try:
+        table = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    return {key: value for key, value in table.items() if value in METHODS} if isinstance(table, dict) else {}
+
+
+def _processor() -> str:
+    """Return what tells one kind of processor from another."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+@functools.cache
+def timing() -> tuple[Seconds, Seconds]:
+    """Return the times of a convolution of middle size, by default and by Winograd's method; once a process."""
+    generator = torch.Generator().manual_seed(0)
+    x, weight = (torch.randn(shape, generator=generator) for shape in ((1, 128, 64, 64), (128, 128, 3, 3)))
+    last, last_weight = (tensor.contiguous(memory_format=torch.channels_last) for tensor in (x, weight))
+    bias = torch.zeros(128)
+    default = _best(lambda: F.conv2d(last, last_weight, bias, padding=1))
+    if not torch._nnpack_available():
+        return default, Seconds(math.inf, math.inf)
+    return default, _best(lambda: torch._nnpack_spatial_convolution(x, weight, bias, padding=[1, 1]))
+
+
+def _best(work: Callable[[], object]) -> Seconds:
+    best = Seconds(math.inf, math.inf)
+    with torch.no_grad():
+        work()
+        for _ in range(_TRIES):
+            elapsed, own = time.perf_counter(), time.thread_time()
+            work()
+            best = Seconds(min(best.elapsed, time.perf_counter() - elapsed), min(best.own, time.thread_time() - own))
+    return best

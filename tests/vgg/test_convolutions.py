@@ -1,0 +1,77 @@
+"""The choice between two ways to convolve: made once for a machine, and the same ever after."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from impasto.errors import UsageError
+from impasto.vgg import convolutions, layers
+from impasto.vgg.convolutions import Seconds
+
+
+@pytest.fixture(autouse=True)
+def new_machine(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    """A cache folder of the test's own, and a process that has not timed anything yet."""
+    monkeypatch.delenv("IMPASTO_CONVOLUTIONS")
+    convolutions.forget()
+
+
+def times(monkeypatch: pytest.MonkeyPatch, default: float, winograd: float) -> None:
+    monkeypatch.setattr(convolutions, "timing", lambda: (Seconds(default, default), Seconds(winograd, winograd)))
+
+
+def test_a_machine_without_nnpack_lays_channels_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "_nnpack_available", lambda: False)
+    assert not layers.prefers_nchw()
+    assert 0 < convolutions.flops_per_second() < math.inf
+    kernel = layers.to_fast_layout(torch.zeros(1, 4, 3, 3), convolutions.method())
+    assert kernel.is_contiguous(memory_format=torch.channels_last)
+    monkeypatch.setenv("IMPASTO_CONVOLUTIONS", "winograd")
+    assert convolutions.method() == "default"
+    monkeypatch.delenv("IMPASTO_CONVOLUTIONS")
+    assert convolutions.available("winograd") == "default"
+
+
+def test_other_work_on_the_machine_does_not_change_the_choice() -> None:
+    # By the clock the one is ahead, by its own time the other.
+    assert convolutions.faster(Seconds(elapsed=1.0, own=1.0), Seconds(elapsed=4.0, own=0.5)) == "winograd"
+
+
+def test_later_processes_choose_as_the_first(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    times(monkeypatch, 2.0, 1.0)
+    assert convolutions.method() == "winograd"
+    convolutions.forget()
+    times(monkeypatch, 1.0, 2.0)
+    assert convolutions.method() == "winograd"
+    # Another number of threads is another machine.
+    convolutions.forget()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 97)
+    assert convolutions.method() == "default"
+    assert sorted(json.loads((cache.parent / "convolutions.json").read_text()).values()) == ["default", "winograd"]
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"\xff", b'{"a": 3}'])
+def test_a_damaged_note_costs_a_timing(content: bytes, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    cache.parent.mkdir(parents=True)
+    (cache.parent / "convolutions.json").write_bytes(content)
+    times(monkeypatch, 2.0, 1.0)
+    assert convolutions.method() == "winograd"
+
+
+def test_a_cache_that_takes_nothing_costs_a_timing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "file"))
+    times(monkeypatch, 2.0, 1.0)
+    assert convolutions.method() == "winograd"
+
+
+def test_the_variable_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
+    times(monkeypatch, 2.0, 1.0)
+    monkeypatch.setenv("IMPASTO_CONVOLUTIONS", "default")
+    assert convolutions.method() == "default"
+    monkeypatch.setenv("IMPASTO_CONVOLUTIONS", "winnograd")
+    with pytest.raises(UsageError, match="did you mean 'winograd'"):
+        convolutions.method()
