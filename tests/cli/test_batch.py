@@ -379,7 +379,7 @@ def test_a_checkpoint_of_another_command_is_not_touched(folder: Path) -> None:
             painting.checkpoint()
             break
     painting.close()
-    painting.keeper.folder.close()
+    painting.checkpoint_writer.folder.close()
     command = ["photos/a.png", "s.png", "-o", "out.png"]
     result = run(*command)
     assert result.exit_code == 1

@@ -287,8 +287,8 @@ def test_a_run_started_from_python_is_resumed_from_python(folder: Path) -> None:
     ).start()
     for _ in run_:
         pass
-    assert run_.keeper is not None
-    run_.keeper.folder.close()
+    assert run_.checkpoint_writer is not None
+    run_.checkpoint_writer.folder.close()
     result = run("resume", "kept")
     assert "impasto.resume" in str(result.exception)
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import impasto
+from impasto.engine import initial
 from impasto.engine.masks import Masks
 from impasto.engine.scene import Scene
 from impasto.errors import UsageError
@@ -230,7 +231,7 @@ def test_colours_of_regions_at_the_start(picture: Callable[..., Picture]) -> Non
     )
     scene = job.scene()
     scale = scene.scales[-1]
-    image = scene.first_image(scale, scene.photo(scale), scene.style_images(scale), scene.regions(scale))
+    image = initial.first_image(scene, scale, scene.photo(scale), scene.style_images(scale), scene.regions(scale))
     assert float(image[..., : WIDTH // 2 - 1].mean()) == pytest.approx(0.2, abs=0.02)
     assert float(image[..., WIDTH // 2 + 1 :].mean()) == pytest.approx(0.8, abs=0.02)
 
@@ -284,5 +285,5 @@ def test_a_result_remembers_its_masks(job: Callable[..., impasto.Job]) -> None:
 
 def test_no_masks_are_none() -> None:
     assert Masks().areas == ()
-    assert Masks().kept is None
+    assert Masks().protected is None
     assert RECIPE.replace(terms=1.0 * Gram()).strength == 1

@@ -83,7 +83,7 @@ def descend(vgg: VGG, optimizer: LBFGS | Adam, burst: int, steps: int = 14) -> t
     objective = Objective(vgg, Recipe(terms=TERMS), photo, [(style, 1.0)])
     descent = Descent(objective, optimizers.build(optimizer), image, steps)
     losses = []
-    for found in descent.go(burst):
+    for found in descent.steps(burst):
         assert found is not None
         losses.append(found.loss)
     return descent, losses
@@ -107,7 +107,7 @@ def test_a_recorded_step_played_again_goes_the_same_way_to_the_bit(
     assert torch.equal(fixed.image, plain.image)
     assert torch.equal(fixed.best, plain.best)
     assert fixed.lowest.loss == plain.lowest.loss == min(losses)
-    assert torch.equal(fixed.after()[0], plain.after()[0])
+    assert torch.equal(fixed.final_candidate()[0], plain.final_candidate()[0])
 
 
 def test_pictures_in_a_row_share_the_graphs_of_their_sizes(
@@ -172,7 +172,7 @@ def test_numbers_that_are_none_are_said_to_be_none(small_network: Callable[..., 
     image = torch.rand(1, 3, 16, 16)
     objective = Objective(small_network(), Recipe(terms=1.0 * TotalVariation()), image, [(image, 1.0)])
     descent = Descent(objective, optimizers.build(LBFGS()), torch.full_like(image, float("nan")), 3)
-    assert list(descent.go(3)) == [None, None, None]
+    assert list(descent.steps(3)) == [None, None, None]
 
 
 def paint(
@@ -183,7 +183,7 @@ def paint(
     style = torch.rand(1, 3, 20 + seed, 33, generator=generator)
     objective = Objective(vgg, Recipe(terms=terms), photo, [(style, 1.0)])
     descent = Descent(objective, optimizers.build(optimizer), image, steps)
-    assert None not in list(descent.go(5))
+    assert None not in list(descent.steps(5))
     return descent
 
 
@@ -212,7 +212,7 @@ def test_the_next_picture_of_its_kind_uses_the_same_graph_to_the_bit(
         assert torch.equal(one.image, other.image)
         assert torch.equal(one.best, other.best)
         assert one.lowest.loss == other.lowest.loss
-        assert torch.equal(one.after()[0], other.after()[0])
+        assert torch.equal(one.final_candidate()[0], other.final_candidate()[0])
     assert len({id(each._objective) for each in again}) == 3
     # What is of another kind has a graph of its own.
     paint(vgg, 3, terms, optimizer, (30, 24))

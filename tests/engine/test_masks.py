@@ -63,7 +63,7 @@ def refused(*given: Picture | None, **more: object) -> str:
 def test_without_masks_nothing_is_divided() -> None:
     assert assigned(styles=2, of_styles=(None, None)) == assigned(styles=2) or assigned().areas == ()
     assert assigned(styles=2, of_styles=(None, None)).areas == ()
-    assert assigned().kept is None
+    assert assigned().protected is None
 
 
 def test_a_grey_mask_and_one_style_leave_black_to_the_photo() -> None:
@@ -71,7 +71,7 @@ def test_a_grey_mask_and_one_style_leave_black_to_the_photo() -> None:
     (area,) = found.areas
     np.testing.assert_array_equal(area.mask, stripe(0, 2))
     assert area.styles == ((0, None),)
-    np.testing.assert_array_equal(found.kept, stripe(1, 2))
+    np.testing.assert_array_equal(found.protected, stripe(1, 2))
 
 
 def test_a_grey_mask_and_two_styles_leave_nothing() -> None:
@@ -80,7 +80,7 @@ def test_a_grey_mask_and_two_styles_leave_nothing() -> None:
     np.testing.assert_allclose(first.mask, stripe(0, 3) + 0.25 * stripe(1, 3))
     np.testing.assert_allclose(first.mask + second.mask, 1)
     assert [area.styles for area in found.areas] == [((0, None),), ((1, None),)]
-    assert found.kept is None
+    assert found.protected is None
 
 
 @pytest.mark.parametrize("quality", [95, 75, 40])
@@ -133,7 +133,7 @@ def test_a_style_less_than_colours_leaves_the_last_to_the_photo() -> None:
     found = assigned(stripes(BLACK, GREEN, RED), styles=2)
     np.testing.assert_array_equal(found.areas[0].mask, stripe(2, 3))
     np.testing.assert_array_equal(found.areas[1].mask, stripe(1, 3))
-    np.testing.assert_array_equal(found.kept, stripe(0, 3))
+    np.testing.assert_array_equal(found.protected, stripe(0, 3))
 
 
 def test_styles_without_a_mask_of_the_photo_are_blended_everywhere() -> None:
@@ -158,41 +158,41 @@ def test_coloured_masks_of_styles_pair_by_colour() -> None:
     assert [[index for index, _ in area.styles] for area in found.areas] == [[0], [0]]
     np.testing.assert_array_equal(found.areas[0].styles[0][1], stripe(2, 3))
     np.testing.assert_array_equal(found.areas[1].styles[0][1], stripe(0, 3))
-    assert found.kept is None
+    assert found.protected is None
 
 
 def test_a_colour_that_no_style_has_is_left_to_the_photo() -> None:
     found = assigned(stripes(RED, GREEN, BLUE), styles=2, of_styles=(stripes(RED, BLUE), stripes(BLUE, GREY)))
     assert [[index for index, _ in area.styles] for area in found.areas] == [[0], [0, 1]]
     np.testing.assert_array_equal(found.areas[0].mask, stripe(0, 3))
-    np.testing.assert_array_equal(found.kept, stripe(1, 3))
+    np.testing.assert_array_equal(found.protected, stripe(1, 3))
 
 
 def test_a_style_without_a_mask_counts_beside_one_that_has_colours() -> None:
     found = assigned(stripes(RED, BLUE), styles=2, of_styles=(stripes(RED, GREY),))
     assert [[index for index, _ in area.styles] for area in found.areas] == [[0, 1], [1]]
     assert found.areas[1].styles == ((1, None),)
-    assert found.kept is None
+    assert found.protected is None
 
 
 @pytest.mark.parametrize("size", [(24, 36), (12, 18), (96, 144)])
 def test_what_is_protected_adds_to_what_is_left_at_the_finer_size(size: tuple[int, int]) -> None:
     found = assigned(stripes(WHITE, WHITE, BLACK), protect=stripes(WHITE, BLACK, BLACK, height=size[0], width=size[1]))
     finer = max((24, 36), size)
-    np.testing.assert_array_equal(found.kept, stripe(0, 3, *finer) + stripe(2, 3, *finer))
+    np.testing.assert_array_equal(found.protected, stripe(0, 3, *finer) + stripe(2, 3, *finer))
 
 
 def test_protection_alone_divides_nothing() -> None:
     found = assigned(protect=stripes(BLACK, GREY, WHITE))
     assert found.areas == ()
-    np.testing.assert_allclose(found.kept, 0.5 * stripe(1, 3) + stripe(2, 3))
+    np.testing.assert_allclose(found.protected, 0.5 * stripe(1, 3) + stripe(2, 3))
 
 
 def test_what_is_transparent_is_black() -> None:
     mask = stripes(WHITE)
     transparent = Picture(mask.pixels, alpha=np.ascontiguousarray(stripe(0, 2)))
-    np.testing.assert_array_equal(assigned(protect=transparent).kept, stripe(0, 2))
-    np.testing.assert_array_equal(assigned(transparent).kept, stripe(1, 2))
+    np.testing.assert_array_equal(assigned(protect=transparent).protected, stripe(0, 2))
+    np.testing.assert_array_equal(assigned(transparent).protected, stripe(1, 2))
 
 
 def test_sixteen_bits_are_as_fine_as_they_are() -> None:
@@ -221,7 +221,7 @@ def test_a_mask_of_one_colour_is_used_or_refused_in_one_line(mask: Picture, role
         said = str(refusal)
     else:
         said = "mask.png: used"
-        planes = [area.mask for area in found.areas] + [found.kept]
+        planes = [area.mask for area in found.areas] + [found.protected]
         planes += [plane for area in found.areas for _, plane in area.styles]
         for plane in planes:
             assert plane is None or (plane.dtype == np.float32 and plane.min() >= 0 and plane.max() <= 1)

@@ -95,7 +95,7 @@ def test_below_goes_down_to_the_least_without_small_steps(recipe: Recipe, canvas
     seen = []
     while plan is not None:
         seen.append(plan)
-        plan = planning.below(recipe, canvas, plan)
+        plan = planning.next_smaller(recipe, canvas, plan)
     assert all(later.memory < earlier.memory for earlier, later in itertools.pairwise(seen))
     # Of all that compute in the same tiles, the one that holds least.
     last = {(found.tile, found.history): found for found in planning.plans(recipe, canvas)}

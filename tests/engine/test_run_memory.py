@@ -59,13 +59,13 @@ def make(picture: Callable[..., Picture]) -> Callable[..., Run]:
 
 
 def plans(run: Run, scale: int = 0) -> list[planning.Plan]:
-    return list(planning.plans(run.recipe, run._canvas(run._scene, run.scales[scale])))
+    return run.budget.alternatives(run.scales[scale])
 
 
 def downwards(run: Run) -> list[planning.Plan]:
     """The plans of the first scale that are tried one after another where memory keeps running out."""
-    canvas, found = run._canvas(run._scene, run.scales[0]), plans(run)[:1]
-    while less := planning.below(run.recipe, canvas, found[-1]):
+    found = plans(run)[:1]
+    while less := run.budget.next_smaller(run.scales[0], found[-1]):
         found.append(less)
     return found
 

@@ -20,9 +20,9 @@ def test_a_known_translation() -> None:
     # What is now at (x, y) was three to the right and two further down.
     inner = found.back[8:-8, 8:-8]
     assert np.abs(inner - [3, 2]).mean() < 0.3
-    assert found.certain[8:-8, 8:-8].mean() > 0.85
+    assert found.reliable[8:-8, 8:-8].mean() > 0.85
     # What came in at the right and below was outside.
-    assert found.certain[:, -2:].mean() < 0.1
+    assert found.reliable[:, -2:].mean() < 0.1
     moved = found.warp(as_image(earlier))
     apart = (moved - as_image(now)).abs()[..., 8:-8, 8:-8].mean()
     assert apart < 0.2 * (as_image(earlier) - as_image(now)).abs().mean()
@@ -42,10 +42,10 @@ def test_what_a_layer_uncovers_is_not_certain() -> None:
     earlier[30:70, 40:80] = layer
     now[30:70, 50:90] = layer
     found = flow.motion(now, earlier)
-    uncovered = found.certain[30:70, 40:50]
+    uncovered = found.reliable[30:70, 40:50]
     assert uncovered.mean() < 0.25
-    assert found.certain[36:64, 58:82].mean() > 0.6
-    assert found.certain[:20].mean() > 0.95
+    assert found.reliable[36:64, 58:82].mean() > 0.6
+    assert found.reliable[:20].mean() > 0.95
 
 
 def test_another_scene_is_lost() -> None:
@@ -53,7 +53,7 @@ def test_another_scene_is_lost() -> None:
     same = making.texture(96, 128, 1)
     still = flow.motion(same, same)
     assert still.lost == 0
-    assert still.certain.all()
+    assert still.reliable.all()
 
 
 @pytest.mark.parametrize(("height", "width"), [(2, 16), (16, 2), (7, 9)])

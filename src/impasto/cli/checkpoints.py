@@ -71,12 +71,13 @@ def save(run: "Run") -> bool:
 
 def how_to_go_on(run: "Run") -> str | None:
     """Return the line by which a stopped run is resumed; None if it cannot be."""
-    if run.keeper is None or not run.keeper.written:
+    if run.checkpoint_writer is None or not run.checkpoint_writer.written:
         return None
-    return f"impasto: go on with: impasto resume {shlex.quote(printable(run.keeper.folder.path))}"
+    return f"impasto: go on with: impasto resume {shlex.quote(printable(run.checkpoint_writer.folder.path))}"
 
 
 def end(run: "Run", *, safe: bool) -> None:
     """Let go of a run's folder; where the picture is safe, and nothing else was asked for, remove it."""
-    if run.keeper is not None:
-        (run.keeper.folder.remove if safe and not run.keeper.keep else run.keeper.folder.close)()
+    writer = run.checkpoint_writer
+    if writer is not None:
+        (writer.folder.remove if safe and not writer.keep else writer.folder.close)()

@@ -56,7 +56,7 @@ class Stop:
     def answer(self, number: int, frame: object) -> None:
         """Remember to stop, or do."""
         del frame
-        if self._asked is not None or self._run.keeper is None or not self._run.stepped:
+        if self._asked is not None or self._run.checkpoint_writer is None or not self._run.stepped:
             raise Interrupted(number)
         self._asked = number
         if sys.stderr.isatty():

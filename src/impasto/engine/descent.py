@@ -104,7 +104,7 @@ class Descent:
         self._row = torch.zeros((), dtype=torch.long, device=image.device)
         self._note()
 
-    def go(self, burst: int) -> Iterator[Evaluation | None]:
+    def steps(self, burst: int) -> Iterator[Evaluation | None]:
         """Take all steps; yield what was said of each image, without its gradient, or None where that was not finite.
 
         Args:
@@ -127,14 +127,14 @@ class Descent:
                     yield None
                 elif index >= self._before:
                     yield Evaluation(self._labels, row[:-1], None)
-        self._give_back()
+        self._return_graph()
 
     def _recorded(self) -> Callable[[], None]:
         """Return what takes a step as one graph: that of an earlier picture, or a new one."""
         aims = self._objective.graph_key_and_targets if self._reuse else None
         if aims is None:
             return devices.captured(self._move)
-        self._key = self._alike(aims[0])
+        self._key = self._graph_key(aims[0])
         recording = RECORDINGS.take(self._key)
         if recording is None:
             # On tensors of its own: this picture's are needed when it is finished.
@@ -149,7 +149,7 @@ class Descent:
         _copy(aims[1], recording.targets)
         return recording.replay
 
-    def _alike(self, aim: Hashable) -> Hashable:
+    def _graph_key(self, aim: Hashable) -> Hashable:
         """Return what two descents must have in common for the graph of one to be the other's."""
         slowed = float(self._optimizer.state()["damping"])
         shapes = tuple((tensor.shape, tensor.dtype, tensor.device) for tensor in self.tensors)
@@ -167,7 +167,7 @@ class Descent:
         if self._recording is not None:
             _copy(self._recording.state, self.tensors)
 
-    def _give_back(self) -> None:
+    def _return_graph(self) -> None:
         """Leave the graph to the next picture."""
         if self._recording is not None:
             RECORDINGS.put(self._key, self._recording)
@@ -215,7 +215,7 @@ class Descent:
         """What the objective said of the best image."""
         return Evaluation(self._labels, self._lowest, None)
 
-    def after(self) -> tuple[Image, Evaluation | None]:
+    def final_candidate(self) -> tuple[Image, Evaluation | None]:
         """Return what to show after one more step, and what the objective says of it if that is known."""
         image, known = self._step()
         shown = self._optimizer.result(image)

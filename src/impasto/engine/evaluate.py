@@ -28,7 +28,7 @@ def evaluate(scene: Scene) -> Evaluation:
         scene.photo(scale),
         scene.style_images(scale),
         scene.regions(scale),
-        scene.kept(scale),
+        scene.protected(scale),
     )
     objective = Objective(network, scene.recipe, photo, styles, regions=regions, protected=kept)
-    return objective.evaluate(scene.on_canvas(start, scale), gradient=False)
+    return objective.evaluate(scene.padded(start, scale), gradient=False)

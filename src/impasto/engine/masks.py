@@ -44,7 +44,7 @@ class Masks:
     """
 
     areas: tuple[Area, ...] = ()
-    kept: Plane | None = None
+    protected: Plane | None = None
     drawn: Drawn = Drawn()
 
 

@@ -67,7 +67,7 @@ def choose(recipe: Recipe, canvas: ScaleSize, limit: int | None) -> Plan | None:
     return next((plan for plan in plans(recipe, canvas) if limit is None or plan.memory <= limit), None)
 
 
-def below(recipe: Recipe, canvas: ScaleSize, plan: Plan) -> Plan | None:
+def next_smaller(recipe: Recipe, canvas: ScaleSize, plan: Plan) -> Plan | None:
     """Return the next plan that is clearly less than `plan`: holding as little as it can; None if there is none."""
     less = [other for other in plans(recipe, canvas) if other.memory < plan.memory]
     alike = (other for other in reversed(less) if (other.tile, other.history) == (less[0].tile, less[0].history))

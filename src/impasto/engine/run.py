@@ -11,12 +11,14 @@ from typing import Any
 import torch
 
 from impasto.engine import devices, optimizers, planning
+from impasto.engine.budget import Budget
 from impasto.engine.checkpoints import CheckpointWriter, Folder, Snapshot, document
 from impasto.engine.descent import RECORDINGS, BestImage, Descent, ScaleProgress
+from impasto.engine.initial import first_image, next_image
 from impasto.engine.networks import load_network
 from impasto.engine.objective import Evaluation, Objective
 from impasto.engine.optimizers import Optimizer
-from impasto.engine.planning import Plan, ScaleSize
+from impasto.engine.planning import Plan
 from impasto.engine.scene import Scene
 from impasto.errors import DeviceError, DivergedError, UsageError
 from impasto.ops import resample
@@ -50,8 +52,9 @@ class Run:
         scene: the pictures, the recipe and the device.
         others: further devices that share the tiles of a picture computed in tiles.
         max_memory: bytes of the device's memory, or for the CPU of the process, to make do with; what is there if None.
-        precision: see `backends.dtype`.
+        precision: see `impasto.engine.devices.dtype`.
         snapshot: where a run of the same pictures was interrupted; this one goes on from there.
+        method: how a CPU convolves in float32; what is fastest here if None.
 
     """
 
@@ -76,6 +79,8 @@ class Run:
         self._method = method or convolutions.method()
         self._dtype = devices.dtype(precision, scene.device)
         self._optimizer: Optimizer | None = None
+        is_winograd = self.device.type == "cpu" and self._method == "winograd"
+        self.budget = Budget(scene, max_memory, self._dtype.itemsize, is_winograd)
         self._image: Image | None = None  # with its margin, on the device
         self._present: Scale = scene.scales[0]  # that the image is of
         self._scale_now = 0
@@ -85,12 +90,12 @@ class Run:
         self._begun = 0.0
         self._trail: ScaleProgress | None = None
         self._resting = self.stepped = False  # whether now is between two steps; whether one was taken
-        self.keeper: CheckpointWriter | None = None  # of the checkpoints
+        self.checkpoint_writer: CheckpointWriter | None = None  # of the checkpoints
         self._finished = False
         self._losses: list[float] = []  # of the present scale
         self._snapshot = snapshot
         if snapshot is not None:
-            self._take_up(snapshot)
+            self._restore(snapshot)
         self._events = self._paint()
 
     def __iter__(self) -> Iterator[Event]:
@@ -109,14 +114,7 @@ class Run:
             DeviceError: there is no way; the message says what size would fit.
 
         """
-        limit = self._limit or devices.available_memory(self.device)
-        canvases = [self._canvas(self._scene, scale) for scale in self.scales]
-        plans = [planning.choose(self.recipe, canvas, limit) for canvas in canvases]
-        found = tuple(plan for plan in plans if plan)
-        if len(found) < len(plans):
-            assert limit is not None
-            raise self._refusal(limit)
-        return found
+        return self.budget.plans()
 
     @functools.cached_property
     def early_advice(self) -> tuple[Advice, ...]:
@@ -134,34 +132,7 @@ class Run:
         """Seconds that the steps will take; None on devices where this was not measured."""
         if self.device.type != "cpu":
             return None
-        pairs = zip(self.scales, self.plans, strict=True)
-        return sum(planning.seconds(self.recipe, self._canvas(self._scene, scale), plan) for scale, plan in pairs)
-
-    def _fits(self, scene: Scene, limit: int) -> bool:
-        """Whether there is a way to paint `scene`, which need not be that of this run."""
-        canvases = (self._canvas(scene, scale) for scale in scene.scales)
-        return all(planning.least_memory(scene.recipe, canvas) <= limit for canvas in canvases)
-
-    def _refusal(self, limit: int) -> DeviceError:
-        """Return the error for a run that fits in no way, with the largest size that would."""
-        recipe, largest = self.recipe, self._canvas(self._scene, self.scales[-1])
-        full = max(self.scales[-1].height, self.scales[-1].width) if recipe.size == "original" else recipe.size
-        smaller = (
-            size
-            for size in range(full - 16, 15, -16)
-            if self._fits(dataclasses.replace(self._scene, recipe=recipe.replace(size=size)), limit)
-        )
-        fits = next(smaller, None)
-        return DeviceError(
-            f"not enough memory: {largest.width}x{largest.height} needs about "
-            f"{planning.least_memory(recipe, largest) / 1e9:.1f} GB at the least, and there are {limit / 1e9:.1f} GB; "
-            f"{f'choose a --size up to about {fits}' if fits else 'no size fits'}, or say otherwise with --max-memory"
-        )
-
-    def _canvas(self, scene: Scene, scale: Scale) -> ScaleSize:
-        banded = self.device.type == "cpu" and self._method == "winograd" and not scene.divided
-        style = scene.style_pixels(scale)
-        return ScaleSize(*scene.canvas_size(scale), style, scale.steps, self._dtype.itemsize, banded)
+        return self.budget.seconds(self.plans)
 
     @property
     def has_image(self) -> bool:
@@ -203,7 +174,7 @@ class Run:
     @property
     def resumable(self) -> bool:
         """Whether `checkpoint` can write where the run is now."""
-        return self.keeper is not None and self._resting
+        return self.checkpoint_writer is not None and self._resting
 
     def enable_checkpoints(self, folder: Folder, options: Mapping[str, Any], *, every: float, keep: bool) -> None:
         """Write checkpoints into `folder`, which is locked, from now on; `options` are plain values kept with them."""
@@ -211,7 +182,7 @@ class Run:
         if self.device.type == "cpu":
             given["convolutions"] = self._method
         table = document.table(self._scene, folder.path, given | dict(options) | {"keep": keep})
-        self.keeper = CheckpointWriter(folder, table, every=every, keep=keep)
+        self.checkpoint_writer = CheckpointWriter(folder, table, every=every, keep=keep)
 
     def checkpoint(self) -> Checkpointed | CheckpointFailed:
         """Write a checkpoint of the run as it is after its last `Stepped`, and return whether that succeeded.
@@ -220,11 +191,11 @@ class Run:
             UsageError: the job names no folder for them, or the run is not between two steps.
 
         """
-        if self.keeper is None or not self._resting:
+        if self.checkpoint_writer is None or not self._resting:
             raise UsageError("a checkpoint is written between two steps, into the folder that the job names for them")
         assert self._trail is not None and self._optimizer is not None  # noqa: PT018
         seconds = time.perf_counter() - self._begun
-        return self.keeper.write(self._trail.snapshot(self._scale_now, seconds, self.plans, self._optimizer))
+        return self.checkpoint_writer.write(self._trail.snapshot(self._scale_now, seconds, self.plans, self._optimizer))
 
     def _paint(self) -> Generator[Event, None, None]:
         begun = self._begun = time.perf_counter() - self._seconds
@@ -234,7 +205,7 @@ class Run:
         networks = [load_network(self.recipe, device, self._dtype, self._method) for device in self._devices]
         final: Evaluation | None = None
         exact = self._precision == "float32"
-        # What is kept is not always used again: not where every byte is counted.
+        # Keeping freed pages raises peak memory; do it only when no limit was given.
         kept = devices.memory_kept(self.device) if self._limit is None else contextlib.nullcontext()
         with kept, devices.arithmetic(self.device, exact=exact):
             for index, scale in list(enumerate(self.scales))[self._scale_now :]:
@@ -285,7 +256,7 @@ class Run:
             except (RuntimeError, MemoryError) as error:
                 if not devices.is_out_of_memory(error):
                     raise
-                smaller = planning.below(self.recipe, self._canvas(self._scene, scale), plan)
+                smaller = self.budget.next_smaller(scale, plan)
                 if smaller is None:
                     raise DeviceError(
                         f"not enough memory on {self.device} for {scale.width}x{scale.height}; "
@@ -304,19 +275,19 @@ class Run:
         assert self._optimizer is not None
         scale = self.scales[index]
         photo, styles, regions = self._scene.photo(scale), self._scene.style_images(scale), self._scene.regions(scale)
-        kept, temporal = self._scene.kept(scale), self._scene.temporal(scale)
+        kept, temporal = self._scene.protected(scale), self._scene.temporal(scale)
         objective = Objective(
             networks, self.recipe, photo, styles, plan.tile,
             regions=regions, protected=kept, temporal=temporal, cached_tiles=plan.cached_tiles,
         )  # fmt: skip
         if self._image is None:
-            image = self._scene.first_image(scale, photo, styles, regions)
+            image = first_image(self._scene, scale, photo, styles, regions)
         elif self._done == 0:
-            image = self._scene.next_image(self._image, photo, styles, regions)
+            image = next_image(self._scene, self._image, photo, styles, regions)
             self._optimizer.restart(*photo.shape[2:])
         else:
             image = self._image
-        # They have said what they had to say, and take memory.
+        # Free the inputs: the objective has its targets now.
         del photo, styles, regions, kept, temporal
         # Together: a picture asked for between two events must not be cut by the other scale's margin.
         self._image, self._present = image, scale
@@ -342,7 +313,7 @@ class Run:
             descent = Descent(objective, self._optimizer, self._image, left, record, reuse=reuse)
             trail.descent, trail.base, record = descent, self._done, None
             try:
-                for found in descent.go(devices.burst(self.device)):
+                for found in descent.steps(devices.burst(self.device)):
                     self._image = descent.image
                     if found is None:
                         break
@@ -350,10 +321,11 @@ class Run:
                     self._losses.append(found.loss)
                     trail.first = found.numbers if trail.first is None else trail.first
                     seconds = time.perf_counter() - begun
-                    yield from self._rest(Stepped(index, self._done, steps, found.loss, found.terms, seconds))
+                    event = Stepped(index, self._done, steps, found.loss, found.terms, seconds)
+                    yield from self._yield_and_checkpoint(event)
                 else:
                     first = None if trail.first is None else Evaluation(descent.lowest.labels, trail.first, None)
-                    contenders = [descent.after(), (descent.best, descent.lowest), (trail.start, first)]
+                    contenders = [descent.final_candidate(), (descent.best, descent.lowest), (trail.start, first)]
                     self._image = descent.best
                     break
             except (RuntimeError, MemoryError):
@@ -376,19 +348,19 @@ class Run:
         self._trail = None
         return final
 
-    def _rest(self, event: Event) -> Generator[Event, None, None]:
+    def _yield_and_checkpoint(self, event: Event) -> Generator[Event, None, None]:
         """Yield `event` between two steps, and write a checkpoint if it is time for one."""
         self._resting = self.stepped = True
         yield event
-        if self.keeper is not None:
+        if self.checkpoint_writer is not None:
             last = self._scale_now == len(self.scales) - 1 and self._done >= self.scales[-1].steps
-            if self.keeper.due or (last and self.keeper.keep):
+            if self.checkpoint_writer.due or (last and self.checkpoint_writer.keep):
                 said = self.checkpoint()
-                if isinstance(said, Checkpointed) or self.keeper.failures == 1:
+                if isinstance(said, Checkpointed) or self.checkpoint_writer.failures == 1:
                     yield said
         self._resting = False
 
-    def _take_up(self, snapshot: Snapshot) -> None:
+    def _restore(self, snapshot: Snapshot) -> None:
         self._image, self._present = snapshot.image, self.scales[snapshot.scale]
         self._scale_now, self._done, self._seconds = snapshot.scale, snapshot.done, snapshot.seconds
         self.plans = snapshot.plans

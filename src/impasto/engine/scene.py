@@ -1,17 +1,16 @@
 """The pictures of a run at any of its scales."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from impasto import __version__
-from impasto.engine import color_modes, initial
+from impasto.engine import color_modes
 from impasto.engine.masks import Area, Masks, Plane
 from impasto.losses.temporal import Temporal
-from impasto.ops import color_transfer, guidance, resample
-from impasto.ops.color_transfer import Palette
+from impasto.ops import resample
 from impasto.ops.guidance import Region, Source
 from impasto.ops.shapes import Image, Mask
 from impasto.picture import Picture
@@ -32,7 +31,7 @@ class PreviousFrame:
     """
 
     picture: Picture
-    certain: Plane
+    reliable: Plane
     weight: float
 
 
@@ -94,9 +93,9 @@ class Scene:
 
     def photo(self, scale: Scale) -> Image:
         """Return the photo with its margin."""
-        return self.on_canvas(self.inputs.photo, scale)
+        return self.padded(self.inputs.photo, scale)
 
-    def on_canvas(self, picture: Picture, scale: Scale) -> Image:
+    def padded(self, picture: Picture, scale: Scale) -> Image:
         """Return a picture of the photo's frame, with the margin mirrored around it."""
         margin = round(self.recipe.margin * max(picture.height, picture.width))
         image = self.resized(resample.with_margin(self._tensor(picture), margin), *self.canvas_size(scale))
@@ -108,7 +107,7 @@ class Scene:
         Where the photo is kept, it is the photo.
         """
         # Not that of the canvas, on which a margin of whole pixels may move the photo by a part of one.
-        photo, kept, margin = self._framed(scale.height, scale.width).cpu(), self.kept(scale), self.margin(scale)
+        photo, kept, margin = self._framed(scale.height, scale.width).cpu(), self.protected(scale), self.margin(scale)
         colored = color_modes.finish(photo, self.recipe)
         under = None if kept is None else resample.without_margin(kept, margin).cpu()
 
@@ -152,9 +151,11 @@ class Scene:
 
         What is kept belongs to no part: else the rest would be painted in what the photo lacks of the style.
         """
-        if not self.masks.areas and not self.inputs.style_parts and not self._counts_out:
+        if not self.masks.areas and not self.inputs.style_parts and not self._excludes_protected:
             return []
-        painted = 1 - self._mask(self.masks.kept, scale) if self._counts_out and self.masks.kept is not None else None
+        painted = None
+        if self._excludes_protected and self.masks.protected is not None:
+            painted = 1 - self._mask(self.masks.protected, scale)
         areas = self.masks.areas or [Area(None, tuple((index, None) for index in range(len(self.inputs.styles))))]
         styles, sizes = self.inputs.styles, self._style_sizes(scale)
         return [
@@ -173,25 +174,25 @@ class Scene:
         ]
 
     @property
-    def divided(self) -> bool:
+    def has_masks(self) -> bool:
         """Whether some positions count more than others."""
-        return bool(self.masks.areas) or self._counts_out
+        return bool(self.masks.areas) or self._excludes_protected
 
     @property
-    def _counts_out(self) -> bool:
+    def _excludes_protected(self) -> bool:
         """Whether what is kept is left out of the picture's statistics: what compares features knows no masks."""
-        return self.masks.kept is not None and bool(self.masks.kept.any()) and not self.recipe.compared_whole
+        return self.masks.protected is not None and bool(self.masks.protected.any()) and not self.recipe.compared_whole
 
-    def kept(self, scale: Scale) -> Mask | None:
+    def protected(self, scale: Scale) -> Mask | None:
         """Return how much of each pixel is left to the photo."""
-        return None if self.masks.kept is None else self._mask(self.masks.kept, scale)
+        return None if self.masks.protected is None else self._mask(self.masks.protected, scale)
 
     def temporal(self, scale: Scale) -> tuple[Temporal, float] | None:
         """Return what keeps a frame of a film like those before it, and how much it counts."""
         if self.previous_frame is None:
             return None
-        image = self.on_canvas(self.previous_frame.picture, scale)
-        certain = self._mask(self.previous_frame.certain, scale)
+        image = self.padded(self.previous_frame.picture, scale)
+        certain = self._mask(self.previous_frame.reliable, scale)
         return Temporal(image, certain), self.previous_frame.weight
 
     def _mask(self, plane: Plane, scale: Scale) -> Mask:
@@ -206,73 +207,6 @@ class Scene:
 
     def _plane(self, plane: Plane) -> Mask:
         return torch.from_numpy(np.ascontiguousarray(plane))[None, None].to(self.device)
-
-    def first_image(
-        self,
-        scale: Scale,
-        photo: Image,
-        styles: Sequence[tuple[Image, float]],
-        regions: Sequence[Region] = (),
-    ) -> Image:
-        """Return what the image starts as, with its margin; `photo`, `styles` and `regions` are those of `scale`."""
-        if self.inputs.start is not None:
-            return self.on_canvas(self.inputs.start, scale)
-        height, width = photo.shape[2:]
-        match self.recipe.init:
-            case "content":
-                return photo
-            case "noise":
-                image = initial.noise(height, width, self.recipe.seed)
-            case "grey":
-                image = initial.grey(height, width, self.recipe.seed)
-            case "matched":
-                return self._matched(photo, styles, regions)
-            case "style":
-                colors = self._colors(photo, styles)
-                image = initial.style_noise(colors, height, width, self.recipe.seed, self.recipe.color_match)
-        return color_modes.shown(image.to(self.device), self.recipe)
-
-    def next_image(
-        self, image: Image, photo: Image, styles: Sequence[tuple[Image, float]], regions: Sequence[Region] = ()
-    ) -> Image:
-        """Return what the image is at the size of `photo`, the end of the scale before being `image`.
-
-        Enlarged, it has nothing of the finest forms: `recipe.detail` takes them from the photo in the style's colours.
-        """
-        height, width = photo.shape[2:]
-        if self.recipe.strength == 0 and self.recipe.init == "content" and self.inputs.start is None:
-            # It is the photo still; enlarged it would be one out of focus.
-            return photo
-        larger = self.resized(image, height, width)
-        if self.recipe.detail == 0 or image.shape == photo.shape:
-            return larger
-        matched = self._matched(photo, styles, regions) if styles else photo
-        coarse = self.resized(self.resized(matched, *image.shape[2:]), height, width)
-        larger += self.recipe.detail * (matched - coarse)
-        return larger.clamp_(0, 1) if self.recipe.bounds == "projected" else larger
-
-    def _matched(self, photo: Image, styles: Sequence[tuple[Image, float]], regions: Sequence[Region]) -> Image:
-        """Return `photo` in the colours of the styles, each of its regions in those of its own."""
-        if not any(region.mask is not None for region in regions):
-            return color_modes.in_colors_of(self._colors(photo, styles, *regions), photo, self.recipe)
-        matched = photo.clone()
-        for region in regions:
-            assert region.mask is not None
-            colors = self._colors(photo, styles, region)
-            matched += region.mask * (color_modes.in_colors_of(colors, photo, self.recipe, region.mask) - photo)
-        return matched.clamp_(0, 1)
-
-    def _colors(self, photo: Image, styles: Sequence[tuple[Image, float]], region: Region | None = None) -> Palette:
-        """Return the colours that a region, or all of the picture, is to have."""
-        sources = region.sources if region else tuple(Source(index) for index in range(len(styles)))
-        weights = guidance.shares([styles[source.style][1] for source in sources])
-        parts: list[tuple[Image, float, Mask | None]] = [
-            (styles[source.style][0], self.recipe.strength * weight, source.mask)
-            for source, weight in zip(sources, weights, strict=True)
-        ]
-        if self.recipe.strength < 1:
-            parts.append((photo, 1 - self.recipe.strength, region.mask if region else None))
-        return color_transfer.palette(parts)
 
     def _tensor(self, picture: Picture) -> Image:
         return torch.from_numpy(np.ascontiguousarray(picture.pixels))[None].to(self.device)

@@ -106,8 +106,8 @@ def _painted(task: Task, asked: Callable[[], bool], begun: float) -> Painting:
         notes += task.output.write(picture)
         digest = up_to_date.file_digest(task.output.path)
         mark = "" if task.url is None else _send(task, task.url)
-        if run.keeper is not None and not run.keeper.keep:
-            run.keeper.folder.remove()
+        if run.checkpoint_writer is not None and not run.checkpoint_writer.keep:
+            run.checkpoint_writer.folder.remove()
         return Outcome(
             "painted",
             seconds=time.perf_counter() - begun,
@@ -122,8 +122,8 @@ def _painted(task: Task, asked: Callable[[], bool], begun: float) -> Painting:
         )
     finally:
         run.close()
-        if run.keeper is not None:
-            run.keeper.folder.close()
+        if run.checkpoint_writer is not None:
+            run.checkpoint_writer.folder.close()
 
 
 def _begun(task: Task) -> Run:
@@ -207,7 +207,7 @@ def _stopped(task: Task, run: Run, event: Event, seconds: float) -> Outcome:
     """Write a checkpoint where the run is, if it is between two steps, also of a run that is too short for others."""
     kept = False
     if isinstance(event, Stepped) and task.folder is not None:
-        if run.keeper is None:
+        if run.checkpoint_writer is None:
             _keep(task, run, _opened(task.folder))
         kept = isinstance(run.checkpoint(), Checkpointed)
     return Outcome("stopped", "stopped on request", seconds, kept=kept)

@@ -15,6 +15,7 @@ Mask: TypeAlias = Float[Tensor, "1 1 _ _"]  # how much each position counts, in 
 Lightness: TypeAlias = Float[Tensor, "B 1 H W"]  # OKLab's L in [0, 1]
 Resized: TypeAlias = Float[Tensor, "B C h w"]  # the same at another size
 Features: TypeAlias = Float[Tensor, "B C h w"]  # what a network says of an image, any range
+AnyImage: TypeAlias = Float[Tensor, "B 3 _ _"]  # of several images, each of its own size
 AnyFeatures: TypeAlias = Float[Tensor, "B _ _ _"]  # of several pictures, each of its own size
 LayerFeatures: TypeAlias = dict[str, Float[Tensor, "B _ _ _"]]  # by layer, each of its own size
 Count: TypeAlias = Float[Tensor, "B"]

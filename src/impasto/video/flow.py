@@ -32,7 +32,7 @@ class Motion:
 
     back: Field
     seen: Field
-    certain: Field
+    reliable: Field
 
     @property
     def lost(self) -> float:

@@ -55,7 +55,7 @@ class Past:
 
     motion: Motion
     image: Image
-    certain: NDArray[np.float32]
+    reliable: NDArray[np.float32]
 
 
 class VideoRun:
@@ -139,7 +139,7 @@ class VideoRun:
         """The run of every other frame, to ask what it takes."""
         black = np.zeros((self.height, self.width, 3), np.uint8)
         still = motion(black, black)
-        return self._run(black, Past(still, _image(black), still.certain))
+        return self._run(black, Past(still, _image(black), still.reliable))
 
     def shots(self) -> Iterator[Shot]:
         """Yield the frames that are to be painted, as they were filmed."""
@@ -174,7 +174,7 @@ class VideoRun:
                 self.shimmer.add(past.motion, *((_image(now), _image(then)) for now, then in pairs))
             self._recent.append(Frame(filmed, painted))
             self.painted, scenes = shot.index + 1, scenes + (past is None)
-            uncertain = 1.0 if past is None else 1 - float(past.certain.mean())
+            uncertain = 1.0 if past is None else 1 - float(past.reliable.mean())
             seconds = time.perf_counter() - begun
             yield FramePainted(self.painted, float(shot.time), past is None, kept, uncertain, seconds)
         seconds = time.perf_counter() - begun
@@ -200,14 +200,14 @@ class VideoRun:
             _image(filmed), color_transfer.palette([(before, 1.0, None)]), self._recipe.color_match
         )
         image = fresh.lerp(nearest.warp(before), torch.from_numpy(nearest.seen))
-        certain = nearest.certain
+        certain = nearest.reliable
         for lag in self.settings.lags[1:]:
             if lag > len(self._recent):
                 break
             frame = self._recent[-lag]
             found = motion(filmed, frame.filmed)
             # Ruder et al. 2016, long-term consistency: a pixel counts for the latest frame in which it was in sight.
-            share = np.minimum(found.certain, 1 - certain)
+            share = np.minimum(found.reliable, 1 - certain)
             image = image.lerp(found.warp(_image(frame.painted)), torch.from_numpy(share))
             certain = certain + share
         return Past(nearest, image, certain)
@@ -228,7 +228,7 @@ class VideoRun:
             self._job,
             inputs=dataclasses.replace(inputs, start=before),
             recipe=self._recipe.replace(start_size="final", steps=(self.settings.frame_steps,)),
-            previous_frame=PreviousFrame(before, past.certain, self.settings.temporal_weight),
+            previous_frame=PreviousFrame(before, past.reliable, self.settings.temporal_weight),
         ).start()
 
 

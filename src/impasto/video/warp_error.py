@@ -30,7 +30,7 @@ class WarpError:
 
     def add(self, motion: Motion, painted: tuple[Image, Image], filmed: tuple[Image, Image]) -> None:
         """Compare two frames, each as (now, before), where the motion between them is certain."""
-        certain = torch.from_numpy(motion.certain)
+        certain = torch.from_numpy(motion.reliable)
         self.pixels += float(certain.sum())
         self.painted += _apart(motion, *painted)
         self.filmed += _apart(motion, *filmed)
@@ -50,5 +50,5 @@ class WarpError:
 
 
 def _apart(motion: Motion, now: Image, before: Image) -> float:
-    certain = torch.from_numpy(motion.certain)
+    certain = torch.from_numpy(motion.reliable)
     return float((certain * (now - motion.warp(before)).square()).sum(dtype=torch.float64))

@@ -104,14 +104,14 @@ def taken_up(task: Task, storage: Storage, means: Compute) -> "Run | None":
 
 def let_go(run: "Run", *, over: bool) -> None:
     """Write a last checkpoint where the run is, or, where its task is over, remove what was kept of it."""
-    if run.keeper is None:
+    if run.checkpoint_writer is None:
         return
     if over:
-        run.keeper.folder.remove()
+        run.checkpoint_writer.folder.remove()
     else:
         if run.resumable:
             run.checkpoint()
-        run.keeper.folder.close()
+        run.checkpoint_writer.folder.close()
 
 
 def keep_start(task: Task, storage: Storage, start: Picture) -> None:

@@ -70,13 +70,13 @@ def stop_after(step: int, asked: Job, where: str = "kept") -> None:
             assert isinstance(run.checkpoint(), Checkpointed)
             break
     run.close()
-    assert run.keeper is not None
-    run.keeper.folder.close()
+    assert run.checkpoint_writer is not None
+    run.checkpoint_writer.folder.close()
 
 
 def let_go(run: Run) -> None:
-    assert run.keeper is not None
-    run.keeper.folder.close()
+    assert run.checkpoint_writer is not None
+    run.checkpoint_writer.folder.close()
 
 
 VARIANTS = {
@@ -616,8 +616,8 @@ def test_what_a_killed_process_left_is_swept_and_the_older_checkpoint_holds(pict
         "checkpoint-000001.json", "checkpoint-000001.safetensors", "lock", "mine.txt",
     ]  # fmt: skip
     np.testing.assert_array_equal(finish(run)[0], expected)
-    assert run.keeper is not None
-    run.keeper.folder.remove()
+    assert run.checkpoint_writer is not None
+    run.checkpoint_writer.folder.remove()
     assert [path.name for path in Path("kept").iterdir()] == ["mine.txt"]
 
 
