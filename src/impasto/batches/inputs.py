@@ -8,13 +8,11 @@ from typing import Final
 
 from impasto.batches.item import Item
 from impasto.errors import UsageError
+from impasto.picture.formats.registry import FORMATS
 from impasto.system.text import printable
 
 # Of everything that `impasto.picture` reads: what a folder's other files are is not guessed at.
-ENDINGS: Final = (
-    *(".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"),
-    *(".avif", ".heic", ".heif", ".ppm", ".pgm", ".pbm"),
-)
+ENDINGS: Final = tuple(ending for format in FORMATS.values() for ending in format.endings)
 
 
 def files(given: str) -> list[str]:

@@ -61,7 +61,11 @@ def first_image(
 
 
 def next_image(
-    scene: Scene, image: AnyImage, photo: Image, styles: Sequence[tuple[AnyImage, float]], regions: Sequence[Region] = ()
+    scene: Scene,
+    image: AnyImage,
+    photo: Image,
+    styles: Sequence[tuple[AnyImage, float]],
+    regions: Sequence[Region] = (),
 ) -> Image:
     """Return what the image is at the size of `photo`, the end of the scale before being `image`.
 
@@ -92,7 +96,9 @@ def _matched(scene: Scene, photo: Image, styles: Sequence[tuple[AnyImage, float]
     return matched.clamp_(0, 1)
 
 
-def _colors(scene: Scene, photo: Image, styles: Sequence[tuple[AnyImage, float]], region: Region | None = None) -> Palette:
+def _colors(
+    scene: Scene, photo: Image, styles: Sequence[tuple[AnyImage, float]], region: Region | None = None
+) -> Palette:
     """Return the colours that a region, or all of the picture, is to have."""
     sources = region.sources if region else tuple(Source(index) for index in range(len(styles)))
     weights = guidance.shares([styles[source.style][1] for source in sources])

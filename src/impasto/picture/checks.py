@@ -6,26 +6,17 @@ import secrets
 import stat
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from impasto.errors import OutputError, suggest
 from impasto.picture.files import path_name
+from impasto.picture.formats.registry import WRITERS
 from impasto.picture.printing import OutputProfile
 from impasto.system.text import printable, reason
 
-ENDINGS = {
-    ".png": "png",
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".webp": "webp",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-    ".avif": "avif",
-}
-FORMATS = tuple(dict.fromkeys(ENDINGS.values()))
-DEEP_FORMATS = ("png", "tiff")
-QUALITY_FORMATS = ("jpeg", "webp", "avif")
-INK_FORMATS = ("jpeg", "tiff")
-COMPRESSIONS = ("deflate", "lzw", "none")
+# The formats that are written, by the endings of file names.
+ENDINGS: Final = {ending: name for name, writer in WRITERS.items() for ending in writer.endings}
+COMPRESSIONS: Final = tuple(dict.fromkeys(name for writer in WRITERS.values() for name in writer.compressions))
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
@@ -59,23 +50,24 @@ def check_options(
         OutputError: Not a format, not 8 or 16 bits, 16 bits of a format that has 8, or a quality,
             a compression or a CMYK profile where there is none.
     """
-    if kind not in FORMATS:
-        raise OutputError(f"unknown format {kind!r}; {suggest(kind, FORMATS)}")
+    if kind not in WRITERS:
+        raise OutputError(f"unknown format {kind!r}; {suggest(kind, WRITERS)}")
+    writer = WRITERS[kind]
     if bits not in (8, 16):
         raise OutputError(f"bits is {bits!r}; expected 8 or 16")
-    if bits == 16 and kind not in DEEP_FORMATS:
+    if bits == 16 and bits not in writer.depths:
         raise OutputError(f"{kind.upper()} holds 8 bits a channel, not 16; write a .png or .tif instead")
-    if compression is not None and kind != "tiff":
+    if compression is not None and not writer.compressions:
         raise OutputError(f"{kind.upper()} has no choice of compression; leave compression out, or write a .tif")
-    if compression is not None and compression not in COMPRESSIONS:
-        raise OutputError(f"compression is {compression!r}; choose from {', '.join(COMPRESSIONS)}")
-    if profile is not None and profile.space == "cmyk" and kind not in INK_FORMATS:
+    if compression is not None and compression not in writer.compressions:
+        raise OutputError(f"compression is {compression!r}; choose from {', '.join(writer.compressions)}")
+    if profile is not None and profile.space == "cmyk" and not writer.has_inks:
         raise OutputError(
             f"{kind.upper()} holds no CMYK, which {printable(profile.name)} is of; write a .tif or .jpg instead"
         )
     if quality is None:
         return
-    if kind not in QUALITY_FORMATS:
+    if not writer.has_quality:
         raise OutputError(f"{kind.upper()} loses nothing, so it has no quality; leave quality out, or write a .jpg")
     if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
         raise OutputError(f"quality is {quality!r}; expected a whole number from 1 to 100")

@@ -5,13 +5,9 @@ import os
 from typing import NamedTuple
 
 from impasto.picture.files import path_name, read_path
-from impasto.picture.formats.decode import decode, decoding, opened
-from impasto.picture.formats.pillow import declared_orientation
-from impasto.picture.formats.samples import upright
-from impasto.picture.formats.sniff import sniff
+from impasto.picture.formats.bounds import decoding
+from impasto.picture.formats.registry import recognize
 from impasto.picture.limits import DEFAULT_LIMITS, Limits
-
-_WHOLE = ("pnm", "tiff", "heic")
 
 
 class Measure(NamedTuple):
@@ -32,14 +28,7 @@ def measure(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) ->
     name = path_name(path)
     data = read_path(path, limits)
     sha256 = hashlib.sha256(data).hexdigest()
-    kind = sniff(data, name)
-    if kind in _WHOLE:
-        samples = decode(data, name, limits)
-        height, width = upright(samples.values, samples.orientation).shape[:2]
-        return Measure(height, width, sha256)
+    format = recognize(data, name)
     with decoding(name):
-        image = opened(data, kind, name, limits)
-        width, height = image.size
-        if declared_orientation(image) >= 5:
-            height, width = width, height
+        height, width = format.measure(data, name, limits)
     return Measure(height, width, sha256)

@@ -9,8 +9,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from impasto.errors import PictureError
+from impasto.picture.checks import check_output
+from impasto.picture.formats.samples import Samples
 from impasto.picture.levels import Floats, quantised
 from impasto.picture.metadata import Credits
+from impasto.picture.printing import output_profile
+from impasto.picture.write import write_picture
 from impasto.recipe.provenance import Remembered
 
 if TYPE_CHECKING:
@@ -117,9 +121,6 @@ class Picture:
             OutputError: The path or an option cannot be used.
             PictureError: Writing failed; what was there before is untouched.
         """
-        from impasto.picture.checks import check_output
-        from impasto.picture.write import write_picture
-
         named = isinstance(path, str | os.PathLike)
         if isinstance(path, str | os.PathLike) and not force:
             check_output(path, bits=bits, quality=quality)
@@ -143,10 +144,20 @@ class Picture:
         Raises:
             OutputError: No profile that colours can be converted into and back.
         """
-        from impasto.picture.printing import output_profile
-
         pixels = output_profile(profile).proofed(np.ascontiguousarray(np.moveaxis(self.pixels, 0, -1)))
         return replace(self, pixels=np.ascontiguousarray(np.moveaxis(pixels, -1, 0)))
+
+    def to_samples(self) -> Samples:
+        """Return the picture as a file stores it, with what the file is to remember."""
+        return Samples(
+            values=np.moveaxis(self.pixels, 0, -1),
+            space="rgb",
+            alpha=self.alpha,
+            bits=self.bits,
+            dpi=self.dpi,
+            credits=self.credits,
+            document=self.remembered.to_json() if self.remembered else "",
+        )
 
     def to_numpy(self, dtype: DTypeLike = np.uint8) -> NDArray[Any]:
         """Return (H, W, 3), or (H, W, 4) with alpha, sRGB: uint8 or uint16 rounded to the nearest, or float32.

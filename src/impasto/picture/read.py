@@ -11,8 +11,9 @@ from PIL import Image
 from impasto.errors import PictureError
 from impasto.picture.arrays import TensorLike, array_samples, tensor_samples
 from impasto.picture.files import BinaryReader, path_name, read_path, read_stream, stream_name
-from impasto.picture.formats.decode import decode, decoding
+from impasto.picture.formats.bounds import decoding
 from impasto.picture.formats.pillow import pillow_samples
+from impasto.picture.formats.registry import recognize
 from impasto.picture.formats.samples import Samples, upright
 from impasto.picture.levels import unit
 from impasto.picture.limits import DEFAULT_LIMITS, Limits
@@ -87,7 +88,10 @@ def as_picture(source: PictureSource, *, limits: Limits = DEFAULT_LIMITS) -> Pic
 
 
 def _read(data: bytes, name: str, limits: Limits) -> Picture:
-    return _develop(decode(data, name, limits), name, hashlib.sha256(data).hexdigest())
+    format = recognize(data, name)
+    with decoding(name):
+        samples = format.decode(data, name, limits)
+    return _develop(samples, name, hashlib.sha256(data).hexdigest())
 
 
 def _develop(samples: Samples, name: str, sha256: str | None = None) -> Picture:

@@ -2,22 +2,33 @@
 
 import os
 from collections.abc import Mapping
-from typing import BinaryIO, TypeAlias
+from dataclasses import replace
+from typing import BinaryIO, Protocol, TypeAlias
 
 from impasto.errors import OutputError, PictureError
 from impasto.picture.checks import check_options, format_of
 from impasto.picture.files import path_name, stream_name
-from impasto.picture.formats.encode import Options, encode
-from impasto.picture.picture import Picture
+from impasto.picture.formats.format import Options
+from impasto.picture.formats.registry import WRITERS
+from impasto.picture.formats.samples import Samples
+from impasto.picture.metadata import Credits
 from impasto.picture.printing import output_profile
 from impasto.system.atomic import write_whole
 from impasto.system.text import printable, reason
+
+
+class Writable(Protocol):
+    """What can be written: a `Picture`."""
+
+    def to_samples(self) -> Samples:
+        """Return it as a file stores it."""
+
 
 ProfileSource: TypeAlias = str | os.PathLike[str] | bytes
 
 
 def write_picture(
-    picture: Picture,
+    picture: Writable,
     destination: str | os.PathLike[str] | BinaryIO,
     *,
     format: str | None = None,
@@ -60,7 +71,7 @@ def write_picture(
     def encoded(kind: str, name: str) -> tuple[bytes, tuple[str, ...]]:
         check_options(kind, bits, quality, compression, target)
         return encode(
-            picture,
+            picture.to_samples(),
             kind,
             Options(bits, quality, text or {}, metadata=metadata, compression=compression, profile=target),
             name=name,
@@ -99,3 +110,38 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> None:
             f"{printable(os.fspath(path))}: could not be written ({reason(error)}); "
             "free some space or choose another place; what was there before is untouched"
         ) from error
+
+
+def encode(samples: Samples, kind: str, options: Options, *, name: str) -> tuple[bytes, tuple[str, ...]]:
+    """Return samples as the bytes of a file of a format, and what a person should know about it; see `write_picture`.
+
+    Raises:
+        OutputError: `text` cannot be stored, or colours cannot be converted into the profile.
+        PictureError: The picture is larger than the format or the memory allows.
+    """
+    _check_text(options.text)
+    if not options.metadata:
+        samples = replace(samples, credits=Credits(), document="")
+    writer, (height, width) = WRITERS[kind], samples.size
+    if writer.longest_side is not None and max(height, width) > writer.longest_side:
+        raise PictureError(
+            f"{printable(name)}: {width:,} x {height:,} pixels are more than {kind.upper()} holds "
+            f"({writer.longest_side:,} a side); write a .png or .tif instead"
+        )
+    try:
+        return writer.encode(samples, options)
+    except MemoryError as error:
+        raise PictureError(f"{printable(name)}: does not fit into memory as {kind.upper()}; make it smaller") from error
+    except (OSError, ValueError, RuntimeError) as error:
+        raise PictureError(f"{printable(name)}: could not be encoded as {kind.upper()} ({reason(error)})") from error
+
+
+def _check_text(text: Mapping[str, str]) -> None:
+    for keyword, value in text.items():
+        if not isinstance(keyword, str) or not isinstance(value, str):
+            raise OutputError(f"text {printable(keyword)!r}: expected names and values that are strings")
+        latin = all(" " <= c <= "~" or "\xa1" <= c <= "\xff" for c in keyword)
+        if not latin or not 1 <= len(keyword) <= 79 or keyword != keyword.strip():
+            raise OutputError(f"text name {printable(keyword)!r}: expected 1 to 79 Latin letters, digits and signs")
+        if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
+            raise OutputError(f"text {printable(keyword)!r}: holds a character that cannot be stored; take it out")

@@ -5,8 +5,7 @@ import types
 import typing
 from typing import Any, Final, Literal
 
-from impasto.picture import ENDINGS
-from impasto.picture.checks import DEEP_FORMATS, QUALITY_FORMATS
+from impasto.picture.formats.registry import WRITERS
 from impasto.recipe import OPTIMIZERS, PARTS, Recipe, presets, settings
 
 # Those on the table; the others are in the drawer.
@@ -25,8 +24,8 @@ def schema() -> dict[str, Any]:
         "recipes": [_recipe(name) for name in presets.NAMES if presets.get(name).compares("style")],
         "parts": PARTS,
         "formats": [
-            {"ending": ending, "name": name, "deep": name in DEEP_FORMATS, "quality": name in QUALITY_FORMATS}
-            for name, ending in {name: ending for ending, name in reversed(ENDINGS.items())}.items()
+            {"ending": writer.endings[0], "name": name, "deep": 16 in writer.depths, "quality": writer.has_quality}
+            for name, writer in reversed(WRITERS.items())
         ],
     }
 

@@ -20,6 +20,7 @@ from starlette.routing import Route
 from impasto import __version__
 from impasto.errors import ImpastoError, PictureError, UsageError
 from impasto.picture import ENDINGS, write_picture
+from impasto.picture.formats.registry import WRITERS
 from impasto.web import preview, requests, shell_command
 from impasto.web.controls import schema
 from impasto.web.job import Task
@@ -39,7 +40,6 @@ _TYPES: Final = {
     ".svg": "image/svg+xml",
     ".jpg": "image/jpeg",
 }
-_MEDIA: Final = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "tiff": "image/tiff"}
 
 
 @dataclass
@@ -202,9 +202,9 @@ class Routes:
         kind = ENDINGS.get("." + asked.get("ending", "png"), "png")
         bits, quality = _whole(asked.get("bits")) or 8, _whole(asked.get("quality"))
         data = await run_in_threadpool(self._encoded, task, kind, bits, quality)
-        ending = next(ending for ending, name in ENDINGS.items() if name == kind)
+        ending = WRITERS[kind].endings[0]
         headers = {"content-disposition": f'attachment; filename="impasto-{task.id[:6]}{ending}"'}
-        return Response(data, media_type=_MEDIA.get(kind, "image/avif"), headers=headers)
+        return Response(data, media_type=WRITERS[kind].media_type, headers=headers)
 
     async def events(self, request: Request) -> Response:
         """Answer with a stream of everything in brief, each time something is new."""

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from impasto.errors import PictureError
+from impasto.picture.formats.bounds import upright_size, without_long_profile
+from impasto.picture.formats.format import Format, brands
 from impasto.picture.formats.samples import Samples
 from impasto.picture.formats.tags import overlapping
 from impasto.picture.limits import Limits
@@ -23,7 +25,7 @@ _P3_D65, _PQ, _HLG = 12, 16, 18
 _MODES = {"L": "gray", "I;16": "gray", "RGB": "rgb", "RGB;16": "rgb", "RGBA": "rgb", "RGBA;16": "rgb"}
 
 
-def decode(data: bytes, name: str, limits: Limits) -> Samples:
+def _decode(data: bytes, name: str, limits: Limits) -> Samples:
     """Return the primary picture of a HEIC file. libheif has turned it upright already.
 
     Raises:
@@ -70,3 +72,17 @@ def decode(data: bytes, name: str, limits: Limits) -> Samples:
         credits=credits_of(exif),
         notes=((SEVERAL,) if len(file) > 1 else ()) + ((HDR,) if hdr else ()),
     )
+
+
+def decode(data: bytes, name: str, limits: Limits) -> Samples:
+    """Return the primary picture, without a profile that is over the limits."""
+    return without_long_profile(_decode(data, name, limits), limits)
+
+
+FORMAT = Format(
+    "HEIC",
+    lambda data: any(brand in brands(data) for brand in (b"mif1", b"hei", b"hevc")),
+    decode,
+    lambda data, name, limits: upright_size(decode(data, name, limits)),
+    (".heic", ".heif"),
+)

@@ -1,10 +1,26 @@
-"""JPEG's segments: counted and measured before a decoder sees them."""
+"""JPEG, read and written by Pillow; its segments are counted and measured before a decoder sees them."""
 
+import dataclasses
 import re
 from collections.abc import Iterator
 
+import numpy as np
+
+from impasto.picture.formats.encode import FULL_CHROMA, exif_with_notes, save
+from impasto.picture.formats.format import Format, Options, Writer, begins_with
+from impasto.picture.formats.pillow import LONG_EXIF, PillowReader
+from impasto.picture.formats.samples import Samples
 from impasto.picture.formats.tags import overlapping
 from impasto.picture.limits import Limits
+
+ON_WHITE = "JPEG has no transparency: the picture was laid on white."
+# Ours, measured on a stylised 512 x 384 picture with hard strokes and on a 1024 x 768 photograph: 40.3 and 43.3 dB PSNR
+# in a third of PNG's size.
+_DEFAULT_QUALITY = 95
+# libjpeg's JPEG_MAX_DIMENSION.
+_LONGEST_SIDE = 65_500
+# One segment holds 65,533 bytes.
+_LONGEST_EXIF = 65_500
 
 # ITU-T T.81, table B.1: start of frame (not DHT, JPG and DAC), start of scan, end of image, and the application segment
 # that EXIF data are in
@@ -68,3 +84,47 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
         if found is None:
             return
         at = found.start()
+
+
+def _prepare(data: bytes, name: str, limits: Limits) -> tuple[bytes, tuple[str, ...]]:
+    data, is_long = checked(data, name, limits)
+    return data, (LONG_EXIF,) if is_long else ()
+
+
+def encode(samples: Samples, options: Options) -> tuple[bytes, tuple[str, ...]]:
+    """Return the bytes of a JPEG file, on white where the picture is transparent, and notes."""
+    notes: list[str] = []
+    if samples.alpha is not None:
+        samples = on_white(samples)
+        notes.append(ON_WHITE)
+    exif, left_out = exif_with_notes(samples, options.text, _LONGEST_EXIF)
+    data = save(
+        samples,
+        options,
+        "JPEG",
+        quality=options.quality or _DEFAULT_QUALITY,
+        subsampling=FULL_CHROMA,
+        optimize=True,
+        **({"dpi": samples.dpi} if samples.dpi and max(samples.dpi) <= 65535 else {}),
+        **({"exif": exif} if exif else {}),
+    )
+    return data, (*notes, *left_out)
+
+
+def on_white(samples: Samples) -> Samples:
+    """Return float samples laid on white, without alpha."""
+    assert samples.alpha is not None
+    alpha = samples.alpha[:, :, None]
+    return dataclasses.replace(samples, values=np.clip(1 - alpha + alpha * samples.values, 0, 1), alpha=None)
+
+
+_READER = PillowReader("JpegImagePlugin.JpegImageFile", _prepare)
+FORMAT = Format(
+    "JPEG",
+    begins_with(b"\xff\xd8\xff"),
+    _READER.decode,
+    _READER.measure,
+    (".jpg", ".jpeg"),
+    _READER.document,
+    Writer(encode, (".jpg", ".jpeg"), "image/jpeg", has_quality=True, has_inks=True, longest_side=_LONGEST_SIDE),
+)

@@ -1,19 +1,31 @@
-"""Samples and metadata of a Pillow image of any mode."""
+"""Formats that Pillow reads and writes: samples and metadata of an image of any mode."""
 
-from typing import Any
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from impasto.errors import PictureError
+from impasto.picture.formats.bounds import without_long_profile
 from impasto.picture.formats.samples import Samples
-from impasto.picture.formats.tags import overlapping
+from impasto.picture.formats.tags import Directories, overlapping
 from impasto.picture.levels import unit_floats
 from impasto.picture.limits import DEFAULT_LIMITS, Limits
-from impasto.picture.metadata import credits_of
+from impasto.picture.metadata import EXIF_IFD, USER_COMMENT, commented, credits_of
 from impasto.picture.profiles import Space, adobe_rgb_profile, gamma_profile
+from impasto.recipe.provenance import MOST_BYTES
 from impasto.system.text import printable
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+
+# What comes before Pillow: the bytes that it gets, and notes.
+Prepare = Callable[[bytes, str, Limits], tuple[bytes, tuple[str, ...]]]
 
 LONG_EXIF = "The EXIF data are too long or damaged; they were not read, nor was an orientation in them."
 ANIMATED = "The picture is animated; its first frame was taken."
@@ -36,6 +48,66 @@ _CONVERTED = {
 }
 _SPACES: dict[str, Space] = {"CMYK": "cmyk", "LAB": "lab", "RGB": "rgb", "RGBA": "rgb"}
 _WITH_TRANSPARENCY = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
+
+
+def as_it_is(data: bytes, name: str, limits: Limits) -> tuple[bytes, tuple[str, ...]]:
+    """Return a file's bytes unchanged."""
+    return data, ()
+
+
+@dataclass(frozen=True)
+class PillowReader:
+    """Reads one format with Pillow's plug-in for it.
+
+    The plug-in is called directly: no other decoder can get at the file, and the size limit of `Image.open`, which at
+    first only warns, stays out of the way of ours.
+
+    Attributes:
+        plugin: the class that reads, and its module in PIL, as in `PngImagePlugin.PngImageFile`.
+        prepare: checks a file before Pillow sees it.
+
+    """
+
+    plugin: str
+    prepare: Prepare = as_it_is
+
+    def open(self, data: bytes, name: str, limits: Limits) -> "tuple[ImageFile, tuple[str, ...]]":
+        """Return a picture of a size within the limits, not decoded yet, and notes.
+
+        Raises:
+            PictureError: The declared size is over the limits.
+        """
+        data, notes = self.prepare(data, name, limits)
+        module, _, image_class = self.plugin.partition(".")
+        image: ImageFile = getattr(importlib.import_module(f"PIL.{module}"), image_class)(BytesIO(data))
+        limits.check(*image.size, name)
+        return image, notes
+
+    def decode(self, data: bytes, name: str, limits: Limits) -> Samples:
+        """Return the first picture."""
+        image, notes = self.open(data, name, limits)
+        samples = without_long_profile(pillow_samples(image, name, limits), limits)
+        return replace(samples, notes=samples.notes + notes) if notes else samples
+
+    def measure(self, data: bytes, name: str, limits: Limits) -> tuple[int, int]:
+        """Return (height, width), upright, as the header declares them."""
+        image, _ = self.open(data, name, limits)
+        width, height = image.size
+        return (width, height) if declared_orientation(image) >= 5 else (height, width)
+
+    def document(self, data: bytes, name: str, limits: Limits) -> str | None:
+        """Return the document in EXIF's UserComment."""
+        image, _ = self.open(data, name, limits)
+        block = image.info.get("exif")
+        if not block:
+            return None
+        directories = Directories(block.removeprefix(b"Exif\0\0"))
+        tags, _ = directories.read(directories.first)
+        place = directories.number_of(tags[EXIF_IFD]) if EXIF_IFD in tags else None
+        inner, _ = ({}, 0) if place is None else directories.read(place)
+        if USER_COMMENT not in inner:
+            return None
+        return commented(directories.bytes_of(inner[USER_COMMENT], MOST_BYTES + 16))
 
 
 def pillow_samples(image: Image.Image, name: str, limits: Limits = DEFAULT_LIMITS) -> Samples:

@@ -1,15 +1,22 @@
-"""PNG at 16 bits, which Pillow cannot hold, and PNG's chunks."""
+"""PNG: read by Pillow, but at 16 bits, which Pillow cannot hold; written here, chunk by chunk."""
 
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from impasto.picture.formats.encode import levels
+from impasto.picture.formats.format import Format, Options, Writer, begins_with
+from impasto.picture.formats.pillow import PillowReader
+from impasto.picture.formats.samples import Samples
 from impasto.picture.limits import Limits
+from impasto.picture.metadata import KEYWORD, exif_block
 from impasto.picture.profiles import Space
+from impasto.recipe.provenance import MOST_BYTES
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # PNG, third edition: colour types (11.2.1) and the passes of interlacing (8.1): left, top, across, down
@@ -39,7 +46,7 @@ def needs_full_depth(data: bytes) -> bool:
     return depth == 16 or (depth < 8 and colour_type == _GRAY and any(kind == b"tRNS" for kind, _ in chunks(data)))
 
 
-def decode(data: bytes) -> tuple[NDArray[Any], Space, NDArray[Any] | None, int]:
+def decode_pixels(data: bytes) -> tuple[NDArray[Any], Space, NDArray[Any] | None, int]:
     """Return (values, space, alpha, bits) of a PNG without a palette, as in `Samples`.
 
     libpng prints its warnings to the terminal: about odd metadata, wrong lengths, left-over data and interlacing. So it
@@ -74,7 +81,7 @@ def decode(data: bytes) -> tuple[NDArray[Any], Space, NDArray[Any] | None, int]:
     return values, "gray" if channels <= 2 else "rgb", alpha, 16 if depth == 16 else 8
 
 
-def encode(pixels: NDArray[Any], chunks: list[tuple[bytes, bytes]]) -> bytes:
+def encode_pixels(pixels: NDArray[Any], chunks: list[tuple[bytes, bytes]]) -> bytes:
     """Return a PNG of (H, W, 3|4) uint8 or uint16, with extra chunks (kind, data) before the pixels."""
     import imagecodecs
 
@@ -138,3 +145,64 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         (length,) = struct.unpack_from(">I", data, at)
         yield data[at + 4 : at + 8], data[at : at + 12 + length]
         at += 12 + length
+
+
+def _prepare(data: bytes, name: str, limits: Limits) -> tuple[bytes, tuple[str, ...]]:
+    check(data, name, limits)
+    return data, ()
+
+
+def decode(data: bytes, name: str, limits: Limits) -> Samples:
+    """Return the picture, with all its levels."""
+    samples = _READER.decode(data, name, limits)
+    if not needs_full_depth(data):
+        return samples
+    values, space, alpha, bits = decode_pixels(data)
+    return replace(samples, values=values, space=space, alpha=alpha, bits=bits)
+
+
+def encode(samples: Samples, options: Options) -> tuple[bytes, tuple[str, ...]]:
+    """Return the bytes of a PNG file, and no notes."""
+    parts = [profile_chunk(options.icc_profile)]
+    if samples.dpi:
+        parts.append(dpi_chunk(samples.dpi))
+    block = exif_block(samples.credits)
+    if block:
+        parts.append(exif_chunk(block))
+    texts = {KEYWORD: samples.document, **options.text} if samples.document else options.text
+    parts += [text_chunk(keyword, value) for keyword, value in texts.items()]
+    return encode_pixels(levels(samples, options), parts), ()
+
+
+def document(data: bytes, name: str, limits: Limits) -> str | None:
+    """Return the text under our keyword, one byte more than is allowed at most."""
+    start = KEYWORD.encode() + b"\0"
+    for kind, chunk in chunks(data):
+        content = memoryview(chunk)[8:-4]
+        if kind not in (b"tEXt", b"zTXt", b"iTXt") or bytes(content[: len(start)]) != start:
+            continue
+        content = content[len(start) : len(start) + MOST_BYTES + 1]
+        if kind == b"tEXt":
+            return bytes(content).decode("latin-1")
+        if kind == b"zTXt":
+            return _inflated(content[1:]).decode("latin-1")
+        compressed, _, rest = content[0], content[1], bytes(content[2:])
+        text = rest.split(b"\0", 2)[2]  # after the language and the translated keyword
+        return (_inflated(text) if compressed else text).decode("utf-8", "replace")
+    return None
+
+
+def _inflated(data: bytes | memoryview) -> bytes:
+    return zlib.decompressobj().decompress(data, MOST_BYTES + 1)
+
+
+_READER = PillowReader("PngImagePlugin.PngImageFile", _prepare)
+FORMAT = Format(
+    "PNG",
+    begins_with(SIGNATURE),
+    decode,
+    _READER.measure,
+    (".png",),
+    document,
+    Writer(encode, (".png",), "image/png", depths=(8, 16)),
+)

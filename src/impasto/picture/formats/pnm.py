@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from impasto.picture.formats.bounds import upright_size
+from impasto.picture.formats.format import Format
 from impasto.picture.formats.samples import Samples
 from impasto.picture.limits import Limits
 
@@ -80,3 +82,16 @@ def _number(word: bytes) -> int:
     if not (word.isdigit() and len(word) <= 9):
         raise ValueError(f"expected numbers and found {word[:9]!r}")
     return int(word)
+
+
+def _matches(data: bytes) -> bool:
+    return data[:1] == b"P" and data[1:2] in (b"1", b"2", b"3", b"4", b"5", b"6") and data[2:3] in b" \t\r\n#"
+
+
+FORMAT = Format(
+    "PNM",
+    _matches,
+    decode,
+    lambda data, name, limits: upright_size(decode(data, name, limits)),
+    (".ppm", ".pgm", ".pbm"),
+)

@@ -1,4 +1,4 @@
-"""What a decoder found, and how it becomes a `Picture`: colour to sRGB, turned upright, hidden colours taken out."""
+"""A picture as a file stores it: what decoders return and encoders take."""
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ class Samples:
         dpi: (x, y) as stored, before turning.
         credits: What the file says of the photo's making.
         notes: Plain sentences for a person.
+        document: How the picture was painted, as JSON to be written with it. Empty for nothing, and by decoders.
     """
 
     values: NDArray[Any]
@@ -40,6 +41,12 @@ class Samples:
     dpi: tuple[float, float] | None = None
     credits: Credits = Credits()
     notes: tuple[str, ...] = ()
+    document: str = ""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width), px, as stored."""
+        return self.values.shape[0], self.values.shape[1]
 
 
 def upright(values: NDArray[Scalar], orientation: int) -> NDArray[Scalar]:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from impasto.errors import PictureError
 from impasto.picture.formats import jpeg, ycbcr
+from impasto.picture.formats.bounds import upright_size
+from impasto.picture.formats.encode import described, levels
+from impasto.picture.formats.format import Format, Options, Writer, begins_with
 from impasto.picture.formats.pillow import plausible_dpi
 from impasto.picture.formats.samples import Samples
 from impasto.picture.formats.tags import Directories, Tag
@@ -23,10 +26,12 @@ from impasto.picture.metadata import (
     PLACES,
     USER_COMMENT,
     Credits,
+    commented,
     text_of,
     user_comment,
 )
 from impasto.picture.profiles import TOO_LONG, Space
+from impasto.recipe.provenance import MOST_BYTES
 from impasto.system.text import printable
 
 if TYPE_CHECKING:
@@ -124,49 +129,38 @@ def _credits(directories: Directories, tags: dict[int, Tag]) -> Credits:
     return Credits(**found)
 
 
-def encode(
-    pixels: NDArray[Any],
-    *,
-    profile: bytes,
-    inks: bool = False,
-    compression: str = "deflate",
-    dpi: tuple[float, float] | None = None,
-    credits: Credits | None = None,
-    description: str = "",
-    document: str = "",
-) -> bytes:
-    """Return a TIFF of (H, W, C) uint8 or uint16, RGB or `inks` (CMYK), with or without alpha.
-
-    `compression` is "deflate", "lzw" or "none"; `description` and `document` are ASCII.
+def encode(samples: Samples, options: Options) -> tuple[bytes, tuple[str, ...]]:
+    """Return the bytes of a TIFF file, RGB or CMYK, with or without alpha, and no notes.
 
     EXIF's own fields stand beside TIFF's, as TIFF/EP (ISO 12234-2) has them: tifffile writes no nested directory.
     """
     import tifffile
 
-    tags = [(PLACES[name][1], text.encode() + b"\0", _ASCII) for name, text in (credits.items() if credits else ())]
+    description, compression = described(options.text), options.compression or "deflate"
+    tags = [(PLACES[name][1], text.encode() + b"\0", _ASCII) for name, text in samples.credits.items()]
     if description:
         tags = [tag for tag in tags if tag[0] != DESCRIPTION]
-    if document:
-        tags.append((USER_COMMENT, user_comment(document), _BYTES))
-
+    if samples.document:
+        tags.append((USER_COMMENT, user_comment(samples.document), _BYTES))
+    pixels = levels(samples, options)
     stream = BytesIO()
     tifffile.imwrite(
         stream,
         pixels,
-        photometric="separated" if inks else "rgb",
-        extrasamples=["unassalpha"] if pixels.shape[2] > (4 if inks else 3) else None,
+        photometric="separated" if options.has_inks else "rgb",
+        extrasamples=["unassalpha"] if pixels.shape[2] > (4 if options.has_inks else 3) else None,
         planarconfig="contig",
         compression={"deflate": "zlib", "lzw": "lzw", "none": None}[compression],
         predictor=compression != "none",
-        iccprofile=profile,
-        resolution=dpi,
-        resolutionunit="INCH" if dpi else None,
+        iccprofile=options.icc_profile,
+        resolution=samples.dpi,
+        resolutionunit="INCH" if samples.dpi else None,
         description=description or None,
         extratags=[(tag, kind, len(content), content, True) for tag, content, kind in tags],
         software="impasto",
         metadata=None,
     )
-    return stream.getvalue()
+    return stream.getvalue(), ()
 
 
 def _silence() -> None:
@@ -333,3 +327,21 @@ def _tag(page: "TiffPage", code: int, default: Any) -> Any:
 def _ratio(page: "TiffPage", code: int) -> float | None:
     value = _tag(page, code, None)
     return value[0] / value[1] if isinstance(value, tuple) and len(value) == 2 and value[1] else None
+
+
+FORMAT = Format(
+    "TIFF",
+    begins_with(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    decode,
+    lambda data, name, limits: upright_size(decode(data, name, limits)),
+    (".tif", ".tiff"),
+    lambda data, name, limits: commented(tag_bytes(data, USER_COMMENT, MOST_BYTES + 16)),
+    Writer(
+        encode,
+        (".tif", ".tiff"),
+        "image/tiff",
+        depths=(8, 16),
+        has_inks=True,
+        compressions=("deflate", "lzw", "none"),
+    ),
+)

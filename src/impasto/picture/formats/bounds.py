@@ -1,0 +1,52 @@
+"""Every decoder kept in bounds: damage and size become one clear error."""
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from impasto.errors import ImpastoError, PictureError
+from impasto.picture.formats.samples import Samples, upright
+from impasto.picture.limits import Limits
+from impasto.picture.profiles import TOO_LONG
+from impasto.system.text import printable, reason
+
+_warnings_lock = threading.RLock()
+
+
+@contextmanager
+def decoding(name: str) -> Iterator[None]:
+    """Turn whatever a decoder throws at a damaged file into a `PictureError`, and keep it from warning.
+
+    Python can hold warnings back for the whole process only, so decoding happens under a lock, one file at a time.
+
+    Raises:
+        PictureError: Decoding failed.
+    """
+    try:
+        with _warnings_lock, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except ImpastoError:
+        raise
+    except MemoryError as error:
+        raise PictureError(f"{printable(name)}: does not fit into memory; make it smaller") from error
+    except Exception as error:
+        # Damaged files make decoders raise nearly everything, struct.error, KeyError and AssertionError included.
+        raise PictureError(
+            f"{printable(name)}: is damaged or cut short ({reason(error)}); get it again, or save it anew elsewhere"
+        ) from error
+
+
+def without_long_profile(samples: Samples, limits: Limits) -> Samples:
+    """Return the samples without their profile, if that is over the limits; a note says so."""
+    if len(samples.icc_profile or b"") <= limits.max_profile_bytes:
+        return samples
+    return replace(samples, icc_profile=None, notes=(*samples.notes, TOO_LONG))
+
+
+def upright_size(samples: Samples) -> tuple[int, int]:
+    """Return (height, width) of decoded samples, upright."""
+    height, width = upright(samples.values, samples.orientation).shape[:2]
+    return height, width
