@@ -20,6 +20,7 @@ from impasto.web.preview import Preview
 from impasto.web.queue import JobQueue
 from impasto.web.requests import Order
 from impasto.web.storage import Storage
+from impasto.web.worker import Worker
 
 JOB = "page"
 KEY = ("size",)
@@ -47,8 +48,9 @@ def measure(size: int, turns: int, device: str) -> Row:
         storage = Storage(Path(temporary))
         photo, style = (storage.add((SAMPLES / name).read_bytes(), name).id for name in PAIR)
         order = Order(photo, (Style(style),), presets.DEFAULT.replace(size=size))
-        studio = JobQueue(storage, Compute(device), 10**9)
-        studio.open()
+        studio = JobQueue(storage, 10**9)
+        worker = Worker(studio, Compute(device))
+        worker.start()
         _, cold = painted(studio, order)
         warm = []
         for _ in range(turns):
@@ -57,7 +59,7 @@ def measure(size: int, turns: int, device: str) -> Row:
             warm.append(first)
             with mock.patch.object(Preview, "show", return_value=False):
                 plain.append(painted(studio, order)[0])
-        studio.close(10)
+        worker.close(10)
         storage.close()
     load = os.getloadavg()[0]
     return {"size": size, "shown": shown, "plain": plain, "cold": cold, "warm": warm, "load": load}

@@ -27,6 +27,7 @@ from impasto.web.job import Task
 from impasto.web.queue import JobQueue
 from impasto.web.requests import Order
 from impasto.web.storage import Storage
+from impasto.web.worker import Worker
 
 STEPS = (120, 4)
 RECIPE = Recipe(size=32, start_size=16, steps=STEPS, terms=Content("relu2_1") + MeanCovariance())
@@ -58,6 +59,12 @@ def furnished(tmp_path: Path, picture: Callable[..., Picture]) -> tuple[Storage,
     return storage, photo, style
 
 
+def started(queue: JobQueue) -> Worker:
+    worker = Worker(queue, Compute("cpu"))
+    worker.start()
+    return worker
+
+
 def finish(state: Path) -> tuple[JobQueue, int]:
     """Open a server's folder as after a crash, and return the studio when all is painted, and the steps it took."""
     storage = Storage(state)
@@ -71,12 +78,12 @@ def finish(state: Path) -> tuple[JobQueue, int]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Task, "tell", counted)
-        studio = JobQueue(storage, Compute("cpu"), 10**9)
-        studio.open()
-        (id,) = studio._tasks
+        studio = JobQueue(storage, 10**9)
+        worker = started(studio)
+        (id,) = [path.name for path in (state / "jobs").iterdir()]
         studio.resume(id)
         until(lambda: studio.task(id).state not in ("queued", "running", "paused"))
-        assert studio.close(10)
+        assert worker.close(10)
     storage.close()
     return studio, taken
 
@@ -86,8 +93,8 @@ def test_the_power_may_go_at_any_moment_of_steering(
 ) -> None:
     storage, photo, style = furnished(tmp_path, picture)
     order = Order(photo, (Style(style),), RECIPE)
-    studio = JobQueue(storage, Compute("cpu"), 10**9)
-    studio.open()
+    studio = JobQueue(storage, 10**9)
+    worker = started(studio)
     id = studio.add(order).id
     until(lambda: studio.task(id).step > 5)
     studio.pause(id)
@@ -117,7 +124,7 @@ def test_the_power_may_go_at_any_moment_of_steering(
             patch.setattr(runs, name, photographed(name))
         studio.steer(id, changed)
         until(lambda: len(moments) == 8)
-    assert studio.close(10)
+    assert worker.close(10)
     storage.close()
     for number, moment in enumerate(moments):
         found, taken = finish(moment)
@@ -143,36 +150,36 @@ def test_a_checkpoint_goes_when_everybody_knows_that_the_picture_is_finished(
         let_go(run, over=over)
 
     monkeypatch.setattr(runs, "let_go", watched)
-    studio = JobQueue(storage, Compute("cpu"), 10**9)
+    studio = JobQueue(storage, 10**9)
     id = studio.add(Order(photo, (Style(style),), RECIPE.replace(steps=(2, 2)))).id
-    studio.open()
+    worker = started(studio)
     until(lambda: known)
     assert known == ["finished"]
-    assert studio.close(10)
+    assert worker.close(10)
     storage.close()
 
 
 def test_what_rested_rests_on(tmp_path: Path, picture: Callable[..., Picture]) -> None:
     storage, photo, style = furnished(tmp_path, picture)
-    studio = JobQueue(storage, Compute("cpu"), 10**9)
-    studio.open()
+    studio = JobQueue(storage, 10**9)
+    worker = started(studio)
     ids = [studio.add(Order(photo, (Style(style),), RECIPE)).id for _ in range(2)]
     until(lambda: studio.task(ids[0]).step > 5)
     studio.pause(ids[0])
     until(lambda: list((tmp_path / "state" / "jobs" / ids[0]).glob("checkpoint-0/*.json")))
-    assert studio.close(10)
+    assert worker.close(10)
     for rest in (True, True, False):  # as often as one likes
-        studio = JobQueue(storage, Compute("cpu"), 10**9)
-        studio.open()
-        assert until(partial(getattr, studio, "_present")) == ids[0]
+        studio = JobQueue(storage, 10**9)
+        worker = started(studio)
+        assert until(partial(studio.present)) == ids[0]
         assert [studio.task(id).state for id in ids] == ["paused", "queued"]
         if rest:
-            assert studio.close(10)
+            assert worker.close(10)
     studio.cancel(ids[0])
     until(lambda: studio.task(ids[1]).state == "finished")
     # What there was of it, of the coarse scale, is its picture.
     assert (studio.task(ids[0]).state, studio.task(ids[0]).size) == ("stopped", [16, 12])
-    assert studio.close(10)
+    assert worker.close(10)
     storage.close()
 
 
@@ -189,8 +196,8 @@ def test_what_steered_and_lost_its_checkpoint_paints_what_was_left(
 ) -> None:
     storage, photo, style = furnished(tmp_path, picture)
     order = Order(photo, (Style(style),), RECIPE)
-    studio = JobQueue(storage, Compute("cpu"), 10**9)
-    studio.open()
+    studio = JobQueue(storage, 10**9)
+    worker = started(studio)
     id = studio.add(order).id
     until(lambda: studio.task(id).step > 5)
     studio.pause(id)
@@ -202,7 +209,7 @@ def test_what_steered_and_lost_its_checkpoint_paints_what_was_left(
     until(lambda: studio.task(id).step > 20)
     studio.pause(id)
     (kept,) = until(lambda: list((tmp_path / "state" / "jobs" / id).glob("checkpoint-1/*.safetensors")))
-    assert studio.close(10)
+    assert worker.close(10)
     storage.close()
     kept.write_bytes(kept.read_bytes()[:-100])
     found, taken = finish(tmp_path / "state")
@@ -220,15 +227,15 @@ def test_a_sheet_is_painted_picture_by_picture_and_goes_on_where_it_was(
     storage, photo, style = furnished(tmp_path, picture)
     recipe = RECIPE.replace(steps=(30, 2))
     order = Order(photo, (Style(style),), recipe, vary=(("seed", (1, 2)), ("content_weight", (0.1, 1.0))))
-    studio = JobQueue(storage, Compute("cpu"), 10**9)
-    studio.open()
+    studio = JobQueue(storage, 10**9)
+    worker = started(studio)
     id = studio.add(order).id
     until(lambda: studio.task(id).cell == 1 and studio.task(id).step > 2)
     with pytest.raises(UsageError, match="a sheet is painted as it was begun"):
         studio.steer(id, dataclasses.replace(order, vary=()))
     with pytest.raises(UsageError, match="a sheet is painted as it was begun"):
         studio.steer(id, order)
-    assert studio.close(10)
+    assert worker.close(10)
     storage.close()
     cells = tmp_path / "state" / "jobs" / id / "cells"
     (first,) = cells.iterdir()
@@ -249,8 +256,8 @@ def test_a_sheet_is_painted_picture_by_picture_and_goes_on_where_it_was(
 
 def test_what_there_is_of_a_sheet_that_was_stopped_is_kept(tmp_path: Path, picture: Callable[..., Picture]) -> None:
     storage, photo, style = furnished(tmp_path, picture)
-    studio = JobQueue(storage, Compute("cpu"), 10**9)
-    studio.open()
+    studio = JobQueue(storage, 10**9)
+    worker = started(studio)
     id = studio.add(Order(photo, (Style(style),), RECIPE, vary=(("seed", (1, 2)),))).id
     until(lambda: studio.task(id).step > 2)
     studio.cancel(id)
@@ -258,7 +265,7 @@ def test_what_there_is_of_a_sheet_that_was_stopped_is_kept(tmp_path: Path, pictu
     task = studio.task(id)
     assert task.state == "stopped"
     assert 0 < task.progress < 0.5
-    assert studio.close(10)
+    assert worker.close(10)
     storage.close()
 
 

@@ -1,4 +1,4 @@
-"""An order on its way: waiting, being painted, finished. Only the studio changes a task."""
+"""An order on its way: waiting, being painted, finished. Only the queue and the worker change a task."""
 
 import dataclasses
 import json

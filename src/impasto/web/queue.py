@@ -1,25 +1,17 @@
-"""The queue and the one thread that paints what is in it. It belongs to the server, not to a page."""
+"""The queue of jobs that pages fill and the worker empties. It belongs to the server, not to a page."""
 
 import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Literal
+from collections.abc import Iterator
+from typing import Any, Final, Literal
 
 from impasto.errors import ImpastoError, UsageError
-from impasto.picture import Picture
-from impasto.recipe import Compute
-from impasto.reports.events import Checkpointed, Stepped
-from impasto.system.text import reason
-from impasto.web import runs
 from impasto.web.job import OPEN, State, Task
 from impasto.web.preview import Preview
 from impasto.web.requests import Order
 from impasto.web.storage import Storage
-
-if TYPE_CHECKING:
-    from impasto.engine.run import Run
 
 Command = Literal["go", "stop", "steer", "leave"]
 
@@ -30,49 +22,39 @@ _BLINK: Final = 0.2
 
 
 class JobQueue:
-    """Paints what is in the queue, one piece after the other.
+    """Jobs that wait, the one that is being painted, and those that are over.
 
     Args:
-        storage: where everything is kept; what was unfinished there is painted first.
-        means: what to paint with.
+        storage: where everything is kept; what was unfinished there comes first.
         most_bytes: of finished work that is kept; the oldest goes first.
 
     """
 
-    def __init__(self, storage: Storage, means: Compute, most_bytes: int) -> None:
+    def __init__(self, storage: Storage, most_bytes: int) -> None:
         self.storage = storage
-        self._means = means
         self._most_bytes = most_bytes
         self._changed = threading.Condition(threading.RLock())
         self._tasks: dict[str, Task] = {}
         self._queue: list[str] = []
         self._present: str | None = None
-        self._easel: Preview | None = None
-        self._leaving = False
+        self._preview: Preview | None = None
+        self._is_leaving = False
         self._version = 0
-        self._told = 0.0
+        self._announced = 0.0
         self._shown: tuple[int, str] = (-1, "")
         self._new_order: Order | None = None
         self._read()
-        self._thread = threading.Thread(target=self._work, name="studio", daemon=True)
-
-    def open(self) -> None:
-        """Begin to work."""
-        self._thread.start()
 
     def leave(self) -> None:
-        """Begin to stop; safe in the midst of anything, as where a signal is answered."""
-        self._leaving = True
+        """Let the worker stop after the present step; safe anywhere, as where a signal is answered."""
+        self._is_leaving = True
 
-    def close(self, seconds: float) -> bool:
-        """Stop after the present step; return whether that came within so many seconds."""
+    def wake(self) -> None:
+        """Let whoever waits look again."""
         with self._changed:
-            self._leaving = True
             self._changed.notify_all()
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
 
-    # What pages ask.
+    # What pages show.
 
     @property
     def version(self) -> int:
@@ -105,6 +87,10 @@ class JobQueue:
                 "at": list(task.stages),
             }
 
+    def present(self) -> str | None:
+        """Return the name of the task that is being painted, if one is."""
+        return self._present
+
     def task(self, id: str) -> Task:
         """Return a task, not to be changed.
 
@@ -118,15 +104,15 @@ class JobQueue:
         """Return the newest preview and its number, or None where nothing has been painted."""
         with self._changed:
             task = self._tasks[id]
-            if self._easel is not None and self._present == id and self._easel.latest:
-                return task.preview, self._easel.latest
+            if self._preview is not None and self._present == id and self._preview.latest:
+                return task.preview, self._preview.latest
         folder = self.storage.job(id)
         for path in (folder / "result.jpg", *(folder / "stages" / f"{n}.jpg" for n in range(len(task.stages))[::-1])):
             with contextlib.suppress(OSError):
                 return task.preview, path.read_bytes()
         return None
 
-    # What pages want done.
+    # What pages ask for.
 
     def add(self, order: Order) -> Task:
         """Put an order at the end of the queue.
@@ -141,7 +127,7 @@ class JobQueue:
             task = Task(self.storage.new_job(), order)
             self._tasks[task.id] = task
             self._queue.append(task.id)
-            self._say(task)
+            self.record(task)
             return task
 
     def cancel(self, id: str) -> None:
@@ -153,7 +139,7 @@ class JobQueue:
                 task.state = "stopped"
             elif id == self._present and task.state in OPEN:
                 task.state = "stopped"
-            self._say(task)
+            self.record(task)
 
     def pause(self, id: str) -> None:
         """Let a task rest; those behind it wait with it, for it keeps the device's memory."""
@@ -181,7 +167,7 @@ class JobQueue:
             if order == (self._new_order or task.order):
                 return
             self._new_order = order
-            self._say(task)
+            self.record(task)
 
     def move(self, id: str, place: int) -> None:
         """Give a waiting task another place in the queue, 0 being the next."""
@@ -189,7 +175,7 @@ class JobQueue:
             if id in self._queue:
                 self._queue.remove(id)
                 self._queue.insert(max(0, place), id)
-            self._say(self._tasks[id])
+            self.record(self._tasks[id])
 
     def remove(self, id: str) -> None:
         """Forget a task that is over, with its pictures.
@@ -210,181 +196,76 @@ class JobQueue:
             task = self._tasks[id]
             if task.state == before:
                 task.state = after
-                self._say(task)
+                self.record(task)
 
-    # The thread.
+    # What the worker asks.
 
-    def _work(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._leaving or self._queue)
-                if self._leaving:
-                    return
-                task = self._tasks[self._queue.pop(0)]
-                task.state = "paused" if task.state == "paused" else "running"
-                self._present, self._new_order = task.id, None
-                self._easel = Preview(self.storage, task)
-                self._say(task)
-                # What rested when the server stopped rests on, and needs no memory for it yet.
-                self._rest(task)
-                if self._leaving:
-                    return
-            error = self._painted(task)
-            with self._changed:
-                self._over(task, error)
-
-    def _over(self, task: Task, error: str) -> None:
-        """Say how a task ended; one that was left unfinished stays what it is, and is painted next time."""
-        if task.state == "stopped" or not self._leaving:
-            task.error = error
-            task.state = "failed" if error else "stopped" if task.state == "stopped" else "finished"
-        self._present, self._easel = None, None
-        self._say(task)
-        self._make_room()
-
-    def _painted(self, task: Task) -> str:
-        """Paint; return what went wrong, in one line."""
-        run: Run | None = None
-        wish: Command = "go"
-        try:
-            if task.order.vary:
-                self._sheet(task)
-                return ""
-            run, start = self._begun(task)
-            while (wish := self._follow(task, run)) == "steer":
-                run, start = self._steered(task, run, run.picture() if run.has_image else start)
-            picture = run.picture() if run.has_image else start
-            if picture is not None and wish != "leave":
-                self._seen(task).show(lambda: picture, anyway=True)
-                self._seen(task).finish(picture)
-                with self._changed:
-                    # Before its checkpoint goes: whoever finds it now does not paint it again.
-                    task.state = "finished" if task.state == "running" else task.state
-                    self._say(task)
-        except ImpastoError as error:
-            return " ".join(str(error).split())
-        except Exception as error:
-            # A bug of ours must not end the thread that all other pictures wait for.
-            return f"unexpected {type(error).__name__}: {reason(error)}; please report this"
-        finally:
-            if run is not None and wish != "leave":
-                runs.let_go(run, over=True)
-        return ""
-
-    def _sheet(self, task: Task) -> None:
-        """Paint the pictures of a sheet that are not there, one after the other, each seen in its place."""
-        sheet = runs.sheet(task, self.storage, self._means)
-        board = sheet.board()
-        task.curve = []
-        for index, cell in enumerate(sheet.cells):
-            with self._changed:
-                task.turn_to(index, len(sheet))
-            picture = cell.kept()
-            if picture is None:
-                run = cell.job.start()
-
-                def seen(index: int = index, run: "Run" = run) -> Picture:
-                    board.put(index, run.picture())
-                    return board.picture()
-
-                wish = self._follow(task, run, seen)
-                if wish == "leave":
-                    return
-                if wish == "stop":
-                    break
-                picture = cell.keep(run.picture())
-            board.put(index, picture)
-        self._seen(task).show(board.picture, anyway=True)
-        self._seen(task).finish(board.picture())
+    def next_task(self) -> Task | None:
+        """Wait for the next task and return it, once it is not paused; None where the server is leaving."""
         with self._changed:
-            task.progress = task.progress if task.state == "stopped" else 1.0
+            self._changed.wait_for(lambda: self._is_leaving or self._queue)
+            if self._is_leaving:
+                return None
+            task = self._tasks[self._queue.pop(0)]
+            task.state = "paused" if task.state == "paused" else "running"
+            self._present, self._new_order = task.id, None
+            self._preview = Preview(self.storage, task)
+            self.record(task)
+            # A job that was paused at shutdown stays paused; allocate nothing for it yet.
+            self._wait_while_paused(task)
+            return None if self._is_leaving else task
 
-    def _begun(self, task: Task) -> "tuple[Run, Picture | None]":
-        """Return the run of a task, from its checkpoint if there is one, and the picture it goes on from."""
-        runs.tidy(task, self.storage)
-        run = runs.taken_up(task, self.storage, self._means)
-        if run is not None:
-            return run, None
-        start = runs.start_of(task, self.storage)
-        if start is None:
-            task.again()
-        task.rewind()
-        run = runs.begin(runs.present(task), task, self.storage, self._means, start)
-        task.notes += run.notes
-        return run, start
+    def end_task(self, task: Task, error: str) -> None:
+        """Record how a task ended; one that was left unfinished keeps its state, and is painted next time."""
+        with self._changed:
+            if task.state == "stopped" or not self._is_leaving:
+                task.error = error
+                task.state = "failed" if error else "stopped" if task.state == "stopped" else "finished"
+            self._present, self._preview = None, None
+            self.record(task)
+            self._make_room()
 
-    def _steered(self, task: Task, run: "Run", start: Picture | None) -> "tuple[Run, Picture | None]":
-        """Return the run that goes on from `start`, or begins, in the way that was asked for."""
+    def command(self, task: Task) -> Command:
+        """Return what is to become of the present task; waits while it is paused."""
+        with self._changed:
+            self._wait_while_paused(task)
+            if task.state == "stopped":
+                return "stop"
+            if self._is_leaving:
+                return "leave"
+            return "steer" if self._new_order else "go"
+
+    def take_new_order(self) -> Order:
+        """Return the order by which the present task is steered."""
         with self._changed:
             order, self._new_order = self._new_order, None
             assert order is not None
-        if start is not None:
-            runs.keep_start(task, self.storage, start)
-            rest = runs.rest_of(order, task) if run.has_image else (task.start_size, task.steps)
+            return order
+
+    def preview_of(self, task: Task) -> Preview:
+        """Return the preview of the present task."""
+        assert self._preview is not None
+        assert self._preview.task is task
+        return self._preview
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[None]:
+        """Hold the queue, so that no page sees a task half changed."""
         with self._changed:
-            # From here on it is the next stretch, also for a server that finds it: until then everything of this one is
-            # there, and after that everything of the next one.
-            if start is None:
-                task.order = order
-            else:
-                task.turn(order, *rest)
-            self._say(task)
-        runs.let_go(run, over=True)
-        runs.tidy(task, self.storage)
-        start = runs.start_of(task, self.storage)
-        return runs.begin(runs.present(task), task, self.storage, self._means, start), start
+            yield
 
-    def _follow(self, task: Task, run: "Run", seen: Callable[[], Picture] | None = None) -> Command:
-        """Go through the events of a run, for as long as nobody wants anything else; `seen` is what is shown of it."""
-        begun, before = time.monotonic(), task.seconds
-        for event in run:
-            with self._changed:
-                task.tell(event)
-                task.seconds = before + time.monotonic() - begun
-                if isinstance(event, Checkpointed):
-                    self._say(task)
-            shown = isinstance(event, Stepped) and self._seen(task).show(seen or run.picture)
-            if shown or time.monotonic() > self._told + _BLINK:
-                self._told = time.monotonic()
-                self._version += 1
-            rested = time.monotonic()
-            if task.state == "paused" and run.resumable:
-                # Nobody knows for how long.
-                run.checkpoint()
-                with self._changed:
-                    self._say(task)
-            wish = self._wish(task)
-            begun += time.monotonic() - rested
-            if wish != "go":
-                if wish == "leave":
-                    runs.let_go(run, over=False)
-                run.close()
-                return wish
-        return "go"
+    def announce(self, *, is_shown: bool) -> None:
+        """Let pages know that a task moved on: at once if there is a new preview, else a few times a second."""
+        if is_shown or time.monotonic() > self._announced + _BLINK:
+            self._announced = time.monotonic()
+            self._version += 1
 
-    def _wish(self, task: Task) -> Command:
-        """Return what somebody wants of the present task; waits while it is to rest."""
-        with self._changed:
-            self._rest(task)
-            if task.state == "stopped":
-                return "stop"
-            if self._leaving:
-                return "leave"
-            if self._new_order:
-                return "steer"
-            return "go"
-
-    def _rest(self, task: Task) -> None:
-        self._changed.wait_for(lambda: self._leaving or self._new_order or task.state != "paused")
-
-    def _seen(self, task: Task) -> Preview:
-        assert self._easel is not None
-        assert self._easel.task is task
-        return self._easel
+    def _wait_while_paused(self, task: Task) -> None:
+        self._changed.wait_for(lambda: self._is_leaving or self._new_order or task.state != "paused")
 
     # What outlives the server.
 
-    def _say(self, task: Task) -> None:
+    def record(self, task: Task) -> None:
         """Write a task down, and let pages and the thread know that something is new."""
         self._version += 1
         with contextlib.suppress(ImpastoError):

@@ -48,13 +48,13 @@ class Routes:
 
     Attributes:
         storage: the pictures.
-        studio: the jobs.
+        queue: of the jobs.
         ending: whether the server is about to end, so that streams end first.
 
     """
 
     storage: Storage
-    studio: JobQueue
+    queue: JobQueue
     ending: Callable[[], bool]
 
     def __post_init__(self) -> None:
@@ -136,50 +136,50 @@ class Routes:
     async def order(self, request: Request) -> Response:
         """Begin a job."""
         order = requests.asked(await _json(request), self.storage)
-        task = await run_in_threadpool(self.studio.add, order)
+        task = await run_in_threadpool(self.queue.add, order)
         return JSONResponse({"id": task.id}, 201)
 
     async def jobs(self, request: Request) -> Response:
         """List all jobs in brief, for pages that have no stream."""
         del request
-        return Response(self.studio.shown(), media_type="application/json")
+        return Response(self.queue.shown(), media_type="application/json")
 
     async def job(self, request: Request) -> Response:
         """Answer with everything about a job."""
         id = request.path_params["id"]
-        detail, order = self.studio.detail(id), self.studio.task(id).order
+        detail, order = self.queue.detail(id), self.queue.task(id).order
         known = {each: _about(stored) for each in order.pictures if (stored := self.storage.pictures.get(each))}
         line = shell_command.command(order, self.storage) if len(known) == len(order.pictures) else ""
         return JSONResponse(detail | {"pictures": known, "command": line, "toml": order.recipe.to_toml()})
 
     async def remove(self, request: Request) -> Response:
         """Forget a job."""
-        await run_in_threadpool(self.studio.remove, request.path_params["id"])
+        await run_in_threadpool(self.queue.remove, request.path_params["id"])
         return Response(status_code=204)
 
     async def wish(self, request: Request) -> Response:
         """Cancel, pause, resume, move or steer a job."""
-        id, verb, studio = request.path_params["id"], request.path_params["verb"], self.studio
+        id, verb, queue = request.path_params["id"], request.path_params["verb"], self.queue
         table = await _json(request)
         if verb == "move":
             place = table.get("place")
             if type(place) is not int:
                 raise UsageError("a place in the queue is a whole number")
-            await run_in_threadpool(studio.move, id, place)
+            await run_in_threadpool(queue.move, id, place)
         elif verb == "steer":
-            await run_in_threadpool(studio.steer, id, requests.asked(table, self.storage))
+            await run_in_threadpool(queue.steer, id, requests.asked(table, self.storage))
         else:
-            simple = {"cancel": studio.cancel, "pause": studio.pause, "resume": studio.resume}
+            simple = {"cancel": queue.cancel, "pause": queue.pause, "resume": queue.resume}
             await run_in_threadpool(simple[verb], id)
         return Response(status_code=204)
 
     async def preview(self, request: Request) -> Response:
         """Answer with what is painted so far."""
         id = request.path_params["id"]
-        found = await run_in_threadpool(self.studio.preview, id)
+        found = await run_in_threadpool(self.queue.preview, id)
         if found is None:
             raise KeyError(id)
-        tag = f'"{id}-{self.studio.task(id).state}-{found[0]}"'
+        tag = f'"{id}-{self.queue.task(id).state}-{found[0]}"'
         headers = {"etag": tag, "cache-control": "private, no-cache"}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
@@ -188,14 +188,14 @@ class Routes:
     async def stage(self, request: Request) -> Response:
         """Answer with what was painted at some time."""
         id, number = request.path_params["id"], request.path_params["number"]
-        if number >= len(self.studio.task(id).stages):
+        if number >= len(self.queue.task(id).stages):
             raise KeyError(number)
-        path = self.storage.job(self.studio.task(id).id) / "stages" / f"{number}.jpg"
+        path = self.storage.job(self.queue.task(id).id) / "stages" / f"{number}.jpg"
         return Response(await run_in_threadpool(path.read_bytes), media_type="image/jpeg")
 
     async def result(self, request: Request) -> Response:
         """Answer with the picture as a file, its recipe inside."""
-        task = self.studio.task(request.path_params["id"])
+        task = self.queue.task(request.path_params["id"])
         if task.size is None:
             raise KeyError(task.id)
         asked = request.query_params
@@ -217,9 +217,9 @@ class Routes:
         try:
             told, silent = -1, 0.0
             while not self.ending() and not await request.is_disconnected():
-                if self.studio.version != told:
-                    told, silent = self.studio.version, 0.0
-                    yield f"data: {self.studio.shown()}\n\n"
+                if self.queue.version != told:
+                    told, silent = self.queue.version, 0.0
+                    yield f"data: {self.queue.shown()}\n\n"
                 elif silent > _STILL_HERE:
                     silent = 0.0
                     yield ": still here\n\n"

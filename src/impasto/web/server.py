@@ -25,6 +25,7 @@ from impasto.web.auth import Guard, Place
 from impasto.web.queue import JobQueue
 from impasto.web.routes import Routes
 from impasto.web.storage import Storage
+from impasto.web.worker import Worker
 
 LOCAL: Final = "127.0.0.1"
 # Ours: a port that nothing well known uses.
@@ -44,7 +45,7 @@ class Setting:
         host: an address of this computer.
         port: None for the usual one, or another where that is taken.
         state: where everything is kept.
-        means: what to paint with.
+        compute: what to paint with.
         most_bytes: of finished work that is kept.
 
     """
@@ -52,7 +53,7 @@ class Setting:
     host: str
     port: int | None
     state: Path
-    means: Compute
+    compute: Compute
     most_bytes: int
 
 
@@ -69,13 +70,14 @@ def serve(setting: Setting, ready: Callable[[str], None]) -> int:
 
     """
     storage = Storage(setting.state)
-    studio = JobQueue(storage, setting.means, setting.most_bytes)
+    queue = JobQueue(storage, setting.most_bytes)
+    worker = Worker(queue, setting.compute)
     listening = _listening(setting.host, setting.port)
     port = listening.getsockname()[1]
     place = Place(_hosts(setting.host, port), storage.room, secrets.token_urlsafe(32))
     server: _Server
-    routes = Routes(storage, studio, lambda: server.should_exit)
-    server = _Server(_config(Guard(routes.application(storage.room), place)), studio)
+    routes = Routes(storage, queue, lambda: server.should_exit)
+    server = _Server(_config(Guard(routes.application(storage.room), place)), queue)
     # uvicorn raises the signal again when it has ended: here, not where it would end the process.
     signals: list[int] = []
 
@@ -83,15 +85,15 @@ def serve(setting: Setting, ready: Callable[[str], None]) -> int:
         signals.append(number)
         # One that comes before uvicorn listens for them ends it too.
         server.should_exit = True
-        studio.leave()
+        queue.leave()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, answer)
-    studio.open()
+    worker.start()
     threading.Thread(target=_warm, daemon=True).start()
     ready(f"http://{_named(setting.host)}:{port}/{storage.room}/?token={place.token}")
     asyncio.run(_served(server, listening))
-    if not studio.close(_LAST_STEP):
+    if not worker.close(_LAST_STEP):
         # A step of a large picture can take long, and what is kept is always whole.
         os._exit(128 + (signals or [signal.SIGINT])[-1])
     storage.close()
@@ -99,15 +101,15 @@ def serve(setting: Setting, ready: Callable[[str], None]) -> int:
 
 
 class _Server(uvicorn.Server):
-    """Lets the studio write its checkpoint while the last answers are given."""
+    """Lets the worker write its checkpoint while the last answers are given."""
 
-    def __init__(self, config: uvicorn.Config, studio: JobQueue) -> None:
+    def __init__(self, config: uvicorn.Config, queue: JobQueue) -> None:
         super().__init__(config)
-        self._studio = studio
+        self._queue = queue
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take a signal."""
-        self._studio.leave()
+        self._queue.leave()
         super().handle_exit(sig, frame)
 
 

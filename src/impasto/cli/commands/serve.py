@@ -47,7 +47,6 @@ def serve(**given: Any) -> None:
     if missing:
         raise UsageError(f"the page needs {' and '.join(missing)}; pip install 'impasto[web]'")
     paint.quiet_threads()
-    from impasto.recipe import Compute
     from impasto.web.server import Setting, serve
 
     def ready(address: str) -> None:
@@ -58,8 +57,8 @@ def serve(**given: Any) -> None:
             webbrowser.open(address)
 
     state = Path(given["state"] or platformdirs.user_state_path("impasto") / "serve")
-    means = Compute(given["device"], given["max_memory"], given["precision"])
-    number = serve(Setting(given["host"], given["port"], state, means, units.parse_bytes(given["keep"])), ready)
+    compute = output_options.compute(given)
+    number = serve(Setting(given["host"], given["port"], state, compute, units.parse_bytes(given["keep"])), ready)
     sys.exit(128 + number)
 
 

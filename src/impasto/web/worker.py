@@ -1,0 +1,174 @@
+"""The one thread that paints what is in the queue, one job after the other."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from impasto.errors import ImpastoError
+from impasto.picture import Picture
+from impasto.recipe import Compute
+from impasto.reports.events import Checkpointed, Stepped
+from impasto.system.text import reason
+from impasto.web import runs
+from impasto.web.job import Task
+from impasto.web.queue import Command, JobQueue
+
+if TYPE_CHECKING:
+    from impasto.engine.run import Run
+
+
+class Worker:
+    """Paints the jobs of a queue.
+
+    Args:
+        queue: of the jobs.
+        compute: what to paint with.
+
+    """
+
+    def __init__(self, queue: JobQueue, compute: Compute) -> None:
+        self._queue = queue
+        self._storage = queue.storage
+        self._compute = compute
+        self._thread = threading.Thread(target=self._work, name="worker", daemon=True)
+
+    def start(self) -> None:
+        """Begin to paint."""
+        self._thread.start()
+
+    def close(self, seconds: float) -> bool:
+        """Stop after the present step; return whether that came within so many seconds."""
+        self._queue.leave()
+        self._queue.wake()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        while (task := self._queue.next_task()) is not None:
+            self._queue.end_task(task, self._paint(task))
+
+    def _paint(self, task: Task) -> str:
+        """Paint a job; return what went wrong, in one line."""
+        run: Run | None = None
+        command: Command = "go"
+        try:
+            if task.order.vary:
+                self._paint_sheet(task)
+                return ""
+            run, start = self._begin(task)
+            while (command := self._follow(task, run)) == "steer":
+                run, start = self._steer(task, run, run.picture() if run.has_image else start)
+            picture = run.picture() if run.has_image else start
+            if picture is not None and command != "leave":
+                preview = self._queue.preview_of(task)
+                preview.show(lambda: picture, anyway=True)
+                preview.finish(picture)
+                with self._queue.changing():
+                    # Before its checkpoint goes: a server that finds the job now does not paint it again.
+                    task.state = "finished" if task.state == "running" else task.state
+                    self._queue.record(task)
+        except ImpastoError as error:
+            return " ".join(str(error).split())
+        except Exception as error:
+            # A bug of ours must not end the thread that all other jobs wait for.
+            return f"unexpected {type(error).__name__}: {reason(error)}; please report this"
+        finally:
+            if run is not None and command != "leave":
+                runs.let_go(run, over=True)
+        return ""
+
+    def _paint_sheet(self, task: Task) -> None:
+        """Paint the pictures of a sheet that are not there, one after the other, each shown in its place."""
+        sheet = runs.sheet(task, self._storage, self._compute)
+        board = sheet.board()
+        task.curve = []
+        for index, cell in enumerate(sheet.cells):
+            with self._queue.changing():
+                task.turn_to(index, len(sheet))
+            picture = cell.kept()
+            if picture is None:
+                run = cell.job.start()
+
+                def show_on_board(index: int = index, run: "Run" = run) -> Picture:
+                    board.put(index, run.picture())
+                    return board.picture()
+
+                command = self._follow(task, run, show_on_board)
+                if command == "leave":
+                    return
+                if command == "stop":
+                    break
+                picture = cell.keep(run.picture())
+            board.put(index, picture)
+        preview = self._queue.preview_of(task)
+        preview.show(board.picture, anyway=True)
+        preview.finish(board.picture())
+        with self._queue.changing():
+            task.progress = task.progress if task.state == "stopped" else 1.0
+
+    def _begin(self, task: Task) -> "tuple[Run, Picture | None]":
+        """Return the run of a job, from its checkpoint if there is one, and the picture it goes on from."""
+        runs.tidy(task, self._storage)
+        run = runs.taken_up(task, self._storage, self._compute)
+        if run is not None:
+            return run, None
+        start = runs.start_of(task, self._storage)
+        if start is None:
+            task.again()
+        task.rewind()
+        run = runs.begin(runs.present(task), task, self._storage, self._compute, start)
+        task.notes += run.notes
+        return run, start
+
+    def _steer(self, task: Task, run: "Run", start: Picture | None) -> "tuple[Run, Picture | None]":
+        """Return the run that goes on from `start`, or begins, in the way that was asked for."""
+        order = self._queue.take_new_order()
+        if start is not None:
+            runs.keep_start(task, self._storage, start)
+            rest = runs.rest_of(order, task) if run.has_image else (task.start_size, task.steps)
+        with self._queue.changing():
+            # From here on it is the next stretch, also for a server that finds it: until then everything of this one is
+            # there, and after that everything of the next one.
+            if start is None:
+                task.order = order
+            else:
+                task.turn(order, *rest)
+            self._queue.record(task)
+        runs.let_go(run, over=True)
+        runs.tidy(task, self._storage)
+        start = runs.start_of(task, self._storage)
+        return runs.begin(runs.present(task), task, self._storage, self._compute, start), start
+
+    def _follow(self, task: Task, run: "Run", shown: Callable[[], Picture] | None = None) -> Command:
+        """Go through the events of a run, for as long as nobody asks for anything else.
+
+        Args:
+            task: the job.
+            run: of the job.
+            shown: what pages see of the run; its picture if left out.
+
+        """
+        begun, before = time.monotonic(), task.seconds
+        for event in run:
+            with self._queue.changing():
+                task.tell(event)
+                task.seconds = before + time.monotonic() - begun
+                if isinstance(event, Checkpointed):
+                    self._queue.record(task)
+            is_shown = isinstance(event, Stepped) and self._queue.preview_of(task).show(shown or run.picture)
+            self._queue.announce(is_shown=is_shown)
+            paused = time.monotonic()
+            if task.state == "paused" and run.resumable:
+                # The pause may outlast the server.
+                run.checkpoint()
+                with self._queue.changing():
+                    self._queue.record(task)
+            command = self._queue.command(task)
+            begun += time.monotonic() - paused
+            if command != "go":
+                if command == "leave":
+                    runs.let_go(run, over=False)
+                run.close()
+                return command
+        return "go"
