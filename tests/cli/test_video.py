@@ -185,7 +185,7 @@ MEASURED = """
 import pathlib, sys
 sys.path[:0] = sys.argv[2:]
 from tests.conftest import SMALL_LAYERS, small_tensors
-from impasto.recipe import presets
+from impasto.recipe import Compute, Inputs, presets
 from impasto.vgg import network
 from impasto.vgg.network import VGG
 network.load = lambda name, activity, **settings: VGG(
@@ -200,7 +200,8 @@ from impasto.jobs.job import Job
 from impasto.picture import read_picture
 style = read_picture("painting.png")
 recipe = presets.get("default").with_layers("content", "relu4_1").replace(size=64, start_size=32, steps=(1,))
-film = VideoRun(Clip(sys.argv[1]), Job(style, [style], recipe, device="cpu"), FilmSettings(frame_steps=1))
+job = Job(Inputs.of(style, [style]), recipe, Compute("cpu"))
+film = VideoRun(Clip(sys.argv[1]), job, FilmSettings(frame_steps=1))
 ledger = FrameStore(pathlib.Path(sys.argv[1] + ".frames"), film.identity)
 for _ in film.paint(ledger): pass
 encode.write(sys.argv[1] + ".out.mp4", film.clip, ledger, film.painted, 65)

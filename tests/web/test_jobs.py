@@ -1,5 +1,6 @@
 """What the server does with orders, whether a page is open or not."""
 
+import contextlib
 import io
 import json
 import shlex
@@ -197,15 +198,14 @@ class TestEnding:
         path = "/" + served.base.split("/", 3)[3]
         head = f"GET {path}api/events HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n"
         head += f"Authorization: Bearer {served.token}\r\n\r\n"
-        lines = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(5)]
-        for line in lines:
-            line.sendall(head.encode())
-            assert b"200" in line.recv(4096)
-        # Two seconds on a machine that is free; here other tests run beside it.
-        assert served.stop(number) < 10
+        with contextlib.ExitStack() as stack:
+            for _ in range(5):
+                connection = stack.enter_context(socket.create_connection(("127.0.0.1", served.port)))
+                connection.sendall(head.encode())
+                assert b"200" in connection.recv(4096)
+            # Two seconds on a machine that is free; here other tests run beside it.
+            assert served.stop(number) < 10
         assert served.process.returncode == 128 + number
-        for line in lines:
-            line.close()
 
     @pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL])
     def test_what_was_unfinished_goes_on_next_time_first(self, tmp_path: Path, number: int) -> None:

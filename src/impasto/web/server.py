@@ -90,11 +90,13 @@ def serve(setting: Setting, ready: Callable[[str], None]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, answer)
     worker.start()
-    threading.Thread(target=_warm, daemon=True).start()
+    warming = threading.Thread(target=_load_default_network, daemon=True)
+    warming.start()
     ready(f"http://{_named(setting.host)}:{port}/{storage.room}/?token={place.token}")
     asyncio.run(_served(server, listening))
-    if not worker.close(_LAST_STEP):
-        # A step of a large picture can take long, and what is kept is always whole.
+    if not worker.close(_LAST_STEP) or warming.is_alive():
+        # A step of a large picture can take long, and the interpreter aborts when it ends under a thread that imports
+        # torch. Leaving at once loses nothing: every file of the state is written whole.
         os._exit(128 + (signals or [signal.SIGINT])[-1])
     storage.close()
     return (signals or [signal.SIGINT])[-1]
@@ -186,12 +188,12 @@ def _named(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _warm() -> None:
-    """Import what takes seconds, while a person chooses pictures."""
+def _load_default_network() -> None:
+    """Import PyTorch and load the default network, which takes seconds, while a person chooses pictures."""
     from impasto.engine.devices import devices
     from impasto.engine.networks import load_network
     from impasto.recipe import presets
 
-    # What is wrong is said when it is needed.
+    # A job that needs the network meets the same error and reports it.
     with contextlib.suppress(Exception):
         load_network(presets.get("default"), devices("auto")[0])
