@@ -17,6 +17,7 @@ def new_machine(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     """A cache folder of the test's own, and a process that has not timed anything yet."""
     monkeypatch.delenv("IMPASTO_CONVOLUTIONS")
     convolutions.forget()
+    convolutions.timing.cache_clear()
 
 
 def times(monkeypatch: pytest.MonkeyPatch, default: float, winograd: float) -> None:

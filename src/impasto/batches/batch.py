@@ -24,14 +24,14 @@ State = Literal["there", "missing", "changed", "foreign"]
 
 def measured(tasks: Iterable[Task]) -> dict[str, Measure]:
     """Return size and digest of every picture that is read; those that cannot be read are left out."""
-    found: dict[str, Measure] = {}
+    measures: dict[str, Measure] = {}
     for path in dict.fromkeys(path for task in tasks for path in task.inputs.sources):
         try:
-            found[path] = measure(path)
+            measures[path] = measure(path)
         except PictureError:
             # What is wrong with it is said of the pictures that need it, when it is their turn.
             continue
-    return found
+    return measures
 
 
 def with_digests(task: Task, measures: Mapping[str, Measure]) -> Task:
@@ -44,8 +44,8 @@ def with_digests(task: Task, measures: Mapping[str, Measure]) -> Task:
 def shard_of(tasks: Sequence[Task], measures: Mapping[str, Measure], index: int, count: int) -> list[Task]:
     """Return the tasks of shard `index`, 1 is the first, of `count`."""
     costs = [estimate.work(estimate.scales_of(task, measures)) for task in tasks]
-    chosen = shards.assigned(costs, count)
-    return [task for task, shard in zip(tasks, chosen, strict=True) if shard == index - 1]
+    indices = shards.assigned(costs, count)
+    return [task for task, shard in zip(tasks, indices, strict=True) if shard == index - 1]
 
 
 class Batch:
@@ -79,8 +79,8 @@ class Batch:
         self.there = [task for task in tasks if states[task.number] == "there" and not force]
         wanting = [task for task in tasks if force or states[task.number] != "there"]
         self.ahead = [task for task in wanting if not only_failed or self._failed(task)]
-        chosen = {task.number for task in self.ahead}
-        self.left = [task for task in wanting if task.number not in chosen]
+        numbers = {task.number for task in self.ahead}
+        self.left = [task for task in wanting if task.number not in numbers]
         foreign = [task.place for task in self.ahead if states[task.number] == "foreign"]
         if foreign and not force:
             others = f" and {len(foreign) - 1} more" if foreign[1:] else ""
@@ -112,7 +112,7 @@ class Batch:
         """Write the line of a picture."""
         if outcome.status == "stopped":
             return
-        more = {
+        extra = {
             "time": time.time(),
             "number": task.number,
             "content": task.inputs.photo,
@@ -123,14 +123,14 @@ class Batch:
             "host": platform.node(),
         }
         if outcome.status == "failed":
-            self._ledger.add(task.place, Entry("failed", task.identity, reason=outcome.reason), more)
+            self._ledger.add(task.place, Entry("failed", task.identity, reason=outcome.reason), extra)
             return
         if task.url is not None:
             entry = Entry("painted", task.identity, mark=outcome.mark)
         else:
             info = Path(task.output.path).stat()
             entry = Entry("painted", task.identity, outcome.sha256, info.st_size, info.st_mtime_ns)
-        self._ledger.add(task.place, entry, more)
+        self._ledger.add(task.place, entry, extra)
 
     def _is_of(self, entry: Entry, task: Task) -> bool:
         if task.url is None:
@@ -182,14 +182,14 @@ def make_folders(tasks: Iterable[Task]) -> None:
 def foresee(tasks: Iterable[Task], measures: Mapping[str, Measure]) -> dict[int, estimate.Need | str]:
     """Return what each task will take, by its number; of one that cannot be painted, why."""
     foreseer = estimate.Estimator(measures)
-    found: dict[int, estimate.Need | str] = {}
+    needs: dict[int, estimate.Need | str] = {}
     for task in tasks:
         try:
             need = foreseer.need(task)
-            found[task.number] = _why_not(task, measures) if need is None else need
+            needs[task.number] = _why_not(task, measures) if need is None else need
         except ImpastoError as error:
-            found[task.number] = str(error)
-    return found
+            needs[task.number] = str(error)
+    return needs
 
 
 def _why_not(task: Task, measures: Mapping[str, Measure]) -> str:

@@ -15,7 +15,7 @@ from impasto.system.text import printable
 ENDINGS: Final = tuple(ending for format in FORMATS.values() for ending in format.endings)
 
 
-def files(given: str) -> list[str]:
+def files(text: str) -> list[str]:
     """Return the pictures that a folder, a glob or a path names, sorted by name.
 
     Of a folder those whose ending is one of a picture's, not those in folders inside it.
@@ -24,18 +24,18 @@ def files(given: str) -> list[str]:
         UsageError: it names none.
 
     """
-    if Path(given).is_dir():
-        with os.scandir(given) as entries:
+    if Path(text).is_dir():
+        with os.scandir(text) as entries:
             names = [entry.name for entry in entries if entry.is_file() and not entry.name.startswith(".")]
-        found = [os.path.join(given, name) for name in names if Path(name).suffix.lower() in ENDINGS]  # noqa: PTH118
-    elif Path(given).exists() or not glob.has_magic(given):
+        paths = [os.path.join(text, name) for name in names if Path(name).suffix.lower() in ENDINGS]  # noqa: PTH118
+    elif Path(text).exists() or not glob.has_magic(text):
         # One that is not there is said to be so where it is read, with all others.
-        return [given]
+        return [text]
     else:
-        found = [path for path in glob.glob(given, recursive=True) if not Path(path).is_dir()]  # noqa: PTH207
-    if not found:
-        raise UsageError(f"{printable(given)}: names no picture; check the path")
-    return sorted(found)
+        paths = [path for path in glob.glob(text, recursive=True) if not Path(path).is_dir()]  # noqa: PTH207
+    if not paths:
+        raise UsageError(f"{printable(text)}: names no picture; check the path")
+    return sorted(paths)
 
 
 def items(photos: str, styles: Sequence[str], *, blend: bool) -> list[Item]:
@@ -47,6 +47,8 @@ def items(photos: str, styles: Sequence[str], *, blend: bool) -> list[Item]:
     """
     if not styles:
         raise UsageError("no style picture was given; name at least one")
-    each = [path for style in styles for path in files(style)]
-    together = [tuple(each)] if blend else [(style,) for style in each]
-    return [Item(photo, chosen, where=printable(photo)) for photo in files(photos) for chosen in together]
+    paths = [path for style in styles for path in files(style)]
+    together = [tuple(paths)] if blend else [(style,) for style in paths]
+    return [
+        Item(photo, styles_of_item, where=printable(photo)) for photo in files(photos) for styles_of_item in together
+    ]

@@ -74,14 +74,14 @@ class BatchLog:
         """Return the last that was said of an output."""
         return self._entries.get(self._key(output))
 
-    def add(self, output: str, entry: Entry, more: Mapping[str, Any]) -> None:
+    def add(self, output: str, entry: Entry, extra: Mapping[str, Any]) -> None:
         """Say something of an output, with more that a reader may want to know.
 
         Raises:
             OutputError: it cannot be written.
 
         """
-        line = {"output": self._key(output), **dataclasses.asdict(entry), **more}
+        line = {"output": self._key(output), **dataclasses.asdict(entry), **extra}
         self._entries[self._key(output)] = entry
         try:
             # One write to the end of the file: a line is there or it is not, but for a power cut.

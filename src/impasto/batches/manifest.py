@@ -57,15 +57,15 @@ def read(path: str) -> list[Item]:
 
 def _toml(text: str, name: str) -> Iterator[tuple[int, Any]]:
     try:
-        found = tomllib.loads(text.replace("\r\n", "\n"))
+        document = tomllib.loads(text.replace("\r\n", "\n"))
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{name}: is not TOML ({reason(error)})") from error
-    unknown = set(found) - {_TABLE}
+    unknown = set(document) - {_TABLE}
     if unknown:
         raise UsageError(
             f"{name}: has {short_repr(min(unknown))} outside of [[{_TABLE}]]; write each picture under one"
         )
-    rows = found.get(_TABLE, [])
+    rows = document.get(_TABLE, [])
     if not isinstance(rows, list):
         raise UsageError(f"{name}: {_TABLE} is one table; write [[{_TABLE}]] with two brackets")
     # The parser does not say where a table was; its heads do, unless they are inside a text of several lines.
@@ -93,9 +93,9 @@ def _csv(text: str, name: str) -> Iterator[tuple[int, Any]]:
             if "" in row or None in row.values():
                 raise UsageError(f"{name}, line {reader.line_num}: has not as many values as the first line has names")
             # An empty value is none.
-            given = {key: value for key, value in row.items() if value}
-            style = given.get("style", given.get("styles", ""))
-            rest = {key: value for key, value in given.items() if key not in ("style", "styles")}
+            values = {key: value for key, value in row.items() if value}
+            style = values.get("style", values.get("styles", ""))
+            rest = {key: value for key, value in values.items() if key not in ("style", "styles")}
             styles = [part.strip() for part in style.split(";") if part.strip()]
             yield reader.line_num, {**rest, "style": styles} if styles else rest
     except csv.Error as error:

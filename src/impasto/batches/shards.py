@@ -14,8 +14,8 @@ def parsed(text: str) -> tuple[int, int]:
         UsageError: it is none.
 
     """
-    found = re.fullmatch(r"\s*(\d{1,9})\s*/\s*(\d{1,9})\s*", text)
-    index, count = (int(found[1]), int(found[2])) if found else (0, 0)
+    match = re.fullmatch(r"\s*(\d{1,9})\s*/\s*(\d{1,9})\s*", text)
+    index, count = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= index <= count:
         raise UsageError(f"--shard {text!r}: is no shard; give I/N with I from 1 to N, such as 3/16")
     return index, count

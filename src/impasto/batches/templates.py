@@ -77,12 +77,12 @@ def check_distinct(outputs: Iterable[tuple[str, str]], inputs: Iterable[str]) ->
 
     """
     read = {_place(path): path for path in inputs}
-    taken: dict[str, str] = {}
+    owners: dict[str, str] = {}
     for who, path in outputs:
         place = _place(path)
-        if place in taken:
+        if place in owners:
             raise OutputError(
-                f"{printable(path)}: would be the output of both {printable(taken[place])} and "
+                f"{printable(path)}: would be the output of both {printable(owners[place])} and "
                 f"{printable(who)}; put more of "
                 f"{', '.join(f'{{{name}}}' for name in NAMES)} into -o"
             )
@@ -90,7 +90,7 @@ def check_distinct(outputs: Iterable[tuple[str, str]], inputs: Iterable[str]) ->
             raise OutputError(
                 f"{printable(path)}: is the same file as the input {printable(read[place])}; choose another output"
             )
-        taken[place] = who
+        owners[place] = who
 
 
 def _place(path: str) -> str:

@@ -30,7 +30,7 @@ def checkpoint_option(function: F) -> F:
     )(function)
 
 
-def begin(run: "Run", output: Output, given: Mapping[str, Any]) -> tuple[str, ...]:
+def begin(run: "Run", output: Output, options: Mapping[str, Any]) -> tuple[str, ...]:
     """Have a run keep checkpoints as it was asked for; return what a person should know about it.
 
     Raises:
@@ -39,14 +39,14 @@ def begin(run: "Run", output: Output, given: Mapping[str, Any]) -> tuple[str, ..
     """
     from impasto.engine.checkpoints import Checkpoints
 
-    asked = given["checkpoint"]
-    automatic = asked == "auto"
-    if asked == "off" or (
+    choice = options["checkpoint"]
+    automatic = choice == "auto"
+    if choice == "off" or (
         automatic and (output.path == STREAM or not checkpoint_paths.is_worth_it(run, checkpoint_paths.LONG))
     ):
         return ()
-    path = checkpoint_paths.default_folder(output) if automatic else asked
-    settings = Checkpoints(path, keep=not automatic, replace=given["force"])
+    path = checkpoint_paths.default_folder(output) if automatic else choice
+    settings = Checkpoints(path, keep=not automatic, replace=options["force"])
     try:
         folder = settings.open()
     except (CheckpointError, OutputError) as error:
@@ -62,10 +62,10 @@ def begin(run: "Run", output: Output, given: Mapping[str, Any]) -> tuple[str, ..
 
 def save(run: "Run") -> bool:
     """Write a checkpoint where a run has stopped; say if that cannot be done."""
-    said = run.checkpoint()
-    if isinstance(said, Checkpointed):
+    event = run.checkpoint()
+    if isinstance(event, Checkpointed):
         return True
-    click.echo(f"impasto: {printable(said.folder)}: a checkpoint could not be written ({said.reason})", err=True)
+    click.echo(f"impasto: {printable(event.folder)}: a checkpoint could not be written ({event.reason})", err=True)
     return False
 
 

@@ -31,17 +31,19 @@ def quiet_threads() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def finish(job: "Job", output: Output, given: dict[str, Any]) -> None:
+def finish(job: "Job", output: Output, options: dict[str, Any]) -> None:
     """Do what is asked for with a job, on the device and with the memory asked for: paint it, or say what would be."""
-    run = dataclasses.replace(job, compute=output_options.compute(given)).start()
-    if given["dry_run"]:
+    run = dataclasses.replace(job, compute=output_options.compute(options)).start()
+    if options["dry_run"]:
         click.echo(plan(run, output))
         return
-    say = Notes(quiet=given["quiet"])
+    say = Notes(quiet=options["quiet"])
     say.about(run.notes)
-    say.about(checkpoints.begin(run, output, given))
+    say.about(checkpoints.begin(run, output, options))
     say.hints(run.early_advice)
-    listener = progress_display.listener(quiet=given["quiet"], as_json=given["as_json"], terminal=sys.stderr.isatty())
+    listener = progress_display.listener(
+        quiet=options["quiet"], as_json=options["as_json"], terminal=sys.stderr.isatty()
+    )
     paint(run, output, listener, say)
 
 
@@ -51,7 +53,7 @@ def paint(run: "Run", output: Output, listener: progress_display.Listener, say: 
     stopped: Interrupted | ImpastoError | None = None
     advice: tuple[Advice, ...] = ()
     stop = Stop(run)
-    kept = False
+    has_checkpoint = False
     with signals(stop.answer, stop.NUMBERS):
         try:
             with listener:
@@ -61,13 +63,13 @@ def paint(run: "Run", output: Output, listener: progress_display.Listener, say: 
                         stages.show(run.picture)
                     elif isinstance(event, Finished):
                         # What was foreseen has been said.
-                        advice = tuple(one for one in event.advice if one not in run.early_advice)
+                        advice = tuple(item for item in event.advice if item not in run.early_advice)
                     stop.check()
         except (Interrupted, ImpastoError) as error:
             stopped = error
         # Asked twice, it stops at once; the checkpoint before is as good.
         with suppress(Interrupted):
-            kept = isinstance(stopped, Interrupted) and run.resumable and checkpoints.save(run)
+            has_checkpoint = isinstance(stopped, Interrupted) and run.resumable and checkpoints.save(run)
     if run.has_image:
         picture = run.picture()
         # What was painted is written, however often Ctrl-C is pressed now.
@@ -92,7 +94,7 @@ def paint(run: "Run", output: Output, listener: progress_display.Listener, say: 
         if not run.has_image:
             click.echo(f"impasto: {stopped} before the first step; nothing was written", err=True)
         # A scheduler that asked for a checkpoint and got it has nothing to complain of.
-        sys.exit(0 if kept and stopped.number == signal.SIGUSR1 else stopped.exit_code)
+        sys.exit(0 if has_checkpoint and stopped.number == signal.SIGUSR1 else stopped.exit_code)
 
 
 def _go_on(run: "Run") -> None:

@@ -25,11 +25,11 @@ def style(image: Image, photo: Image, recipe: Recipe) -> Image:
             colors = color_transfer.palette([(photo, 1.0, None)])
             return color_transfer.recolor(image, colors, recipe.color_match, shoulder=_SHOULDER)
         case "luminance":
-            own, wanted = oklab.lightness(image).double(), oklab.lightness(photo).double()
+            style_lightness, photo_lightness = oklab.lightness(image).double(), oklab.lightness(photo).double()
             # Gatys et al. 2017, luminance-only transfer, there in YIQ; a style of one lightness stays one.
-            contrast = wanted.std(correction=0) / own.std(correction=0).clamp(min=1e-6)
-            matched = contrast * (own - own.mean()) + wanted.mean()
-            return oklab.grey(color_transfer.bounded(matched, _SHOULDER).to(image))
+            contrast = photo_lightness.std(correction=0) / style_lightness.std(correction=0).clamp(min=1e-6)
+            lightness = contrast * (style_lightness - style_lightness.mean()) + photo_lightness.mean()
+            return oklab.grey(color_transfer.bounded(lightness, _SHOULDER).to(image))
     return image
 
 

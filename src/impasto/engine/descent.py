@@ -90,8 +90,8 @@ class Descent:
         self.steps_done = 1 - self._before
         # In a graph, everything is found again where it was.
         self._fixed = devices.captures(image.device) and optimizer.capturable and objective.capturable
-        found = objective.evaluate(image)
-        self._labels, self._numbers, self._gradient = found.labels, found.numbers, found.gradient
+        evaluation = objective.evaluate(image)
+        self._labels, self._numbers, self._gradient = evaluation.labels, evaluation.numbers, evaluation.gradient
         if self._fixed:
             self.image, self.best = image.clone(), image.clone()
         self._lowest = torch.full_like(self._numbers, float("inf"))
@@ -140,10 +140,10 @@ class Descent:
             # On tensors of its own: this picture's are needed when it is finished.
             twin = copy.deepcopy(self)
             replay = devices.captured(twin._move)
-            found = twin._objective.graph_key_and_targets
-            if replay == twin._move or found is None:
+            shared = twin._objective.graph_key_and_targets
+            if replay == twin._move or shared is None:
                 return self._move
-            recording = CapturedStep(replay, twin.tensors, found[1])
+            recording = CapturedStep(replay, twin.tensors, shared[1])
         self._recording = recording
         _copy(self.tensors, recording.state)
         _copy(aims[1], recording.targets)
@@ -174,18 +174,18 @@ class Descent:
             self._recording = None
 
     def _move(self) -> None:
-        image, known = self._step()
-        if known is None:
+        image, evaluation = self._step()
+        if evaluation is None:
             if not self._fixed:
                 self._gradient = None  # as large as an image, and of no more use
-            known = self._objective.evaluate(image)
+            evaluation = self._objective.evaluate(image)
         if self._fixed:
             assert self._gradient is not None
             self.image.copy_(image)
-            self._numbers.copy_(known.numbers)
-            self._gradient.copy_(gradient_of(known))
+            self._numbers.copy_(evaluation.numbers)
+            self._gradient.copy_(gradient_of(evaluation))
         else:
-            self.image, self._numbers, self._gradient = image, known.numbers, gradient_of(known)
+            self.image, self._numbers, self._gradient = image, evaluation.numbers, gradient_of(evaluation)
         self._note()
 
     def _step(self) -> tuple[Image, Evaluation | None]:
@@ -217,9 +217,9 @@ class Descent:
 
     def final_candidate(self) -> tuple[Image, Evaluation | None]:
         """Return what to show after one more step, and what the objective says of it if that is known."""
-        image, known = self._step()
-        shown = self._optimizer.result(image)
-        return shown, known if shown is image else None
+        image, evaluation = self._step()
+        result = self._optimizer.result(image)
+        return result, evaluation if result is image else None
 
 
 @dataclass

@@ -61,10 +61,10 @@ def devices(names: str) -> tuple[torch.device, ...]:
     """
     if names == "auto" and torch.cuda.is_available():
         return tuple(torch.device("cuda", index) for index in range(torch.cuda.device_count()))
-    found = tuple(device(name) for name in names.split(","))
-    if len({each.type for each in found}) > 1:
+    parsed = tuple(device(name) for name in names.split(","))
+    if len({parsed_device.type for parsed_device in parsed}) > 1:
         raise UsageError(f"devices {names!r} are of different kinds; give several of one, such as cuda:0,cuda:1")
-    return found
+    return parsed
 
 
 def dtype(precision: Precision, on: torch.device) -> torch.dtype:
@@ -79,8 +79,8 @@ def dtype(precision: Precision, on: torch.device) -> torch.dtype:
     """
     if precision == "float32":
         return torch.float32
-    there = on.type == "cuda" and torch.cuda.is_available()
-    has = there and torch.cuda.get_device_capability(on) >= _BFLOAT16_CAPABILITY
+    is_cuda = on.type == "cuda" and torch.cuda.is_available()
+    has = is_cuda and torch.cuda.get_device_capability(on) >= _BFLOAT16_CAPABILITY
     if precision == "bfloat16":
         if on.type == "cuda" and not has:
             raise DeviceError(f"{on} has no bfloat16; choose --precision float32")
@@ -172,8 +172,8 @@ def available_memory(device: torch.device) -> int | None:
 
 def _kilobytes(path: str) -> dict[str, int]:
     """Return the sizes that a file of /proc lists, in bytes."""
-    found = re.findall(r"^(\w+):\s+(\d+) kB$", Path(path).read_text(), re.MULTILINE)
-    return {name: 1024 * int(value) for name, value in found}
+    entries = re.findall(r"^(\w+):\s+(\d+) kB$", Path(path).read_text(), re.MULTILINE)
+    return {name: 1024 * int(value) for name, value in entries}
 
 
 @contextmanager

@@ -24,11 +24,11 @@ def evaluate(scene: Scene) -> Evaluation:
             f"({scene.inputs.photo.width}x{scene.inputs.photo.height}); give a picture painted from that photo"
         )
     network = load_network(scene.recipe, scene.device)
-    photo, styles, regions, kept = (
+    photo, styles, regions, protected = (
         scene.photo(scale),
         scene.style_images(scale),
         scene.regions(scale),
         scene.protected(scale),
     )
-    objective = Objective(network, scene.recipe, photo, styles, regions=regions, protected=kept)
+    objective = Objective(network, scene.recipe, photo, styles, regions=regions, protected=protected)
     return objective.evaluate(scene.padded(start, scale), gradient=False)

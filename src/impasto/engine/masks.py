@@ -67,7 +67,7 @@ def assign(inputs: Inputs[Picture]) -> Masks:
     photo, content, protect = inputs.photo, inputs.content_mask, inputs.protect
     if not any((content, protect, *inputs.style_masks)):
         return Masks()
-    each = [style.mask for style in inputs.styles]
+    style_masks = [style.mask for style in inputs.styles]
     pairs = [(content, photo, "photo"), (protect, photo, "photo")]
     for mask, picture, role in [*pairs, *((style.mask, style.picture, "style") for style in inputs.styles)]:
         if mask is not None and abs(mask.width * picture.height / (mask.height * picture.width) - 1) > _ASPECT:
@@ -75,29 +75,31 @@ def assign(inputs: Inputs[Picture]) -> Masks:
                 f"{mask.source}: is {mask.width}x{mask.height}, which is not the {role}'s aspect ratio "
                 f"({picture.width}x{picture.height})"
             )
-    of_all = tuple(_input(mask) for mask in each) if any(each) else ()
+    of_all = tuple(_input(mask) for mask in style_masks) if any(style_masks) else ()
     drawn = Drawn(_input(content), of_all, _input(protect))
-    content, protect, *each = (None if mask is None else _opaque(mask) for mask in (content, protect, *each))
-    areas, left = _areas(len(each), content, each)
-    kept = None if protect is None else _grey(protect)
-    if left is not None:
-        kept = left if kept is None else np.maximum(*_alike(kept, left))
-    return Masks(areas, kept, drawn)
+    content, protect, *style_masks = (
+        None if mask is None else _opaque(mask) for mask in (content, protect, *style_masks)
+    )
+    areas, unassigned = _areas(len(style_masks), content, style_masks)
+    protected = None if protect is None else _grey(protect)
+    if unassigned is not None:
+        protected = unassigned if protected is None else np.maximum(*_alike(protected, unassigned))
+    return Masks(areas, protected, drawn)
 
 
 def _areas(
-    styles: int, content: Picture | None, each: Sequence[Picture | None]
+    styles: int, content: Picture | None, style_masks: Sequence[Picture | None]
 ) -> tuple[tuple[Area, ...], Plane | None]:
     """Return the regions, and what is left to the photo."""
-    coloured = [mask for mask in each if mask is not None and _is_coloured(mask)]
+    coloured = [mask for mask in style_masks if mask is not None and _is_coloured(mask)]
     if content is None or not _is_coloured(content):
         if coloured:
             raise UsageError(
                 f"{coloured[0].source}: has colours, but the photo has no mask with the same; give one, or a grey mask"
             )
-        planes = [None if mask is None else _counting(mask) for mask in each]
+        planes = [None if mask is None else _counting(mask) for mask in style_masks]
         if content is None:
-            return ((Area(None, tuple(enumerate(planes))),) if any(each) else ()), None
+            return ((Area(None, tuple(enumerate(planes))),) if any(style_masks) else ()), None
         if styles > 2:
             raise UsageError(f"{content.source}: a grey mask has two regions, for {styles} styles; give colours")
         white = _grey(content)
@@ -107,12 +109,12 @@ def _areas(
     colors = palette(content)
     regions = _belonging(content, colors)
     if coloured:
-        return _by_color(content, colors, regions, each)
+        return _by_color(content, colors, regions, style_masks)
     if styles not in (len(colors), len(colors) - 1):
         raise UsageError(
             f"{content.source}: has {len(colors)} colours, for {styles} styles; in order they are {_named(colors)}"
         )
-    grey = [None if mask is None else _counting(mask) for mask in each]
+    grey = [None if mask is None else _counting(mask) for mask in style_masks]
     paired = tuple(Area(regions[index], ((index, grey[index]),)) for index in range(styles))
     return paired, regions[-1] if styles < len(colors) else None
 
@@ -121,23 +123,23 @@ def _by_color(
     content: Picture,
     colors: Sequence[NDArray[np.float32]],
     regions: Sequence[Plane],
-    each: Sequence[Picture | None],
+    style_masks: Sequence[Picture | None],
 ) -> tuple[tuple[Area, ...], Plane | None]:
     """Return the regions, each painted after what has its colour in the masks of the styles; and what is left."""
     areas = []
-    left = np.zeros_like(regions[0])
-    of_styles = [None if mask is None else _belonging(mask, colors, _APART) for mask in each]
-    for mask, planes in zip(each, of_styles, strict=True):
+    unassigned = np.zeros_like(regions[0])
+    of_styles = [None if mask is None else _belonging(mask, colors, _APART) for mask in style_masks]
+    for mask, planes in zip(style_masks, of_styles, strict=True):
         if mask is not None and planes is not None and all(plane.mean() < _SMALLEST for plane in planes):
             raise UsageError(f"{mask.source}: has none of the colours of {content.source}: {_named(colors)}")
     for index, region in enumerate(regions):
-        found = [(number, None if planes is None else planes[index]) for number, planes in enumerate(of_styles)]
-        sources = tuple((number, plane) for number, plane in found if plane is None or plane.mean() >= _SMALLEST)
+        styles = [(number, None if planes is None else planes[index]) for number, planes in enumerate(of_styles)]
+        sources = tuple((number, plane) for number, plane in styles if plane is None or plane.mean() >= _SMALLEST)
         if sources:
             areas.append(Area(region, sources))
         else:
-            left += region
-    return tuple(areas), left if left.any() else None
+            unassigned += region
+    return tuple(areas), unassigned if unassigned.any() else None
 
 
 def palette(mask: Picture) -> list[NDArray[np.float32]]:
@@ -174,12 +176,12 @@ def _flat(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
     steps = range(2 * _EDGE + 1)
     height, width = pixels.shape[1:]
     high, low = (
-        functools.reduce(chosen, [side[:, :, step : step + width] for step in steps])
-        for chosen, side in ((np.maximum, around), (np.minimum, around))
+        functools.reduce(extremum, [side[:, :, step : step + width] for step in steps])
+        for extremum, side in ((np.maximum, around), (np.minimum, around))
     )
     high, low = (
-        functools.reduce(chosen, [side[:, step : step + height] for step in steps])
-        for chosen, side in ((np.maximum, high), (np.minimum, low))
+        functools.reduce(extremum, [side[:, step : step + height] for step in steps])
+        for extremum, side in ((np.maximum, high), (np.minimum, low))
     )
     flat: NDArray[np.bool_] = (high - low).max(axis=0) <= _COLOURLESS
     return flat
@@ -202,12 +204,12 @@ def ordered(color: NDArray[np.float32]) -> tuple[bool, float]:
 def _belonging(mask: Picture, colors: Sequence[NDArray[np.float32]], within: float = math.inf) -> list[Plane]:
     """Return for each of `colors` 1 where it is the nearest, and not farther than `within`, and 0 elsewhere."""
     nearest = np.full(mask.pixels.shape[1:], -1)
-    least = np.full(nearest.shape, within, np.float32)
+    smallest = np.full(nearest.shape, within, np.float32)
     # One after the other: the distances of all take much memory.
     for index, color in enumerate(colors):
         distance = np.linalg.norm(mask.pixels - color[:, None, None], axis=0)
-        closer = distance < least
-        nearest[closer], least[closer] = index, distance[closer]
+        closer = distance < smallest
+        nearest[closer], smallest[closer] = index, distance[closer]
     return [(nearest == index).astype(np.float32) for index in range(len(colors))]
 
 
@@ -243,11 +245,13 @@ def _opaque(mask: Picture) -> Picture:
 def _alike(*planes: Plane) -> list[Plane]:
     """Return masks at the size of the largest; their edges are softened later."""
     height, width = max((plane.shape for plane in planes), key=math.prod)
-    found = []
+    resized = []
     for plane in planes:
-        rows, columns = (np.arange(size) * own // size for size, own in zip((height, width), plane.shape, strict=True))
-        found.append(plane[rows][:, columns])
-    return found
+        rows, columns = (
+            np.arange(size) * length // size for size, length in zip((height, width), plane.shape, strict=True)
+        )
+        resized.append(plane[rows][:, columns])
+    return resized
 
 
 def _named(colors: Sequence[NDArray[np.float32]]) -> str:

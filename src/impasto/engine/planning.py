@@ -49,16 +49,16 @@ def plans(recipe: Recipe, canvas: ScaleSize) -> Iterator[Plan]:
 
     Tiles cost time, a shorter memory of L-BFGS a little quality; so tiles come first, the fastest before the others.
     """
-    least = math.inf
+    smallest = math.inf
     for history in _histories(recipe, canvas):
         ways = (
-            Plan(tile, history, memory(recipe, canvas, tile, history, held), held)
+            Plan(tile, history, memory(recipe, canvas, tile, history, cached_tiles), cached_tiles)
             for tile in _sides(recipe, canvas)
-            for held in _holdings(canvas, tile)
+            for cached_tiles in _holdings(canvas, tile)
         )
         for plan in sorted(ways, key=lambda plan: step_cost(canvas.height, canvas.width, plan)):
-            if plan.memory < least:
-                least = plan.memory
+            if plan.memory < smallest:
+                smallest = plan.memory
                 yield plan
 
 
@@ -80,13 +80,13 @@ def least_memory(recipe: Recipe, canvas: ScaleSize) -> int:
     return min(memory(recipe, canvas, tile, history) for tile in _sides(recipe, canvas))
 
 
-def memory(recipe: Recipe, canvas: ScaleSize, tile: int | None, history: int, held: int = 1) -> int:
+def memory(recipe: Recipe, canvas: ScaleSize, tile: int | None, history: int, cached_tiles: int = 1) -> int:
     """Return the bytes of main memory that the process uses at its peak while a scale of that size is painted."""
     pixels = canvas.height * canvas.width
     computed, style = float(pixels), float(canvas.style_pixels)
     if tile is not None:
         side = tile + 2 * _HALO
-        computed, style = min(computed, side * side * (1 + _HELD * (held - 1))), min(style, side * side)
+        computed, style = min(computed, side * side * (1 + _HELD * (cached_tiles - 1))), min(style, side * side)
     # A pair of L-BFGS is two images of three float32 channels; Adam's moments and average are three.
     images = _IMAGES + (2 * history if isinstance(recipe.optimizer, LBFGS) else 3)
     content = sum(4 * info.channels / info.stride**2 for info in _layers(recipe, "content"))
@@ -97,14 +97,14 @@ def memory(recipe: Recipe, canvas: ScaleSize, tile: int | None, history: int, he
 
 def operations(recipe: Recipe) -> float:
     """Return the multiply-adds, times two, of a step for each pixel: through the deepest layer and back."""
-    wanted = [info for role in ("content", "style") for info in _layers(recipe, role)]
+    infos = [info for role in ("content", "style") for info in _layers(recipe, role)]
     convolutions = vgg_layers.NETWORKS[recipe.network]
-    known = vgg_layers.layers(convolutions)
-    deepest = max((info.receptive_field for info in wanted), default=0)
+    layers = vgg_layers.layers(convolutions)
+    deepest = max((info.receptive_field for info in infos), default=0)
     total = 0.0
     for convolution in convolutions:
-        if known[convolution.name].receptive_field <= deepest:
-            total += 2 * 9 * convolution.in_channels * convolution.out_channels / known[convolution.name].stride ** 2
+        if layers[convolution.name].receptive_field <= deepest:
+            total += 2 * 9 * convolution.in_channels * convolution.out_channels / layers[convolution.name].stride ** 2
     return 2 * total
 
 
@@ -158,17 +158,17 @@ def _losses(recipe: Recipe, canvas: ScaleSize) -> Iterator[tuple[AnyLoss, LossSi
 
 def _shapes(recipe: Recipe, loss: LayeredLoss) -> Iterator[tuple[float, int]]:
     """Yield of each layer that counts how many numbers it has for a pixel, and its stride."""
-    known = vgg_layers.layers(vgg_layers.NETWORKS[recipe.network])
+    layers = vgg_layers.layers(vgg_layers.NETWORKS[recipe.network])
     for name, weight in loss.layers:
         if weight > 0:
-            channels, stride = (3, 1) if name == vgg_layers.PIXELS else (known[name].channels, known[name].stride)
+            channels, stride = (3, 1) if name == vgg_layers.PIXELS else (layers[name].channels, layers[name].stride)
             yield channels / stride**2, stride
 
 
 def _layers(recipe: Recipe, role: str) -> list[vgg_layers.LayerInfo]:
-    known = vgg_layers.layers(vgg_layers.NETWORKS[recipe.network])
+    layers = vgg_layers.layers(vgg_layers.NETWORKS[recipe.network])
     return [
-        known[name]
+        layers[name]
         for term in recipe.terms
         if term.loss.role == role and recipe.weight_of(term) > 0 and isinstance(term.loss, LayeredLoss)
         for name, weight in term.loss.layers

@@ -178,10 +178,14 @@ class Run:
 
     def enable_checkpoints(self, folder: Folder, options: Mapping[str, Any], *, every: float, keep: bool) -> None:
         """Write checkpoints into `folder`, which is locked, from now on; `options` are plain values kept with them."""
-        given = {"max_memory": self._limit, "precision": self._precision, "device": ",".join(map(str, self._devices))}
+        compute_options = {
+            "max_memory": self._limit,
+            "precision": self._precision,
+            "device": ",".join(map(str, self._devices)),
+        }
         if self.device.type == "cpu":
-            given["convolutions"] = self._method
-        table = document.table(self._scene, folder.path, given | dict(options) | {"keep": keep})
+            compute_options["convolutions"] = self._method
+        table = document.table(self._scene, folder.path, compute_options | dict(options) | {"keep": keep})
         self.checkpoint_writer = CheckpointWriter(folder, table, every=every, keep=keep)
 
     def checkpoint(self) -> Checkpointed | CheckpointFailed:
@@ -198,7 +202,7 @@ class Run:
         return self.checkpoint_writer.write(self._trail.snapshot(self._scale_now, seconds, self.plans, self._optimizer))
 
     def _paint(self) -> Generator[Event, None, None]:
-        begun = self._begun = time.perf_counter() - self._seconds
+        started = self._begun = time.perf_counter() - self._seconds
         plans = self.plans
         costs = tuple(map(planning.step_cost, *zip(*(scale[:2] for scale in self.scales), strict=True), plans))
         yield Started(self.scales, str(self.device), self.recipe.digest, self.early_advice, costs)
@@ -206,8 +210,8 @@ class Run:
         final: Evaluation | None = None
         exact = self._precision == "float32"
         # Keeping freed pages raises peak memory; do it only when no limit was given.
-        kept = devices.memory_kept(self.device) if self._limit is None else contextlib.nullcontext()
-        with kept, devices.arithmetic(self.device, exact=exact):
+        allocation = devices.memory_kept(self.device) if self._limit is None else contextlib.nullcontext()
+        with allocation, devices.arithmetic(self.device, exact=exact):
             for index, scale in list(enumerate(self.scales))[self._scale_now :]:
                 yield ScaleStarted(index, *scale)
                 self._prepare(plans[index])
@@ -215,12 +219,12 @@ class Run:
                 self._scale_now = index
                 if self._snapshot is None:
                     self._done = 0
-                final = yield from self._within_memory(index, networks, begun)
+                final = yield from self._within_memory(index, networks, started)
         assert final is not None
         self._finished = True
         self._optimizer = None  # the larger part of the memory, which what is said and saved now needs
         steps = sum(scale.steps for scale in self.scales)
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - started
         yield Finished(final.loss, final.terms, steps, seconds, self._advised(final.loss))
 
     def _advised(self, final: float) -> tuple[Advice, ...]:
@@ -231,13 +235,13 @@ class Run:
             photo = resample.without_margin(self._scene.photo(scale), margin)[0].cpu().numpy()
             styles = [style[0].cpu().numpy() for style, _ in self._scene.style_images(scale)]
             losses = [*self._losses, final]
-            found = advice.advise(self.picture().pixels, photo, styles, self.recipe, losses)
+            remarks = advice.advise(self.picture().pixels, photo, styles, self.recipe, losses)
         except (RuntimeError, MemoryError) as error:
             # A picture is not lost for want of what could be said of it.
             if not devices.is_out_of_memory(error):
                 raise
-            found = ()
-        return (*self.early_advice, *found)[: advice.MOST]
+            remarks = ()
+        return (*self.early_advice, *remarks)[: advice.MOST]
 
     def _prepare(self, plan: Plan) -> None:
         """Have an optimiser as `plan` says; one that fits already keeps what it knows."""
@@ -247,12 +251,12 @@ class Run:
         if self._optimizer is None or settings != self._optimizer.settings:
             self._optimizer = optimizers.build(settings, projected=self.recipe.bounds == "projected")
 
-    def _within_memory(self, index: int, networks: list[VGG], begun: float) -> Generator[Event, None, Evaluation]:
+    def _within_memory(self, index: int, networks: list[VGG], started: float) -> Generator[Event, None, Evaluation]:
         """Paint a scale; where memory runs out in spite of the plan, go on from there in a way that takes less."""
         scale, plan = self.scales[index], self.plans[index]
         while True:
             try:
-                return (yield from self._scale(index, plan, networks, begun))
+                return (yield from self._scale(index, plan, networks, started))
             except (RuntimeError, MemoryError) as error:
                 if not devices.is_out_of_memory(error):
                     raise
@@ -271,14 +275,14 @@ class Run:
             self.plans = (*self.plans[:index], plan, *self.plans[index + 1 :])
             yield Adapted(index, plan.tile, plan.history)
 
-    def _scale(self, index: int, plan: Plan, networks: list[VGG], begun: float) -> Generator[Event, None, Evaluation]:
+    def _scale(self, index: int, plan: Plan, networks: list[VGG], started: float) -> Generator[Event, None, Evaluation]:
         assert self._optimizer is not None
         scale = self.scales[index]
         photo, styles, regions = self._scene.photo(scale), self._scene.style_images(scale), self._scene.regions(scale)
-        kept, temporal = self._scene.protected(scale), self._scene.temporal(scale)
+        protected, temporal = self._scene.protected(scale), self._scene.temporal(scale)
         objective = Objective(
             networks, self.recipe, photo, styles, plan.tile,
-            regions=regions, protected=kept, temporal=temporal, cached_tiles=plan.cached_tiles,
+            regions=regions, protected=protected, temporal=temporal, cached_tiles=plan.cached_tiles,
         )  # fmt: skip
         if self._image is None:
             image = first_image(self._scene, scale, photo, styles, regions)
@@ -288,13 +292,13 @@ class Run:
         else:
             image = self._image
         # Free the inputs: the objective has its targets now.
-        del photo, styles, regions, kept, temporal
+        del photo, styles, regions, protected, temporal
         # Together: a picture asked for between two events must not be cut by the other scale's margin.
         self._image, self._present = image, scale
         del image
-        return (yield from self._descend(objective, index, begun))
+        return (yield from self._descend(objective, index, started))
 
-    def _descend(self, objective: Objective, index: int, begun: float) -> Generator[Event, None, Evaluation]:
+    def _descend(self, objective: Objective, index: int, started: float) -> Generator[Event, None, Evaluation]:
         """Go down from `self._image`, leave there the best image of the scale, and return what it was worth."""
         assert self._image is not None
         assert self._optimizer is not None
@@ -309,19 +313,19 @@ class Run:
             record = BestImage(before.best, before.lowest)
         del before  # as large as all the optimiser's memory
         while self._done < steps or record is not None:
-            left, reuse = max(0, steps - self._done), self._limit is None
-            descent = Descent(objective, self._optimizer, self._image, left, record, reuse=reuse)
+            steps_left, reuse = max(0, steps - self._done), self._limit is None
+            descent = Descent(objective, self._optimizer, self._image, steps_left, record, reuse=reuse)
             trail.descent, trail.base, record = descent, self._done, None
             try:
-                for found in descent.steps(devices.burst(self.device)):
+                for evaluation in descent.steps(devices.burst(self.device)):
                     self._image = descent.image
-                    if found is None:
+                    if evaluation is None:
                         break
                     self._done += 1
-                    self._losses.append(found.loss)
-                    trail.first = found.numbers if trail.first is None else trail.first
-                    seconds = time.perf_counter() - begun
-                    event = Stepped(index, self._done, steps, found.loss, found.terms, seconds)
+                    self._losses.append(evaluation.loss)
+                    trail.first = evaluation.numbers if trail.first is None else trail.first
+                    seconds = time.perf_counter() - started
+                    event = Stepped(index, self._done, steps, evaluation.loss, evaluation.terms, seconds)
                     yield from self._yield_and_checkpoint(event)
                 else:
                     first = None if trail.first is None else Evaluation(descent.lowest.labels, trail.first, None)
@@ -340,7 +344,7 @@ class Run:
         else:
             # Memory ran out after the last step.
             contenders = [(self._image, None)]
-        settled = [_clipped(objective, image, known) for image, known in contenders if image is not None]
+        settled = [_clipped(objective, image, value) for image, value in contenders if image is not None]
         finite = [(picture, worth) for picture, worth in settled if worth.is_finite]
         if not finite:
             raise _diverged(trail.failures)
@@ -355,9 +359,9 @@ class Run:
         if self.checkpoint_writer is not None:
             last = self._scale_now == len(self.scales) - 1 and self._done >= self.scales[-1].steps
             if self.checkpoint_writer.due or (last and self.checkpoint_writer.keep):
-                said = self.checkpoint()
-                if isinstance(said, Checkpointed) or self.checkpoint_writer.failures == 1:
-                    yield said
+                checkpoint_event = self.checkpoint()
+                if isinstance(checkpoint_event, Checkpointed) or self.checkpoint_writer.failures == 1:
+                    yield checkpoint_event
         self._resting = False
 
     def _restore(self, snapshot: Snapshot) -> None:
@@ -370,12 +374,12 @@ class Run:
 _RETRIES = 5
 
 
-def _clipped(objective: Objective, image: Image, known: Evaluation | None) -> tuple[Image, Evaluation]:
+def _clipped(objective: Objective, image: Image, evaluation: Evaluation | None) -> tuple[Image, Evaluation]:
     """Return `image` as it will be saved, and what that is worth."""
     clipped = image.clamp(0, 1)
-    if known is None or not torch.equal(clipped, image):
-        known = objective.evaluate(clipped, gradient=False)
-    return clipped, known
+    if evaluation is None or not torch.equal(clipped, image):
+        evaluation = objective.evaluate(clipped, gradient=False)
+    return clipped, evaluation
 
 
 def _diverged(failures: int) -> DivergedError:

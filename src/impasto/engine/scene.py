@@ -107,9 +107,13 @@ class Scene:
         Where the photo is kept, it is the photo.
         """
         # Not that of the canvas, on which a margin of whole pixels may move the photo by a part of one.
-        photo, kept, margin = self._framed(scale.height, scale.width).cpu(), self.protected(scale), self.margin(scale)
+        photo, protected, margin = (
+            self._framed(scale.height, scale.width).cpu(),
+            self.protected(scale),
+            self.margin(scale),
+        )
         colored = color_modes.finish(photo, self.recipe)
-        under = None if kept is None else resample.without_margin(kept, margin).cpu()
+        under = None if protected is None else resample.without_margin(protected, margin).cpu()
 
         def finished(image: Image) -> Image:
             # A free image is clipped when it is looked at.
@@ -153,14 +157,14 @@ class Scene:
         """
         if not self.masks.areas and not self.inputs.style_parts and not self._excludes_protected:
             return []
-        painted = None
+        unprotected = None
         if self._excludes_protected and self.masks.protected is not None:
-            painted = 1 - self._mask(self.masks.protected, scale)
+            unprotected = 1 - self._mask(self.masks.protected, scale)
         areas = self.masks.areas or [Area(None, tuple((index, None) for index in range(len(self.inputs.styles))))]
         styles, sizes = self.inputs.styles, self._style_sizes(scale)
         return [
             Region(
-                _product(None if area.mask is None else self._mask(area.mask, scale), painted),
+                _product(None if area.mask is None else self._mask(area.mask, scale), unprotected),
                 tuple(
                     Source(
                         index,

@@ -79,10 +79,10 @@ class Estimator:
                 self._known[key] = _need(task, sizes, masked=masked)
             except DeviceError as error:
                 self._known[key] = error
-        found = self._known[key]
-        if isinstance(found, DeviceError):
-            raise found
-        return found
+        need = self._known[key]
+        if isinstance(need, DeviceError):
+            raise need
+        return need
 
 
 def _need(task: Task, sizes: Sequence[tuple[int, int]], *, masked: bool) -> Need:
@@ -112,12 +112,12 @@ class WorkerPlan:
     note: str = ""
 
 
-def plan_workers(device: str, asked: int | None, tasks: int, memory: int | None) -> WorkerPlan:
+def plan_workers(device: str, requested: int | None, tasks: int, memory: int | None) -> WorkerPlan:
     """Return the workers of this machine for some tasks: one a device; on the CPU no more than cores and memory allow.
 
     Args:
         device: as `--device` takes it.
-        asked: how many workers at most; None for as many as fit.
+        requested: how many workers at most; None for as many as fit.
         tasks: how many tasks there are.
         memory: bytes that the largest task takes; None where that is not known.
 
@@ -126,17 +126,17 @@ def plan_workers(device: str, asked: int | None, tasks: int, memory: int | None)
         DeviceError: it is not in this machine.
 
     """
-    found = devices.devices(device)
-    wanted = min(asked or max(cores(), len(found)), max(1, tasks))
-    if found[0].type != "cpu":
-        count = min(wanted, len(found))
-        note = f"{count} workers, not {asked}: one a device" if asked and count < wanted else ""
-        return WorkerPlan(tuple(map(str, found[:count])), 1, note)
-    there = devices.available_memory(found[0])
-    fitting = wanted if memory is None or there is None else max(1, int(_USABLE * there / memory))
-    count = min(wanted, fitting, max(1, cores()))
+    parsed_devices = devices.devices(device)
+    count_wanted = min(requested or max(cores(), len(parsed_devices)), max(1, tasks))
+    if parsed_devices[0].type != "cpu":
+        count = min(count_wanted, len(parsed_devices))
+        note = f"{count} workers, not {requested}: one a device" if requested and count < count_wanted else ""
+        return WorkerPlan(tuple(map(str, parsed_devices[:count])), 1, note)
+    available = devices.available_memory(parsed_devices[0])
+    fitting = count_wanted if memory is None or available is None else max(1, int(_USABLE * available / memory))
+    count = min(count_wanted, fitting, max(1, cores()))
     note = ""
-    if asked and count < wanted:
-        why = "as many as there are cores" if count == cores() else "no more fit into memory"
-        note = f"{count} worker{'s' if count > 1 else ''}, not {asked}: {why}"
+    if requested and count < count_wanted:
+        basis = "as many as there are cores" if count == cores() else "no more fit into memory"
+        note = f"{count} worker{'s' if count > 1 else ''}, not {requested}: {basis}"
     return WorkerPlan(("cpu",) * count, max(1, cores() // count), note)

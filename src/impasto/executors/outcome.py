@@ -52,6 +52,6 @@ class Outcome:
         """Make an outcome of what `to_table` returned."""
         values = dict(table)
         values["notes"] = tuple(values["notes"])
-        values["advice"] = tuple(Advice(**each) for each in values["advice"])
+        values["advice"] = tuple(Advice(**item) for item in values["advice"])
         values["size"] = values["size"] and tuple(values["size"])
         return cls(**values)

@@ -110,18 +110,18 @@ class Pool(Executor):
     def _heard(self, place: int, again: list[Task]) -> Iterator[Message]:
         task = self._busy[place]
         try:
-            said = self._hands[place].take()
+            messages = self._hands[place].take()
         except LostError as error:
             self._dismiss(place)
             del self._busy[place]
             yield from self._lost(task, error, again)
             return
-        for each in said:
-            if "outcome" in each:
+        for message in messages:
+            if "outcome" in message:
                 del self._busy[place]
-                yield TaskFinished(task, Outcome.from_table(each["outcome"]))
+                yield TaskFinished(task, Outcome.from_table(message["outcome"]))
             else:
-                yield TaskEvent(task, each)
+                yield TaskEvent(task, message)
 
     def _lost(self, task: Task, error: LostError, again: list[Task]) -> Iterator[Message]:
         following = dataclasses.replace(task, attempt=task.attempt + 1)

@@ -20,12 +20,12 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 def cores() -> int:
     """Return how many cores this process may use; a container's limit counts, in whole cores."""
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with contextlib.suppress(OSError, ValueError):
         # https://docs.kernel.org/admin-guide/cgroup-v2.html, cpu.max: microseconds of each so many; "max" is no number.
         quota, period = map(int, Path("/sys/fs/cgroup/cpu.max").read_text().split())
-        there = min(there, max(1, quota // period))
-    return there
+        count = min(count, max(1, quota // period))
+    return count
 
 
 class Local(WorkerFactory):
@@ -74,16 +74,16 @@ class Process(Worker):
 
     def take(self) -> list[dict[str, Any]]:
         """Return what has come."""
-        said = []
+        messages = []
         try:
             while self.pipe.poll():
-                said.append(json.loads(self.pipe.recv_bytes()))
+                messages.append(json.loads(self.pipe.recv_bytes()))
         except (EOFError, OSError) as error:
             # What it said before it died comes first; that it is dead is found out again.
-            if not said:
+            if not messages:
                 self._process.join()
                 raise LostError(_cause(self._process.exitcode)) from error
-        return said
+        return messages
 
     def stop(self) -> None:
         """Ask it to stop."""
@@ -96,9 +96,9 @@ class Process(Worker):
         self._process.join()
         self.pipe.close()
 
-    def _send(self, said: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any]) -> None:
         try:
-            self.pipe.send_bytes(json.dumps(said).encode())
+            self.pipe.send_bytes(json.dumps(message).encode())
         except OSError as error:
             self._process.join()
             raise LostError(_cause(self._process.exitcode)) from error
@@ -145,21 +145,21 @@ def serve(pipe: "Connection[Any, Any]", device: str, threads: int) -> None:
         torch.set_num_threads(threads)
     with contextlib.suppress(EOFError, OSError):
         while True:
-            said = json.loads(pipe.recv_bytes())
-            if "task" in said:
-                _serve_one(pipe, Task.from_table(said["task"]).on(device))
+            message = json.loads(pipe.recv_bytes())
+            if "task" in message:
+                _serve_one(pipe, Task.from_table(message["task"]).on(device))
 
 
 def _serve_one(pipe: "Connection[Any, Any]", task: Task) -> None:
     from impasto.executors.worker import paint
 
-    asked = False
+    is_stopping = False
 
     def stopping() -> bool:
         # Between two tasks nothing but a task is sent, so what comes now is a call to stop, or the master's end.
-        nonlocal asked
-        asked = asked or pipe.poll()
-        return asked
+        nonlocal is_stopping
+        is_stopping = is_stopping or pipe.poll()
+        return is_stopping
 
     painting: Generator[dict[str, Any], None, Any] = paint(task, stopping)
     orphaned = False

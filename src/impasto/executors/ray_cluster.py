@@ -50,8 +50,8 @@ class Painter:
 
     def said(self) -> list[dict[str, Any]]:
         """Return what happened since the last time."""
-        said, self._said = self._said, []
-        return said
+        messages, self._said = self._said, []
+        return messages
 
     def stop(self) -> None:
         """Stop after the step under way."""
@@ -76,9 +76,9 @@ class Actor(Worker):
     def take(self) -> list[dict[str, Any]]:
         """Return what has come."""
         if self._ready(self.result):
-            found = self._got(self.result)
+            message = self._got(self.result)
             self.result = self._said = None
-            return [*found["events"], {"outcome": found["outcome"]}]
+            return [*message["events"], {"outcome": message["outcome"]}]
         if self._said is None:
             if time.monotonic() >= self._next:
                 self._next = time.monotonic() + _ASK_EVERY
@@ -86,8 +86,8 @@ class Actor(Worker):
             return []
         if not self._ready(self._said):
             return []
-        said, self._said = self._got(self._said), None
-        return list(said)
+        messages, self._said = self._got(self._said), None
+        return list(messages)
 
     def _ready(self, reference: Any) -> bool:
         return bool(self._ray.wait([reference], timeout=0)[0])
@@ -157,15 +157,15 @@ def pool(
         DeviceError: there is no cluster, or no room for a worker in it.
 
     """
-    wanted = gpus if gpus is not None else float(device.startswith("cuda"))
+    gpus_per_worker = gpus if gpus is not None else float(device.startswith("cuda"))
     ray = _connected(address)
     try:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        count, needs = share(nodes, min(workers or tasks, max(1, tasks)), memory, wanted)
+        count, needs = share(nodes, min(workers or tasks, max(1, tasks)), memory, gpus_per_worker)
     except BaseException:
         ray.shutdown()
         raise
-    return Pool(Cluster(ray, "cuda" if wanted else "cpu" if device == "auto" else device, needs), count)
+    return Pool(Cluster(ray, "cuda" if gpus_per_worker else "cpu" if device == "auto" else device, needs), count)
 
 
 def _check_answered(address: str) -> None:
@@ -207,13 +207,13 @@ def _connected(address: str | None) -> Any:
 
 
 def share(
-    nodes: Sequence[Mapping[str, float]], wanted: int, memory: int | None, gpus: float
+    nodes: Sequence[Mapping[str, float]], requested: int, memory: int | None, gpus: float
 ) -> tuple[int, dict[str, float]]:
     """Return how many workers there are, and what each asks for: all CPUs are shared out.
 
     Args:
         nodes: what each has, as Ray says it: `CPU`, `GPU`, `memory` in bytes.
-        wanted: how many workers at most.
+        requested: how many workers at most.
         memory: bytes that each takes.
         gpus: the part of a GPU that each takes.
 
@@ -227,7 +227,7 @@ def share(
             ["1 CPU", *([f"{memory / 1e9:.1f} GB"] if memory else []), *([f"{gpus:g} GPU"] * bool(gpus))]
         )
         raise DeviceError(f"no node of the cluster has {needed} for a worker; choose a smaller --size, or larger nodes")
-    count = min(wanted, room)
+    count = min(requested, room)
     threads = max(1, int(sum(node.get("CPU", 0) for node in nodes)) // count)
     while threads > 1 and _room(nodes, threads, memory, gpus) < count:
         threads -= 1

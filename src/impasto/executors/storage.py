@@ -54,15 +54,15 @@ def etags(urls: Iterable[str]) -> dict[str, str]:
 
     """
     listed: dict[str, dict[str, dict[str, Any]]] = {}
-    found = {}
+    tags = {}
     for url in urls:
         folder = posixpath.dirname(url)
         if folder not in listed:
             listed[folder] = _listed(url)
         info = listed[folder].get(PurePosixPath(url).name)
         if info is not None:
-            found[url] = _mark(info)
-    return found
+            tags[url] = _mark(info)
+    return tags
 
 
 def etag(url: str) -> str | None:
@@ -81,8 +81,8 @@ def etag(url: str) -> str | None:
 
 
 def _mark(info: dict[str, Any]) -> str:
-    found = next((f"{name} {info[name]}" for name in _MARKS if info.get(name)), None)
-    return "" if found is None else f"{info.get('size')} {found}"
+    tag = next((f"{name} {info[name]}" for name in _MARKS if info.get(name)), None)
+    return "" if tag is None else f"{info.get('size')} {tag}"
 
 
 def _listed(url: str) -> dict[str, dict[str, Any]]:

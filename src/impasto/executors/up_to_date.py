@@ -15,8 +15,8 @@ from impasto.recipe.provenance import Input, Remembered
 
 def is_up_to_date(task: Task) -> bool:
     """Whether the output of a task is a finished picture of the same inputs, recipe and version of impasto."""
-    found = read_provenance(task)
-    return found is not None and matches(task, found)
+    memory = read_provenance(task)
+    return memory is not None and matches(task, memory)
 
 
 def read_provenance(task: Task) -> Remembered | None:
@@ -47,15 +47,16 @@ def matches(task: Task, memory: Remembered) -> bool:
         and [style.weight for style in memory.styles] == weights
         and memory.style_scales == inputs.style_scales
         and memory.style_parts == inputs.style_parts
-        and [_digest(each) for each in (memory.content, memory.init, drawn.content, drawn.protect)]
+        and [_digest(picture) for picture in (memory.content, memory.init, drawn.content, drawn.protect)]
         == [task.digests.get(path or "") for path in (inputs.photo, inputs.start, inputs.content_mask, inputs.protect)]
-        and [_digest(each) for each in memory.styles] == [task.digests[style.picture] for style in inputs.styles]
-        and [_digest(each) for each in drawn.styles] == [task.digests.get(path or "") for path in inputs.style_masks]
+        and [_digest(picture) for picture in memory.styles] == [task.digests[style.picture] for style in inputs.styles]
+        and [_digest(picture) for picture in drawn.styles]
+        == [task.digests.get(path or "") for path in inputs.style_masks]
     )
 
 
-def _digest(given: Input | None) -> str | None:
-    return None if given is None else given.sha256
+def _digest(picture: Input | None) -> str | None:
+    return None if picture is None else picture.sha256
 
 
 def file_digest(path: str | Path) -> str:

@@ -30,24 +30,24 @@ _INTERVAL: Final = 0.5  # seconds
 Painting = Generator[dict[str, Any], None, Outcome]
 
 
-def paint(task: Task, asked: Callable[[], bool]) -> Painting:
+def paint(task: Task, should_stop: Callable[[], bool]) -> Painting:
     """Paint a task into its file; yield the run's events as plain values, steps twice a second.
 
     Whatever goes wrong is in the outcome: one picture stops no others.
 
     Args:
         task: what to paint.
-        asked: whether to stop after the step under way, with a checkpoint.
+        should_stop: whether to stop after the step under way, with a checkpoint.
 
     """
-    begun = time.perf_counter()
+    started = time.perf_counter()
     try:
         if task.attempt and not task.force and up_to_date.is_up_to_date(task):
             discard(task)
             if task.url is not None:
                 return Outcome("there", mark=storage.etag(task.url) or "")
             return Outcome("there", sha256=up_to_date.file_digest(task.output.path))
-        return (yield from _painted(task, asked, begun))
+        return (yield from _painted(task, should_stop, started))
     except (ImpastoError, OSError) as error:
         text = str(error) if isinstance(error, ImpastoError) else reason(error)
     except Exception as error:
@@ -55,7 +55,7 @@ def paint(task: Task, asked: Callable[[], bool]) -> Painting:
             text = "not enough memory; choose a smaller size, or fewer workers"
         else:
             text = f"unexpected {type(error).__name__}: {reason(error)}; please report this"
-    return Outcome("failed", " ".join(text.split()), time.perf_counter() - begun)
+    return Outcome("failed", " ".join(text.split()), time.perf_counter() - started)
 
 
 def _send(task: Task, url: str) -> str:
@@ -83,7 +83,7 @@ def discard(task: Task) -> None:
     (folder.remove if ours else folder.close)()
 
 
-def _painted(task: Task, asked: Callable[[], bool], begun: float) -> Painting:
+def _painted(task: Task, should_stop: Callable[[], bool], started: float) -> Painting:
     if task.url is not None:
         # On a worker's own machine nobody has made it.
         Path(task.output.path).parent.mkdir(parents=True, exist_ok=True)
@@ -100,8 +100,8 @@ def _painted(task: Task, asked: Callable[[], bool], begun: float) -> Painting:
                 stages.show(run.picture)
             elif isinstance(event, Finished):
                 advice, loss = event.advice, event.loss
-            if asked() and not isinstance(event, Finished):
-                return _stopped(task, run, event, time.perf_counter() - begun)
+            if should_stop() and not isinstance(event, Finished):
+                return _stopped(task, run, event, time.perf_counter() - started)
         picture = run.picture()
         notes += task.output.write(picture)
         digest = up_to_date.file_digest(task.output.path)
@@ -110,7 +110,7 @@ def _painted(task: Task, asked: Callable[[], bool], begun: float) -> Painting:
             run.checkpoint_writer.folder.remove()
         return Outcome(
             "painted",
-            seconds=time.perf_counter() - begun,
+            seconds=time.perf_counter() - started,
             steps=run.steps_done - before,
             before=before,
             size=picture.size,
@@ -170,8 +170,8 @@ def _keep(task: Task, run: Run, folder: Folder) -> None:
     run.enable_checkpoints(folder, note, every=every, keep=task.checkpoint != "auto")
 
 
-def _is_of(task: Task, own: dict[str, Any]) -> bool:
-    return task.identity is not None and own.get(IDENTITY) == task.identity
+def _is_of(task: Task, saved_options: dict[str, Any]) -> bool:
+    return task.identity is not None and saved_options.get(IDENTITY) == task.identity
 
 
 def _taken_up(task: Task, folder: Folder) -> Run | None:
@@ -185,18 +185,18 @@ def _taken_up(task: Task, folder: Folder) -> Run | None:
         saved = folder.read()
     except CheckpointError:
         return None
-    own = noted(saved)
-    if IDENTITY not in own and not task.force:
+    saved_options = noted(saved)
+    if IDENTITY not in saved_options and not task.force:
         raise UsageError(
             f"{printable(folder.path)}: holds the checkpoint of another run; go on with 'impasto resume', "
             f"or begin anew "
             "with --force"
         )
-    if not _is_of(task, own) or (task.force and not task.attempt):
+    if not _is_of(task, saved_options) or (task.force and not task.attempt):
         return None
-    given = Given(task.inputs.photo, [style.picture for style in task.inputs.styles], task.inputs.start)
+    pictures = Given(task.inputs.photo, [style.picture for style in task.inputs.styles], task.inputs.start)
     try:
-        run = resumed(folder, saved, task.recipe, given, ComputeChanges(task.compute.device))
+        run = resumed(folder, saved, task.recipe, pictures, ComputeChanges(task.compute.device))
     except CheckpointError:
         return None
     _keep(task, run, folder)
@@ -205,9 +205,9 @@ def _taken_up(task: Task, folder: Folder) -> Run | None:
 
 def _stopped(task: Task, run: Run, event: Event, seconds: float) -> Outcome:
     """Write a checkpoint where the run is, if it is between two steps, also of a run that is too short for others."""
-    kept = False
+    has_checkpoint = False
     if isinstance(event, Stepped) and task.folder is not None:
         if run.checkpoint_writer is None:
             _keep(task, run, _opened(task.folder))
-        kept = isinstance(run.checkpoint(), Checkpointed)
-    return Outcome("stopped", "stopped on request", seconds, kept=kept)
+        has_checkpoint = isinstance(run.checkpoint(), Checkpointed)
+    return Outcome("stopped", "stopped on request", seconds, kept=has_checkpoint)

@@ -59,8 +59,8 @@ def from_table(table: Mapping[str, Any], folder: Path) -> Output:
         for name in _PATHS:
             if isinstance(values[name], Mapping):
                 paths = found_path(values[name], folder)
-                there = next((path for path in paths if path.parent.is_dir()), paths[0])
-                values[name] = _short(there)
+                existing = next((path for path in paths if path.parent.is_dir()), paths[0])
+                values[name] = _short(existing)
         return Output(**values)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{printable(folder)}: holds an output that no impasto notes") from error
@@ -68,5 +68,5 @@ def from_table(table: Mapping[str, Any], folder: Path) -> Output:
 
 def _short(path: Path) -> str:
     """Return a path from the working directory if it is in there."""
-    here = Path.cwd()
-    return os.fspath(path.relative_to(here) if path.is_relative_to(here) else path)
+    working_folder = Path.cwd()
+    return os.fspath(path.relative_to(working_folder) if path.is_relative_to(working_folder) else path)

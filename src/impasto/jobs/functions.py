@@ -50,11 +50,11 @@ def stylize(
         ImpastoError: see `impasto.errors`.
 
     """
-    chosen = presets.resolve(recipe)
+    resolved = presets.resolve(recipe)
     if isinstance(init, str) and init in INITS:
         changes["init"], init = init, None
     inputs = Inputs.of(content, style, start=init, content_mask=content_mask, protect=protect)
-    return Job(inputs, chosen.replace(**changes), Compute(device, max_memory, precision)).paint()
+    return Job(inputs, resolved.replace(**changes), Compute(device, max_memory, precision)).paint()
 
 
 def reconstruct(
@@ -78,8 +78,8 @@ def reconstruct(
         ImpastoError: see `impasto.errors`.
 
     """
-    chosen = presets.resolve(recipe).replace(**changes).with_layers("content", layers)
-    return Job(Inputs(image), chosen, Compute(device)).paint()
+    resolved = presets.resolve(recipe).replace(**changes).with_layers("content", layers)
+    return Job(Inputs(image), resolved, Compute(device)).paint()
 
 
 def texture(
@@ -109,8 +109,8 @@ def texture(
         ImpastoError: see `impasto.errors`.
 
     """
-    chosen = presets.resolve(recipe).replace(**changes)
-    job = texture_job(list_styles(style), height, width, chosen, layers, seamless=seamless, compute=Compute(device))
+    resolved = presets.resolve(recipe).replace(**changes)
+    job = texture_job(list_styles(style), height, width, resolved, layers, seamless=seamless, compute=Compute(device))
     return job.paint()
 
 
@@ -138,5 +138,5 @@ def loss(
 
     """
     # A picture that was saved has lost its margin.
-    chosen = presets.resolve(recipe).replace(**changes).replace(margin=0.0)
-    return evaluate(Job(Inputs.of(content, style, start=image), chosen, Compute(device)).scene())
+    resolved = presets.resolve(recipe).replace(**changes).replace(margin=0.0)
+    return evaluate(Job(Inputs.of(content, style, start=image), resolved, Compute(device)).scene())

@@ -52,9 +52,13 @@ class Output:
             check_output(self.preview, files, force=True)
         if self.save_every and not force:
             path = Path(self.path)
-            taken = next(path.parent.glob(f"{glob.escape(path.stem)}-[0-9][0-9][0-9][0-9][0-9]{path.suffix}"), None)
-            if taken:
-                raise OutputError(f"{printable(taken)}: exists already, and --save-every may replace it; add --force")
+            earlier_frame = next(
+                path.parent.glob(f"{glob.escape(path.stem)}-[0-9][0-9][0-9][0-9][0-9]{path.suffix}"), None
+            )
+            if earlier_frame:
+                raise OutputError(
+                    f"{printable(earlier_frame)}: exists already, and --save-every may replace it; add --force"
+                )
 
     def write(self, picture: Picture) -> tuple[str, ...]:
         """Write the result; return what a person should know about it.

@@ -100,31 +100,31 @@ def resume(
     """
     if isinstance(init, str) and init in INITS:
         changes["init"], init = init, None
-    opened = Folder(folder, create=False)
+    checkpoint_folder = Folder(folder, create=False)
     try:
-        saved = opened.read()
+        saved = checkpoint_folder.read()
         recipe = saved.recipe.replace(**changes)
         styles = style if isinstance(style, list | tuple) or style is None else [typing.cast(PictureSource, style)]
-        given = Given(content, styles, init, content_mask, style_masks, protect)
-        run = resumed(opened, saved, recipe, given, ComputeChanges(device, max_memory, precision))
-        run.enable_checkpoints(opened, noted(saved), every=every, keep=bool(saved.table["options"]["keep"]))
+        pictures = Given(content, styles, init, content_mask, style_masks, protect)
+        run = resumed(checkpoint_folder, saved, recipe, pictures, ComputeChanges(device, max_memory, precision))
+        run.enable_checkpoints(checkpoint_folder, noted(saved), every=every, keep=bool(saved.table["options"]["keep"]))
     except BaseException:
-        opened.close()
+        checkpoint_folder.close()
         raise
     return run
 
 
 def noted(saved: Saved) -> dict[str, Any]:
     """Return what the surface that started a run noted for itself."""
-    own = ("device", "max_memory", "precision", "keep", "convolutions")
-    return {name: value for name, value in saved.table["options"].items() if name not in own}
+    names = ("device", "max_memory", "precision", "keep", "convolutions")
+    return {name: value for name, value in saved.table["options"].items() if name not in names}
 
 
 def resumed(
     folder: Folder,
     saved: Saved,
     recipe: Recipe,
-    given: Given,
+    pictures: Given,
     changes: ComputeChanges = ComputeChanges(),
 ) -> Run:
     """Return the run, without a folder for its checkpoints.
@@ -133,7 +133,7 @@ def resumed(
         folder: that `saved` was read from.
         saved: the checkpoint.
         recipe: what it shall go on with.
-        given: its pictures.
+        pictures: its pictures.
         changes: in what it is computed with.
 
     Raises:
@@ -146,7 +146,7 @@ def resumed(
         device, *others = devices.devices(compute.device)
         # To the bit as the run began, whatever is faster here; older checkpoints do not say.
         method = convolutions.available(before.get("convolutions"))
-        scene = dataclasses.replace(_scene(folder.path, saved, recipe, given), device=device)
+        scene = dataclasses.replace(_scene(folder.path, saved, recipe, pictures), device=device)
         _check_settled(saved.recipe, recipe)
         snapshot = saved.snapshot(device)
         _check_fits(scene, saved, snapshot)
@@ -181,30 +181,32 @@ def _scene(
     folder: Path,
     saved: Saved,
     recipe: Recipe,
-    given: Given,
+    replacements: Given,
 ) -> Scene:
     table = saved.table
     before, masks_before = table["styles"], table["masks"]
 
-    def found(noted: Mapping[str, Any] | None, now: PictureSource | None, option: str) -> Picture | None:
-        return None if noted is None else document.picture(noted, folder, now, option)
+    def found(record: Mapping[str, Any] | None, replacement: PictureSource | None, option: str) -> Picture | None:
+        return None if record is None else document.picture(record, folder, replacement, option)
 
-    def one_each(now: Sequence[PictureSource | None] | None, count: int, what: str) -> Sequence[PictureSource | None]:
-        if now is not None and len(now) != count:
-            raise UsageError(f"{len(now)} {what}, and the run was started with {count}; give them all")
-        return now or [None] * count
+    def one_each(
+        sources: Sequence[PictureSource | None] | None, count: int, what: str
+    ) -> Sequence[PictureSource | None]:
+        if sources is not None and len(sources) != count:
+            raise UsageError(f"{len(sources)} {what}, and the run was started with {count}; give them all")
+        return sources or [None] * count
 
-    styles = one_each(given.styles, len(before), "style pictures")
-    start = found(table["init"], given.init, "--init")
-    photo = document.picture(table["content"], folder, given.content, "--content")
-    pictures = [document.picture(each, folder, now, "--style") for each, now in zip(before, styles, strict=True)]
-    content_mask = found(masks_before["content"], given.content_mask, "--content-mask")
-    protect = found(masks_before["protect"], given.protect, "--protect")
-    masks_now = one_each(given.style_masks, len(masks_before["styles"]), "style masks")
+    styles = one_each(replacements.styles, len(before), "style pictures")
+    start = found(table["init"], replacements.init, "--init")
+    photo = document.picture(table["content"], folder, replacements.content, "--content")
+    pictures = [document.picture(record, folder, now, "--style") for record, now in zip(before, styles, strict=True)]
+    content_mask = found(masks_before["content"], replacements.content_mask, "--content-mask")
+    protect = found(masks_before["protect"], replacements.protect, "--protect")
+    masks_now = one_each(replacements.style_masks, len(masks_before["styles"]), "style masks")
     style_masks = [
         found(noted, now, "--style-mask") for noted, now in zip(masks_before["styles"], masks_now, strict=True)
     ]
-    weights = [float(each["weight"]) for each in before]
+    weights = [float(record["weight"]) for record in before]
     paired = pair_styles(pictures, weights, style_masks, [*map(float, table["style_scales"])], table["style_parts"])
     inputs = Inputs(photo, paired, start, content_mask, protect)
     return Scene(inputs, recipe, torch.device("cpu"), assign(inputs))

@@ -71,8 +71,8 @@ class Content(PositionLoss[ContentTarget]):
         mean = total / count
         variance = (squares / count - mean.square()).clamp(min=0)
         inverse = (variance + target.floor).rsqrt()
-        own = count * variance * inverse.square()
-        distance: Tensor = (own - 2 * products * inverse + target.energy).sum()
+        energy = count * variance * inverse.square()
+        distance: Tensor = (energy - 2 * products * inverse + target.energy).sum()
         return distance * target.scale
 
 

@@ -35,9 +35,9 @@ class Histogram(FeatureLoss[HistogramTarget]):
         shares = torch.cat(
             [torch.full((row.shape[1],), weight / row.shape[1], dtype=torch.float64) for row, weight in flat]
         ).to(host)
-        wanted = (torch.arange(positions, dtype=torch.float64, device=host) + 0.5) / positions
+        levels = (torch.arange(positions, dtype=torch.float64, device=host) + 0.5) / positions
         # One channel at a time: float64 of all would take twice what the features do.
-        quantiles = torch.stack([_quantiles(channel, shares, wanted) for channel in values])
+        quantiles = torch.stack([_quantiles(channel, shares, levels) for channel in values])
         return HistogramTarget(quantiles.to(device), 1 / energy.clamp(min=TINY))
 
     def value(self, features: Features, target: HistogramTarget) -> Scalar:
@@ -57,16 +57,16 @@ class Histogram(FeatureLoss[HistogramTarget]):
         return size.pixels * _SECONDS_PER_SORTED * sum(width for width, _ in size.layers)
 
 
-def _quantiles(values: Tensor, shares: Tensor, wanted: Tensor) -> Tensor:
+def _quantiles(values: Tensor, shares: Tensor, levels: Tensor) -> Tensor:
     """Return quantiles of weighted values: each value stands at the middle of its share, between them runs a line."""
     values, order = values.sort()
     ends = shares[order].cumsum(0)
     middles = ends - shares[order] / 2
-    above = torch.searchsorted(middles, wanted).clamp(min=1, max=max(1, len(values) - 1))
+    above = torch.searchsorted(middles, levels).clamp(min=1, max=max(1, len(values) - 1))
     above = above.clamp(max=len(values) - 1)
     below = (above - 1).clamp(min=0)
     gap = (middles[above] - middles[below]).clamp(min=TINY)
-    along = ((wanted - middles[below]) / gap).clamp(0, 1)
+    along = ((levels - middles[below]) / gap).clamp(0, 1)
     return torch.lerp(values[below].double(), values[above].double(), along).to(values.dtype)
 
 

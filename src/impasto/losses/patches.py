@@ -28,10 +28,10 @@ class Patches(FeatureLoss[PatchesTarget]):
 
     def value(self, features: Features, target: PatchesTarget) -> Scalar:
         """Return the mean cosine distance of each patch to its nearest neighbour, summed over the batch."""
-        found = self._directions(features)
+        directions = self._directions(features)
         # A minimum's slope is that of the neighbour it is taken at: none goes through the choice.
-        nearest = torch.stack([target[:, neighbours(each, target)] for each in found.detach()])
-        return (1 - (found * nearest).sum(1)).mean(1).sum()
+        nearest = torch.stack([target[:, neighbours(patches, target)] for patches in directions.detach()])
+        return (1 - (directions * nearest).sum(1)).mean(1).sum()
 
     def extra_bytes(self, size: LossSize) -> float:
         """Return the bytes of the patches of image and styles, and of a chunk of the products between them."""

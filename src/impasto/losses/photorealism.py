@@ -74,9 +74,9 @@ class _Energy(torch.autograd.Function):
         slope = torch.zeros_like(image)
         for (values, colours), into in zip(windows, _shifted(slope), strict=True):
             explained = ((colours - mean).movedim(1, -1)[..., None, :] @ affine)[..., 0, :].movedim(-1, 1)
-            left = values - level - explained
-            energy = energy + left.square().sum()
-            into.add_(left, alpha=2)
+            residual = values - level - explained
+            energy = energy + residual.square().sum()
+            into.add_(residual, alpha=2)
         ctx.save_for_backward(slope)
         return energy
 

@@ -32,17 +32,17 @@ class Palette:
 
 def palette(pictures: Iterable[tuple[Tensor, float, Mask | None]]) -> Palette:
     """Return the colours of pictures, (1, 3, H, W) sRGB each, what each weighs, and which of its pixels count."""
-    known, samples, shares = [], [], []
+    has_mask, samples, shares = [], [], []
     for picture, weight, mask in pictures:
         # On the CPU: it is quick, and MPS has no float64.
         pixels = picture.cpu().double()
         counts = None if mask is None else mask.cpu().double().clamp(min=_LEAST)
-        known.append((moments(pixels, counts), weight))
+        has_mask.append((moments(pixels, counts), weight))
         sample = _sample(pixels)
-        own = torch.ones_like(sample[:, 0]) if counts is None else _sample(counts)[:, 0]
+        pixel_weights = torch.ones_like(sample[:, 0]) if counts is None else _sample(counts)[:, 0]
         samples.append(sample)
-        shares.append(own * weight / own.sum())
-    return Palette(blend(known), torch.cat(samples), torch.cat(shares))
+        shares.append(pixel_weights * weight / pixel_weights.sum())
+    return Palette(blend(has_mask), torch.cat(samples), torch.cat(shares))
 
 
 def recolor(
@@ -54,8 +54,8 @@ def recolor(
     """
     if method == "histogram":
         return bounded(_histogram(image, colors), shoulder).to(image)
-    own = None if mask is None else moments(image.cpu().double(), mask.cpu().double().clamp(min=_LEAST))
-    return bounded(match(image.cpu().double(), colors.moments, method, own), shoulder).to(image)
+    source = None if mask is None else moments(image.cpu().double(), mask.cpu().double().clamp(min=_LEAST))
+    return bounded(match(image.cpu().double(), colors.moments, method, source), shoulder).to(image)
 
 
 def bounded(values: Tensor, shoulder: float = 0.0) -> Tensor:
@@ -70,20 +70,22 @@ def bounded(values: Tensor, shoulder: float = 0.0) -> Tensor:
     return 1 - drawn_up(1 - drawn_up(values))
 
 
-def match(image: Image, colors: Moments, method: ColorMatch = "monge-kantorovich", own: Moments | None = None) -> Image:
+def match(
+    image: Image, colors: Moments, method: ColorMatch = "monge-kantorovich", source: Moments | None = None
+) -> Image:
     """Return `image` with the mean and covariance of its colours changed to those of `colors`, not clamped.
 
     Args:
         image: (1, 3, H, W) sRGB in [0, 1].
         colors: moments of the sRGB pixels to be matched, C = 3.
         method: any but `histogram`, which needs more than moments.
-        own: moments of those of the image's pixels that are to match, in float64; of all of them if left out.
+        source: moments of those of the image's pixels that are to match, in float64; of all of them if left out.
 
     """
-    own = own or moments(image.double())
-    transport = linear_map(_with_ridge(own.covariance), _with_ridge(colors.covariance.to(own.mean)), method)
-    centred = image.double().flatten(2) - own.mean[:, :, None]
-    matched: Image = transport @ centred + colors.mean.to(own.mean)[:, :, None]
+    source = source or moments(image.double())
+    transport = linear_map(_with_ridge(source.covariance), _with_ridge(colors.covariance.to(source.mean)), method)
+    centred = image.double().flatten(2) - source.mean[:, :, None]
+    matched: Image = transport @ centred + colors.mean.to(source.mean)[:, :, None]
     return matched.view_as(image).type_as(image)
 
 
@@ -101,18 +103,18 @@ def linear_map(source: Matrix, target: Matrix, method: ColorMatch) -> Matrix:
     transport: Matrix
     match method:
         case "monge-kantorovich":
-            own = root(source)
-            inverse = torch.linalg.inv(own)
-            transport = inverse @ root(own @ target @ own) @ inverse
+            source_root = root(source)
+            inverse = torch.linalg.inv(source_root)
+            transport = inverse @ root(source_root @ target @ source_root) @ inverse
         case "cholesky":
             transport = torch.linalg.cholesky(target) @ torch.linalg.inv(torch.linalg.cholesky(source))
         case "symmetric":
             transport = root(target) @ torch.linalg.inv(root(source))
         case "pca":
-            (lengths, axes), (wanted, directions) = torch.linalg.eigh(source), torch.linalg.eigh(target)
+            (lengths, axes), (target_lengths, directions) = torch.linalg.eigh(source), torch.linalg.eigh(target)
             # Either end of an axis is its end: the one that turns less.
             agree = torch.where((axes * directions).sum(1, keepdim=True) < 0, -1.0, 1.0)
-            transport = (directions * agree * (wanted / lengths).sqrt()[:, None, :]) @ axes.mT
+            transport = (directions * agree * (target_lengths / lengths).sqrt()[:, None, :]) @ axes.mT
         case "histogram":
             raise ValueError("a histogram is not matched by a linear map")
     return transport
@@ -144,41 +146,41 @@ def _histogram(image: Image, colors: Palette) -> Image:
     count = len(sample)
     even = sample.new_full((count,), 1 / count)
     for rotation in _rotations():
-        turned, wanted = rotation.T @ moving, rotation.T @ colors.pixels.T
-        for values, aims in zip(turned, wanted, strict=True):
+        source, target = rotation.T @ moving, rotation.T @ colors.pixels.T
+        for values, aims in zip(source, target, strict=True):
             values.copy_(_carried(values, _quantiles(values[:count], even), _quantiles(aims, colors.weights)))
-        moving = rotation @ turned
+        moving = rotation @ source
     return moving[:, count:].reshape(pixels.shape)
 
 
 def _carried(values: Tensor, source: Tensor, target: Tensor) -> Tensor:
     """Return the values moved from quantiles to the same quantiles of another distribution."""
     # A value that takes up many quantiles, as in flat pictures, goes to their mean.
-    known, where, counts = torch.unique(source, return_inverse=True, return_counts=True)
-    moved = torch.zeros_like(known).index_add(0, where, target) / counts
+    levels, where, counts = torch.unique(source, return_inverse=True, return_counts=True)
+    moved = torch.zeros_like(levels).index_add(0, where, target) / counts
     # To look a value up in even steps is several times as quick as to search for it.
-    steps = torch.linspace(float(known[0]), float(known[-1]), _STEPS, dtype=known.dtype)
-    table = _interpolated(steps, known, moved)
-    width = float(known[-1] - known[0]) / (_STEPS - 1)
-    position = ((values - known[0]) / max(width, 1e-12)).clamp_(0, _STEPS - 1)
-    left = position.long().clamp_(max=_STEPS - 2)
-    result: Tensor = torch.lerp(table[left], table[left + 1], position - left)
+    steps = torch.linspace(float(levels[0]), float(levels[-1]), _STEPS, dtype=levels.dtype)
+    table = _interpolated(steps, levels, moved)
+    width = float(levels[-1] - levels[0]) / (_STEPS - 1)
+    position = ((values - levels[0]) / max(width, 1e-12)).clamp_(0, _STEPS - 1)
+    lower = position.long().clamp_(max=_STEPS - 2)
+    result: Tensor = torch.lerp(table[lower], table[lower + 1], position - lower)
     return result
 
 
-def _interpolated(values: Tensor, known: Tensor, moved: Tensor) -> Tensor:
-    right = torch.searchsorted(known, values).clamp(max=len(known) - 1)
-    left = (right - 1).clamp(min=0)
-    part = ((values - known[left]) / (known[right] - known[left]).clamp(min=1e-12)).clamp(0, 1)
-    return torch.lerp(moved[left], moved[right], part)
+def _interpolated(values: Tensor, knots: Tensor, moved: Tensor) -> Tensor:
+    right = torch.searchsorted(knots, values).clamp(max=len(knots) - 1)
+    lower = (right - 1).clamp(min=0)
+    part = ((values - knots[lower]) / (knots[right] - knots[lower]).clamp(min=1e-12)).clamp(0, 1)
+    return torch.lerp(moved[lower], moved[right], part)
 
 
 def _quantiles(values: Tensor, weights: Tensor) -> Tensor:
     order = values.argsort(stable=True)
     shares = weights[order].cumsum(0)
     levels = (torch.arange(_LEVELS, dtype=values.dtype) + 0.5) / _LEVELS * shares[-1]
-    found = torch.searchsorted(shares, levels).clamp(max=len(values) - 1)
-    return values[order][found]
+    indices = torch.searchsorted(shares, levels).clamp(max=len(values) - 1)
+    return values[order][indices]
 
 
 @functools.cache
@@ -186,9 +188,9 @@ def _rotations() -> tuple[Tensor, ...]:
     """Return what the axes are turned by: the channels themselves first and last, so that theirs match."""
     generator = torch.Generator().manual_seed(0)
     plain = torch.eye(3, dtype=torch.float64)
-    drawn = torch.randn(_ROTATIONS - 2, 3, 3, dtype=torch.float64, generator=generator)
+    gaussian = torch.randn(_ROTATIONS - 2, 3, 3, dtype=torch.float64, generator=generator)
     # By Gram and Schmidt as LAPACK does it; with the signs of R taken out, they are evenly spread.
-    rotations, triangles = torch.linalg.qr(drawn)
+    rotations, triangles = torch.linalg.qr(gaussian)
     rotations = rotations * triangles.diagonal(dim1=1, dim2=2).sign()[:, None, :]
     return (plain, *rotations, plain)
 

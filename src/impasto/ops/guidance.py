@@ -72,17 +72,17 @@ def propagate_mask(mask: Mask, convolutions: Iterable[Convolution], layers: Iter
         Masks by layer, each of the size of the layer's features, in [0, 1]; masks that sum to 1 still do.
 
     """
-    left = set(layers)
-    found = {vgg_layers.PIXELS: mask} if vgg_layers.PIXELS in left else {}
-    left -= {vgg_layers.PIXELS}
+    remaining = set(layers)
+    masks = {vgg_layers.PIXELS: mask} if vgg_layers.PIXELS in remaining else {}
+    remaining -= {vgg_layers.PIXELS}
     block = 1
     for convolution in convolutions:
-        if not left:
+        if not remaining:
             break
         if convolution.block != block:
             block = convolution.block
             mask = F.avg_pool2d(mask, 2, ceil_mode=True, count_include_pad=False)
         mask = F.avg_pool2d(mask, 3, stride=1, padding=1, count_include_pad=False)
-        found |= dict.fromkeys({convolution.name, convolution.rectified} & left, mask)
-        left -= {convolution.name, convolution.rectified}
-    return found
+        masks |= dict.fromkeys({convolution.name, convolution.rectified} & remaining, mask)
+        remaining -= {convolution.name, convolution.rectified}
+    return masks

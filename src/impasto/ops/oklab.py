@@ -63,9 +63,9 @@ def _reduced(lab: Planes, knee: float, ends: float) -> Planes:
 
 def _inside(linear: Image, ends: float = 0.0) -> Tensor:
     low, high = (float(_decoded(torch.tensor(end, dtype=torch.float64))) for end in (ends, 1 - ends))
-    least, largest = linear.aminmax(dim=1)
+    smallest, largest = linear.aminmax(dim=1)
     # In the dark less is much.
-    return (least >= low - _ROUNDING * largest) & (largest <= high + _ROUNDING)
+    return (smallest >= low - _ROUNDING * largest) & (largest <= high + _ROUNDING)
 
 
 def _cone_roots(image: Image) -> Planes:

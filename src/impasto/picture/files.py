@@ -79,15 +79,15 @@ def read_stream(stream: BinaryReader, limits: Limits) -> bytes:
 def _read(stream: BinaryReader, name: str, limits: Limits) -> bytes:
     # A pipe or socket may return less than asked for, so one read is not enough.
     pieces: list[bytes] = []
-    left = limits.max_file_bytes + 1
-    while left > 0:
-        piece = stream.read(min(left, 1 << 24))
+    remaining = limits.max_file_bytes + 1
+    while remaining > 0:
+        piece = stream.read(min(remaining, 1 << 24))
         if not isinstance(piece, bytes | bytearray | memoryview):
             raise PictureError(f"{printable(name)}: gives {type(piece).__name__}, not bytes; open it in binary mode")
         if not piece:
             break
         pieces.append(bytes(piece))
-        left -= len(piece)
+        remaining -= len(piece)
     data = b"".join(pieces)
     limits.check_bytes(len(data), name)
     if not data:

@@ -85,10 +85,10 @@ class Limits:
         Raises:
             PictureError: They take more.
         """
-        most = self.max_pixels * self.max_pixel_bytes
-        if count > most:
+        limit = self.max_pixels * self.max_pixel_bytes
+        if count > limit:
             raise PictureError(
-                f"{printable(name)}: its pixels take {count:,} bytes, over the limit of {most:,}; "
+                f"{printable(name)}: its pixels take {count:,} bytes, over the limit of {limit:,}; "
                 "save it with fewer channels or bits, or raise max_pixel_bytes if you trust the file"
             )
 

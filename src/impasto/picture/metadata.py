@@ -75,14 +75,14 @@ class Credits:
 
 def credits_of(exif: Image.Exif) -> Credits:
     """Return what is kept of a photo's EXIF data; damaged data say nothing."""
-    found: dict[str, str | None] = {}
+    credits: dict[str, str | None] = {}
     for name, (folder, tag) in PLACES.items():
         try:
-            found[name] = text_of((exif if folder is None else exif.get_ifd(folder)).get(tag))
+            credits[name] = text_of((exif if folder is None else exif.get_ifd(folder)).get(tag))
         except Exception:
             # The pixels are fine; damaged EXIF data, which fails in every way there is, is no reason to refuse them.
             continue
-    return Credits(**found)
+    return Credits(**credits)
 
 
 def exif_block(

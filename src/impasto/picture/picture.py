@@ -121,13 +121,13 @@ class Picture:
             OutputError: The path or an option cannot be used.
             PictureError: Writing failed; what was there before is untouched.
         """
-        named = isinstance(path, str | os.PathLike)
+        is_path = isinstance(path, str | os.PathLike)
         if isinstance(path, str | os.PathLike) and not force:
             check_output(path, bits=bits, quality=quality)
         return write_picture(
             self,
             path,
-            format=None if named else "png",
+            format=None if is_path else "png",
             bits=bits,
             quality=quality,
             text=text,
@@ -165,16 +165,16 @@ class Picture:
         Raises:
             PictureError: Another dtype.
         """
-        wanted = np.dtype(dtype)
+        numpy_dtype = np.dtype(dtype)
         planes = [*self.pixels] if self.alpha is None else [*self.pixels, self.alpha]
         array = np.stack(planes, axis=-1)
-        if wanted == np.float32:
+        if numpy_dtype == np.float32:
             return array
-        if wanted == np.uint8:
+        if numpy_dtype == np.uint8:
             return quantised(array, np.uint8)
-        if wanted == np.uint16:
+        if numpy_dtype == np.uint16:
             return quantised(array, np.uint16)
-        raise PictureError(f"to_numpy({wanted}): expected uint8, uint16 or float32")
+        raise PictureError(f"to_numpy({numpy_dtype}): expected uint8, uint16 or float32")
 
     def to_pil(self) -> "Image":
         """Return a Pillow image, 8-bit sRGB: RGB, or RGBA with alpha."""

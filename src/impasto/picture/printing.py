@@ -71,7 +71,7 @@ def output_profile(source: str | os.PathLike[str] | bytes) -> OutputProfile:
     Raises:
         OutputError: it cannot be read, is no ICC profile of RGB or CMYK, or nothing can be converted into it.
     """
-    most = DEFAULT_LIMITS.max_profile_bytes
+    limit = DEFAULT_LIMITS.max_profile_bytes
     if isinstance(source, bytes):
         data, name = source, "profile"
     else:
@@ -80,11 +80,11 @@ def output_profile(source: str | os.PathLike[str] | bytes) -> OutputProfile:
             if not Path(name).is_file():
                 raise OutputError(f"{printable(name)}: no such file; name an ICC profile (.icc or .icm)")
             with Path(name).open("rb") as file:
-                data = file.read(most + 1)
+                data = file.read(limit + 1)
         except (OSError, ValueError) as error:
             raise OutputError(f"{printable(name)}: cannot be read ({reason(error)}); name an ICC profile") from error
     # ICC.1:2022, 7.2: the signature, and the space of the device's numbers
-    if len(data) > most or data[36:40] != b"acsp":
+    if len(data) > limit or data[36:40] != b"acsp":
         raise OutputError(f"{printable(name)}: is no ICC profile; name a file that ends in .icc or .icm")
     space = _SPACES.get(data[16:20])
     if space is None:

@@ -134,15 +134,15 @@ def _profiled(values: NDArray[Any], space: Space, profile: bytes) -> Floats | No
 
 def _gray_to_srgb(values: NDArray[Any], profile: bytes) -> Floats:
     # Every level once, in float, instead of every pixel: exact and quick.
-    wanted = (
+    target = (
         values if values.dtype.kind == "f" else np.arange(np.iinfo(values.dtype).max + 1)[np.newaxis, :, np.newaxis]
     )
     if values.dtype.kind != "f":
-        wanted = (wanted / np.iinfo(values.dtype).max).astype(np.float32)
+        target = (target / np.iinfo(values.dtype).max).astype(np.float32)
     if profile[16:20] == _SIGNATURES["gray"]:
-        converted = _transform(wanted, "gray", profile)
+        converted = _transform(target, "gray", profile)
     else:
-        converted = _transform(np.repeat(wanted, 3, axis=2), "rgb", profile)
+        converted = _transform(np.repeat(target, 3, axis=2), "rgb", profile)
     return converted if values.dtype.kind == "f" else converted[0][values[:, :, 0]]
 
 

@@ -137,8 +137,8 @@ def _replace_hidden(pixels: NDArray[np.float32], alpha: NDArray[np.float32]) -> 
     hidden = alpha == 0
     if not hidden.any():
         return
-    seen = float(alpha.sum(dtype=np.float64))
+    total_alpha = float(alpha.sum(dtype=np.float64))
     for channel in pixels:
         # A product, not an average of products, so that one visible pixel of alpha 1/65535 still counts.
-        mean = float(np.vdot(channel.astype(np.float64), alpha)) / seen if seen > 0 else 0.5
+        mean = float(np.vdot(channel.astype(np.float64), alpha)) / total_alpha if total_alpha > 0 else 0.5
         channel[hidden] = np.clip(mean, 0, 1)

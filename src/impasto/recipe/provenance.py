@@ -158,7 +158,7 @@ class Remembered:
         if not self.finished:
             lines[0] += ", stopped before the end"
         inputs = [("content", self.content), *(("style", style) for style in self.styles), ("init", self.init)]
-        lines += [_line(role, each) for role, each in [*inputs, *self.drawn.named] if each is not None]
+        lines += [_line(role, picture) for role, picture in [*inputs, *self.drawn.named] if picture is not None]
         if self.style_scales:
             lines.append(f"style scales: {', '.join(f'{scale:g}' for scale in self.style_scales)}")
         if self.style_parts:
@@ -171,17 +171,17 @@ def plain_name(source: str) -> str:
     return re.split(r"[/\\]", source)[-1][-_LONGEST_NAME:] or "memory"
 
 
-def _table(given: Input | None) -> dict[str, Any] | None:
-    if given is None:
+def _table(picture: Input | None) -> dict[str, Any] | None:
+    if picture is None:
         return None
-    table: dict[str, Any] = {"name": given.name, "sha256": given.sha256}
-    return table if given.weight is None else table | {"weight": given.weight}
+    table: dict[str, Any] = {"name": picture.name, "sha256": picture.sha256}
+    return table if picture.weight is None else table | {"weight": picture.weight}
 
 
-def _line(role: str, given: Input) -> str:
-    weight = "" if given.weight is None else f", weight {given.weight:g}"
-    digest = "" if given.sha256 is None else f", sha256 {given.sha256}"
-    return f"{role}: {printable(given.name)}{weight}{digest}"
+def _line(role: str, picture: Input) -> str:
+    weight = "" if picture.weight is None else f", weight {picture.weight:g}"
+    digest = "" if picture.sha256 is None else f", sha256 {picture.sha256}"
+    return f"{role}: {printable(picture.name)}{weight}{digest}"
 
 
 def _inert(toml: str) -> str:
@@ -259,7 +259,7 @@ def _style(table: Any) -> Input:
     if not isinstance(table, dict) or type(table.get("weight")) not in (int, float):
         raise ValueError("a style is no table with a weight")
     rest = {key: value for key, value in table.items() if key != "weight"}
-    found, weight = _input(rest, "a style"), float(table["weight"])
-    if found is None or not 0 <= weight <= 1:
+    picture, weight = _input(rest, "a style"), float(table["weight"])
+    if picture is None or not 0 <= weight <= 1:
         raise ValueError("the weight of a style is not within 0 to 1")
-    return Input(found.name, found.sha256, weight)
+    return Input(picture.name, picture.sha256, weight)

@@ -250,10 +250,10 @@ class Recipe:
             RecipeError: a field that does not exist, or a value out of type or range.
 
         """
-        known = [field.name for field in dataclasses.fields(self)]
+        names = [field.name for field in dataclasses.fields(self)]
         for name in changes:
-            if name not in known:
-                raise RecipeError(f"a recipe has no field {short_repr(name)}; {suggest(name, known)}")
+            if name not in names:
+                raise RecipeError(f"a recipe has no field {short_repr(name)}; {suggest(name, names)}")
         return dataclasses.replace(self, **changes)
 
     def with_settings(self, values: Mapping[str, Any]) -> "Recipe":

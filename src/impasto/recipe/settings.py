@@ -150,8 +150,8 @@ def _alternative(value: Any, kinds: tuple[Any, ...], about: Setting, name: str) 
 
 
 def _number(value: Any, kind: type, about: Setting, name: str) -> Any:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole and not (kind is float and isinstance(value, float)):
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    if not is_integer and not (kind is float and isinstance(value, float)):
         raise RecipeError(f"{name} is {short_repr(value)}; expected {describe(kind)}")
     if not about.allows(value):
         raise RecipeError(f"{name} is {short_repr(value)}; expected {describe(kind)} {about.range}".rstrip())
@@ -209,11 +209,11 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
         RecipeError: an unknown or missing key, or a value out of type or range.
 
     """
-    known = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in table:
-        if key not in known:
-            raise RecipeError(f"{where} has no field {short_repr(key)}; {suggest(key, known)}")
-    missing = [name for name, field in known.items() if field.default is dataclasses.MISSING and name not in table]
+        if key not in fields:
+            raise RecipeError(f"{where} has no field {short_repr(key)}; {suggest(key, fields)}")
+    missing = [name for name, field in fields.items() if field.default is dataclasses.MISSING and name not in table]
     if missing:
         raise RecipeError(f"{where} lacks {', '.join(missing)}")
     return cls(**table)

@@ -82,7 +82,7 @@ def check_layers(names: Iterable[str], convolutions: Iterable[Convolution]) -> N
         RecipeError: naming the nearest layer there is.
 
     """
-    known = [PIXELS, *layers(convolutions)]
+    known_names = [PIXELS, *layers(convolutions)]
     for name in names:
-        if name not in known:
-            raise RecipeError(f"there is no layer {name!r} in this network; {suggest(name, known)}")
+        if name not in known_names:
+            raise RecipeError(f"there is no layer {name!r} in this network; {suggest(name, known_names)}")

@@ -50,13 +50,13 @@ def foresee(photo: Pixels, styles: Sequence[Pixels], recipe: Recipe) -> tuple[Ad
 
     """
     final = schedule.scales(photo.shape[1], photo.shape[2], recipe)[-1]
-    found: list[Advice | None] = []
+    remarks: list[Advice | None] = []
     if recipe.compares("content"):
-        found.append(one_color(photo, "photo"))
+        remarks.append(one_color(photo, "photo"))
     if recipe.compares("style"):
-        found += [one_color(style, "style picture") for style in styles]
-        found += [small_style(style.shape[1], style.shape[2], final, recipe) for style in styles]
-    return _gravest(found)
+        remarks += [one_color(style, "style picture") for style in styles]
+        remarks += [small_style(style.shape[1], style.shape[2], final, recipe) for style in styles]
+    return _gravest(remarks)
 
 
 def advise(
@@ -72,27 +72,27 @@ def advise(
         losses: of the last scale, step by step, and then the result's.
 
     """
-    found: list[Advice | None] = []
+    remarks: list[Advice | None] = []
     if min(picture.shape[1:]) >= _SMALLEST:
-        given = [photo] if recipe.compares("content") else []
-        given += styles if recipe.compares("style") else []
-        if given:
-            found += [noise(picture, given, recipe), clipped(picture, given, recipe), flat(picture, given, recipe)]
-        found.append(borders(picture, photo, recipe))
-    found += [stalled(losses, recipe), unfinished(losses)]
-    return _gravest(found)
+        inputs = [photo] if recipe.compares("content") else []
+        inputs += styles if recipe.compares("style") else []
+        if inputs:
+            remarks += [noise(picture, inputs, recipe), clipped(picture, inputs, recipe), flat(picture, inputs, recipe)]
+        remarks.append(borders(picture, photo, recipe))
+    remarks += [stalled(losses, recipe), unfinished(losses)]
+    return _gravest(remarks)
 
 
-def _gravest(found: Iterable[Advice | None]) -> tuple[Advice, ...]:
+def _gravest(remarks: Iterable[Advice | None]) -> tuple[Advice, ...]:
     # In the order in which they were looked for; two styles may have the same to be said of them.
-    return tuple(dict.fromkeys(advice for advice in found if advice))[:MOST]
+    return tuple(dict.fromkeys(advice for advice in remarks if advice))[:MOST]
 
 
-def one_color(picture: Pixels, what: str) -> Advice | None:
+def one_color(picture: Pixels, role: str) -> Advice | None:
     """Look for a picture of one colour: there is nothing in it to be like."""
     if float(picture.std(axis=(1, 2)).max()) >= _ONE_COLOR:
         return None
-    return Advice("one-colour", f"the {what} is nearly of one colour", "choose one with forms in it")
+    return Advice("one-colour", f"the {role} is nearly of one colour", "choose one with forms in it")
 
 
 def small_style(height: int, width: int, final: Scale, recipe: Recipe) -> Advice | None:
@@ -111,24 +111,24 @@ def small_style(height: int, width: int, final: Scale, recipe: Recipe) -> Advice
     )
 
 
-def noise(picture: Pixels, given: Sequence[Pixels], recipe: Recipe) -> Advice | None:
+def noise(picture: Pixels, inputs: Sequence[Pixels], recipe: Recipe) -> Advice | None:
     """Look for grain from pixel to pixel that neither the photo nor the style has."""
     energy, octaves = _finest(picture)
-    times = energy / max(_FAINT, *(_finest(one)[0] for one in given))
+    times = energy / max(_FAINT, *(_finest(other)[0] for other in inputs))
     if times <= _NOISE or octaves <= _WHITE:
         return None
     options = [f"--smoothness {_more(recipe.smoothness):g}"] if _has_smoothness(recipe) else []
     # Measured: the same terms from the style's colours on the photo leave a ninth of the grain.
     if recipe.init in ("noise", "style") and recipe.compares("content") and recipe.compares("style"):
         options.append("--init matched")
-    seen = f"there is grain from pixel to pixel, {times:.1f} times as strong as in photo and style"
-    return Advice("noise", seen, f"try {' or '.join(options or ['the recipe default'])}")
+    observation = f"there is grain from pixel to pixel, {times:.1f} times as strong as in photo and style"
+    return Advice("noise", observation, f"try {' or '.join(options or ['the recipe default'])}")
 
 
-def clipped(picture: Pixels, given: Sequence[Pixels], recipe: Recipe) -> Advice | None:
+def clipped(picture: Pixels, inputs: Sequence[Pixels], recipe: Recipe) -> Advice | None:
     """Look for many more pixels than in photo and style at the end of a channel."""
     share = _clipped(picture)
-    if share - max(map(_clipped, given)) <= _CLIPPED:
+    if share - max(map(_clipped, inputs)) <= _CLIPPED:
         return None
     # Measured: with a style, from the style's colours a third is left, after twice the steps less than half, and
     # smoothness does little; without one smoothness takes all of it.
@@ -139,10 +139,10 @@ def clipped(picture: Pixels, given: Sequence[Pixels], recipe: Recipe) -> Advice 
     return Advice("clipped", f"{share:.0%} of the pixels have a channel at its darkest or brightest", f"try {option}")
 
 
-def flat(picture: Pixels, given: Sequence[Pixels], recipe: Recipe) -> Advice | None:
+def flat(picture: Pixels, inputs: Sequence[Pixels], recipe: Recipe) -> Advice | None:
     """Look for areas, grey or of another colour, without any form, where photo and style have some."""
     share = _flat(picture)
-    if share - max(map(_flat, given)) <= _FLAT:
+    if share - max(map(_flat, inputs)) <= _FLAT:
         return None
     if recipe.init == "grey":
         option = "--init matched or more --steps"
@@ -163,12 +163,12 @@ def borders(picture: Pixels, photo: Pixels, recipe: Recipe) -> Advice | None:
     weak, strong = _border(picture)
     photo_weak, photo_strong = _border(photo)
     if weak < min(_WEAK_BORDER, _AS_PHOTO * photo_weak):
-        seen = f"along its borders the picture has {weak:.0%} of the forms beside them"
+        observation = f"along its borders the picture has {weak:.0%} of the forms beside them"
     elif strong > _STRONG_BORDER * max(1, photo_strong):
-        seen = f"the outermost pixels differ {strong:.1f} times as much from their neighbours as others do"
+        observation = f"the outermost pixels differ {strong:.1f} times as much from their neighbours as others do"
     else:
         return None
-    return Advice("borders", seen, f"try --margin {_MARGIN:g}")
+    return Advice("borders", observation, f"try --margin {_MARGIN:g}")
 
 
 def stalled(losses: Sequence[float], recipe: Recipe) -> Advice | None:
@@ -186,8 +186,8 @@ def stalled(losses: Sequence[float], recipe: Recipe) -> Advice | None:
     fell = _fell(losses, len(losses) // 2)
     if fell >= _STALLED:
         return None
-    seen = f"in the last half of the last scale's {len(losses) - 1} steps the loss fell by {100 * fell:.1g} %"
-    return Advice("stalled", seen, "fewer --steps give the same picture sooner")
+    observation = f"in the last half of the last scale's {len(losses) - 1} steps the loss fell by {100 * fell:.1g} %"
+    return Advice("stalled", observation, "fewer --steps give the same picture sooner")
 
 
 def unfinished(losses: Sequence[float]) -> Advice | None:
@@ -198,8 +198,8 @@ def unfinished(losses: Sequence[float]) -> Advice | None:
     if fell <= _FALLING:
         return None
     steps = len(losses) - 1
-    seen = f"the loss was still falling, by {fell:.0%} in the last quarter of the last scale's {steps} steps"
-    return Advice("unfinished", seen, f"try more --steps, {2 * steps} there")
+    observation = f"the loss was still falling, by {fell:.0%} in the last quarter of the last scale's {steps} steps"
+    return Advice("unfinished", observation, f"try more --steps, {2 * steps} there")
 
 
 def _more(smoothness: float) -> float:

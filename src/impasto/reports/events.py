@@ -93,7 +93,7 @@ def name(event: object) -> str:
 
 def table(event: Event) -> dict[str, Any]:
     """Return an event as plain values, its name under `event`."""
-    found = {"event": name(event), **dataclasses.asdict(event)}
+    fields = {"event": name(event), **dataclasses.asdict(event)}
     if isinstance(event, Started):
-        found["scales"] = [scale._asdict() for scale in event.scales]
-    return found
+        fields["scales"] = [scale._asdict() for scale in event.scales]
+    return fields

@@ -79,13 +79,13 @@ def cell_side(cell: int | None, largest: int) -> int:
     return cell
 
 
-def _read(pictures: Iterable[PictureSource], most: int) -> tuple[list[Image], list[tuple[int, int]], list[str]]:
+def _read(pictures: Iterable[PictureSource], side: int) -> tuple[list[Image], list[tuple[int, int]], list[str]]:
     """Return the pictures no larger than they can be shown, their own sizes (height, width), and their names."""
     images, sizes, names = [], [], []
     for source in pictures:
         picture = as_picture(source)
         image = picture.to_pil()
-        images.append(fitted(image, most, most) if max(picture.size) > most else image)
+        images.append(fitted(image, side, side) if max(picture.size) > side else image)
         sizes.append(picture.size)
         names.append(picture.source)
     return images, sizes, names

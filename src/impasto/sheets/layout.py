@@ -117,10 +117,10 @@ def captioned(captions: Sequence[str], height: int, width: int, columns: int | N
     slot = _slot(captions, width, type_)
     cells, labels = [], []
     for index, caption in enumerate(captions):
-        left = gutter + index % across * (slot + gutter)
+        x = gutter + index % across * (slot + gutter)
         top = gutter + index // across * (height + type_.line + gutter)
-        cells.append(Box(left + (slot - width) // 2, top, width, height))
-        labels.append(_label(caption, Box(left, top + height, slot, type_.line), type_))
+        cells.append(Box(x + (slot - width) // 2, top, width, height))
+        labels.append(_label(caption, Box(x, top + height, slot, type_.line), type_))
     size = gutter + across * (slot + gutter), gutter + down * (height + type_.line + gutter)
     return Layout(*size, tuple(cells), tuple(labels))
 
@@ -167,11 +167,11 @@ def table(
     return Layout(side_by_side * pitch[0] + margins, below * pitch[1] + margins, tuple(cells), tuple(labels))
 
 
-def _table(across: Axis, down: Axis | None, height: int, width: int, type_: Lettering, least: int) -> Layout:
-    """Return one table without anything around it, each column at least `least` wide."""
+def _table(across: Axis, down: Axis | None, height: int, width: int, type_: Lettering, smallest_type: int) -> Layout:
+    """Return one table without anything around it, each column at least `smallest_type` wide."""
     gutter, line = _gutter(type_), type_.line
     wide, high = len(across.heads), len(down.heads) if down else 1
-    slot = max(least, _slot(across.heads, width, type_), _share(across.title, wide, type_))
+    slot = max(smallest_type, _slot(across.heads, width, type_), _share(across.title, wide, type_))
     tall = max(height, line, _share(down.title, high, type_)) if down else height
     heads = _slot(down.heads, 0, type_) if down else 0
     # The title of the rows stands turned beside their heads.
@@ -227,8 +227,8 @@ def _columns(count: int, height: int, width: int) -> int:
 
 def _type_size(height: int, width: int, rows: int, columns: int) -> int:
     side = max(height, width)
-    wanted = max(_LEAST_TYPE, side * _OF_CELL, max(rows * height, columns * width) * _OF_SHEET)
-    return round(min(wanted, max(_LEAST_TYPE, side * _MOST_OF_CELL)))
+    size = max(_LEAST_TYPE, side * _OF_CELL, max(rows * height, columns * width) * _OF_SHEET)
+    return round(min(size, max(_LEAST_TYPE, side * _MOST_OF_CELL)))
 
 
 def _gutter(type_: Lettering) -> int:

@@ -55,8 +55,10 @@ class Lettering:
             text = _without_middle(text, _LONGEST, self._dots)
         if self.width(text) <= width:
             return text
-        kept = range(len(text))
-        longest = bisect.bisect_right(kept, width, key=lambda n: self.width(_without_middle(text, n, self._dots))) - 1
+        lengths = range(len(text))
+        longest = (
+            bisect.bisect_right(lengths, width, key=lambda n: self.width(_without_middle(text, n, self._dots))) - 1
+        )
         return _without_middle(text, longest, self._dots) if longest >= 0 else ""
 
     @property
@@ -98,6 +100,6 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
         return ImageFont.load_default_imagefont()  # Pillow was built without FreeType
 
 
-def _without_middle(text: str, kept: int, dots: str) -> str:
-    tail = kept // 2
-    return text[: kept - tail] + dots + (text[len(text) - tail :] if tail else "")
+def _without_middle(text: str, n_kept: int, dots: str) -> str:
+    tail = n_kept // 2
+    return text[: n_kept - tail] + dots + (text[len(text) - tail :] if tail else "")

@@ -92,11 +92,11 @@ class Cell:
 
 def fingerprint(picture: Picture) -> str:
     """Return the SHA-256 of all in a picture that a run looks at or hands on."""
-    found = hashlib.sha256(json.dumps([picture.size, picture.dpi, picture.alpha is not None]).encode())
+    digest = hashlib.sha256(json.dumps([picture.size, picture.dpi, picture.alpha is not None]).encode())
     for plane in (picture.pixels, picture.alpha):
         if plane is not None:
-            found.update(np.ascontiguousarray(plane).data)
-    return found.hexdigest()
+            digest.update(np.ascontiguousarray(plane).data)
+    return digest.hexdigest()
 
 
 def file_name(choices: Sequence[Choice], job: Job, fingerprints: Sequence[str | None], bits: int) -> str:

@@ -73,7 +73,7 @@ class Sweep:
 
     def layout(self, cell: int | None = None) -> Layout:
         """Return where everything stands on the sheet; arguments and errors as for `sheet`."""
-        sizes = [each.scales[-1][:2] for each in self.cells]
+        sizes = [entry.scales[-1][:2] for entry in self.cells]
         largest = max(map(max, sizes))
         factor = cell_side(cell, largest) / largest
         height, width = (max(1, round(max(size[axis] for size in sizes) * factor)) for axis in (0, 1))
@@ -81,7 +81,7 @@ class Sweep:
         down = rest[0].axis if rest else None
         blocks = len(self) // len(across.values) // (len(down.heads) if down else 1)
         stride = len(self) // blocks
-        captions = [", ".join(map(str, each.choices[2:])) for each in self.cells[::stride]] if rest[1:] else []
+        captions = [", ".join(map(str, entry.choices[2:])) for entry in self.cells[::stride]] if rest[1:] else []
         # Of four variations and more, the tables of one value of the last stand below each other.
         columns = len(self.variations[-1].values) if len(self.variations) > 3 else None
         return table(across.axis, down, captions, height, width, columns)
@@ -147,7 +147,7 @@ def sweep(
         ImpastoError: as `Job.start`, for any of the cells.
 
     """
-    chosen = presets.resolve(recipe)
+    resolved = presets.resolve(recipe)
     if isinstance(init, str) and init in INITS:
         changes["init"], init = init, None
     inputs = Inputs.of(content, style, start=init, content_mask=content_mask, protect=protect)
@@ -156,13 +156,13 @@ def sweep(
         if name in vary:
             raise UsageError(f"{hyphened(name)} is given and varied; leave one out")
     if RECIPE in vary and not isinstance(vary[RECIPE], str):
-        named = [(presets.resolve(each), each) for each in vary[RECIPE]]
-        values = [each.replace(**changes) for each, _ in named]
-        by_recipe = Variation(RECIPE, values, [_name(each) for _, each in named])
+        recipes = [(presets.resolve(recipe_name), recipe_name) for recipe_name in vary[RECIPE]]
+        values = [recipe_name.replace(**changes) for recipe_name, _ in recipes]
+        by_recipe = Variation(RECIPE, values, [_name(recipe_name) for _, recipe_name in recipes])
         variations = [by_recipe if name == RECIPE else Variation(name, given) for name, given in vary.items()]
     else:
         variations = [Variation(name, given) for name, given in vary.items()]
-    job = Job(inputs, chosen.replace(**changes), Compute(device, max_memory, precision))
+    job = Job(inputs, resolved.replace(**changes), Compute(device, max_memory, precision))
     return swept(job, variations, cells)
 
 
@@ -178,7 +178,7 @@ def swept(
         bits: 8 or 16, the depth in which it does.
 
     """
-    chosen = list(choices(variations))
+    combinations = list(choices(variations))
     # Read once, whatever their number of cells.
     inputs = job.inputs.map(as_picture)
     job = dataclasses.replace(job, inputs=inputs)
@@ -186,21 +186,21 @@ def swept(
     pictures = [*single, *(style.picture for style in inputs.styles), *inputs.style_masks]
     fingerprints = [None if picture is None else fingerprint(picture) for picture in pictures]
     make = functools.partial(_cell, job, fingerprints, None if folder is None else Path(folder), bits)
-    return Sweep(tuple(variations), tuple(make(each) for each in chosen))
+    return Sweep(tuple(variations), tuple(make(values) for values in combinations))
 
 
 def _cell(
-    job: Job, fingerprints: Sequence[str | None], folder: Path | None, bits: int, chosen: tuple[Choice, ...]
+    job: Job, fingerprints: Sequence[str | None], folder: Path | None, bits: int, combination: tuple[Choice, ...]
 ) -> Cell:
     """Return a cell that has been checked: it can be painted."""
-    values = {choice.name: choice.value for choice in chosen}
+    values = {choice.name: choice.value for choice in combination}
     recipe = presets.resolve(values.pop(RECIPE, job.recipe))
     weights = values.pop(STYLE_WEIGHTS, None)
     inputs = job.inputs if weights is None else job.inputs.with_weights(weights)
     job = dataclasses.replace(job, inputs=inputs, recipe=recipe_with(recipe, values))
     _check(job)
-    file = None if folder is None else folder / file_name(chosen, job, fingerprints, bits)
-    return Cell(chosen, job, file, bits)
+    file = None if folder is None else folder / file_name(combination, job, fingerprints, bits)
+    return Cell(combination, job, file, bits)
 
 
 def _check(job: Job) -> None:

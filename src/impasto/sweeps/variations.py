@@ -41,8 +41,8 @@ class Variation:
 
     def __post_init__(self) -> None:
         if "." not in self.name and self.name not in settings():
-            wanted = suggest(self.name.replace("_", "-"), [hyphened(name) for name in settings()])
-            raise UsageError(f"there is no setting {printable(hyphened(self.name))!r} to vary; {wanted}")
+            hint = suggest(self.name.replace("_", "-"), [hyphened(name) for name in settings()])
+            raise UsageError(f"there is no setting {printable(hyphened(self.name))!r} to vary; {hint}")
         if isinstance(self.values, str | bytes) or not isinstance(self.values, Iterable):
             raise UsageError(f"{self.title} is varied by {self.values!r}; give a list of values")
         object.__setattr__(self, "values", tuple(self.values))
@@ -133,9 +133,9 @@ def _product(slowest_first: Sequence[Variation]) -> Iterator[tuple[Choice, ...]]
         [Choice(varied.name, value, text) for value, text in zip(varied.values, varied.labels, strict=True)]
         for varied in slowest_first
     ]
-    for chosen in itertools.product(*columns):
+    for combination in itertools.product(*columns):
         # Told in the order in which they were asked for.
-        blocks, table = chosen[: len(chosen) - 2], chosen[-2:]
+        blocks, table = combination[: len(combination) - 2], combination[-2:]
         yield (*reversed(table), *blocks)
 
 

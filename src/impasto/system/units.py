@@ -15,8 +15,8 @@ def parse_bytes(text: str | int) -> int:
         UsageError: it says no amount above 0.
 
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]?i?)b?\s*", str(text), re.IGNORECASE)
-    amount = float(found[1]) * _UNITS.get(found[2].lower(), 0) if found else 0.0
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]?i?)b?\s*", str(text), re.IGNORECASE)
+    amount = float(match[1]) * _UNITS.get(match[2].lower(), 0) if match else 0.0
     if not 1 <= amount < math.inf:
         raise UsageError(f"{text!r} is not an amount of memory; give one such as 3GB or 800MB")
     return int(amount)

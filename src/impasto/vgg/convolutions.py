@@ -84,8 +84,8 @@ def _remembered() -> Method:
     # Without a cache folder that can be read and written, the choice holds for this process.
     with contextlib.suppress(ImpastoError, OSError, ValueError):
         path = cache_folder() / FILE
-        if (known := _read(path).get(key)) in METHODS:
-            return known
+        if (remembered := _read(path).get(key)) in METHODS:
+            return remembered
         choice = faster(*timing())
         path.parent.mkdir(parents=True, exist_ok=True)
         # Another process may have been first: its choice holds for both.
@@ -130,7 +130,9 @@ def _best(work: Callable[[], object]) -> Seconds:
     with torch.no_grad():
         work()
         for _ in range(_TRIES):
-            elapsed, own = time.perf_counter(), time.thread_time()
+            elapsed, processor_time = time.perf_counter(), time.thread_time()
             work()
-            best = Seconds(min(best.elapsed, time.perf_counter() - elapsed), min(best.own, time.thread_time() - own))
+            best = Seconds(
+                min(best.elapsed, time.perf_counter() - elapsed), min(best.own, time.thread_time() - processor_time)
+            )
     return best

@@ -234,13 +234,13 @@ class _Block(torch.autograd.Function):
         total, outer = x.new_zeros(x.shape[0], middle), x.new_zeros(x.shape[0], middle, middle)
         for top, bottom in _bands(height, width):
             features = _rectified_rows(x, first, max(top - 1, 0), min(bottom + 1, height))
-            own = _inside(features[:, :, int(top > 0) :], core, top, bottom).flatten(2)
-            total += own.sum(2)
-            outer += own @ own.mT
+            core_features = _inside(features[:, :, int(top > 0) :], core, top, bottom).flatten(2)
+            total += core_features.sum(2)
+            outer += core_features @ core_features.mT
             around = _rows(features, -int(top == 0), features.shape[2] + int(bottom == height))
-            chosen = _largest(_convolution(around, second.weight, second.bias, (0, 1), second.method))
-            for whole, part in zip((result, offset, alive), chosen, strict=True):
-                whole[:, :, top // 2 : math.ceil(bottom / 2)] = part
+            pooled = _largest(_convolution(around, second.weight, second.bias, (0, 1), second.method))
+            for stored, part in zip((result, offset, alive), pooled, strict=True):
+                stored[:, :, top // 2 : math.ceil(bottom / 2)] = part
         ctx.save_for_backward(x, offset, alive)
         ctx.kernels, ctx.core = (first, second), core
         return result, total, outer
@@ -256,13 +256,13 @@ class _Block(torch.autograd.Function):
         for top, bottom in _bands(height, width):
             # One row more on each side: what the second convolution made of this band's border.
             start, end = max(top - 2, 0), min(bottom + 2, height)
-            chosen = slice(start // 2, math.ceil(end / 2))
-            slope = _unpool(gradient[:, :, chosen], offset[:, :, chosen], alive[:, :, chosen], end - start, width)
+            rows = slice(start // 2, math.ceil(end / 2))
+            slope = _unpool(gradient[:, :, rows], offset[:, :, rows], alive[:, :, rows], end - start, width)
             slope = _rows(slope, top - 1 - start, bottom + 1 - start)
             slope = _convolution(slope, second.turned, None, (0, 1), second.method)
             features = _rectified_rows(x, first, top, bottom)
-            own = _inside(features, ctx.core, top, bottom)
-            share = torch.baddbmm(total[:, :, None], both, own.flatten(2)).view_as(own)
+            core_features = _inside(features, ctx.core, top, bottom)
+            share = torch.baddbmm(total[:, :, None], both, core_features.flatten(2)).view_as(core_features)
             _inside(slope, ctx.core, top, bottom).add_(share)
             slope = torch.ops.aten.threshold_backward(slope, features, 0)
             part = _convolution(slope, first.turned, None, (2, 1), first.method)

@@ -118,50 +118,50 @@ class VGG:
         Of the layers in `summed` the moments alone are wanted, over the rows and columns it says: only they are yielded
         where that saves memory.
         """
-        left, summed = set(names), summed or {}
-        vgg_layers.check_layers(left, self.convolutions)
-        if vgg_layers.PIXELS in left:
+        remaining, summed = set(names), summed or {}
+        vgg_layers.check_layers(remaining, self.convolutions)
+        if vgg_layers.PIXELS in remaining:
             yield vgg_layers.PIXELS, image
-        left -= {vgg_layers.PIXELS}
-        if not left:
+        remaining -= {vgg_layers.PIXELS}
+        if not remaining:
             return
         x = layers.to_fast_layout((image - self._mean.to(image.dtype)).to(self.dtype), self.method)
         padding = padding or self.padding
         for _, group in itertools.groupby(self.convolutions, lambda convolution: convolution.block):
             block = tuple(group)
-            if self._fuses(x, block, left, set(summed), padding):
+            if self._fuses(x, block, remaining, set(summed), padding):
                 kernels = [self.kernels[convolution.name] for convolution in block]
                 x, moments = layers.block(x, kernels[0], kernels[1], summed.get(block[0].rectified))
-                if block[0].rectified in left:
+                if block[0].rectified in remaining:
                     yield block[0].rectified, moments
-                left -= {block[0].rectified}
+                remaining -= {block[0].rectified}
                 continue
             for convolution in block:
                 x = self._convolve(x, convolution.name, padding)
-                keep = convolution.name in left
+                keep = convolution.name in remaining
                 if keep:
                     yield convolution.name, x
-                rectified = convolution.rectified in left
-                left -= {convolution.name, convolution.rectified}
+                rectified = convolution.rectified in remaining
+                remaining -= {convolution.name, convolution.rectified}
                 if rectified or keep or convolution is not block[-1] or self.pooling != "max":
                     # In place unless somebody keeps the convolution's own output, which it would overwrite.
                     x = F.relu(x, inplace=not keep)
                 if rectified:
                     yield convolution.rectified, x
-                if not left:
+                if not remaining:
                     return
             x = _pool(x, self.pooling)
 
     def _fuses(
-        self, x: Tensor, block: tuple[Convolution, ...], left: set[str], summed: set[str], padding: Padding
+        self, x: Tensor, block: tuple[Convolution, ...], remaining: set[str], summed: set[str], padding: Padding
     ) -> bool:
         """Whether a block is computed in bands: nobody wants its features, and they would take much memory."""
         if self.pooling != "max" or len(block) != 2:
             return False
         zeros = padding == "zeros" or (padding == "replicate" and block[0] is not self.convolutions[0])
         inside = {name for convolution in block for name in (convolution.name, convolution.rectified)}
-        wanted = left & inside
-        return zeros and wanted <= summed & {block[0].rectified} and bool(left - inside) and layers.worth_bands(x)
+        names = remaining & inside
+        return zeros and names <= summed & {block[0].rectified} and bool(remaining - inside) and layers.worth_bands(x)
 
     def _convolve(self, x: Tensor, name: str, padding: Padding) -> Tensor:
         kernel = self.kernels[name]

@@ -201,8 +201,8 @@ class Numbering:
         for frame in decoded:
             index = 0 if self._last is None else self._last.index + 1
             soonest = Fraction(0) if self._last is None else self._last.time + 1 / (video.average_rate or _USUAL_RATE)
-            known = frame.pts is not None and frame.time_base is not None
-            time = frame.pts * frame.time_base if known else soonest
+            has_time = frame.pts is not None and frame.time_base is not None
+            time = frame.pts * frame.time_base if has_time else soonest
             if self._last is not None and time <= self._last.time:
                 # Shown for no time at all.
                 continue

@@ -54,30 +54,30 @@ class Motion:
         return moved.clamp(0, 1)
 
 
-def motion(now: Pixels, earlier: Pixels) -> Motion:
-    """Return where what is seen `now` was `earlier`: frames (H, W, 3) of one size, sRGB."""
-    here, there = _grey(now), _grey(earlier)
-    back, forth = flow(here, there), flow(there, here)
-    seen = in_sight(back, forth)
-    certain = seen & ~boundary(back)
-    return Motion(back, seen.astype(np.float32), certain.astype(np.float32))
+def motion(frame: Pixels, earlier: Pixels) -> Motion:
+    """Return where what is seen `frame` was `earlier`: frames (H, W, 3) of one size, sRGB."""
+    start, end = _grey(frame), _grey(earlier)
+    back, forth = flow(start, end), flow(end, start)
+    visible = in_sight(back, forth)
+    certain = visible & ~boundary(back)
+    return Motion(back, visible.astype(np.float32), certain.astype(np.float32))
 
 
-def flow(here: Pixels, there: Pixels) -> Field:
-    """Return how far each pixel of `here`, (H, W), is from where it is in `there`, (H, W, 2) px."""
+def flow(start_frame: Pixels, end_frame: Pixels) -> Field:
+    """Return how far each pixel of `start_frame`, (H, W), is from where it is in `end_frame`, (H, W, 2) px."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    height, width = here.shape
+    height, width = start_frame.shape
     # Its coarsest patches need some pixels to be in.
     pad = [(0, max(0, _LEAST_SIDE - height)), (0, max(0, _LEAST_SIDE - width))]
     threads = cv2.getNumThreads()
     # It searches in as many strips as there are threads, and each strip comes out a little different.
     cv2.setNumThreads(1)
     try:
-        start, end = (np.pad(frame, pad, mode="edge") for frame in (here, there))
-        found = search.calc(start, end, np.zeros((*start.shape, 2), np.float32))
+        start, end = (np.pad(frame, pad, mode="edge") for frame in (start_frame, end_frame))
+        vectors = search.calc(start, end, np.zeros((*start.shape, 2), np.float32))
     finally:
         cv2.setNumThreads(threads)
-    return np.ascontiguousarray(found[:height, :width], dtype=np.float32)
+    return np.ascontiguousarray(vectors[:height, :width], dtype=np.float32)
 
 
 def in_sight(back: Field, forth: Field) -> NDArray[np.bool_]:
@@ -90,8 +90,8 @@ def in_sight(back: Field, forth: Field) -> NDArray[np.bool_]:
     sizes = np.square(returned).sum(-1) + np.square(back).sum(-1)
     # Ruder et al. 2016, on the detection of disocclusion.
     inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
-    seen: NDArray[np.bool_] = inside & (apart <= 0.01 * sizes + 0.5)
-    return seen
+    visible: NDArray[np.bool_] = inside & (apart <= 0.01 * sizes + 0.5)
+    return visible
 
 
 def boundary(back: Field) -> NDArray[np.bool_]:

@@ -55,17 +55,17 @@ class FrameStore:
 
     def _begin(self, identity: Mapping[str, Any], *, force: bool) -> None:
         """Make sure that what is there belongs to this film."""
-        wanted = json.dumps(identity, indent=1, sort_keys=True).encode() + b"\n"
+        content = json.dumps(identity, indent=1, sort_keys=True).encode() + b"\n"
         note = self.path / "film.json"
         self._sweep(".impasto-*.tmp")
-        if note.exists() and note.read_bytes() != wanted:
+        if note.exists() and note.read_bytes() != content:
             if not force:
                 raise OutputError(
                     f"{printable(self.path)}: holds frames of another clip, style or recipe; "
                     "choose another output, or --force to throw them away"
                 )
             self._sweep("frame-*.png")
-        write_whole(note, wanted)
+        write_whole(note, content)
 
     def __enter__(self) -> "FrameStore":
         return self

@@ -57,10 +57,10 @@ class FilmLimits:
         """Refuse a clip of too many frames."""
         self._check(count, self.max_frames, "frames", name)
 
-    def _check(self, found: float, most: float, what: str, name: str) -> None:
-        if not found <= most:
+    def _check(self, value: float, limit: float, quantity: str, name: str) -> None:
+        if not value <= limit:
             raise FilmError(
-                f"{printable(name)}: {found:,.0f} {what} are over the limit of {most:,.0f}; cut the clip shorter"
+                f"{printable(name)}: {value:,.0f} {quantity} are over the limit of {limit:,.0f}; cut the clip shorter"
             )
 
 

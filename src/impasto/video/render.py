@@ -106,8 +106,8 @@ class VideoRun:
         """How many frames there are to paint, about; None if the clip does not say."""
         if self._until is None:
             return self.clip.frames
-        most = math.ceil(self._until * self.clip.rate)
-        return most if self.clip.frames is None else min(most, self.clip.frames)
+        limit = math.ceil(self._until * self.clip.rate)
+        return limit if self.clip.frames is None else min(limit, self.clip.frames)
 
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
@@ -157,27 +157,27 @@ class VideoRun:
             ImpastoError: the clip is damaged, or a frame cannot be painted or kept.
 
         """
-        begun = time.perf_counter()
+        started = time.perf_counter()
         scenes = 0
         yield FilmStarted(self.frames, self.height, self.width, self._job.compute.device)
         for shot in self.shots():
             filmed = self._of_size(shot.pixels)
             past = self._past(filmed)
             painted = ledger.frame(shot.index)
-            kept = painted is not None and painted.shape == filmed.shape
-            if painted is None or not kept:
+            is_kept = painted is not None and painted.shape == filmed.shape
+            if painted is None or not is_kept:
                 painted = self._painted(filmed, past)
                 ledger.keep(shot.index, painted)
             if past is not None:
                 before = self._recent[-1]
                 pairs = (painted, before.painted), (filmed, before.filmed)
-                self.shimmer.add(past.motion, *((_image(now), _image(then)) for now, then in pairs))
+                self.shimmer.add(past.motion, *((_image(frame), _image(then)) for frame, then in pairs))
             self._recent.append(Frame(filmed, painted))
             self.painted, scenes = shot.index + 1, scenes + (past is None)
             uncertain = 1.0 if past is None else 1 - float(past.reliable.mean())
-            seconds = time.perf_counter() - begun
-            yield FramePainted(self.painted, float(shot.time), past is None, kept, uncertain, seconds)
-        seconds = time.perf_counter() - begun
+            seconds = time.perf_counter() - started
+            yield FramePainted(self.painted, float(shot.time), past is None, is_kept, uncertain, seconds)
+        seconds = time.perf_counter() - started
         yield FilmFinished(self.painted, scenes, self.shimmer.of_painted, self.shimmer.of_filmed, seconds)
 
     def _of_size(self, pixels: Pixels) -> Pixels:
@@ -205,10 +205,10 @@ class VideoRun:
             if lag > len(self._recent):
                 break
             frame = self._recent[-lag]
-            found = motion(filmed, frame.filmed)
+            vectors = motion(filmed, frame.filmed)
             # Ruder et al. 2016, long-term consistency: a pixel counts for the latest frame in which it was in sight.
-            share = np.minimum(found.reliable, 1 - certain)
-            image = image.lerp(found.warp(_image(frame.painted)), torch.from_numpy(share))
+            share = np.minimum(vectors.reliable, 1 - certain)
+            image = image.lerp(vectors.warp(_image(frame.painted)), torch.from_numpy(share))
             certain = certain + share
         return Past(nearest, image, certain)
 

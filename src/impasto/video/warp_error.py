@@ -49,6 +49,6 @@ class WarpError:
         return 255 * math.sqrt(total / (3 * self.pixels)) if self.pixels else 0.0
 
 
-def _apart(motion: Motion, now: Image, before: Image) -> float:
+def _apart(motion: Motion, frame: Image, before: Image) -> float:
     certain = torch.from_numpy(motion.reliable)
-    return float((certain * (now - motion.warp(before)).square()).sum(dtype=torch.float64))
+    return float((certain * (frame - motion.warp(before)).square()).sum(dtype=torch.float64))

@@ -70,19 +70,19 @@ class Guard:
 
         async def sealed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given = {name for name, _ in message["headers"]}
-                extra = [(b"cache-control", b"no-store")] if b"cache-control" not in given else []
+                names = {name for name, _ in message["headers"]}
+                extra = [(b"cache-control", b"no-store")] if b"cache-control" not in names else []
                 message = {**message, "headers": [*message["headers"], *HEADERS, *extra]}
             await send(message)
 
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            answer = self._answer(scope)
-            if answer is None:
+            response = self._answer(scope)
+            if response is None:
                 await self._app(scope, _bounded(scope, receive), sealed)
             else:
-                await answer(scope, receive, sealed)
+                await response(scope, receive, sealed)
 
     def _answer(self, scope: Scope) -> Response | None:
         """Return what is said at the door; None for those who may come in."""
@@ -108,17 +108,17 @@ class Guard:
             return _refused("a request that changes something must say where it comes from")
         return _too_long(headers, _limit(scope))
 
-    def _is_token(self, given: str) -> bool:
-        return secrets.compare_digest(given.encode(), self._place.token.encode())
+    def _is_token(self, text: str) -> bool:
+        return secrets.compare_digest(text.encode(), self._place.token.encode())
 
     def _welcome(self) -> Response:
-        answer = Response(_WELCOME, media_type="text/html")
-        answer.set_cookie(COOKIE, self._place.token, path=f"/{self._place.room}/", httponly=True, samesite="strict")
-        return answer
+        response = Response(_WELCOME, media_type="text/html")
+        response.set_cookie(COOKIE, self._place.token, path=f"/{self._place.room}/", httponly=True, samesite="strict")
+        return response
 
 
-def _refused(why: str, status: int = 403) -> Response:
-    return PlainTextResponse(f"impasto: {why}\n", status, {"connection": "close"})
+def _refused(message: str, status: int = 403) -> Response:
+    return PlainTextResponse(f"impasto: {message}\n", status, {"connection": "close"})
 
 
 def _in_query(scope: Scope) -> str:
@@ -145,7 +145,7 @@ def _too_long(headers: Headers, limit: int) -> Response | None:
 
 def _bounded(scope: Scope, receive: Receive) -> Receive:
     """Return `receive` for a body that is counted as it arrives; what was announced is believed by nobody."""
-    limit, count, begun, ended = _limit(scope), 0, time.monotonic(), False
+    limit, count, started, ended = _limit(scope), 0, time.monotonic(), False
 
     async def counted() -> Message:
         nonlocal count, ended
@@ -160,13 +160,13 @@ def _bounded(scope: Scope, receive: Receive) -> Receive:
         ended = not message.get("more_body", False)
         if count > limit:
             raise _cut(f"more than {limit:,} bytes arrived", 413)
-        taken = time.monotonic() - begun
-        if not ended and taken > _GRACE and count / taken < _SLOWEST:
+        elapsed = time.monotonic() - started
+        if not ended and elapsed > _GRACE and count / elapsed < _SLOWEST:
             raise _cut("the body arrived too slowly", 408)
         return message
 
     return counted
 
 
-def _cut(why: str, status: int) -> HTTPException:
-    return HTTPException(status, why, {"connection": "close"})
+def _cut(message: str, status: int) -> HTTPException:
+    return HTTPException(status, message, {"connection": "close"})

@@ -95,8 +95,8 @@ class Task:
             self.notes.append("memory ran out; going on in a way that takes less")
         elif isinstance(event, Stepped):
             self.step = event.step
-            done = Work(tuple(Scale(*scale) for scale in self.scales), self.costs).done(event)
-            self.progress = self.begun_at + (self.until - self.begun_at) * done
+            finished_work = Work(tuple(Scale(*scale) for scale in self.scales), self.costs).done(event)
+            self.progress = self.begun_at + (self.until - self.begun_at) * finished_work
             self.curve.append([round(self.progress, 5), event.loss])
             if len(self.curve) > _MOST_POINTS:
                 del self.curve[1:-1:2]
@@ -122,8 +122,8 @@ class Task:
     def again(self) -> None:
         """Forget how far it was: it begins from the start. What a person should know of it stays."""
         fresh = Task(self.id, self.order, self.created, self.state, notes=self.notes)
-        for each in dataclasses.fields(self):
-            setattr(self, each.name, getattr(fresh, each.name))
+        for attribute in dataclasses.fields(self):
+            setattr(self, attribute.name, getattr(fresh, attribute.name))
 
     def brief(self) -> dict[str, Any]:
         """Return what the page's list shows, small enough to be sent several times a second."""
@@ -141,11 +141,11 @@ class Task:
             "preview",
             "size",
         )
-        left = self.seconds * (1 - self.progress) / self.progress if self.progress else None
+        seconds_left = self.seconds * (1 - self.progress) / self.progress if self.progress else None
         scale = self.scales[self.scale] if self.scales else None
         return {name: getattr(self, name) for name in names} | {
             "recipe": self.order.base,
-            "left": left,
+            "left": seconds_left,
             "scales": len(self.scales),
             "present": scale,
             "stages": len(self.stages),
@@ -153,7 +153,7 @@ class Task:
 
     def to_json(self) -> bytes:
         """Return the task as `from_table` reads it back."""
-        table = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        table = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return json.dumps(table | {"order": self.order.to_table()}).encode()
 
     @classmethod

@@ -32,8 +32,8 @@ class Preview:
     def show(self, picture: Callable[[], Picture], *, anyway: bool = False) -> bool:
         """Make a preview if it is time for one; return whether it was."""
         task = self.task
-        begun = time.monotonic()
-        if not anyway and begun < self._next and self._scale == task.scale:
+        started = time.monotonic()
+        if not anyway and started < self._next and self._scale == task.scale:
             return False
         self._scale = task.scale
         self.latest = thumbnails.jpeg(picture(), thumbnails.PREVIEW)
@@ -41,7 +41,7 @@ class Preview:
         if anyway or task.progress >= (task.stages[-1] if task.stages else -1) + 1 / _STAGES:
             self._keep()
         ended = time.monotonic()
-        self._next = ended + max(_BLINK, (ended - begun) / _SHARE)
+        self._next = ended + max(_BLINK, (ended - started) / _SHARE)
         return True
 
     def finish(self, picture: Picture) -> None:

@@ -277,9 +277,9 @@ class JobQueue:
         for id, table in self.storage.jobs():
             with contextlib.suppress(ImpastoError, TypeError, KeyError, ValueError):
                 self._tasks[id] = Task.from_table(id, table)
-        unfinished = [task for task in self._tasks.values() if task.state in OPEN]
+        open_tasks = [task for task in self._tasks.values() if task.state in OPEN]
         # What was being painted is taken up first.
-        for task in sorted(unfinished, key=lambda task: (task.state == "queued", task.created)):
+        for task in sorted(open_tasks, key=lambda task: (task.state == "queued", task.created)):
             task.state = "paused" if task.state == "paused" else "queued"
             self._queue.append(task.id)
         self._make_room()

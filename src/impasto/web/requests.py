@@ -68,7 +68,7 @@ class Order:
     def from_table(cls, table: Mapping[str, Any]) -> "Order":
         """Make an order of what `to_table` returned."""
         styles = tuple(Style(**style) for style in table["styles"])
-        vary = tuple((each["name"], tuple(map(_frozen, each["values"]))) for each in table.get("vary", ()))
+        vary = tuple((entry["name"], tuple(map(_frozen, entry["values"]))) for entry in table.get("vary", ()))
         return cls(**{**table, "styles": styles, "recipe": Recipe.from_table(table["recipe"]), "vary": vary})
 
 
@@ -80,8 +80,8 @@ def asked(table: Any, storage: Storage) -> Order:
         RecipeError: a value out of type or range.
 
     """
-    known = ("content", "styles", "recipe", "settings", "toml", "init", "content_mask", "protect", "vary")
-    rest = _table(table, "the request", known)
+    keys = ("content", "styles", "recipe", "settings", "toml", "init", "content_mask", "protect", "vary")
+    rest = _table(table, "the request", keys)
     base, recipe, settings = recipe_of(rest)
     if rest.get("content") is None:
         raise UsageError("no photo was given; drop or choose one")
@@ -92,7 +92,7 @@ def asked(table: Any, storage: Storage) -> Order:
         raise UsageError(f"{len(listed)} style pictures; at most {MOST_STYLES} at once")
     return Order(
         content=_picture(rest["content"], storage),
-        styles=tuple(_style(each, storage) for each in listed),
+        styles=tuple(_style(entry, storage) for entry in listed),
         recipe=recipe,
         base=base,
         settings=settings,
@@ -136,18 +136,18 @@ def _style(table: Any, storage: Storage) -> Style[str]:
     )
 
 
-def _varied(given: Any, recipe: Recipe) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+def _varied(entries: Any, recipe: Recipe) -> tuple[tuple[str, tuple[Any, ...]], ...]:
     """Return what varies on a sheet, every combination of it checked."""
-    if not isinstance(given, list) or len(given) > 2:
+    if not isinstance(entries, list) or len(entries) > 2:
         raise UsageError("a sheet varies one or two settings")
-    if not given:
+    if not entries:
         return ()
     from impasto.sweeps import RECIPE, STYLE_WEIGHTS, Variation  # imports torch: after the page is there
     from impasto.sweeps.variations import choices, recipe_with
 
     variations = []
-    for each in given:
-        rest = _table(each, "what varies", ("name", "values"))
+    for entry in entries:
+        rest = _table(entry, "what varies", ("name", "values"))
         name, values = rest.get("name"), rest.get("values")
         if not isinstance(name, str) or "." in name or name in (RECIPE, STYLE_WEIGHTS):
             raise UsageError("what varies on a sheet is one of the controls")
@@ -157,8 +157,8 @@ def _varied(given: Any, recipe: Recipe) -> tuple[tuple[str, tuple[Any, ...]], ..
     count = math.prod(len(variation.values) for variation in variations)
     if count > MOST_CELLS:
         raise UsageError(f"a sheet of {count} pictures; here up to {MOST_CELLS}, and any number with impasto sweep")
-    for chosen in choices(variations):
-        _guarded(functools.partial(recipe_with, recipe, {each.name: each.value for each in chosen}))
+    for combination in choices(variations):
+        _guarded(functools.partial(recipe_with, recipe, {entry.name: entry.value for entry in combination}))
     return tuple((variation.name, tuple(variation.values)) for variation in variations)
 
 
@@ -174,12 +174,12 @@ def _guarded(make: Callable[[], Recipe]) -> Recipe:
         raise UsageError(f"the recipe is not valid ({reason(error)})") from error
 
 
-def _table(table: Any, what: str, known: tuple[str, ...]) -> dict[str, Any]:
+def _table(table: Any, role: str, keys: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(table, dict):
-        raise UsageError(f"{what} is no table")
+        raise UsageError(f"{role} is no table")
     for key in table:
-        if key not in known:
-            raise UsageError(f"{what} has no field {key!r}; {suggest(key, known)}")
+        if key not in keys:
+            raise UsageError(f"{role} has no field {key!r}; {suggest(key, keys)}")
     return table
 
 

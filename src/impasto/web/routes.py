@@ -84,7 +84,7 @@ class Routes:
             ("GET", f"/{room}/{{folder}}/{{name}}", self.file),
         ]
         return Starlette(
-            routes=[Route(path, answer, methods=[method]) for method, path, answer in routes],
+            routes=[Route(path, handler, methods=[method]) for method, path, handler in routes],
             exception_handlers={ImpastoError: _wrong, KeyError: _missing, HTTPException: _plain},  # type: ignore[dict-item]
         )
 
@@ -98,8 +98,8 @@ class Routes:
     async def file(self, request: Request) -> Response:
         """Answer with a file of the page; known by name, never looked for."""
         name = request.path_params["name"]
-        found = self._files[request.path_params["folder"], name]
-        return Response(found, media_type=_TYPES[PurePath(name).suffix])
+        path = self._files[request.path_params["folder"], name]
+        return Response(path, media_type=_TYPES[PurePath(name).suffix])
 
     async def schema(self, request: Request) -> Response:
         """Answer with what the controls are made of."""
@@ -148,9 +148,9 @@ class Routes:
         """Answer with everything about a job."""
         id = request.path_params["id"]
         detail, order = self.queue.detail(id), self.queue.task(id).order
-        known = {each: _about(stored) for each in order.pictures if (stored := self.storage.pictures.get(each))}
-        line = shell_command.command(order, self.storage) if len(known) == len(order.pictures) else ""
-        return JSONResponse(detail | {"pictures": known, "command": line, "toml": order.recipe.to_toml()})
+        pictures = {id_: _about(stored) for id_ in order.pictures if (stored := self.storage.pictures.get(id_))}
+        line = shell_command.command(order, self.storage) if len(pictures) == len(order.pictures) else ""
+        return JSONResponse(detail | {"pictures": pictures, "command": line, "toml": order.recipe.to_toml()})
 
     async def remove(self, request: Request) -> Response:
         """Forget a job."""
@@ -176,14 +176,14 @@ class Routes:
     async def preview(self, request: Request) -> Response:
         """Answer with what is painted so far."""
         id = request.path_params["id"]
-        found = await run_in_threadpool(self.queue.preview, id)
-        if found is None:
+        jpeg = await run_in_threadpool(self.queue.preview, id)
+        if jpeg is None:
             raise KeyError(id)
-        tag = f'"{id}-{self.queue.task(id).state}-{found[0]}"'
+        tag = f'"{id}-{self.queue.task(id).state}-{jpeg[0]}"'
         headers = {"etag": tag, "cache-control": "private, no-cache"}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
-        return Response(found[1], media_type="image/jpeg", headers=headers)
+        return Response(jpeg[1], media_type="image/jpeg", headers=headers)
 
     async def stage(self, request: Request) -> Response:
         """Answer with what was painted at some time."""
@@ -198,9 +198,9 @@ class Routes:
         task = self.queue.task(request.path_params["id"])
         if task.size is None:
             raise KeyError(task.id)
-        asked = request.query_params
-        kind = ENDINGS.get("." + asked.get("ending", "png"), "png")
-        bits, quality = _whole(asked.get("bits")) or 8, _whole(asked.get("quality"))
+        query = request.query_params
+        kind = ENDINGS.get("." + query.get("ending", "png"), "png")
+        bits, quality = _whole(query.get("bits")) or 8, _whole(query.get("quality"))
         data = await run_in_threadpool(self._encoded, task, kind, bits, quality)
         ending = WRITERS[kind].endings[0]
         headers = {"content-disposition": f'attachment; filename="impasto-{task.id[:6]}{ending}"'}
@@ -215,10 +215,10 @@ class Routes:
     async def _stream(self, request: Request) -> AsyncIterator[str]:
         self._streams += 1
         try:
-            told, silent = -1, 0.0
+            last_version, silent = -1, 0.0
             while not self.ending() and not await request.is_disconnected():
-                if self.queue.version != told:
-                    told, silent = self.queue.version, 0.0
+                if self.queue.version != last_version:
+                    last_version, silent = self.queue.version, 0.0
                     yield f"data: {self.queue.shown()}\n\n"
                 elif silent > _STILL_HERE:
                     silent = 0.0
@@ -243,11 +243,11 @@ class Routes:
 
 def _files() -> dict[tuple[str, str], bytes]:
     """Return the files of the page by folder and name: all there are, read once."""
-    here = resources.files("impasto.web")
+    package_files = resources.files("impasto.web")
     return {
         (folder, file.name): file.read_bytes()
         for folder in ("page", "samples")
-        for file in (here / folder).iterdir()
+        for file in (package_files / folder).iterdir()
         if PurePath(file.name).suffix in _TYPES
     }
 

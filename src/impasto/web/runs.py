@@ -55,11 +55,11 @@ def sheet(task: Task, storage: Storage, means: Compute) -> "Sweep":
     """
     from impasto.sweeps import Variation, swept  # imports torch: after the page is there
 
-    found = swept(
-        _job(task.order, storage, means), [Variation(*each) for each in task.order.vary], storage.job(task.id) / _CELLS
+    cells = swept(
+        _job(task.order, storage, means), [Variation(*pair) for pair in task.order.vary], storage.job(task.id) / _CELLS
     )
-    found.make_folder()
-    return found
+    cells.make_folder()
+    return cells
 
 
 def _job(order: Order, storage: Storage, means: Compute, start: Picture | None = None) -> "Job":
@@ -89,8 +89,8 @@ def taken_up(task: Task, storage: Storage, means: Compute) -> "Run | None":
     try:
         folder = Folder(path, create=False)
         saved = folder.read()
-        given = _given(task.order, storage, start_of(task, storage))
-        run = resumed(folder, saved, saved.recipe, given, ComputeChanges(means.device, means.max_memory))
+        pictures = _given(task.order, storage, start_of(task, storage))
+        run = resumed(folder, saved, saved.recipe, pictures, ComputeChanges(means.device, means.max_memory))
         run.enable_checkpoints(folder, {}, every=INTERVAL, keep=False)
     except BaseException as error:
         if folder is not None:
@@ -172,8 +172,8 @@ def rest_of(order: Order, task: Task) -> tuple[int, list[int]]:
     height, width, steps = task.scales[task.scale]
     size = order.recipe.size
     start = max(16, height, width)
-    left = [max(1, steps - task.step), *(scale[2] for scale in task.scales[task.scale + 1 :])]
-    return (min(start, size) if isinstance(size, int) else start), left
+    steps_left = [max(1, steps - task.step), *(scale[2] for scale in task.scales[task.scale + 1 :])]
+    return (min(start, size) if isinstance(size, int) else start), steps_left
 
 
 def present(task: Task) -> Order:

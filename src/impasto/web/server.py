@@ -162,17 +162,17 @@ def _listening(host: str, port: int | None) -> socket.socket:
         raise UsageError(f"{printable(host)}: is no address ({reason(error)}); give one of this computer") from error
     last: OSError | None = None
     for number in (PORT, 0) if port is None else (port,):
-        found = socket.socket(family, socket.SOCK_STREAM)
+        listener = socket.socket(family, socket.SOCK_STREAM)
         try:
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            found.bind((host, number))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, number))
             # From now on, who comes is let in as soon as the server runs.
-            found.listen()
+            listener.listen()
         except OSError as error:
-            found.close()
+            listener.close()
             last = error
         else:
-            return found
+            return listener
     raise UsageError(
         f"{printable(host)}:{port}: cannot be listened on ({reason(last or OSError())}); choose another --port"
     )

@@ -13,9 +13,9 @@ def command(order: Order, storage: Storage) -> str:
     """Return `impasto stylize ...`, or `sweep`, for an order, with the names that its pictures came by."""
 
     def name(id: str) -> str:
-        given = storage.known(id).name
+        stored_name = storage.known(id).name
         # A name that begins with a dash would be an option.
-        return f"./{given}" if given.startswith("-") else given
+        return f"./{stored_name}" if stored_name.startswith("-") else stored_name
 
     words = [
         "impasto",

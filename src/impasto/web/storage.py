@@ -139,12 +139,12 @@ class Storage:
 
     def jobs(self) -> list[tuple[str, dict[str, Any]]]:
         """Return the names and records of the jobs that are there."""
-        found = []
+        tasks = []
         for path in sorted((self.folder / "jobs").iterdir()):
             # A record that cannot be read is of another version, or of a folder that was being made.
             with contextlib.suppress(OSError, ValueError):
-                found.append((path.name, json.loads((path / "job.json").read_bytes())))
-        return found
+                tasks.append((path.name, json.loads((path / "job.json").read_bytes())))
+        return tasks
 
     def remove_job(self, id: str) -> None:
         """Remove a job with all its pictures."""
@@ -186,12 +186,12 @@ class Storage:
         return self.folder / "pictures" / f"{id}{ending}"
 
     def _stored(self) -> list[Stored]:
-        found = []
+        records = []
         for path in (self.folder / "pictures").glob("*.json"):
             with contextlib.suppress(OSError, ValueError, TypeError, ImpastoError):
                 table = json.loads(path.read_bytes())
-                found.append(Stored(**{**table, "id": path.stem, "notes": tuple(table["notes"])}))
-        return found
+                records.append(Stored(**{**table, "id": path.stem, "notes": tuple(table["notes"])}))
+        return records
 
     def _room(self) -> str:
         """Return the first part of every address: kept, so that a job's address holds after a restart."""

@@ -149,11 +149,11 @@ class Worker:
             shown: what pages see of the run; its picture if left out.
 
         """
-        begun, before = time.monotonic(), task.seconds
+        started, before = time.monotonic(), task.seconds
         for event in run:
             with self._queue.changing():
                 task.tell(event)
-                task.seconds = before + time.monotonic() - begun
+                task.seconds = before + time.monotonic() - started
                 if isinstance(event, Checkpointed):
                     self._queue.record(task)
             is_shown = isinstance(event, Stepped) and self._queue.preview_of(task).show(shown or run.picture)
@@ -165,7 +165,7 @@ class Worker:
                 with self._queue.changing():
                     self._queue.record(task)
             command = self._queue.command(task)
-            begun += time.monotonic() - paused
+            started += time.monotonic() - paused
             if command != "go":
                 if command == "leave":
                     runs.let_go(run, over=False)

@@ -47,7 +47,7 @@ def _shard(_: click.Context, __: click.Parameter, value: str | None) -> tuple[in
 @executor_options.engine_options("local")
 @task_options.painting_options
 @click.pass_context
-def batch(context: click.Context, /, photos: str, styles: tuple[str, ...], **given: Any) -> None:
+def batch(context: click.Context, /, photos: str, styles: tuple[str, ...], **options: Any) -> None:
     """Paint many photos: those of a folder or a 'glob', each after each STYLE; or what a list says.
 
     A list ends in .toml, .jsonl or .csv; each line names content, style and output, and any option below without its
@@ -56,22 +56,22 @@ def batch(context: click.Context, /, photos: str, styles: tuple[str, ...], **giv
     s3://bucket/{content}.png. What is there is not painted
     again; the same command goes on where it was interrupted. See docs/scaling.md.
     """
-    task_options.check_like(context, given)
-    executor_options.check(given)
-    items = _items(photos, styles, blend=given["blend"])
-    tasks = [_task(item, number, context, given) for number, item in enumerate(items, 1)]
+    task_options.check_like(context, options)
+    executor_options.check(options)
+    items = _items(photos, styles, blend=options["blend"])
+    tasks = [_task(item, number, context, options) for number, item in enumerate(items, 1)]
     _check(tasks, items)
     paint.quiet_threads()
     from impasto.batches.batch import Batch, measured, shard_of, with_digests  # imports torch
     from impasto.batches.log import BatchLog
 
     measures = measured(tasks)
-    if given["shard"]:
-        tasks = shard_of(tasks, measures, *given["shard"])
+    if options["shard"]:
+        tasks = shard_of(tasks, measures, *options["shard"])
     tasks = [with_digests(task, measures) for task in tasks]
-    ledger = BatchLog(_log(tasks, given), given["shard"])
-    found = Batch(tasks, ledger, force=given["force"], only_failed=given["retry_failed"])
-    _go(found, measures, given)
+    ledger = BatchLog(_log(tasks, options), options["shard"])
+    pending = Batch(tasks, ledger, force=options["force"], only_failed=options["retry_failed"])
+    _go(pending, measures, options)
 
 
 def _items(photos: str, styles: Sequence[str], *, blend: bool) -> list[Item]:
@@ -80,43 +80,45 @@ def _items(photos: str, styles: Sequence[str], *, blend: bool) -> list[Item]:
     if not manifest.is_manifest(photos):
         return inputs.items(photos, styles, blend=blend)
     items = manifest.read(photos)
-    each = [path for style in styles for path in inputs.files(style)]
-    chosen = [tuple(each)] if blend or len(each) < 2 else [(style,) for style in each]
-    whole = []
+    paths = [path for style in styles for path in inputs.files(style)]
+    combinations = [tuple(paths)] if blend or len(paths) < 2 else [(style,) for style in paths]
+    valid = []
     for item in items:
-        if not item.styles and not each:
+        if not item.styles and not paths:
             raise UsageError(f"{item.where}: names no style; add style, or give one on the command line")
         base = tuple(batch_rows.joined(item.base, style) for style in item.styles)
         content = batch_rows.joined(item.base, item.content)
-        for some in [base] if base else chosen:
-            whole.append(dataclasses.replace(item, content=content, styles=some))
-    return whole
+        for some in [base] if base else combinations:
+            valid.append(dataclasses.replace(item, content=content, styles=some))
+    return valid
 
 
-def _task(item: Item, number: int, context: click.Context, given: dict[str, Any]) -> Task:
+def _task(item: Item, number: int, context: click.Context, options: dict[str, Any]) -> Task:
     """Return the task of a line, or of a photo with its styles."""
-    own = batch_rows.given_for(item, context, given)
+    item_options = batch_rows.given_for(item, context, options)
     try:
-        wanted = task_options.manner(own)
-        recipe = wanted.recipe.name if wanted.memory else str(own["recipe_name"])
-        values = templates.fields(item.content, item.styles, recipe, wanted.recipe.size, number)
-        template = batch_rows.joined(item.base, item.output) if item.output else own["output"] or templates.DEFAULT
+        resolved = task_options.manner(item_options)
+        recipe = resolved.recipe.name if resolved.memory else str(item_options["recipe_name"])
+        values = templates.fields(item.content, item.styles, recipe, resolved.recipe.size, number)
+        template = (
+            batch_rows.joined(item.base, item.output) if item.output else item_options["output"] or templates.DEFAULT
+        )
         for name in ("preview", "checkpoint"):
-            own[name] = own[name] and templates.named(own[name], values)
+            item_options[name] = item_options[name] and templates.named(item_options[name], values)
         place = templates.named(template, values)
         url = place if storage.is_url(place) else None
         if url is not None:
             place = str(storage.staging(url))
-        output = output_options.asked_output(own | {"output": place}, templates.DEFAULT)
+        output = output_options.asked_output(item_options | {"output": place}, templates.DEFAULT)
         if url is not None and (output.proof is not None or output.save_every is not None):
             raise UsageError("--proof and --save-every write beside the picture, and not to a URL; leave them out")
         _check_form(output)
-        digests = [_digest(style) for style in item.styles] if wanted.memory else [None] * len(item.styles)
-        found = task_options.task(item.content, item.styles, wanted, own, output, digests)
+        digests = [_digest(style) for style in item.styles] if resolved.memory else [None] * len(item.styles)
+        task = task_options.task(item.content, item.styles, resolved, item_options, output, digests)
     except UsageError as error:
         # A glob's own name is in the message; a line has only its number.
         raise batch_rows.named(item, error) if item.base else error from error
-    return dataclasses.replace(found, number=number, url=url)
+    return dataclasses.replace(task, number=number, url=url)
 
 
 def _digest(path: str) -> str | None:
@@ -144,8 +146,8 @@ def _check(tasks: Sequence[Task], items: Sequence[Item]) -> None:
     templates.check_distinct(list(_written(tasks, names)), inputs)
     templates.check_distinct([(names[task.number], task.folder) for task in tasks if task.folder is not None], inputs)
     for folder in dict.fromkeys(Path(task.output.path).parent for task in tasks):
-        there = next((each for each in (folder, *folder.parents) if each.exists()), folder)
-        if not there.is_dir() or not os.access(there, os.W_OK):
+        existing = next((each for each in (folder, *folder.parents) if each.exists()), folder)
+        if not existing.is_dir() or not os.access(existing, os.W_OK):
             raise OutputError(f"{printable(folder)}: nothing can be written there; choose another output")
 
 
@@ -158,28 +160,28 @@ def _written(tasks: Sequence[Task], names: dict[int, str]) -> Iterator[tuple[str
             yield names[task.number], task.output.preview
 
 
-def _log(tasks: Sequence[Task], given: dict[str, Any]) -> Path:
+def _log(tasks: Sequence[Task], options: dict[str, Any]) -> Path:
     """Return where the log is: in the folder that holds all outputs; here, where some go elsewhere."""
     from impasto.batches.log import NAME
 
-    if given["log"] is not None:
-        return Path(given["log"])
+    if options["log"] is not None:
+        return Path(options["log"])
     folders = [os.path.abspath(Path(task.output.path).parent) for task in tasks if task.url is None]  # noqa: PTH100
     return Path(os.path.commonpath(folders) if len(folders) == len(tasks) > 0 else ".") / NAME
 
 
-def _go(found: "Batch", measures: "dict[str, Measure]", given: dict[str, Any]) -> None:
+def _go(batch: "Batch", measures: "dict[str, Measure]", options: dict[str, Any]) -> None:
     from impasto.batches.batch import foresee
     from impasto.cli.display import batch as batch_display
     from impasto.engine.checkpoints import writer
 
-    needs = foresee(found.ahead, measures)
-    if given["dry_run"]:
-        click.echo(batch_display.plan(found, needs, given))
+    needs = foresee(batch.ahead, measures)
+    if options["dry_run"]:
+        click.echo(batch_display.plan(batch, needs, options))
         return
     # The present values, which workers take from their tasks.
-    found.ahead = [dataclasses.replace(task, every=writer.INTERVAL, over=checkpoint_paths.LONG) for task in found.ahead]
-    teller = batch_display.BatchDisplay(found, measures, given)
-    say = notes_display.Notes(quiet=given["quiet"])
-    executor = executor_options.executor(given, found.ahead, needs, say) if found.ahead else None
-    batch_display.go(found, executor, teller)
+    batch.ahead = [dataclasses.replace(task, every=writer.INTERVAL, over=checkpoint_paths.LONG) for task in batch.ahead]
+    teller = batch_display.BatchDisplay(batch, measures, options)
+    say = notes_display.Notes(quiet=options["quiet"])
+    executor = executor_options.executor(options, batch.ahead, needs, say) if batch.ahead else None
+    batch_display.go(batch, executor, teller)

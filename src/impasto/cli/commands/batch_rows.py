@@ -22,34 +22,34 @@ _NOT_OF_ONE: Final = {
 _PATHS: Final = {"like", "content_mask", "style_masks", "protect", "profile", "proof", "preview"}
 
 
-def given_for(item: Item, context: click.Context, given: Mapping[str, Any]) -> dict[str, Any]:
+def given_for(item: Item, context: click.Context, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a command's options with those that a line has for its picture in their place.
 
     Raises:
         UsageError: a name that is no option of one picture, or a value that its option refuses; the line is named.
 
     """
-    found = dict(given)
-    known = _parameters(context)
+    options = dict(defaults)
+    parameters = _parameters(context)
     for key, value in item.settings.items():
         try:
             if "." in key:
-                found["settings"] = (*found["settings"], f"{key}={_toml(value)}")
+                options["settings"] = (*options["settings"], f"{key}={_toml(value)}")
                 continue
             name = key.lstrip("-").replace("_", "-")
-            if name not in known:
-                raise UsageError(f"there is no option {key[:80]!r} for a picture; {suggest(name, known)}")
-            parameter = known[name]
+            if name not in parameters:
+                raise UsageError(f"there is no option {key[:80]!r} for a picture; {suggest(name, parameters)}")
+            parameter = parameters[name]
             assert parameter.name is not None
-            found[parameter.name] = parameter.process_value(context, _text(value, item.base, parameter))
+            options[parameter.name] = parameter.process_value(context, _text(value, item.base, parameter))
             if name in ("recipe", "like"):
                 # One of them is the recipe; the line's comes before the command's.
-                found["like"] = found["like"] if name == "like" else None
+                options["like"] = options["like"] if name == "like" else None
         except click.BadParameter as error:
             raise UsageError(f"{item.where}: {' '.join(error.format_message().split())}") from error
         except UsageError as error:
             raise UsageError(f"{item.where}: {error}") from error
-    return found
+    return options
 
 
 def _parameters(context: click.Context) -> dict[str, click.Parameter]:
@@ -70,9 +70,9 @@ def _of_stylize() -> set[str]:
 def _text(value: Any, base: str, parameter: click.Parameter) -> Any:
     """Return a value as a person would type it; paths from the working directory."""
     if isinstance(parameter, click.Option) and parameter.multiple:
-        return [_path(_plain(each), base, parameter) for each in (value if isinstance(value, list) else [value])]
+        return [_path(_plain(part), base, parameter) for part in (value if isinstance(value, list) else [value])]
     if isinstance(value, list):
-        return ",".join(_plain(each) for each in value)
+        return ",".join(_plain(part) for part in value)
     return _path(_plain(value), base, parameter)
 
 

@@ -31,16 +31,16 @@ def _labels(_: click.Context, __: click.Parameter, value: str | None) -> list[st
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @click.option("-q", "--quiet", is_flag=True, help="Show nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Show a traceback with an error.")
-def compare(pictures: tuple[str, ...], **given: Any) -> None:
+def compare(pictures: tuple[str, ...], **options: Any) -> None:
     """Put finished pictures on a sheet, side by side, each with its name.
 
     One of them may be - for standard input.
     """
-    output = Output(given["output"], quality=given["quality"])
+    output = Output(options["output"], quality=options["quality"])
     output_options.check_streams(list(pictures), output)
-    output.check(list(pictures), force=given["force"])
+    output.check(list(pictures), force=options["force"])
     sources = [output_options.source(path) for path in pictures]
-    found = sheet(sources, given["labels"], columns=given["columns"], cell=given["cell"])
-    say = notes_display.Notes(quiet=given["quiet"])
-    say.about(output.write(found))
-    say.line(f"saved {found.width}x{found.height}, to {notes_display.where(output)}")
+    picture = sheet(sources, options["labels"], columns=options["columns"], cell=options["cell"])
+    say = notes_display.Notes(quiet=options["quiet"])
+    say.about(output.write(picture))
+    say.line(f"saved {picture.width}x{picture.height}, to {notes_display.where(output)}")

@@ -37,7 +37,7 @@ def doctor() -> None:
             healthy = False
             click.echo(f"weights: {error}")
     codecs = {name: bool(features.check(name)) for name in ("jpg", "webp", "avif", "libtiff", "littlecms2")}
-    click.echo("codecs: " + ", ".join(f"{name} {'yes' if there else 'NO'}" for name, there in codecs.items()))
+    click.echo("codecs: " + ", ".join(f"{name} {'yes' if available else 'NO'}" for name, available in codecs.items()))
     click.echo(f"disk: {shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB free here")
     if not (healthy and all(codecs.values())):
         raise WeightsError("something is missing or damaged, see above for what to do")
@@ -46,7 +46,7 @@ def doctor() -> None:
 def _devices() -> str:
     import torch
 
-    found = [f"cuda:{index} {torch.cuda.get_device_name(index)}" for index in range(torch.cuda.device_count())]
+    names = [f"cuda:{index} {torch.cuda.get_device_name(index)}" for index in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
-        found.append("mps")
-    return ", ".join(found) or "no GPU found"
+        names.append("mps")
+    return ", ".join(names) or "no GPU found"

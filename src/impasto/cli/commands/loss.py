@@ -23,29 +23,31 @@ from impasto.recipe import pair_styles, presets
 @output_options.device_option
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="Show a traceback with an error.")
-def loss(content: str, styles: tuple[str, ...], image: str, **given: Any) -> None:
+def loss(content: str, styles: tuple[str, ...], image: str, **options: Any) -> None:
     """Print the value of every term of a recipe for the picture IMAGE, painted from CONTENT and STYLE.
 
     At the recipe's size, to which IMAGE is resized; one of the three may be - for standard input.
     """
     if [content, *styles, image].count(STREAM) > 1:
         raise UsageError("standard input holds one picture; give - once")
-    recipe = recipe_options.changed(presets.resolve(given["recipe_name"]), given)
+    recipe = recipe_options.changed(presets.resolve(options["recipe_name"]), options)
     paint.quiet_threads()
     from impasto.jobs.functions import loss as evaluate  # imports torch: only now that the request is known to be sound
 
-    found = evaluate(
+    evaluation = evaluate(
         output_options.source(content),
-        pair_styles([output_options.source(style) for style in styles], given["weights"]),
+        pair_styles([output_options.source(style) for style in styles], options["weights"]),
         output_options.source(image),
         recipe=recipe,
-        device=given["device"],
+        device=options["device"],
     )
-    if given["as_json"]:
+    if options["as_json"]:
         click.echo(
-            json.dumps({"loss": found.loss, "terms": found.terms, "recipe": recipe.name, "digest": recipe.digest})
+            json.dumps(
+                {"loss": evaluation.loss, "terms": evaluation.terms, "recipe": recipe.name, "digest": recipe.digest}
+            )
         )
         return
-    width = max(map(len, [*found.terms, "total"]))
-    for label, value in [*found.terms.items(), ("total", found.loss)]:
+    width = max(map(len, [*evaluation.terms, "total"]))
+    for label, value in [*evaluation.terms.items(), ("total", evaluation.loss)]:
         click.echo(f"{label:<{width}}  {value:.6g}")

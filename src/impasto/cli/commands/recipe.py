@@ -36,8 +36,8 @@ def show(name: str) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
     """Check that FILE is a valid recipe."""
-    found = presets.read(file)
-    click.echo(f"{file}: valid, digest {found.digest[:12]}")
+    checked = presets.read(file)
+    click.echo(f"{file}: valid, digest {checked.digest[:12]}")
 
 
 @recipe.command()
@@ -59,20 +59,20 @@ def check(file: Path) -> None:
 )
 @click.option("--toml", "as_toml", is_flag=True, help="Print the lines of a recipe file; converts to impasto.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def convert(source: str, target: str | None, as_toml: bool, as_json: bool, **given: Any) -> None:
+def convert(source: str, target: str | None, as_toml: bool, as_json: bool, **options: Any) -> None:
     """Say in other programs' weights what the weights of one program mean; see docs/conventions.md."""
     if as_toml and (as_json or target not in (None, "impasto")):
         raise UsageError("--toml prints a recipe of impasto; leave out --json and any other --to")
     targets = (
         [target or "impasto"] if as_toml or target else [name for name in conventions.CONVENTIONS if name != source]
     )
-    conversions = _conversions(source, targets, **given)
+    conversions = _conversions(source, targets, **options)
     if as_json:
         click.echo(json.dumps([conventions.as_json(conversion) for conversion in conversions], indent=2))
     elif as_toml:
         click.echo(_recipe_lines(conversions[0]), nl=False)
     else:
-        click.echo(_given(conversions[0], square="x" not in given["size"].lower() and not given["aspect"]))
+        click.echo(_given(conversions[0], square="x" not in options["size"].lower() and not options["aspect"]))
         click.echo(f"\n{_aligned([conventions.COLUMNS, *map(conventions.row, conversions)])}\n")
         for remark in conventions.remarks(conversions):
             click.echo(f"- {remark}")
@@ -91,16 +91,18 @@ def _conversions(
     program, programs = conventions.named(source), [conventions.named(name) for name in targets]
     if style_layers is not None:
         weights["style_layers"] = [name.strip() for name in style_layers.split(",")]
-    given, pixels = conventions.weights_of(program, **weights), conventions.picture_size(size, aspect)
-    return [conventions.convert(program, other, given, pixels, feature_scale=feature_scale) for other in programs]
+    weights_given, pixels = conventions.weights_of(program, **weights), conventions.picture_size(size, aspect)
+    return [
+        conventions.convert(program, other, weights_given, pixels, feature_scale=feature_scale) for other in programs
+    ]
 
 
 def _given(conversion: Conversion, *, square: bool) -> str:
-    given, number = conversion.given, conventions.number
-    parts = [f"content {number(given.content_weight)} at {given.content_layer}"]
-    parts.append(f"style {number(given.style_weight)} at {' '.join(name for name, _ in given.style_layers)}")
-    if given.tv_form is not None:
-        parts.append(f"total variation {number(given.tv_weight)}")
+    weights, number = conversion.given, conventions.number
+    parts = [f"content {number(weights.content_weight)} at {weights.content_layer}"]
+    parts.append(f"style {number(weights.style_weight)} at {' '.join(name for name, _ in weights.style_layers)}")
+    if weights.tv_form is not None:
+        parts.append(f"total variation {number(weights.tv_weight)}")
     shape = ", taken for a square: see --aspect" if square else ""
     return f"{conversion.source.name}: {', '.join(parts)}; image {conversion.size}{shape}"
 

@@ -26,16 +26,16 @@ from impasto.recipe import Inputs, presets
 @recipe_options.recipe_options("reconstruction")
 @output_options.output_options
 @checkpoints.checkpoint_option
-def reconstruct(image: str, layers: tuple[str, ...], **given: Any) -> None:
+def reconstruct(image: str, layers: tuple[str, ...], **options: Any) -> None:
     """Paint what a layer of the network knows of IMAGE: content alone, without a style.
 
     After Gatys et al. 2016, figure 1: lower layers keep every pixel, higher ones objects and their places. IMAGE may
     be - for standard input. Without -o the result is IMAGE_LAYER.png in the working directory.
     """
-    recipe = recipe_options.changed(presets.resolve(given["recipe_name"]), given).with_layers("content", layers)
+    recipe = recipe_options.changed(presets.resolve(options["recipe_name"]), options).with_layers("content", layers)
     stem = Path(output_options.default_output([image])).stem
-    output = output_options.checked_output(given, [image], f"{stem}_{'_'.join(layers)}.png")
+    output = output_options.checked_output(options, [image], f"{stem}_{'_'.join(layers)}.png")
     paint.quiet_threads()
     from impasto.jobs.job import Job  # imports torch: only now that the request is known to be sound
 
-    paint.finish(Job(Inputs(output_options.source(image)), recipe), output, given)
+    paint.finish(Job(Inputs(output_options.source(image)), recipe), output, options)

@@ -35,7 +35,7 @@ _SETTLED = ("size", "side", "start_size", "scale_factor", "margin", "seed")
 @click.option("--max-memory", metavar="SIZE", help="Another amount of memory to make do with, such as 3GB.")
 @click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), help="Another precision.")
 @output_options.saying_options
-def resume(folder: str, styles: tuple[str, ...], style_masks: tuple[str, ...], **given: Any) -> None:
+def resume(folder: str, styles: tuple[str, ...], style_masks: tuple[str, ...], **options: Any) -> None:
     """Go on with the run whose checkpoint is in DIR, to the same output and with the same options.
 
     An interrupted command says which DIR; without --checkpoint it is OUT.impasto beside the output OUT. More --steps
@@ -47,29 +47,31 @@ def resume(folder: str, styles: tuple[str, ...], style_masks: tuple[str, ...], *
     from impasto.engine.checkpoints.writer import INTERVAL
     from impasto.jobs.resume import ComputeChanges, Given, noted, resumed
 
-    opened = Folder(folder, create=False)
-    saved = opened.read()
-    own = noted(saved)
-    target = checkpoint_paths.from_table(own, opened.path)
+    checkpoint_folder = Folder(folder, create=False)
+    saved = checkpoint_folder.read()
+    saved_options = noted(saved)
+    target = checkpoint_paths.from_table(saved_options, checkpoint_folder.path)
     sources = Given(
-        given["content"],
+        options["content"],
         styles or None,
-        given["init"],
-        given["content_mask"],
+        options["init"],
+        options["content_mask"],
         [None if name == "none" else name for name in style_masks] or None,
-        given["protect"],
+        options["protect"],
     )
-    changes = ComputeChanges(given["device"], given["max_memory"], given["precision"])
-    run = resumed(opened, saved, recipe_options.changed(saved.recipe, given), sources, changes)
+    changes = ComputeChanges(options["device"], options["max_memory"], options["precision"])
+    run = resumed(checkpoint_folder, saved, recipe_options.changed(saved.recipe, options), sources, changes)
     # What is there is this run's picture so far.
     target.check([], force=True)
-    if given["dry_run"]:
+    if options["dry_run"]:
         click.echo(paint.plan(run, target))
         return
-    note = own | {"output": checkpoint_paths.to_table(target, opened.path)}
-    run.enable_checkpoints(opened, note, every=INTERVAL, keep=bool(saved.table["options"]["keep"]))
-    say = notes_display.Notes(quiet=given["quiet"])
+    note = saved_options | {"output": checkpoint_paths.to_table(target, checkpoint_folder.path)}
+    run.enable_checkpoints(checkpoint_folder, note, every=INTERVAL, keep=bool(saved.table["options"]["keep"]))
+    say = notes_display.Notes(quiet=options["quiet"])
     say.about(run.notes)
     say.line(f"going on after step {run.steps_done} of {sum(scale.steps for scale in run.scales)}")
-    listener = progress_display.listener(quiet=given["quiet"], as_json=given["as_json"], terminal=sys.stderr.isatty())
+    listener = progress_display.listener(
+        quiet=options["quiet"], as_json=options["as_json"], terminal=sys.stderr.isatty()
+    )
     paint.paint(run, target, listener, say)

@@ -37,12 +37,12 @@ _NEEDED = ("starlette", "uvicorn")
 @click.option("--keep", default="4GB", show_default=True, metavar="SIZE", help="Of finished pictures; oldest go first.")
 @click.option("--no-browser", is_flag=True, help="Do not open the page.")
 @output_options.means_options
-def serve(**given: Any) -> None:
+def serve(**options: Any) -> None:
     """Open a page on this computer: drop a photo and a painting, and watch.
 
     Nobody else can reach it: it listens on this computer only, and asks for a secret that is made at every start.
     """
-    _check_host(given["host"], given["token_file"])
+    _check_host(options["host"], options["token_file"])
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"the page needs {' and '.join(missing)}; pip install 'impasto[web]'")
@@ -50,15 +50,15 @@ def serve(**given: Any) -> None:
     from impasto.web.server import Setting, serve
 
     def ready(address: str) -> None:
-        if given["token_file"]:
-            _keep(address, Path(given["token_file"]))
+        if options["token_file"]:
+            _keep(address, Path(options["token_file"]))
         click.echo(f"impasto is at {address}\nCtrl-C ends it; what is unfinished goes on next time.", err=True)
-        if not given["no_browser"]:
+        if not options["no_browser"]:
             webbrowser.open(address)
 
-    state = Path(given["state"] or platformdirs.user_state_path("impasto") / "serve")
-    compute = output_options.compute(given)
-    number = serve(Setting(given["host"], given["port"], state, compute, units.parse_bytes(given["keep"])), ready)
+    state = Path(options["state"] or platformdirs.user_state_path("impasto") / "serve")
+    compute = output_options.compute(options)
+    number = serve(Setting(options["host"], options["port"], state, compute, units.parse_bytes(options["keep"])), ready)
     sys.exit(128 + number)
 
 

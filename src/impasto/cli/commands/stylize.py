@@ -16,21 +16,21 @@ from impasto.picture import as_picture
 @click.argument("styles", metavar="STYLE [STYLE ...]", nargs=-1, required=True)
 @task_options.painting_options
 @click.pass_context
-def stylize(context: click.Context, /, content: str, styles: tuple[str, ...], **given: Any) -> None:
+def stylize(context: click.Context, /, content: str, styles: tuple[str, ...], **options: Any) -> None:
     """Paint the photo CONTENT in the style of one picture or of several.
 
     Either may be - for standard input. Without -o the result is CONTENT_STYLE.png in the working directory.
     """
-    task_options.check_like(context, given)
+    task_options.check_like(context, options)
     inputs = [content, *styles]
-    wanted = task_options.manner(given)
-    read = [*inputs, *task_options.read_besides(wanted, given)]
-    output = output_options.checked_output(given, read, output_options.default_output(inputs))
+    resolved = task_options.manner(options)
+    read = [*inputs, *task_options.read_besides(resolved, options)]
+    output = output_options.checked_output(options, read, output_options.default_output(inputs))
     paint.quiet_threads()
     # Read before the job does where their digests count: standard input is read once.
-    pictures = {style: as_picture(output_options.source(style)) for style in styles} if wanted.memory else {}
+    pictures = {style: as_picture(output_options.source(style)) for style in styles} if resolved.memory else {}
     digests = [pictures[style].sha256 if pictures else None for style in styles]
-    notes_display.Notes(quiet=given["quiet"]).about(task_options.differences(wanted, digests, given))
+    notes_display.Notes(quiet=options["quiet"]).about(task_options.differences(resolved, digests, options))
     # Torch is imported here: only now that the request is known to be sound.
-    task = task_options.task(content, styles, wanted, given, output, digests)
-    paint.finish(task.job(lambda path: pictures.get(path) or output_options.source(path)), output, given)
+    task = task_options.task(content, styles, resolved, options, output, digests)
+    paint.finish(task.job(lambda path: pictures.get(path) or output_options.source(path)), output, options)

@@ -49,39 +49,39 @@ if TYPE_CHECKING:
 @recipe_options.mask_options
 @output_options.output_options
 @click.pass_context
-def sweep(context: click.Context, /, content: str, styles: tuple[str, ...], **given: Any) -> None:
+def sweep(context: click.Context, /, content: str, styles: tuple[str, ...], **options: Any) -> None:
     """Paint CONTENT in the style of STYLE with every combination of the values in --vary, and make a labelled sheet.
 
     A finished picture is kept, and not painted again: the same command goes on where it was interrupted (with --force,
     for the sheet is there). With --save-every the pictures on the way are kept there, too. Without -o the sheet is
     CONTENT_STYLE_sweep.png in the working directory.
     """
-    executor_options.check(given)
+    executor_options.check(options)
     recipe, start = recipe_options.start(
-        recipe_options.changed(presets.resolve(given["recipe_name"]), given), given["init"]
+        recipe_options.changed(presets.resolve(options["recipe_name"]), options), options["init"]
     )
-    inputs = [content, *styles, *([start] if start else []), *recipe_options.named_masks(given)]
-    if given["on"] is not None and STREAM in inputs:
+    inputs = [content, *styles, *([start] if start else []), *recipe_options.named_masks(options)]
+    if options["on"] is not None and STREAM in inputs:
         raise UsageError("--on reads files, not standard input; give the pictures as files")
-    lists = vary_options.varied(given["varied"], context, given)
+    lists = vary_options.varied(options["varied"], context, options)
     default = f"{Path(output_options.default_output([content, *styles])).stem}_sweep.png"
-    output = output_options.checked_output(given, inputs, default)
-    folder = Path(given["cells"] or Path(default if output.path == STREAM else output.path).with_suffix(".cells"))
+    output = output_options.checked_output(options, inputs, default)
+    folder = Path(options["cells"] or Path(default if output.path == STREAM else output.path).with_suffix(".cells"))
     _check_folder(folder)
     paint.quiet_threads()
     from impasto.executors.task import Task  # imports torch: only now that the request is known to be sound
     from impasto.sweeps import Variation, swept
 
-    asked = Task(
-        recipe_options.inputs(content, styles, start, given), recipe, output, compute=output_options.compute(given)
+    template = Task(
+        recipe_options.inputs(content, styles, start, options), recipe, output, compute=output_options.compute(options)
     )
-    found = swept(asked.job(output_options.source), [Variation(*each) for each in lists], folder, output.bits)
-    layout = found.layout(given["cell"])
-    if given["dry_run"]:
-        click.echo(sweep_display.plan(found, layout, output, folder))
+    cells = swept(template.job(output_options.source), [Variation(*pair) for pair in lists], folder, output.bits)
+    layout = cells.layout(options["cell"])
+    if options["dry_run"]:
+        click.echo(sweep_display.plan(cells, layout, output, folder))
         return
-    made = [] if given["on"] is None else sweep_display.tasks(found, asked)
-    _paint(found, output, given, made)
+    made = [] if options["on"] is None else sweep_display.tasks(cells, template)
+    _paint(cells, output, options, made)
 
 
 def _check_folder(folder: Path) -> None:
@@ -92,16 +92,16 @@ def _check_folder(folder: Path) -> None:
         raise OutputError(f"{printable(folder)}: the folder {printable(folder.parent)} does not exist; create it first")
 
 
-def _paint(found: "Sweep", output: Output, given: dict[str, Any], tasks: "list[Task]") -> None:
-    say = notes_display.Notes(quiet=given["quiet"])
-    say.about(found.cells[0].job.start().notes)
-    found.make_folder()
+def _paint(cells: "Sweep", output: Output, options: dict[str, Any], tasks: "list[Task]") -> None:
+    say = notes_display.Notes(quiet=options["quiet"])
+    say.about(cells.cells[0].job.start().notes)
+    cells.make_folder()
     teller = sweep_display.SweepDisplay(
-        found, quiet=given["quiet"], as_json=given["as_json"], terminal=sys.stderr.isatty()
+        cells, quiet=options["quiet"], as_json=options["as_json"], terminal=sys.stderr.isatty()
     )
-    chosen = None
+    executor = None
     if tasks:
         from impasto.batches.batch import foresee, measured
 
-        chosen = executor_options.executor(given, tasks, foresee(tasks, measured(tasks)), say), tasks
-    sweep_display.paint(found, found.board(given["cell"]), output, teller, say, chosen)
+        executor = executor_options.executor(options, tasks, foresee(tasks, measured(tasks)), say), tasks
+    sweep_display.paint(cells, cells.board(options["cell"]), output, teller, say, executor)

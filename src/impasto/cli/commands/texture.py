@@ -36,15 +36,15 @@ class Size(click.ParamType[Any]):
 @recipe_options.style_weights_option
 @output_options.output_options
 @checkpoints.checkpoint_option
-def texture(styles: tuple[str, ...], size: tuple[int, int], layers: str | None, **given: Any) -> None:
+def texture(styles: tuple[str, ...], size: tuple[int, int], layers: str | None, **options: Any) -> None:
     """Paint a picture with the statistics of STYLE and nothing else.
 
     STYLE may be - for standard input. Without -o the result is STYLE_texture.png in the working directory.
     """
     inputs = list(styles)
-    recipe = recipe_options.changed(presets.resolve(given["recipe_name"]), given)
+    recipe = recipe_options.changed(presets.resolve(options["recipe_name"]), options)
     output = output_options.checked_output(
-        given, inputs, f"{Path(output_options.default_output(inputs)).stem}_texture.png"
+        options, inputs, f"{Path(output_options.default_output(inputs)).stem}_texture.png"
     )
     paint.quiet_threads()
     from impasto.jobs.job import texture_job  # imports torch: only now that the request is known to be sound
@@ -53,11 +53,11 @@ def texture(styles: tuple[str, ...], size: tuple[int, int], layers: str | None, 
     names = layers.split(",") if layers else None
     width, height = size
     job = texture_job(
-        pair_styles(pictures, given["weights"]),
+        pair_styles(pictures, options["weights"]),
         height,
         width,
         recipe,
         names,
-        seamless=given["seamless"],
+        seamless=options["seamless"],
     )
-    paint.finish(job, output, given)
+    paint.finish(job, output, options)

@@ -39,22 +39,22 @@ _NEEDED = {"av": "PyAV", "cv2": "OpenCV"}
 @click.option("--force", is_flag=True, help="Replace an existing output, and frames kept of another film.")
 @output_options.means_options
 @output_options.saying_options
-def video(clip: str, styles: tuple[str, ...], **given: Any) -> None:
+def video(clip: str, styles: tuple[str, ...], **options: Any) -> None:
     """Paint the film CLIP in the style of one picture or of several.
 
     Each frame goes on from the last one, moved as the clip moves. Frames are kept in OUT.mp4.impasto until the film is
     finished: the same command goes on where it was interrupted. Without -o the film is CLIP_STYLE.mp4 in the working
     directory.
     """
-    output = Path(given["output"] or Path(output_options.default_output([clip, *styles])).with_suffix(".mp4"))
-    target = output if given["preview"] is None else output.with_name(f"{output.stem}.preview{output.suffix}")
+    output = Path(options["output"] or Path(output_options.default_output([clip, *styles])).with_suffix(".mp4"))
+    target = output if options["preview"] is None else output.with_name(f"{output.stem}.preview{output.suffix}")
     recipe, start = recipe_options.start(
-        recipe_options.changed(presets.resolve(given["recipe_name"]), given), given["init"]
+        recipe_options.changed(presets.resolve(options["recipe_name"]), options), options["init"]
     )
     if start is not None:
         raise UsageError(f"--init of a film takes a word, not a picture such as {printable(start)}; leave it out")
-    settings = FilmSettings(**{name: given[name] for name in FilmSettings().to_table() if given[name] is not None})
-    _check(target, [clip, *styles], force=given["force"])
+    settings = FilmSettings(**{name: options[name] for name in FilmSettings().to_table() if options[name] is not None})
+    _check(target, [clip, *styles], force=options["force"])
     paint.quiet_threads()
     from impasto.jobs.job import Job
     from impasto.video.clip import Clip  # imports torch: only now that the request is known to be sound
@@ -62,13 +62,13 @@ def video(clip: str, styles: tuple[str, ...], **given: Any) -> None:
 
     pictures = [as_picture(output_options.source(style)) for style in styles]
     # Every frame takes the photo's place in turn.
-    inputs = Inputs(pictures[0], pair_styles(pictures, given["weights"]))
-    job = Job(inputs, recipe, output_options.compute(given))
-    film = VideoRun(Clip(clip), job, settings, given["preview"])
-    if given["dry_run"]:
+    inputs = Inputs(pictures[0], pair_styles(pictures, options["weights"]))
+    job = Job(inputs, recipe, output_options.compute(options))
+    film = VideoRun(Clip(clip), job, settings, options["preview"])
+    if options["dry_run"]:
         click.echo(video_display.plan(film, target))
         return
-    video_display.finish(film, output, target, given)
+    video_display.finish(film, output, target, options)
 
 
 def _check(output: Path, inputs: list[str], *, force: bool) -> None:

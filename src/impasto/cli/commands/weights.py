@@ -50,11 +50,11 @@ def _whereabouts(spec: WeightsSpec) -> tuple[int, str]:
     if spec.embedded:
         return _embedded(spec).stat().st_size, "inside the package"
     try:
-        found = store.entry(spec.name)
-        if found is None:
+        entry = store.entry(spec.name)
+        if entry is None:
             return spec.official.bytes if spec.official else 0, "not fetched"
-        whole = found.path.is_file() and found.path.stat().st_size == found.bytes
-        return found.bytes, "cached" if whole else "damaged, see 'impasto weights verify'"
+        is_complete = entry.path.is_file() and entry.path.stat().st_size == entry.bytes
+        return entry.bytes, "cached" if is_complete else "damaged, see 'impasto weights verify'"
     except WeightsError:
         return 0, "damaged, see 'impasto weights verify'"
 
@@ -78,15 +78,15 @@ def fetch(name: str, force: bool, quiet: bool) -> None:
 
     try:
         with _progress(quiet=quiet) as listener:
-            done = fetch(name, force=force, listener=listener)
+            result = fetch(name, force=force, listener=listener)
     except KeyboardInterrupt:
         click.echo(f"impasto: interrupted; 'impasto weights fetch {name}' goes on from there", err=True)
         sys.exit(130)  # 128 + SIGINT, the shells' convention
     if not quiet:
-        source = done.entry.source
+        source = result.entry.source
         origin = "the official file" if source.get("official") else f"your file {printable(source.get('file'))}"
-        state = "already here" if done.already else "fetched"
-        click.echo(f"{name}: {state}, from {origin}; in {printable(done.entry.path)}", err=True)
+        state = "already here" if result.already else "fetched"
+        click.echo(f"{name}: {state}, from {origin}; in {printable(result.entry.path)}", err=True)
 
 
 @weights.command()
@@ -101,8 +101,8 @@ def verify(name: str | None) -> None:
     damaged = 0
     for spec in SPECS.values():
         try:
-            here = spec.embedded is not None or entry(spec.name) is not None
-            click.echo(verify(spec) if here else f"{spec.name}, not fetched")
+            is_here = spec.embedded is not None or entry(spec.name) is not None
+            click.echo(verify(spec) if is_here else f"{spec.name}, not fetched")
         except WeightsError as error:
             damaged += 1
             click.echo(str(error))
@@ -123,12 +123,12 @@ def import_(file: Path, name: str | None, force: bool, quiet: bool) -> None:
     """
     from impasto.vgg.weights import import_file
 
-    done = import_file(file, name=name, force=force)
+    result = import_file(file, name=name, force=force)
     if not quiet:
-        hash_note = "" if done.official else f", its hash is not one that impasto knows ({done.sha256[:12]}...)"
-        state = "already here" if done.already else "imported"
-        by = "official file" if done.official else f"recognised by {done.recognised}"
-        click.echo(f"{done.name}: {state}; {by}{hash_note}; in {printable(done.path)}", err=True)
+        hash_note = "" if result.official else f", its hash is not one that impasto knows ({result.sha256[:12]}...)"
+        state = "already here" if result.already else "imported"
+        by = "official file" if result.official else f"recognised by {result.recognised}"
+        click.echo(f"{result.name}: {state}; {by}{hash_note}; in {printable(result.path)}", err=True)
 
 
 @weights.command()
@@ -144,10 +144,10 @@ def path(name: str | None) -> None:
     if spec.embedded:
         click.echo(_embedded(spec))
         return
-    found = store.entry(name)
-    if found is None:
+    entry = store.entry(name)
+    if entry is None:
         raise WeightsError(spec.not_here())
-    click.echo(found.path)
+    click.echo(entry.path)
 
 
 @contextmanager
@@ -167,7 +167,7 @@ def _progress(*, quiet: bool) -> Iterator["Listener"]:
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("")
             yield Listener(
-                lambda there, total: bar.update(task, completed=there, total=total),
+                lambda received, total: bar.update(task, completed=received, total=total),
                 lambda text: bar.console.print(text, markup=False, highlight=False),
             )
 
@@ -180,8 +180,8 @@ class _Lines:
     def __init__(self) -> None:
         self._next = time.monotonic() + self.INTERVAL
 
-    def got(self, there: int, total: int) -> None:
+    def got(self, received: int, total: int) -> None:
         """Write a line if it is time for one."""
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + self.INTERVAL
-            click.echo(f"{there / 2**20:.0f} of {total / 2**20:.0f} MiB", err=True)
+            click.echo(f"{received / 2**20:.0f} of {total / 2**20:.0f} MiB", err=True)

@@ -49,12 +49,12 @@ class Meter:
         number = task.number
         if event["event"] == "stepped":
             scales: tuple[Scale, ...] = self._scales[number]
-            done = needing.work(scales[: event["scale"]])
+            finished_work = needing.work(scales[: event["scale"]])
             scale = scales[min(event["scale"], len(scales) - 1)]
-            done += scale.height * scale.width * event["step"]
+            finished_work += scale.height * scale.width * event["step"]
             if number not in self._parts:
-                self._before += max(0.0, done - scale.height * scale.width)
-            self._parts[number] = done
+                self._before += max(0.0, finished_work - scale.height * scale.width)
+            self._parts[number] = finished_work
 
     def ended(self, task: Task) -> None:
         """Take note of an end."""
@@ -69,17 +69,17 @@ class Meter:
     @property
     def seconds_left(self) -> float | None:
         """Seconds that the rest takes at the pace so far; None before there is one."""
-        done = self._ended + sum(self._parts.values())
-        new = done - self._before
-        return (time.monotonic() - self._begun) * (self._all - done) / new if new > 0 else None
+        finished_work = self._ended + sum(self._parts.values())
+        new = finished_work - self._before
+        return (time.monotonic() - self._begun) * (self._all - finished_work) / new if new > 0 else None
 
 
 class BatchDisplay:
     """Says how a batch goes: a bar over all of it on a terminal, a line a picture, or JSON."""
 
-    def __init__(self, batch: "Batch", measures: Mapping[str, Measure], given: dict[str, Any]) -> None:
+    def __init__(self, batch: "Batch", measures: Mapping[str, Measure], options: dict[str, Any]) -> None:
         self._batch = batch
-        self._quiet, self._as_json = given["quiet"], given["as_json"]
+        self._quiet, self._as_json = options["quiet"], options["as_json"]
         self._meter = Meter(batch.ahead, measures)
         self._count = 0
         self._begun = time.monotonic()
@@ -119,9 +119,9 @@ class BatchDisplay:
         else:
             self._ended(message.task, message.outcome)
         if self._bar is not None:
-            left = self._left()
+            seconds_left = self._left()
             count = f"{self._count} of {len(self._batch.ahead)}"
-            self._bar.update(self._task, completed=self._meter.part, count=count, left=left)
+            self._bar.update(self._task, completed=self._meter.part, count=count, left=seconds_left)
 
     def _ended(self, task: Task, outcome: Outcome) -> None:
         self.outcomes.append((task, outcome))
@@ -142,11 +142,11 @@ class BatchDisplay:
             self._line(f"note: {path}: {note}")
 
     def _left(self) -> str:
-        left = self._meter.seconds_left
+        seconds = self._meter.seconds_left
         return (
             ""
-            if left is None or self._count == len(self._batch.ahead)
-            else f"about {progress_display.duration(left)} left"
+            if seconds is None or self._count == len(self._batch.ahead)
+            else f"about {progress_display.duration(seconds)} left"
         )
 
     def _line(self, text: str) -> None:
@@ -181,12 +181,12 @@ class BatchDisplay:
 def summary(counts: Mapping[str, int], outcomes: list[tuple[Task, Outcome]], seconds: float) -> list[str]:
     """Return the lines of the table at the end."""
     painted = [outcome for _, outcome in outcomes if outcome.status == "painted"]
-    each = sum(outcome.seconds for outcome in painted) / len(painted) if painted else 0.0
+    mean_seconds = sum(outcome.seconds for outcome in painted) / len(painted) if painted else 0.0
     rows = [
         (
             "painted",
             str(counts["painted"]),
-            f"{each:.1f} s each, in {progress_display.duration(seconds)}" if painted else "",
+            f"{mean_seconds:.1f} s each, in {progress_display.duration(seconds)}" if painted else "",
         ),
         ("there", str(counts["there"]), "painted before"),
         ("failed", str(counts["failed"]), "go on with --retry-failed" if counts["failed"] else ""),
@@ -194,7 +194,9 @@ def summary(counts: Mapping[str, int], outcomes: list[tuple[Task, Outcome]], sec
     ]
     width = max(len(row[1]) for row in rows)
     return [
-        f"{name:<8}{count:>{width}}  {more}".rstrip() for name, count, more in rows if name == "painted" or count != "0"
+        f"{name:<8}{count:>{width}}  {detail}".rstrip()
+        for name, count, detail in rows
+        if name == "painted" or count != "0"
     ]
 
 
@@ -208,40 +210,40 @@ def go(batch: "Batch", executor: Executor | None, teller: BatchDisplay) -> None:
     batch.tidy()
     number = 0
     if executor is not None:
-        answer = Answer(executor.stop)
+        signal_answer = Answer(executor.stop)
         try:
-            with signals(answer, Stop.NUMBERS), executor, teller:
+            with signals(signal_answer, Stop.NUMBERS), executor, teller:
                 for message in batch.run(executor):
                     teller.show(message)
-            number = answer.number
+            number = signal_answer.number
         except Interrupted as again:
             number = again.number
     teller.end(stopped=bool(number))
     failed = any(outcome.status == "failed" for _, outcome in teller.outcomes)
     if number:
-        kept = all(outcome.kept for _, outcome in teller.outcomes if outcome.status == "stopped")
+        has_checkpoints = all(outcome.kept for _, outcome in teller.outcomes if outcome.status == "stopped")
         click.echo("impasto: interrupted; the same command goes on", err=True)
-        sys.exit(0 if number == signal.SIGUSR1 and kept else 128 + number)
+        sys.exit(0 if number == signal.SIGUSR1 and has_checkpoints else 128 + number)
     sys.exit(1 if failed else 0)
 
 
-def plan(batch: "Batch", needs: Mapping[int, Need | str], given: Mapping[str, Any]) -> str:
+def plan(batch: "Batch", needs: Mapping[int, Need | str], options: Mapping[str, Any]) -> str:
     """Return what would be done: a line for each picture, then all of them together."""
     lines = [_planned(task, needs[task.number]) for task in batch.ahead]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)] if lines else []
     text = ["  ".join(part.ljust(w) for part, w in zip(row, widths, strict=True)).rstrip() for row in lines]
-    known = [need for need in needs.values() if not isinstance(need, str)]
-    seconds = [need.seconds for need in known if need.seconds is not None]
-    memory = [need.memory for need in known if need.memory is not None]
-    there, broken = len(batch.there), len(needs) - len(known)
-    parts = [f"{len(batch.ahead)} to paint", f"{there} there"]
+    estimates = [need for need in needs.values() if not isinstance(need, str)]
+    seconds = [need.seconds for need in estimates if need.seconds is not None]
+    memory = [need.memory for need in estimates if need.memory is not None]
+    n_there, broken = len(batch.there), len(needs) - len(estimates)
+    parts = [f"{len(batch.ahead)} to paint", f"{n_there} there"]
     parts += [f"{broken} that cannot be"] if broken else []
     parts += [f"{len(batch.left)} not asked for"] if batch.left else []
     return "\n".join(
         [
             *text,
             f"pictures  {', '.join(parts)}",
-            f"on        {given['on']}" + (f", up to {given['workers']} workers" if given["workers"] else ""),
+            f"on        {options['on']}" + (f", up to {options['workers']} workers" if options["workers"] else ""),
             f"memory    about {max(memory) / 1e9:.1f} GB each" if memory else "memory    not known for this device",
             f"time      about {progress_display.duration(sum(seconds))} with all cores"
             if seconds

@@ -32,5 +32,5 @@ class Notes:
 
     def hints(self, advice: Iterable[Advice]) -> None:
         """Say what helps."""
-        for one in advice:
-            self.line(f"hint: {one}")
+        for hint in advice:
+            self.line(f"hint: {hint}")

@@ -73,11 +73,11 @@ class PlainLines(Listener):
             click.echo(remark(event), err=True)
         elif isinstance(event, Stepped) and time.monotonic() >= self._next:
             part = self._work.done(event)
-            left = event.seconds * (1 - part) / part if part else 0
+            seconds_left = event.seconds * (1 - part) / part if part else 0
             scale = self._work.scales[event.scale]
             click.echo(
                 f"{scale.width}x{scale.height} step {event.step}/{event.steps}, loss {event.loss:.4g}, "
-                f"{event.seconds:.0f} s, about {left:.0f} s left",
+                f"{event.seconds:.0f} s, about {seconds_left:.0f} s left",
                 err=True,
             )
             self._next = time.monotonic() + self.INTERVAL
@@ -138,8 +138,8 @@ def sizes(scales: tuple[Scale, ...]) -> str:
 def remark(event: Adapted | CheckpointFailed) -> str:
     """Return what is said where memory ran out, or a checkpoint could not be written."""
     if isinstance(event, CheckpointFailed):
-        why = f"a checkpoint could not be written ({event.reason})"
-        return f"{printable(event.folder)}: {why}; the run goes on, and the one before, if any, is kept"
+        problem = f"a checkpoint could not be written ({event.reason})"
+        return f"{printable(event.folder)}: {problem}; the run goes on, and the one before, if any, is kept"
     return f"memory ran out; going on with tiles: {tiles(event.tile)}, history {event.history}"
 
 

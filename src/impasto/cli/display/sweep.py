@@ -62,8 +62,8 @@ class SweepDisplay:
         """Say that a cell is about to be painted."""
         # A damaged one was thought to be there.
         self._ahead.setdefault(index, _work(self._sweep.cells[index]))
-        left = self._left()
-        self._line(index, "" if left is None else f"about {progress_display.duration(left)} left")
+        seconds_left = self._left()
+        self._line(index, "" if seconds_left is None else f"about {progress_display.duration(seconds_left)} left")
         self._event("cell_started", index)
 
     def finished(self, index: int, picture: Picture, seconds: float) -> None:
@@ -83,20 +83,20 @@ class SweepDisplay:
         if self._painted:
             return sum(self._ahead.values()) * self._seconds / self._painted
         expected = [self._sweep.cells[index].job.start().expected_seconds for index in self._ahead]
-        known = [seconds for seconds in expected if seconds is not None]
-        return sum(known) if len(known) == len(expected) else None
+        estimates = [seconds for seconds in expected if seconds is not None]
+        return sum(estimates) if len(estimates) == len(expected) else None
 
-    def _line(self, index: int, more: str) -> None:
+    def _line(self, index: int, detail: str) -> None:
         if not (self._quiet or self._as_json):
             text = f"{index + 1} of {len(self._sweep)}: {self._sweep.cells[index].title}"
-            click.echo(f"{text}; {more}" if more else text, err=True)
+            click.echo(f"{text}; {detail}" if detail else text, err=True)
 
-    def _event(self, name: str, index: int, **more: Any) -> None:
+    def _event(self, name: str, index: int, **extra: Any) -> None:
         if self._as_json:
             cell = self._sweep.cells[index]
             about = {"event": name, "cell": index + 1, "cells": len(self._sweep)}
             labels = {choice.name: choice.label for choice in cell.choices}
-            click.echo(json.dumps({**about, "settings": labels, "file": str(cell.file), **more}))
+            click.echo(json.dumps({**about, "settings": labels, "file": str(cell.file), **extra}))
 
 
 Stopped = signals.Interrupted | ImpastoError | None
@@ -168,9 +168,9 @@ def _elsewhere(
             teller.found(index, kept)
             board.put(index, kept)
             finished += 1
-    answer = signals.Answer(executor.stop)
+    signal_answer = signals.Answer(executor.stop)
     try:
-        with signals.signals(answer), executor:
+        with signals.signals(signal_answer), executor:
             for message in executor.run(tasks):
                 index = message.task.number - 1
                 if not isinstance(message, TaskFinished):
@@ -187,32 +187,32 @@ def _elsewhere(
                     finished += 1
     except signals.Interrupted as again:
         return finished, again
-    return finished, signals.Interrupted(answer.number) if answer.number else stopped
+    return finished, signals.Interrupted(signal_answer.number) if signal_answer.number else stopped
 
 
-def tasks(sweep: "Sweep", asked: "Task") -> list["Task"]:
+def tasks(sweep: "Sweep", template: "Task") -> list["Task"]:
     """Return the tasks of the cells that are not there.
 
     Args:
-        sweep: of the pictures of `asked`.
-        asked: what is the same in all; its output says depth, previews and pictures on the way.
+        sweep: of the pictures of `template`.
+        template: what is the same in all; its output says depth, previews and pictures on the way.
 
     """
     from impasto.batches.batch import measured, with_digests
     from impasto.recipe import Recipe
 
-    output = asked.output
+    output = template.output
 
-    found = []
+    tasks = []
     for index, cell in enumerate(sweep.cells):
         if cell.kept() is None:
             recipe = cell.job.recipe
             assert isinstance(recipe, Recipe)
             form = Output(str(cell.file), cell.bits, preview=output.preview, save_every=output.save_every)
-            inputs = asked.inputs.with_weights([style.weight for style in cell.job.inputs.styles])
-            found.append(dataclasses.replace(asked, inputs=inputs, recipe=recipe, output=form, number=index + 1))
-    measures = measured(found)
-    return [with_digests(task, measures) for task in found]
+            inputs = template.inputs.with_weights([style.weight for style in cell.job.inputs.styles])
+            tasks.append(dataclasses.replace(template, inputs=inputs, recipe=recipe, output=form, number=index + 1))
+    measures = measured(tasks)
+    return [with_digests(task, measures) for task in tasks]
 
 
 def _end(
@@ -247,7 +247,7 @@ def _picture(index: int, cell: "Cell", output: Output, teller: SweepDisplay) -> 
         teller.found(index, picture)
         return picture
     teller.begins(index)
-    begun = time.perf_counter()
+    started = time.perf_counter()
     run, listener = cell.job.start(), teller.listener()
     stages = Stages(dataclasses.replace(output, path=str(cell.file), quality=None))
     with listener:
@@ -256,33 +256,33 @@ def _picture(index: int, cell: "Cell", output: Output, teller: SweepDisplay) -> 
             if isinstance(event, Stepped):
                 stages.show(run.picture)
     picture = cell.keep(run.picture())
-    teller.finished(index, picture, time.perf_counter() - begun)
+    teller.finished(index, picture, time.perf_counter() - started)
     return picture
 
 
 def plan(sweep: "Sweep", layout: Layout, output: Output, folder: Path) -> str:
     """Return what would be done: a line for each cell, then all of them together."""
     runs = [cell.job.start() for cell in sweep.cells]
-    there = [cell.kept() is not None for cell in sweep.cells]
+    are_kept = [cell.kept() is not None for cell in sweep.cells]
     rows = [
         (
             f"{number} of {len(sweep)}",
             cell.title,
             f"{cell.scales[-1].width}x{cell.scales[-1].height}",
-            *(("painted before", "") if kept else (_time(run.expected_seconds), _memory(run.expected_memory))),
+            *(("painted before", "") if is_kept else (_time(run.expected_seconds), _memory(run.expected_memory))),
         )
-        for number, (cell, run, kept) in enumerate(zip(sweep.cells, runs, there, strict=True), 1)
+        for number, (cell, run, is_kept) in enumerate(zip(sweep.cells, runs, are_kept, strict=True), 1)
     ]
-    ahead = [run for run, kept in zip(runs, there, strict=True) if not kept]
+    ahead = [run for run, is_kept in zip(runs, are_kept, strict=True) if not is_kept]
     seconds, memory = [run.expected_seconds for run in ahead], [run.expected_memory for run in ahead]
-    known = [each for each in seconds if each is not None]
+    estimates = [value for value in seconds if value is not None]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(part.ljust(width) for part, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines += [
-        f"cells   {len(ahead)} to paint, {sum(there)} painted before, in {printable(folder)}",
+        f"cells   {len(ahead)} to paint, {sum(are_kept)} painted before, in {printable(folder)}",
         f"device  {runs[0].device}",
-        f"memory  {_memory(max((each or 0 for each in memory), default=0) or None)}",
-        f"time    {_time(sum(known) if len(known) == len(seconds) else None)}",
+        f"memory  {_memory(max((value or 0 for value in memory), default=0) or None)}",
+        f"time    {_time(sum(estimates) if len(estimates) == len(seconds) else None)}",
         f"sheet   {layout.width}x{layout.height}, to {notes_display.where(output)}",
     ]
     return "\n".join(lines)

@@ -76,38 +76,40 @@ class VideoDisplay(contextlib.AbstractContextManager["VideoDisplay"]):
         # The first takes longer than all others.
         if self._frames is None or self._painted < _ENOUGH or frame >= self._frames:
             return ""
-        each = (time.monotonic() - self._begun) / self._painted
-        return f", about {progress_display.duration((self._frames - frame) * each)} left"
+        seconds_per_frame = (time.monotonic() - self._begun) / self._painted
+        return f", about {progress_display.duration((self._frames - frame) * seconds_per_frame)} left"
 
 
-def finish(film: "VideoRun", output: Path, target: Path, given: dict[str, Any]) -> None:
+def finish(film: "VideoRun", output: Path, target: Path, options: dict[str, Any]) -> None:
     """Paint the film, or what comes before the first Ctrl-C, SIGTERM or fault, and write it.
 
     Args:
         film: what is painted.
         output: beside which the frames are kept.
         target: where the film goes.
-        given: the command's options.
+        options: the command's options.
 
     """
     from impasto.video.frames import FrameStore
 
-    say = notes_display.Notes(quiet=given["quiet"])
+    say = notes_display.Notes(quiet=options["quiet"])
     say.about(film.notes)
     folder = output.with_name(f"{output.name}.impasto")
-    with FrameStore(folder, film.identity, force=given["force"]) as ledger:
-        stopped = _paint(film, ledger, given)
+    with FrameStore(folder, film.identity, force=options["force"]) as ledger:
+        stopped = _paint(film, ledger, options)
         written = ""
         if film.painted:
             # What was painted is written, however often Ctrl-C is pressed now.
             with signals.signals(signal.SIG_IGN):
-                written = _write(film, ledger, target, given["quality"], say)
-        _end(film, ledger, written, stopped, say, keep=given["preview"] is not None)
+                written = _write(film, ledger, target, options["quality"], say)
+        _end(film, ledger, written, stopped, say, keep=options["preview"] is not None)
 
 
-def _paint(film: "VideoRun", ledger: "FrameStore", given: dict[str, Any]) -> signals.Interrupted | ImpastoError | None:
+def _paint(
+    film: "VideoRun", ledger: "FrameStore", options: dict[str, Any]
+) -> signals.Interrupted | ImpastoError | None:
     """Paint what is not there yet, and return what it was stopped by."""
-    teller = VideoDisplay(film.frames, quiet=given["quiet"], as_json=given["as_json"], terminal=sys.stderr.isatty())
+    teller = VideoDisplay(film.frames, quiet=options["quiet"], as_json=options["as_json"], terminal=sys.stderr.isatty())
     with signals.signals(signals.interrupt):
         try:
             with teller:
@@ -122,10 +124,10 @@ def _write(film: "VideoRun", ledger: "FrameStore", target: Path, quality: int, s
     """Write what is painted, and return in words what that is."""
     from impasto.video import encode
 
-    found = encode.write(target, film.clip, ledger, film.painted, quality)
-    say.about(found.notes)
-    sound = f", sound {', '.join(found.sound)}" if found.sound else ""
-    return f"{film.painted} frames of {film.width}x{film.height}, {found.codec}{sound}, to {printable(target)}"
+    notes = encode.write(target, film.clip, ledger, film.painted, quality)
+    say.about(notes.notes)
+    sound = f", sound {', '.join(notes.sound)}" if notes.sound else ""
+    return f"{film.painted} frames of {film.width}x{film.height}, {notes.codec}{sound}, to {printable(target)}"
 
 
 def _end(
@@ -168,10 +170,10 @@ def plan(film: "VideoRun", target: Path) -> str:
     opening, following = film.opening_run, film.following_run
     needs = [run.expected_memory for run in (opening, following)]
     memory = max((need for need in needs if need), default=None)
-    first, each = opening.expected_seconds, following.expected_seconds
+    first, per_frame = opening.expected_seconds, following.expected_seconds
     seconds = None
-    if film.frames is not None and first is not None and each is not None:
-        seconds = first + (film.frames - 1) * each
+    if film.frames is not None and first is not None and per_frame is not None:
+        seconds = first + (film.frames - 1) * per_frame
     steps = film.settings.frame_steps
     sound = ", ".join(film.clip.sound) or "none"
     return "\n".join(

@@ -53,31 +53,31 @@ _GPUS = click.option(
 )
 
 
-def check(given: dict[str, Any]) -> None:
+def check(options: dict[str, Any]) -> None:
     """Refuse a place that is none, and options that it has no use for.
 
     Raises:
         UsageError: saying which.
 
     """
-    on = given["on"]
+    on = options["on"]
     if on not in (None, "inline", "local", "ray") and ":" not in on:
         raise UsageError(
             f"--on {printable(on)}: is no place to paint; choose inline, local, ray or an address host:port"
         )
-    if on in (None, "inline") and given["workers"]:
+    if on in (None, "inline") and options["workers"]:
         raise UsageError("--workers is for --on local or ray; this process paints one picture at a time")
-    if on in (None, "inline", "local") and given["gpus"] is not None:
+    if on in (None, "inline", "local") and options["gpus"] is not None:
         raise UsageError("--gpus is for --on ray; on this machine a worker has a GPU to itself")
 
 
 def executor(
-    given: dict[str, Any], tasks: Sequence[Task], needs: "Mapping[int, Need | str]", say: notes_display.Notes
+    options: dict[str, Any], tasks: Sequence[Task], needs: "Mapping[int, Need | str]", say: notes_display.Notes
 ) -> "Executor":
     """Return what paints the tasks.
 
     Args:
-        given: the values of `engine_options`, and the device.
+        options: the values of `engine_options`, and the device.
         tasks: what will be painted.
         needs: of each task, what it will take, by its number.
         say: says what a person should know about the workers.
@@ -88,9 +88,9 @@ def executor(
     """
     from impasto.executors.inline import Inline
 
-    on = given["on"]
-    known = [need.memory for need in needs.values() if not isinstance(need, str) and need.memory is not None]
-    memory = max(known, default=None)
+    on = options["on"]
+    estimates = [need.memory for need in needs.values() if not isinstance(need, str) and need.memory is not None]
+    memory = max(estimates, default=None)
     if on == "inline":
         return Inline()
     if on == "local":
@@ -98,17 +98,17 @@ def executor(
         from impasto.executors.pool import Pool
         from impasto.executors.processes import Local
 
-        found = plan_workers(given["device"], given["workers"], len(tasks), memory)
-        if found.note:
-            say.line(f"note: {found.note}")
-        return Pool(Local(found.devices, found.threads), len(found.devices))
+        plan = plan_workers(options["device"], options["workers"], len(tasks), memory)
+        if plan.note:
+            say.line(f"note: {plan.note}")
+        return Pool(Local(plan.devices, plan.threads), len(plan.devices))
     from impasto.executors import ray_cluster
 
     return ray_cluster.pool(
         None if on == "ray" else on,
-        device=given["device"],
-        workers=given["workers"],
+        device=options["device"],
+        workers=options["workers"],
         tasks=len(tasks),
         memory=memory,
-        gpus=given["gpus"],
+        gpus=options["gpus"],
     )

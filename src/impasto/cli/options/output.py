@@ -116,16 +116,16 @@ _OPTIONS = (
 )
 
 
-def compute(given: dict[str, Any]) -> Compute:
+def compute(options: dict[str, Any]) -> Compute:
     """Return what the values of `means_options` say to compute with."""
-    return Compute(given["device"], given["max_memory"], given["precision"])
+    return Compute(options["device"], options["max_memory"], options["precision"])
 
 
-def checked_output(given: dict[str, Any], inputs: list[str], default: str) -> Output:
+def checked_output(options: dict[str, Any], inputs: list[str], default: str) -> Output:
     """Return the output that was asked for, after making sure that it can be written.
 
     Args:
-        given: the values of `output_options`.
+        options: the values of `output_options`.
         inputs: the paths of all pictures that are read; none of them may be written to.
         default: the name of the output where none was given.
 
@@ -134,24 +134,24 @@ def checked_output(given: dict[str, Any], inputs: list[str], default: str) -> Ou
         OutputError: the output cannot be written.
 
     """
-    output = asked_output(given, default)
-    check_streams(inputs, output, as_json=given["as_json"])
-    output.check(inputs, force=given["force"])
+    output = asked_output(options, default)
+    check_streams(inputs, output, as_json=options["as_json"])
+    output.check(inputs, force=options["force"])
     return output
 
 
-def asked_output(given: dict[str, Any], default: str) -> Output:
+def asked_output(options: dict[str, Any], default: str) -> Output:
     """Return the output that was asked for, not checked; `default` is its name where none was given."""
     return Output(
-        given["output"] or default,
-        int(given["bits"]),
-        given["quality"],
-        given["preview"],
-        given["save_every"],
-        given["metadata"],
-        given["compression"],
-        given["profile"],
-        given["proof"],
+        options["output"] or default,
+        int(options["bits"]),
+        options["quality"],
+        options["preview"],
+        options["save_every"],
+        options["metadata"],
+        options["compression"],
+        options["profile"],
+        options["proof"],
     )
 
 

@@ -84,7 +84,7 @@ _MASKS = (
     click.option("--protect", metavar="FILE", help="A grey mask of the photo: white stays as it is."),
     click.option(
         "--style-scales",
-        callback=lambda *given: _weights(*given),
+        callback=lambda *options: _weights(*options),
         metavar="X,X,...",
         help="Sizes of the style pictures relative to each other; --style-scale multiplies all.",
     ),
@@ -132,50 +132,50 @@ def mask_options(function: F) -> F:
     return function
 
 
-def named_masks(given: dict[str, Any]) -> list[str]:
+def named_masks(options: dict[str, Any]) -> list[str]:
     """Return the paths that the values of `mask_options` name."""
-    named = (given["content_mask"], given["protect"], *given["style_masks"])
-    return [name for name in named if name not in (None, "none")]
+    masks = (options["content_mask"], options["protect"], *options["style_masks"])
+    return [name for name in masks if name not in (None, "none")]
 
 
-def inputs(content: str, styles: Sequence[str], start: str | None, given: dict[str, Any]) -> Inputs[str]:
+def inputs(content: str, styles: Sequence[str], start: str | None, options: dict[str, Any]) -> Inputs[str]:
     """Return the pictures that a command reads, with what the values of its options say of the styles.
 
     Args:
         content: the path of the photo.
         styles: the paths of the style pictures.
         start: the path of the picture to start from.
-        given: the values of `style_weights_option` and `mask_options`.
+        options: the values of `style_weights_option` and `mask_options`.
 
     Raises:
         UsageError: a list of another length than that of the styles, or a part that does not exist.
 
     """
-    masks = [None if name == "none" else name for name in given["style_masks"]]
-    paired = pair_styles(styles, given["weights"], masks, given["style_scales"] or (), parts(given))
-    return Inputs(content, paired, start, given["content_mask"], given["protect"])
+    masks = [None if name == "none" else name for name in options["style_masks"]]
+    paired = pair_styles(styles, options["weights"], masks, options["style_scales"] or (), parts(options))
+    return Inputs(content, paired, start, options["content_mask"], options["protect"])
 
 
-def parts(given: dict[str, Any]) -> tuple[str, ...]:
+def parts(options: dict[str, Any]) -> tuple[str, ...]:
     """Return what `--style-parts` was given."""
-    return tuple(part.strip() for part in given["style_parts"].split(",")) if given["style_parts"] else ()
+    return tuple(part.strip() for part in options["style_parts"].split(",")) if options["style_parts"] else ()
 
 
-def changed(recipe: Recipe, given: dict[str, Any]) -> Recipe:
+def changed(recipe: Recipe, options: dict[str, Any]) -> Recipe:
     """Return `recipe` with the values that were given on the command line.
 
     Raises:
         RecipeError: a value out of type or range, or one for something that the recipe does not have.
 
     """
-    plain = {field.name: given[field.name] for field in recipe_fields() if given.get(field.name) is not None}
+    plain = {field.name: options[field.name] for field in recipe_fields() if options.get(field.name) is not None}
     recipe = recipe.replace(**plain)
-    return recipe.with_settings(set_values(given)) if given["settings"] else recipe
+    return recipe.with_settings(set_values(options)) if options["settings"] else recipe
 
 
-def set_values(given: dict[str, Any]) -> dict[str, Any]:
+def set_values(options: dict[str, Any]) -> dict[str, Any]:
     """Return what `--set` was given, by name."""
-    pairs = (text.partition("=") for text in given["settings"])
+    pairs = (text.partition("=") for text in options["settings"])
     return {key.strip(): toml_value(value.strip()) for key, _, value in pairs}
 
 

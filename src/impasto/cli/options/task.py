@@ -54,13 +54,13 @@ class ResolvedRecipe(NamedTuple):
     memory: Remembered | None
 
 
-def check_like(context: click.Context, given: dict[str, Any]) -> None:
+def check_like(context: click.Context, options: dict[str, Any]) -> None:
     """Refuse a recipe that is named twice."""
-    if given["like"] is not None and context.get_parameter_source("recipe_name") is not ParameterSource.DEFAULT:
+    if options["like"] is not None and context.get_parameter_source("recipe_name") is not ParameterSource.DEFAULT:
         raise UsageError("--like and --recipe both name a recipe; leave one out")
 
 
-def manner(given: dict[str, Any]) -> ResolvedRecipe:
+def manner(options: dict[str, Any]) -> ResolvedRecipe:
     """Return how the options ask for a picture to be painted.
 
     Raises:
@@ -68,21 +68,24 @@ def manner(given: dict[str, Any]) -> ResolvedRecipe:
         PictureError: the picture to do like remembers nothing.
 
     """
-    memory = None if given["like"] is None else remembered(output_options.opened(given["like"]))
-    recipe = recipe_options.changed(memory.recipe if memory else presets.resolve(given["recipe_name"]), given)
-    return ResolvedRecipe(*recipe_options.start(recipe, given["init"]), memory)
+    memory = None if options["like"] is None else remembered(output_options.opened(options["like"]))
+    recipe = recipe_options.changed(memory.recipe if memory else presets.resolve(options["recipe_name"]), options)
+    return ResolvedRecipe(*recipe_options.start(recipe, options["init"]), memory)
 
 
-def read_besides(wanted: ResolvedRecipe, given: dict[str, Any]) -> list[str]:
+def read_besides(resolved: ResolvedRecipe, options: dict[str, Any]) -> list[str]:
     """Return the paths of what is read besides photo and styles."""
-    return [*(path for path in (wanted.start, given["like"]) if path is not None), *recipe_options.named_masks(given)]
+    return [
+        *(path for path in (resolved.start, options["like"]) if path is not None),
+        *recipe_options.named_masks(options),
+    ]
 
 
 def task(
     content: str,
     styles: Sequence[str],
-    wanted: ResolvedRecipe,
-    given: dict[str, Any],
+    resolved: ResolvedRecipe,
+    options: dict[str, Any],
     output: Output,
     digests: Sequence[str | None],
 ) -> Task:
@@ -91,27 +94,27 @@ def task(
     Args:
         content: the path of the photo.
         styles: the paths of the styles.
-        wanted: how it is painted.
-        given: the values of `painting_options`.
+        resolved: how it is painted.
+        options: the values of `painting_options`.
         output: where it goes.
         digests: SHA-256 of each style's file; they count with `--like` only.
 
     """
-    memory = wanted.memory
+    memory = resolved.memory
     if memory is not None and _same(memory, digests):
-        given = {
-            **given,
-            "weights": given["weights"] or tuple(style.weight or 0.0 for style in memory.styles),
-            "style_scales": given["style_scales"] or memory.style_scales,
-            "style_parts": given["style_parts"] or ",".join(memory.style_parts),
+        options = {
+            **options,
+            "weights": options["weights"] or tuple(style.weight or 0.0 for style in memory.styles),
+            "style_scales": options["style_scales"] or memory.style_scales,
+            "style_parts": options["style_parts"] or ",".join(memory.style_parts),
         }
     return Task(
-        recipe_options.inputs(content, styles, wanted.start, given),
-        wanted.recipe,
+        recipe_options.inputs(content, styles, resolved.start, options),
+        resolved.recipe,
         output,
-        compute=output_options.compute(given),
-        checkpoint=given["checkpoint"],
-        force=given["force"],
+        compute=output_options.compute(options),
+        checkpoint=options["checkpoint"],
+        force=options["force"],
     )
 
 
@@ -120,22 +123,22 @@ def _same(memory: Remembered, digests: Sequence[str | None]) -> bool:
     return [style.sha256 for style in memory.styles] == list(digests)
 
 
-def differences(wanted: ResolvedRecipe, digests: Sequence[str | None], given: dict[str, Any]) -> list[str]:
+def differences(resolved: ResolvedRecipe, digests: Sequence[str | None], options: dict[str, Any]) -> list[str]:
     """Return what a person should know who expects a picture like the one named."""
-    like, memory = given["like"], wanted.memory
+    like, memory = options["like"], resolved.memory
     if memory is None:
         return []
     notes = []
     if not _same(memory, digests):
         names = ", ".join(printable(style.name) for style in memory.styles) or "no style"
         notes.append(f"{printable(like)}: was painted with other styles than given here ({names})")
-    if memory.init is not None and given["init"] is None:
+    if memory.init is not None and options["init"] is None:
         notes.append(
             f"{printable(like)}: was started from {printable(memory.init.name)}; give it with --init to do the same"
         )
     masks = {"--content-mask": memory.drawn.content, "--protect": memory.drawn.protect}
-    missing = [(option, mask) for option, mask in masks.items() if mask and not given[option[2:].replace("-", "_")]]
-    if not given["style_masks"]:
+    missing = [(option, mask) for option, mask in masks.items() if mask and not options[option[2:].replace("-", "_")]]
+    if not options["style_masks"]:
         missing += [("--style-mask", mask) for mask in memory.drawn.styles if mask]
     if missing:
         names = ", ".join(f"{option} {printable(mask.name)}" for option, mask in missing)

@@ -26,23 +26,23 @@ class Varied(NamedTuple):
     labels: list[str]
 
 
-def varied(texts: tuple[str, ...], context: click.Context, given: dict[str, Any]) -> list[Varied]:
+def varied(texts: tuple[str, ...], context: click.Context, options: dict[str, Any]) -> list[Varied]:
     """Return what the texts of `--vary` say: `content-weight=0.03,0.1`, `recipe=default,fine`, `optimizer.history=4,8`.
 
     Args:
         texts: as given.
         context: of a command that has the options of the settings.
-        given: the values of its options.
+        options: the values of its options.
 
     Raises:
         click.BadParameter: a value that the setting's option would refuse, in that option's words.
         UsageError: a text of another form, or a setting that is given as well.
 
     """
-    return [_varied(text, context, given) for text in texts]
+    return [_varied(text, context, options) for text in texts]
 
 
-def _varied(text: str, context: click.Context, given: dict[str, Any]) -> Varied:
+def _varied(text: str, context: click.Context, options: dict[str, Any]) -> Varied:
     name, equals, listed = text.partition("=")
     name = name.strip().removeprefix("--")
     parts = [part.strip() for part in listed.split(",")]
@@ -56,14 +56,16 @@ def _varied(text: str, context: click.Context, given: dict[str, Any]) -> Varied:
         name = next(
             (field.name for field in recipe_options.recipe_fields() if settings.setting_of(field).also == name), name
         )
-    if _is_given(name, context, given):
+    if _is_given(name, context, options):
         raise UsageError(f"{name if '.' in name else name.replace('_', '-')} is given and varied; leave one out")
-    return Varied(name, *_values(name, parts, context, given))
+    return Varied(name, *_values(name, parts, context, options))
 
 
-def _values(name: str, parts: list[str], context: click.Context, given: dict[str, Any]) -> tuple[list[Any], list[str]]:
+def _values(
+    name: str, parts: list[str], context: click.Context, options: dict[str, Any]
+) -> tuple[list[Any], list[str]]:
     if name == _RECIPE:
-        return [_recipe(part, given) for part in parts], [Path(part).name for part in parts]
+        return [_recipe(part, options) for part in parts], [Path(part).name for part in parts]
     if name == _STYLE_WEIGHTS:
         return [recipe_options.weights_of(part, ":") for part in parts], parts
     if "." in name:
@@ -85,11 +87,11 @@ def _listed(part: str, field: dataclasses.Field[Any]) -> str:
     return part.replace(":", ",") if is_list else part
 
 
-def _recipe(name: str, given: dict[str, Any]) -> Recipe:
-    recipe, _ = recipe_options.start(recipe_options.changed(presets.resolve(name), given), given["init"])
+def _recipe(name: str, options: dict[str, Any]) -> Recipe:
+    recipe, _ = recipe_options.start(recipe_options.changed(presets.resolve(name), options), options["init"])
     return recipe
 
 
-def _is_given(name: str, context: click.Context, given: dict[str, Any]) -> bool:
+def _is_given(name: str, context: click.Context, options: dict[str, Any]) -> bool:
     source = context.get_parameter_source(_DESTINATIONS.get(name, name))
-    return source is ParameterSource.COMMANDLINE or name in recipe_options.set_values(given)
+    return source is ParameterSource.COMMANDLINE or name in recipe_options.set_values(options)

@@ -48,82 +48,84 @@ def table(scene: Scene, folder: Path, options: Mapping[str, Any]) -> dict[str, A
 
 def both_paths(path: str | os.PathLike[str], folder: Path) -> dict[str, str]:
     """Return a path from the root, and from the folder: with it, it can be moved."""
-    whole = os.path.abspath(path)  # noqa: PTH100
-    return {"path": whole, "relative": os.path.relpath(whole, os.path.abspath(folder))}  # noqa: PTH100
+    absolute = os.path.abspath(path)  # noqa: PTH100
+    return {"path": absolute, "relative": os.path.relpath(absolute, os.path.abspath(folder))}  # noqa: PTH100
 
 
-def found_path(noted: Mapping[str, Any], folder: Path) -> list[Path]:
+def found_path(record: Mapping[str, Any], folder: Path) -> list[Path]:
     """Return where what `both_paths` noted may be now, the likeliest first."""
-    return [Path(noted["path"]), Path(os.path.abspath(folder / noted["relative"]))]  # noqa: PTH100
+    return [Path(record["path"]), Path(os.path.abspath(folder / record["relative"]))]  # noqa: PTH100
 
 
-def picture(noted: Mapping[str, Any], folder: Path, given: PictureSource | None, option: str) -> Picture:
+def picture(record: Mapping[str, Any], folder: Path, replacement: PictureSource | None, option: str) -> Picture:
     """Return a picture that a run was made of.
 
     Args:
-        noted: what `table` has of it.
+        record: what `table` has of it.
         folder: of the checkpoint.
-        given: where it is now, instead of where it was.
+        replacement: where it is now, instead of where it was.
         option: by which a person says so.
 
     Raises:
         CheckpointError: it is not there, or not the same any more.
 
     """
-    name = printable(noted["name"])
-    if given is not None:
-        return _same(as_picture(given), noted, f"what {option} gives")
-    if noted["frame"] is not None:
-        height, width = noted["frame"]
+    name = printable(record["name"])
+    if replacement is not None:
+        return _same(as_picture(replacement), record, f"what {option} gives")
+    if record["frame"] is not None:
+        height, width = record["frame"]
         return Picture(np.full((3, height, width), 0.5, np.float32))
-    if noted["file"] is None:
+    if record["file"] is None:
         raise CheckpointError(f"{name}: came from no file when the run was started; give the picture with {option}")
     problem: CheckpointError | None = None
-    for path in found_path(noted["file"], folder):
+    for path in found_path(record["file"], folder):
         if path.is_file():
             try:
-                return _same(as_picture(path), noted, printable(path))
+                return _same(as_picture(path), record, printable(path))
             except PictureError as error:
                 problem = problem or CheckpointError(f"{error}; give the picture with {option}")
             except CheckpointError as error:
                 problem = problem or error
     raise problem or CheckpointError(
-        f"{printable(noted['file']['path'])}: is not there any more; say with {option} where the picture is now"
+        f"{printable(record['file']['path'])}: is not there any more; say with {option} where the picture is now"
     )
 
 
-def _optional(found: Picture | None, folder: Path) -> dict[str, Any] | None:
-    return None if found is None else _noted(found, folder)
+def _optional(picture: Picture | None, folder: Path) -> dict[str, Any] | None:
+    return None if picture is None else _noted(picture, folder)
 
 
-def _noted(found: Picture, folder: Path) -> dict[str, Any]:
-    named = found.sha256 is not None and (found.source not in _NAMELESS or Path(found.source).is_file())
+def _noted(picture: Picture, folder: Path) -> dict[str, Any]:
+    has_file = picture.sha256 is not None and (picture.source not in _NAMELESS or Path(picture.source).is_file())
     return {
-        "name": plain_name(found.source),
-        "file": both_paths(found.source, folder) if named else None,
-        "sha256": found.sha256,
-        "pixels": _digest(found),
+        "name": plain_name(picture.source),
+        "file": both_paths(picture.source, folder) if has_file else None,
+        "sha256": picture.sha256,
+        "pixels": _digest(picture),
         # That of a texture: a size and nothing else.
-        "frame": list(found.size) if found.sha256 is None and _is_frame(found) else None,
+        "frame": list(picture.size) if picture.sha256 is None and _is_frame(picture) else None,
     }
 
 
-def _is_frame(found: Picture) -> bool:
-    return found.alpha is None and bool((found.pixels == 0.5).all())
+def _is_frame(picture: Picture) -> bool:
+    return picture.alpha is None and bool((picture.pixels == 0.5).all())
 
 
-def _digest(found: Picture) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(found.pixels).data)
-    if found.alpha is not None:
-        digest.update(np.ascontiguousarray(found.alpha).data)
-    return f"{digest.hexdigest()} {found.width}x{found.height}"
+def _digest(picture: Picture) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(picture.pixels).data)
+    if picture.alpha is not None:
+        digest.update(np.ascontiguousarray(picture.alpha).data)
+    return f"{digest.hexdigest()} {picture.width}x{picture.height}"
 
 
-def _same(found: Picture, noted: Mapping[str, Any], name: str) -> Picture:
-    if _digest(found) == noted["pixels"]:
-        return found
-    why = "the file has changed" if found.sha256 != noted["sha256"] else "the same file, but its pixels were others"
+def _same(picture: Picture, record: Mapping[str, Any], name: str) -> Picture:
+    if _digest(picture) == record["pixels"]:
+        return picture
+    difference = (
+        "the file has changed" if picture.sha256 != record["sha256"] else "the same file, but its pixels were others"
+    )
     raise CheckpointError(
-        f"{name}: is another picture than the run was started with ({why}); "
-        f"give {printable(noted['name'])} as it was, or paint anew"
+        f"{name}: is another picture than the run was started with ({difference}); "
+        f"give {printable(record['name'])} as it was, or paint anew"
     )

@@ -90,8 +90,8 @@ class Folder:
             self._lock = locked(self.path)
             self._sweep(keep=self._numbers()[-2:])
         except FileNotFoundError as error:
-            what = "cannot be made: no such folder to make it in" if create else "no such folder"
-            raise CheckpointError(f"{printable(self.path)}: {what}; check the path") from error
+            problem = "cannot be made: no such folder to make it in" if create else "no such folder"
+            raise CheckpointError(f"{printable(self.path)}: {problem}; check the path") from error
         except (FileExistsError, NotADirectoryError) as error:
             raise OutputError(f"{printable(self.path)}: is a file; name the folder of a checkpoint") from error
         except OSError as error:
@@ -179,11 +179,11 @@ class Folder:
 
     def _sweep(self, keep: list[int]) -> None:
         """Remove every checkpoint but some, and what a killed process left unfinished."""
-        kept = {path for number in keep for path in self._files(number)}
+        kept_paths = {path for number in keep for path in self._files(number)}
         # A document goes before its tensors: without them it would be a damaged checkpoint.
         for pattern in ("checkpoint-*.json", "checkpoint-*.safetensors", ".checkpoint-*.tmp", ".impasto-*.tmp"):
             for path in self.path.glob(pattern):
-                if path not in kept:
+                if path not in kept_paths:
                     path.unlink(missing_ok=True)
 
     def _remove(self) -> None:
@@ -204,9 +204,9 @@ def _digest(version: Any, run: Any) -> str:
 def _read(document: Path, tensors: Path) -> Saved:
     try:
         with document.open("rb") as file:
-            found = json.loads(file.read(_MOST_BYTES))
-        schema, version, run = found["impasto-checkpoint"], found["version"], found["run"]
-        whole = found["sha256"] == _digest(version, run)
+            content = json.loads(file.read(_MOST_BYTES))
+        schema, version, run = content["impasto-checkpoint"], content["version"], content["run"]
+        is_whole = content["sha256"] == _digest(version, run)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _damaged(document, reason(error)) from error
     if type(schema) is int and schema != SCHEMA:
@@ -215,7 +215,7 @@ def _read(document: Path, tensors: Path) -> Saved:
             f"and this impasto reads "
             f"form {SCHEMA}; use the version that wrote it"
         )
-    if not whole:
+    if not is_whole:
         raise _damaged(document, "its SHA-256 is not the one noted in it")
     try:
         if container.sha256(tensors) != run["tensors"]["sha256"]:
@@ -237,5 +237,5 @@ def _read(document: Path, tensors: Path) -> Saved:
         ) from error
 
 
-def _damaged(path: Path, why: str) -> CheckpointError:
-    return CheckpointError(f"{printable(path)}: is damaged ({why}); paint the picture anew")
+def _damaged(path: Path, problem: str) -> CheckpointError:
+    return CheckpointError(f"{printable(path)}: is damaged ({problem}); paint the picture anew")

@@ -56,15 +56,15 @@ class Snapshot:
     @property
     def tensors(self) -> dict[str, Tensor]:
         """Everything large, by name; not copied."""
-        found = {
+        images = {
             "image": self.image,
             "best": self.best,
             "lowest": self.lowest,
             "start": self.start,
             "first": self.first,
         }
-        own = {name: tensor for name, tensor in found.items() if tensor is not None}
-        return own | {_OPTIMIZER + name: tensor for name, tensor in self.optimizer.items()}
+        tensors = {name: tensor for name, tensor in images.items() if tensor is not None}
+        return tensors | {_OPTIMIZER + name: tensor for name, tensor in self.optimizer.items()}
 
     @property
     def position(self) -> dict[str, Any]:
@@ -86,14 +86,16 @@ class Snapshot:
 
         """
         scale, done, failures = (int(position[name]) for name in ("scale", "done", "failures"))
-        plans = tuple(Plan(tile, history, memory, held) for tile, history, memory, held in position["plans"])
+        plans = tuple(Plan(tile, history, memory, cached) for tile, history, memory, cached in position["plans"])
         image, best, start = tensors["image"], tensors["best"], tensors.get("start")
-        for each in (image, best, start):
-            if each is not None and (each.dtype != torch.float32 or each.dim() != 4 or each.shape != image.shape):
+        for tensor in (image, best, start):
+            if tensor is not None and (
+                tensor.dtype != torch.float32 or tensor.dim() != 4 or tensor.shape != image.shape
+            ):
                 raise ValueError("an image is of another form")
         if not 0 <= scale < len(plans) or done < 1 or failures < 0:
             raise ValueError("the position is out of range")
-        learnt = {name[len(_OPTIMIZER) :]: each for name, each in tensors.items() if name.startswith(_OPTIMIZER)}
+        learnt = {name[len(_OPTIMIZER) :]: tensor for name, tensor in tensors.items() if name.startswith(_OPTIMIZER)}
         seconds = float(position["seconds"])
         return cls(
             scale, done, failures, seconds, plans, image, best, tensors["lowest"], start, tensors.get("first"), learnt

@@ -93,10 +93,10 @@ class CheckpointWriter:
 
     def write(self, snapshot: Snapshot) -> Checkpointed | CheckpointFailed:
         """Write one, unless the last one says the same; where it cannot be written, the one before is untouched."""
-        name, said = str(self.folder.path), self._said
-        if said is not None and (said.scale, said.step) == (snapshot.scale, snapshot.done):
-            return said
-        begun = time.monotonic()
+        name, last = str(self.folder.path), self._said
+        if last is not None and (last.scale, last.step) == (snapshot.scale, snapshot.done):
+            return last
+        started = time.monotonic()
         try:
             self.folder.write(snapshot, self._table)
         except OSError as error:
@@ -104,7 +104,7 @@ class CheckpointWriter:
             return CheckpointFailed(name, reason(error))
         finally:
             self._last = time.monotonic()
-            self._cost = self._last - begun
+            self._cost = self._last - started
         self.written = True
         self._said = Checkpointed(snapshot.scale, snapshot.done, name, self._cost)
         return self._said

@@ -67,20 +67,20 @@ class TargetSources:
 
     def _content_features(self) -> dict[str, Tensor]:
         network, photo, layers = self._network, self._photo, self._network.needs.positions
-        whole: dict[str, Tensor] = {}
+        assembled: dict[str, Tensor] = {}
         tiles = network.tiles(photo, layers)
         for tile in tiles:
             part = tile.cut(photo)
             for layer, features in network.features(network.networks[0], part, tile, layers, allow_moments=True):
                 assert isinstance(features, Tensor)
                 if len(tiles) == 1:
-                    whole[layer] = features
+                    assembled[layer] = features
                     continue
-                if layer not in whole:
+                if layer not in assembled:
                     size = (math.ceil(side / network.strides[layer]) for side in photo.shape[2:])
-                    whole[layer] = features.new_empty(1, features.shape[1], *size)
-                tile.part(whole[layer], network.strides[layer]).copy_(features)
-        return whole
+                    assembled[layer] = features.new_empty(1, features.shape[1], *size)
+                tile.part(assembled[layer], network.strides[layer]).copy_(features)
+        return assembled
 
     def _blended_moments(self) -> dict[tuple[int, str], Moments]:
         """Return the moments that each region is to have at each layer."""

@@ -29,28 +29,28 @@ class Adam(Optimizer):
     def step(self, image: Image, evaluation: Evaluation, evaluate: Evaluate) -> tuple[Image, Evaluation | None]:
         """Return the image after a step."""
         del evaluate
-        gradient, settings, known = gradient_of(evaluation), self.settings, self._known
-        if "count" not in known:
+        gradient, settings, state = gradient_of(evaluation), self.settings, self._known
+        if "count" not in state:
             # float64 on the device: powers of it are taken. Metal has none.
             wide = torch.float32 if image.device.type == "mps" else torch.float64
-            known |= {"count": image.new_zeros((), dtype=wide)}
-            known |= {"mean": torch.zeros_like(image), "square": torch.zeros_like(image)}
-        if "average" not in known:
-            known |= {"averaged": torch.zeros_like(known["count"]), "average": torch.zeros_like(image)}
-        count = known["count"]
+            state |= {"count": image.new_zeros((), dtype=wide)}
+            state |= {"mean": torch.zeros_like(image), "square": torch.zeros_like(image)}
+        if "average" not in state:
+            state |= {"averaged": torch.zeros_like(state["count"]), "average": torch.zeros_like(image)}
+        count = state["count"]
         # Keras' ExponentialDecay: the first step has the full rate.
         rate = self._damping * settings.learning_rate * settings.decay ** (count / settings.decay_steps)
         count += 1
-        known["mean"].lerp_(gradient, 1 - settings.beta1)
-        known["square"].lerp_(gradient.square(), 1 - settings.beta2)
-        mean = known["mean"] * (rate / (1 - settings.beta1**count)).to(image.dtype)
+        state["mean"].lerp_(gradient, 1 - settings.beta1)
+        state["square"].lerp_(gradient.square(), 1 - settings.beta2)
+        mean = state["mean"] * (rate / (1 - settings.beta1**count)).to(image.dtype)
         # Kingma and Ba's epsilon is 1e-8; gradients of relative losses are as small themselves, hence smaller here.
-        scale = (known["square"] / (1 - settings.beta2**count).to(image.dtype)).sqrt_().add_(1e-12)
+        scale = (state["square"] / (1 - settings.beta2**count).to(image.dtype)).sqrt_().add_(1e-12)
         image = image - mean / scale
         if self._projected:
             image = image.clamp_(0, 1)
-        known["averaged"] += 1
-        known["average"].lerp_(image, 1 - settings.average)
+        state["averaged"] += 1
+        state["average"].lerp_(image, 1 - settings.average)
         return image, None
 
     def result(self, image: Image) -> Image:
@@ -62,13 +62,13 @@ class Adam(Optimizer):
 
     def restart(self, height: int, width: int) -> None:
         """Carry the running means of the gradient over (crowsonkb); begin the average of the images anew."""
-        known = self._known
-        if "count" not in known:
+        state = self._known
+        if "count" not in state:
             return
         self._known = {
-            "count": known["count"],
-            "mean": interpolate(known["mean"], height, width, "bilinear"),
-            "square": interpolate(known["square"], height, width, "bilinear").clamp_(min=0),
+            "count": state["count"],
+            "mean": interpolate(state["mean"], height, width, "bilinear"),
+            "square": interpolate(state["square"], height, width, "bilinear").clamp_(min=0),
         }
 
     def slow_down(self) -> None:

@@ -50,14 +50,14 @@ class CurvaturePairs:
         empty: Tensor = self._count == 0
         return empty
 
-    def learn(self, step: Tensor, change: Tensor, wanted: Tensor | bool = True) -> Tensor:
+    def learn(self, step: Tensor, change: Tensor, accepted: Tensor | bool = True) -> Tensor:
         """Remember a pair, (n,) each, instead of the oldest if there is no room; return whether it was worth it.
 
-        It is forgotten at once where it is not `wanted`. What is given is overwritten.
+        It is forgotten at once where it is not `accepted`. What is given is overwritten.
         """
         curvature = step @ change
         # Negative or vanishing curvature would turn the next step uphill: Nocedal and Wright 2006, section 7.2.
-        worth: Tensor = (curvature > _MIN_CURVATURE * step.norm() * change.norm()) & wanted
+        worth: Tensor = (curvature > _MIN_CURVATURE * step.norm() * change.norm()) & accepted
         unit = torch.where(worth, curvature, 1).rsqrt()
         row = self._row[None]
         for rows, new in ((self._steps, step), (self._changes, change)):

@@ -41,50 +41,50 @@ class LBFGS(Optimizer):
         flat, gradient, loss = image.flatten(), gradient_of(evaluation).flatten(), evaluation.numbers[0]
         if self._known is None:
             self._known = _State(flat, gradient, loss, self.settings.history)
-        known = self._known
+        state = self._known
         # In a graph everything stays in its place; elsewhere images, which nobody writes to, are kept and not copied.
         fixed = self.capturable and devices.captures(image.device)
         # In place, here and below: at print sizes every image counts.
-        moved = known.last_image.neg_().add_(flat) if fixed else flat - known.last_image
-        changed = known.last_slope.neg_().addcmul_(gradient, known.unit)
-        learnt = known.memory.learn(moved, changed, known.followed)
+        moved = state.last_image.neg_().add_(flat) if fixed else flat - state.last_image
+        changed = state.last_slope.neg_().addcmul_(gradient, state.unit)
+        learnt = state.memory.learn(moved, changed, state.followed)
         del moved
-        known.last_image = known.last_image.copy_(flat) if fixed else flat
-        slope = torch.mul(gradient, known.unit, out=known.last_slope)
+        state.last_image = state.last_image.copy_(flat) if fixed else flat
+        slope = torch.mul(gradient, state.unit, out=state.last_slope)
         # What was learnt shortens the next step; where it did not, or nothing was learnt, we do.
-        risen = loss > known.ceiling
-        again = risen & ((known.rises > 0) | ~learnt)
-        improved = loss < known.lowest
+        risen = loss > state.ceiling
+        again = risen & ((state.rises > 0) | ~learnt)
+        improved = loss < state.lowest
         if fixed:
-            torch.where(improved, flat, known.best, out=known.best)
+            torch.where(improved, flat, state.best, out=state.best)
         elif improved:
-            known.best = flat
-        known.lowest.copy_(torch.minimum(loss, known.lowest))
-        known.rises.copy_(torch.where(improved, 0, known.rises + risen.to(known.rises)))
-        bolder = torch.where(improved, (2 * known.caution).clamp(max=1), known.caution)
-        known.caution.copy_(torch.where(again, known.caution / 2, bolder))
+            state.best = flat
+        state.lowest.copy_(torch.minimum(loss, state.lowest))
+        state.rises.copy_(torch.where(improved, 0, state.rises + risen.to(state.rises)))
+        bolder = torch.where(improved, (2 * state.caution).clamp(max=1), state.caution)
+        state.caution.copy_(torch.where(again, state.caution / 2, bolder))
         # The way back has nothing to teach: it was learnt on the way here.
-        known.followed.copy_(~risen)
+        state.followed.copy_(~risen)
         if fixed:
-            moved = self._moved(image, self._direction(known, flat, slope))
-            return torch.where(risen, known.best.view_as(image), moved), None
+            moved = self._moved(image, self._direction(state, flat, slope))
+            return torch.where(risen, state.best.view_as(image), moved), None
         if risen:
-            return known.best.view_as(image).clone(), None
+            return state.best.view_as(image).clone(), None
         if self.capturable:
-            return self._moved(image, self._direction(known, flat, slope)), None
-        return self._search(known, image, evaluation, slope, evaluate)
+            return self._moved(image, self._direction(state, flat, slope)), None
+        return self._search(state, image, evaluation, slope, evaluate)
 
-    def _direction(self, known: "_State", flat: Tensor, slope: Tensor) -> Tensor:
+    def _direction(self, state: "_State", flat: Tensor, slope: Tensor) -> Tensor:
         """Return the quasi-Newton step, bounded."""
-        held = torch.zeros_like(slope, dtype=torch.bool)
+        at_bounds = torch.zeros_like(slope, dtype=torch.bool)
         if self._projected:
-            held = ((flat <= 0) & (slope > 0)) | ((flat >= 1) & (slope < 0))
-        direction = known.memory.inverse_hessian(slope.masked_fill(held, 0)).neg_().masked_fill_(held, 0)
+            at_bounds = ((flat <= 0) & (slope > 0)) | ((flat >= 1) & (slope < 0))
+        direction = state.memory.inverse_hessian(slope.masked_fill(at_bounds, 0)).neg_().masked_fill_(at_bounds, 0)
         size = direction.square().mean().sqrt()
         # The gradient alone knows the direction but not the distance.
         first = self.settings.first_step / size.clamp(min=torch.finfo(size.dtype).tiny)
-        factor = torch.where(known.memory.empty, first, (self.settings.max_step / size).clamp(max=1))
-        return direction.mul_((factor * self._damping * known.caution).to(direction.dtype))
+        factor = torch.where(state.memory.empty, first, (self.settings.max_step / size).clamp(max=1))
+        return direction.mul_((factor * self._damping * state.caution).to(direction.dtype))
 
     def _moved(self, image: Image, direction: Tensor) -> Image:
         """Return where a step leads; `direction` is overwritten."""
@@ -93,25 +93,27 @@ class LBFGS(Optimizer):
 
     def _search(
         self,
-        known: "_State",
+        state: "_State",
         image: Image,
         evaluation: Evaluation,
         slope: Tensor,
         evaluate: Evaluate,
     ) -> tuple[Image, Evaluation | None]:
         flat = image.flatten()
-        direction = self._moved(image, self._direction(known, flat, slope)).flatten() - flat
+        direction = self._moved(image, self._direction(state, flat, slope)).flatten() - flat
         if not direction @ slope < 0:
             # The projection can turn a quasi-Newton step uphill, but never one along the gradient.
-            known.memory.clear()
-            direction = self._moved(image, self._direction(known, flat, slope)).flatten() - flat
+            state.memory.clear()
+            direction = self._moved(image, self._direction(state, flat, slope)).flatten() - flat
 
         def at(distance: float) -> Trial[tuple[Image, Evaluation]]:
             point = self._moved(image, distance * direction)
-            found = evaluate(point)
-            if not found.is_finite:
-                return Trial(distance, float("inf"), float("inf"), (point, found))
-            return Trial(distance, found.loss, float(direction @ gradient_of(found).flatten()), (point, found))
+            evaluation = evaluate(point)
+            if not evaluation.is_finite:
+                return Trial(distance, float("inf"), float("inf"), (point, evaluation))
+            return Trial(
+                distance, evaluation.loss, float(direction @ gradient_of(evaluation).flatten()), (point, evaluation)
+            )
 
         rate = float(direction @ gradient_of(evaluation).flatten())
         start = Trial(0.0, evaluation.loss, rate, (image, evaluation))
@@ -119,8 +121,8 @@ class LBFGS(Optimizer):
             return image, evaluation
         trial = strong_wolfe(at, start, 1.0, 1.0 if self._projected else float("inf"))
         if trial is start:
-            known.memory.clear()
-            known.caution /= 2
+            state.memory.clear()
+            state.caution /= 2
         return trial.payload
 
     def result(self, image: Image) -> Image:

@@ -80,10 +80,10 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
         yield marker, start, max(end, match.end()), start - at
         at = max(end, match.end())
         # Decoders go on to the next marker over whatever lies between.
-        found = _NEXT.search(data, at)
-        if found is None:
+        marker_match = _NEXT.search(data, at)
+        if marker_match is None:
             return
-        at = found.start()
+        at = marker_match.start()
 
 
 def _prepare(data: bytes, name: str, limits: Limits) -> tuple[bytes, tuple[str, ...]]:

@@ -86,7 +86,7 @@ def decode(data: bytes, name: str, limits: Limits) -> Samples:
         page = file.pages.first
         _check(page, data, name, limits)
         raster: NDArray[Any] = ycbcr.unpacked(page, data) if _needs_unpacking(page) else _raster(page)
-        values, space, found = _colours(page, raster[:, :, : _CHANNELS[page.photometric]], name)
+        values, space, color_notes = _colours(page, raster[:, :, : _CHANNELS[page.photometric]], name)
         alpha = _alpha(page, raster)
         if alpha is not None and _extra_kind(page) == _PREMULTIPLIED and space != "lab":
             values = _unpremultiplied(values, alpha)
@@ -101,7 +101,7 @@ def decode(data: bytes, name: str, limits: Limits) -> Samples:
             bits=8 if page.bitspersample <= 8 else 16,
             dpi=plausible_dpi((_ratio(page, _X_RESOLUTION), _ratio(page, _Y_RESOLUTION)), per_inch),
             credits=_credits(directories, tags),
-            notes=(*notes, *found),
+            notes=(*notes, *color_notes),
         )
 
 
@@ -121,12 +121,12 @@ def _credits(directories: Directories, tags: dict[int, Tag]) -> Credits:
             inner, _ = directories.read(place)
         except (ValueError, struct.error):
             inner = {}  # the pixels are fine; damaged EXIF data are no reason to refuse them
-    found: dict[str, str | None] = {}
+    credits: dict[str, str | None] = {}
     for name, (_, code) in PLACES.items():
         tag = tags.get(code) or inner.get(code)
         text = None if tag is None or tag.kind != _ASCII else directories.bytes_of(tag, MOST_TEXT)
-        found[name] = text_of(text)
-    return Credits(**found)
+        credits[name] = text_of(text)
+    return Credits(**credits)
 
 
 def encode(samples: Samples, options: Options) -> tuple[bytes, tuple[str, ...]]:
@@ -218,8 +218,8 @@ def _check_parts(page: "TiffPage", name: str, limits: Limits) -> None:
     limits.check(width, height, name)
     planes = page.samplesperpixel if page.planarconfig == _PLANAR else 1
     limits.check_parts(-(-page.imagewidth // width) * -(-page.imagelength // height) * planes, name)
-    stored = -(-page.bitspersample // 8) * page.samplesperpixel
-    limits.check_decoded(max(width * height, page.imagewidth * page.imagelength) * stored, name)
+    pixel_bytes = -(-page.bitspersample // 8) * page.samplesperpixel
+    limits.check_decoded(max(width * height, page.imagewidth * page.imagelength) * pixel_bytes, name)
 
 
 def _check_inner(page: "TiffPage", data: bytes, name: str, limits: Limits) -> None:

@@ -70,8 +70,8 @@ class Convention:
         if layer not in _LAYERS:
             raise RecipeError(f"there is no layer {layer!r} in a VGG; {suggest(layer, _LAYERS)}")
         info = _LAYERS[layer]
-        whole = math.ceil if self.rounds == "up" else math.floor
-        positions = whole(size.height / info.stride) * whole(size.width / info.stride)
+        to_integer = math.ceil if self.rounds == "up" else math.floor
+        positions = to_integer(size.height / info.stride) * to_integer(size.width / info.stride)
         return Place(info.channels, positions, size.height * size.width, layers)
 
     def has_other_features(self, other: "Convention") -> bool:

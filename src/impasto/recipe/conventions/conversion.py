@@ -169,12 +169,12 @@ def express(target: Convention, objective: Coefficients, size: Size) -> tuple[We
         factors = tuple((name, 1.0) for name, _ in factors)
     tv_weight, form = 0.0, None
     if objective.form is not None and objective.smoothness > 0:
-        said = next((variation for variation in target.variations if variation.form == objective.form), None)
-        if said is None:
+        variation_used = next((variation for variation in target.variations if variation.form == objective.form), None)
+        if variation_used is None:
             departures.append(_without(target, objective.form))
         else:
-            tv_weight, form = objective.smoothness / said.unit(size), said.form
-            departures += [f"total variation {said.departure}"] if said.departure else []
+            tv_weight, form = objective.smoothness / variation_used.unit(size), variation_used.form
+            departures += [f"total variation {variation_used.departure}"] if variation_used.departure else []
     return Weights(content, style, tv_weight, form, objective.content_layer, factors), tuple(departures)
 
 
@@ -203,11 +203,13 @@ def convert(
     settings.checked_value(feature_scale, float, _SCALE, "feature_scale")
     for name, side in size._asdict().items():
         settings.checked_value(side, int, _SIDE, name)
-    said = coefficients(source, weights, size)
+    source_coefficients = coefficients(source, weights, size)
     # Features k times as large: squared differences grow by k^2, those of Gram matrices by k^4.
-    style = tuple((name, value / feature_scale**4) for name, value in said.style)
-    content = said.content / feature_scale**2
-    scaled = Coefficients(said.content_layer, content, style, said.smoothness, said.form)
+    style = tuple((name, value / feature_scale**4) for name, value in source_coefficients.style)
+    content = source_coefficients.content / feature_scale**2
+    scaled = Coefficients(
+        source_coefficients.content_layer, content, style, source_coefficients.smoothness, source_coefficients.form
+    )
     result, departures = express(target, scaled, size)
     if source is target:
         return Conversion(source, target, size, weights, result, ())

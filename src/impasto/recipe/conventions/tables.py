@@ -64,16 +64,16 @@ def total_variation(conversion: Conversion) -> str:
 
 def remarks(conversions: list[Conversion]) -> list[str]:
     """Return what is not exact, once for all programs that it is true of, then what is to be known of features."""
-    found: dict[str, list[str]] = {}
+    programs: dict[str, list[str]] = {}
     for conversion in conversions:
         for departure in conversion.departures:
-            found.setdefault(departure, []).append(conversion.target.name)
+            programs.setdefault(departure, []).append(conversion.target.name)
         if conversion.source.has_other_features(conversion.target):
-            found.setdefault(_FEATURES, []).append(conversion.target.name)
+            programs.setdefault(_FEATURES, []).append(conversion.target.name)
         elif conversion.target.network is None and conversion.source.network is not None:
             same = f"the same features need {features(conversion.source)}"
-            found.setdefault(same, []).append(conversion.target.name)
-    return [f"{', '.join(names)}: {remark}" for remark, names in found.items()]
+            programs.setdefault(same, []).append(conversion.target.name)
+    return [f"{', '.join(names)}: {remark}" for remark, names in programs.items()]
 
 
 def features(convention: Convention) -> str:

@@ -78,10 +78,10 @@ def _check_zip(file: BinaryIO, name: str) -> None:
         raise WeightsError(f"{name}: damaged or cut off ({reason(error)}); get it again") from error
     finally:
         file.seek(0)
-    stored = all(part.compress_type == zipfile.ZIP_STORED for part in parts)
+    is_uncompressed = all(part.compress_type == zipfile.ZIP_STORED for part in parts)
     # Parts that share their bytes are no archive of torch.save's either.
-    whole = sum(part.file_size for part in parts) <= size
-    if not (stored and whole and any(part.filename.endswith("/data.pkl") for part in parts)):
+    is_complete = sum(part.file_size for part in parts) <= size
+    if not (is_uncompressed and is_complete and any(part.filename.endswith("/data.pkl") for part in parts)):
         raise WeightsError(f"{name}: is a zip archive that torch.save did not write; {_ACCEPTED}")
 
 

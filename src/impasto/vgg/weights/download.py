@@ -150,28 +150,28 @@ def _open(request: urllib.request.Request, part: Path, timeout: float) -> Any:
                 raise _Passing("the server has another file than the one begun; starting again") from error
             if error.code < http.HTTPStatus.BAD_REQUEST:
                 raise _Final("the server redirects without end") from error
-            answer = f"the server answered {error.code} {printable(error.reason)[:60]}".rstrip()
-            raise (_Passing if error.code in _PASSING else _Final)(answer) from error
+            problem = f"the server answered {error.code} {printable(error.reason)[:60]}".rstrip()
+            raise (_Passing if error.code in _PASSING else _Final)(problem) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         cause = getattr(error, "reason", error)
         if isinstance(cause, ssl.SSLCertVerificationError):
             raise _Final(f"the server's certificate is not to be trusted ({reason(cause)})") from error
-        said = reason(cause) if isinstance(cause, BaseException) else printable(cause)[:160]
-        raise _Passing(f"the server cannot be reached ({said})") from error
+        problem_text = reason(cause) if isinstance(cause, BaseException) else printable(cause)[:160]
+        raise _Passing(f"the server cannot be reached ({problem_text})") from error
 
 
-def _start(response: Any, file: Official, part: Path, asked: int) -> int:
+def _start(response: Any, file: Official, part: Path, offset: int) -> int:
     """Return the position of the first byte that is coming."""
-    if not asked or response.status != http.HTTPStatus.PARTIAL_CONTENT:
+    if not offset or response.status != http.HTTPStatus.PARTIAL_CONTENT:
         return 0  # a server may ignore ranges, or say so that the file has changed
-    given = response.headers.get("Content-Range", "")
-    if given.replace(" ", "") not in (
-        f"bytes{asked}-{file.bytes - 1}/{file.bytes}",
-        f"bytes{asked}-{file.bytes - 1}/*",
+    content_range = response.headers.get("Content-Range", "")
+    if content_range.replace(" ", "") not in (
+        f"bytes{offset}-{file.bytes - 1}/{file.bytes}",
+        f"bytes{offset}-{file.bytes - 1}/*",
     ):
         _forget(part)
-        raise _Passing(f"the server sends another part than asked for ({printable(given)[:60]})")
-    return asked
+        raise _Passing(f"the server sends another part than asked for ({printable(content_range)[:60]})")
+    return offset
 
 
 def _expect(response: Any, file: Official, start: int) -> None:
@@ -196,11 +196,11 @@ def _block(response: Any) -> bytes:
 
 def _fault(file: Official, part: Path) -> str | None:
     """Return what is wrong with a file of the right length, if anything."""
-    with part.open("rb") as whole:
-        found = digests(whole)[file.algorithm]
-    if found == file.digest:
+    with part.open("rb") as file_on_disk:
+        digest = digests(file_on_disk)[file.algorithm]
+    if digest == file.digest:
         return None
-    return f"a file of the right length but another content came ({file.algorithm} {found}, not {file.digest})"
+    return f"a file of the right length but another content came ({file.algorithm} {digest}, not {file.digest})"
 
 
 def _check_address(url: str) -> None:

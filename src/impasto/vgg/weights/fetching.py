@@ -59,11 +59,11 @@ def fetch(
     place = store.prepare()
     try:
         with locked(place / f"{spec.name}.lock", lambda: listener.note("another process is fetching; waiting for it")):
-            here = None if force else intact(spec)
-            new = here or _fetched(spec, spec.official, place, listener, patience or Patience())
+            existing = None if force else intact(spec)
+            new = existing or _fetched(spec, spec.official, place, listener, patience or Patience())
     except OSError as error:
         raise not_written(place, error) from error
-    return Fetched(new, already=here is not None)
+    return Fetched(new, already=existing is not None)
 
 
 def _fetched(spec: WeightsSpec, file: Official, place: Path, listener: Listener, patience: Patience) -> store.Entry:
@@ -77,9 +77,9 @@ def _fetched(spec: WeightsSpec, file: Official, place: Path, listener: Listener,
         download(file, part, listener, patience)
     except WeightsError as error:
         raise WeightsError(f"{error}; {spec.by_hand()}") from error
-    with part.open("rb") as whole:
-        hashes = digests(whole)
-        tensors = converted(whole, printable(part), spec)
+    with part.open("rb") as file_on_disk:
+        hashes = digests(file_on_disk)
+        tensors = converted(file_on_disk, printable(part), spec)
     entry = keep_converted(spec, tensors, file.url.rpartition("/")[2], hashes, official=True)
     discard(part)
     return entry

@@ -35,10 +35,10 @@ def digests(file: BinaryIO) -> dict[str, str]:
     hashes = {"sha256": hashlib.sha256(), "md5": hashlib.md5(usedforsecurity=False)}
     file.seek(0)
     while block := file.read(BLOCK):
-        for one in hashes.values():
-            one.update(block)
+        for hasher in hashes.values():
+            hasher.update(block)
     file.seek(0)
-    return {name: one.hexdigest() for name, one in hashes.items()}
+    return {name: hasher.hexdigest() for name, hasher in hashes.items()}
 
 
 @contextlib.contextmanager
@@ -52,11 +52,11 @@ def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[N
 
     """
     with path.open("ab") as file:
-        told = False
+        has_said = False
         while not _try_lock(file):
-            if not told:
+            if not has_said:
                 waiting()
-                told = True
+                has_said = True
             time.sleep(0.1)  # ours: nobody notices, and it costs nothing
         yield
 

@@ -62,20 +62,20 @@ def import_file(
             raise WeightsError(f"{shown_path}: is not a regular file; give a file of weights")
         with path.open("rb") as file:
             hashes = digests(file)
-            found = contents(file, shown_path)
+            stored = contents(file, shown_path)
     except OSError as error:
         raise WeightsError(f"{shown_path}: cannot be read ({reason(error)}); give a file of weights") from error
-    spec, recognised, tensors = _recognised(found, hashes, name, offered, shown_path)
+    spec, recognized_by, tensors = _recognised(stored, hashes, name, offered, shown_path)
     place = store.prepare()
     try:
         with locked(place / f"{spec.name}.lock"):
-            here = None if force else intact(spec)
-            if here and here.source.get("sha256") != hashes["sha256"]:
+            existing = None if force else intact(spec)
+            if existing and existing.source.get("sha256") != hashes["sha256"]:
                 raise WeightsError(f"{spec.name}: other weights are here already; add --force to replace them")
-            new = here or keep_converted(spec, tensors, path.name, hashes, official=recognised == OFFICIAL)
+            new = existing or keep_converted(spec, tensors, path.name, hashes, official=recognized_by == OFFICIAL)
     except OSError as error:
         raise not_written(place, error) from error
-    return Imported(spec.name, new.path, hashes["sha256"], recognised, already=here is not None)
+    return Imported(spec.name, new.path, hashes["sha256"], recognized_by, already=existing is not None)
 
 
 def intact(spec: WeightsSpec) -> store.Entry | None:
@@ -109,34 +109,36 @@ def converted(file: BinaryIO, name: str, spec: WeightsSpec) -> dict[str, Tensor]
 
 
 def _recognised(
-    found: Contents, hashes: Mapping[str, str], name: str | None, specs: Mapping[str, WeightsSpec], path: str
+    stored: Contents, hashes: Mapping[str, str], name: str | None, specs: Mapping[str, WeightsSpec], path: str
 ) -> tuple[WeightsSpec, str, dict[str, Tensor]]:
     """Return whose weights they are, what says so, and the tensors by impasto's names."""
-    if found.about:
-        return _own(found, name, specs, path)
-    wanted = [specs[name]] if name else list(specs.values())
+    if stored.about:
+        return _own(stored, name, specs, path)
+    candidates = [specs[name]] if name else list(specs.values())
     # Weights of one architecture differ in nothing that counts here.
-    arranged: dict[str, Arranged] = {spec.name: arrange(found.tensors, spec) for spec in specs.values()}
+    arranged: dict[str, Arranged] = {spec.name: arrange(stored.tensors, spec) for spec in specs.values()}
     fitting = [spec for spec in specs.values() if arranged[spec.name].problem is None]
-    if not any(spec in fitting for spec in wanted):
-        raise WeightsError(f"{path}: {arranged[wanted[0].name].problem}; give a file of {wanted[0].architecture}")
+    if not any(spec in fitting for spec in candidates):
+        raise WeightsError(
+            f"{path}: {arranged[candidates[0].name].problem}; give a file of {candidates[0].architecture}"
+        )
     layout, tensors, _ = arranged[fitting[0].name]
-    spec, recognised = _by_hash(hashes, fitting), OFFICIAL
+    spec, recognized_by = _by_hash(hashes, fitting), OFFICIAL
     if spec is None:
-        spec, recognised = by_corner(tensors, fitting), "the numbers in its first layer"
+        spec, recognized_by = by_corner(tensors, fitting), "the numbers in its first layer"
     if spec is not None and name not in (None, spec.name):
-        raise WeightsError(f"{path}: holds {spec.name}, as {recognised} says; leave out --as {name}")
+        raise WeightsError(f"{path}: holds {spec.name}, as {recognized_by} says; leave out --as {name}")
     if spec is None and name is not None:
-        spec, recognised = specs[name], f"--as {name}"
+        spec, recognized_by = specs[name], f"--as {name}"
     if spec is None:
-        known = [one for one in fitting if hashes["sha256"].startswith(one.prefixes or ("-",))]
-        spec, recognised = known[0] if known else None, "the beginning of its hash"
+        matching = [spec_ for spec_ in fitting if hashes["sha256"].startswith(spec_.prefixes or ("-",))]
+        spec, recognized_by = matching[0] if matching else None, "the beginning of its hash"
     if spec is None:
-        spec, recognised = by_layout(layout, fitting), "the names of its layers"
+        spec, recognized_by = by_layout(layout, fitting), "the names of its layers"
     if spec is None:
-        choices = " or ".join(f"--as {one.name} ({_pixels(one)})" for one in fitting)
+        choices = " or ".join(f"--as {spec_.name} ({_pixels(spec_)})" for spec_ in fitting)
         raise WeightsError(f"{path}: does not say for which pixels its weights were made; add {choices}")
-    return spec, recognised, arranged[spec.name].tensors
+    return spec, recognized_by, arranged[spec.name].tensors
 
 
 def _by_hash(hashes: Mapping[str, str], specs: list[WeightsSpec]) -> WeightsSpec | None:
@@ -147,18 +149,18 @@ def _by_hash(hashes: Mapping[str, str], specs: list[WeightsSpec]) -> WeightsSpec
 
 
 def _own(
-    found: Contents, name: str | None, specs: Mapping[str, WeightsSpec], path: str
+    stored: Contents, name: str | None, specs: Mapping[str, WeightsSpec], path: str
 ) -> tuple[WeightsSpec, str, dict[str, Tensor]]:
     """Return what a file in impasto's own form says of itself."""
-    says = found.about.get("name")
+    says = stored.about.get("name")
     spec = specs.get(says) if isinstance(says, str) else None
-    if spec is None or found.about.get("convention") != spec.convention.table():
+    if spec is None or stored.about.get("convention") != spec.convention.table():
         raise WeightsError(f"{path}: was written by another version of impasto; import the file it was made from")
     if name not in (None, spec.name):
         raise WeightsError(f"{path}: holds {spec.name}, as impasto noted in it; leave out --as {name}")
-    if problem := misfit(found.tensors, spec):
+    if problem := misfit(stored.tensors, spec):
         raise WeightsError(f"{path}: {problem}; give a file of {spec.architecture}")
-    return spec, "impasto's note in it", {key: tensor.float() for key, tensor in found.tensors.items()}
+    return spec, "impasto's note in it", {key: tensor.float() for key, tensor in stored.tensors.items()}
 
 
 def _pixels(spec: WeightsSpec) -> str:

@@ -66,16 +66,16 @@ def arrange(tensors: Mapping[str, Tensor], spec: WeightsSpec) -> Arranged:
         if f"{first}.weight" not in tensors:
             continue
         names = dict(zip(layout.names(spec.convolutions), spec.convolutions, strict=True))
-        found = {}
+        arranged = {}
         for key, tensor in tensors.items():
             layer, _, part = key.rpartition(".")
             if layer in names:
-                found[f"{names[layer].name}.{part}"] = tensor
+                arranged[f"{names[layer].name}.{part}"] = tensor
             elif not key.startswith(layout.others or ("-",)):
-                found[key] = tensor
-        problem = misfit(found, spec)
+                arranged[key] = tensor
+        problem = misfit(arranged, spec)
         if problem is None:
-            return Arranged(layout, {key: tensor.float().contiguous() for key, tensor in found.items()})
+            return Arranged(layout, {key: tensor.float().contiguous() for key, tensor in arranged.items()})
         other = _other_architecture(tensors, layout, spec)
         return Arranged(layout, {}, f"holds {other}, not {spec.architecture}" if other else problem)
     sample = printable(next(iter(tensors), "nothing"))[:60]
@@ -101,8 +101,8 @@ def by_corner(tensors: Mapping[str, Tensor], specs: Iterable[WeightsSpec]) -> We
         kernel = tensors[f"{spec.convolutions[0].name}.weight"]
         # Three digits: printed numbers are rounded, and a file may be in float16.
         if spec.corner and all(
-            math.isclose(found, expected, rel_tol=2e-3)
-            for found, expected in zip(kernel[0, :, 0, 0].tolist(), spec.corner, strict=True)
+            math.isclose(value, expected, rel_tol=2e-3)
+            for value, expected in zip(kernel[0, :, 0, 0].tolist(), spec.corner, strict=True)
         ):
             return spec
     return None

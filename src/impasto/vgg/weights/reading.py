@@ -75,11 +75,11 @@ def verify(which: str | WeightsSpec) -> str:
     spec = load(which).spec
     if spec.embedded:
         return f"{spec.name}, SHA-256 {spec.embedded.sha256[:12]}... as expected"
-    found = store.entry(spec.name)
-    if found is None:
+    entry = store.entry(spec.name)
+    if entry is None:
         raise WeightsError(spec.not_here())
-    origin = "official file" if found.source.get("official") else "a file of your own"
-    return f"{spec.name}, SHA-256 {found.sha256[:12]}... as expected, from {origin}"
+    origin = "official file" if entry.source.get("official") else "a file of your own"
+    return f"{spec.name}, SHA-256 {entry.sha256[:12]}... as expected, from {origin}"
 
 
 def _inside(spec: WeightsSpec, embedded: Embedded) -> Weights:
@@ -95,21 +95,21 @@ def _inside(spec: WeightsSpec, embedded: Embedded) -> Weights:
 
 
 def _cached(spec: WeightsSpec) -> Weights:
-    found = store.entry(spec.name)
-    if found is None:
+    entry = store.entry(spec.name)
+    if entry is None:
         raise WeightsError(spec.not_here())
-    name, again = printable(found.path), store.again(spec.name)
+    name, again = printable(entry.path), store.again(spec.name)
     try:
-        blob = _content(found)
+        blob = _content(entry)
     except FileNotFoundError:
         # Replaced between our reading the note and the file: the note of now tells of a file that is there.
-        now = store.entry(spec.name)
-        if now is not None and now.sha256 != found.sha256:
+        current = store.entry(spec.name)
+        if current is not None and current.sha256 != entry.sha256:
             return _cached(spec)
         raise WeightsError(f"{name}: has gone; {again}") from None
     except OSError as error:
         raise WeightsError(f"{name}: cannot be read ({reason(error)}); see to its permissions") from error
-    tensors, about = parse(blob, name, found.sha256, again)
+    tensors, about = parse(blob, name, entry.sha256, again)
     if about.get("name") != spec.name or about.get("convention") != spec.convention.table():
         raise WeightsError(f"{name}: holds other weights than {spec.name}; {again}")
     if problem := misfit(tensors, spec):
@@ -117,10 +117,10 @@ def _cached(spec: WeightsSpec) -> Weights:
     return Weights(spec, tensors)
 
 
-def _content(found: store.Entry) -> bytes:
-    with found.path.open("rb") as file:
+def _content(entry: store.Entry) -> bytes:
+    with entry.path.open("rb") as file:
         # No more than the note says and one byte, which is enough to be refused.
-        return file.read(max(found.bytes, 0) + 1)
+        return file.read(max(entry.bytes, 0) + 1)
 
 
 def parse(blob: bytes, name: str, sha256: str, again: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

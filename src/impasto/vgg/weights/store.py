@@ -78,17 +78,17 @@ def entry(name: str) -> Entry | None:
     try:
         with note.open("rb") as file:
             table = json.loads(file.read(_NOTE_LIMIT))
-        found = Entry(name, _path(name, table["sha256"]), table["sha256"], table["bytes"], table["source"])
-        sound = table["format"] == FORMAT and table["name"] == name and isinstance(found.source, dict)
+        entry = Entry(name, _path(name, table["sha256"]), table["sha256"], table["bytes"], table["source"])
+        sound = table["format"] == FORMAT and table["name"] == name and isinstance(entry.source, dict)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise WeightsError(f"{printable(note)}: cannot be read ({reason(error)}); see to its permissions") from error
     except (ValueError, TypeError, KeyError, RecursionError):
         sound = False
-    if not sound or not isinstance(found.bytes, int):
+    if not sound or not isinstance(entry.bytes, int):
         raise WeightsError(f"{printable(note)}: damaged; {again(name)}")
-    return found
+    return entry
 
 
 def again(name: str) -> str:
@@ -120,10 +120,10 @@ def keep(name: str, content: bytes, source: Mapping[str, Any]) -> Entry:
         write_whole(place / f"{name}.json", text, temporary_name(name))
     except OSError as error:
         raise not_written(new.path, error) from error
-    for left in _left_behind(new):
+    for leftover in _left_behind(new):
         # Somebody may still read it, which Windows does not let go on; the next change of these weights removes it.
         with contextlib.suppress(OSError):
-            left.unlink()
+            leftover.unlink()
     return new
 
 
