@@ -20,7 +20,7 @@ from impasto.web.preview import Preview
 from impasto.web.queue import JobQueue
 from impasto.web.requests import Order
 from impasto.web.storage import Storage
-from impasto.web.worker import Worker
+from impasto.web.worker import QueueWorker
 
 JOB = "page"
 KEY = ("size",)
@@ -49,7 +49,7 @@ def measure(size: int, turns: int, device: str) -> Row:
         photo, style = (storage.add((SAMPLES / name).read_bytes(), name).id for name in PAIR)
         order = Order(photo, (Style(style),), presets.DEFAULT.replace(size=size))
         studio = JobQueue(storage, 10**9)
-        worker = Worker(studio, Compute(device))
+        worker = QueueWorker(studio, Compute(device))
         worker.start()
         _, cold = painted(studio, order)
         warm = []

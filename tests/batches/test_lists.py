@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from impasto.batches import inputs, manifest, shards, templates
 from impasto.batches.item import Item
-from impasto.batches.log import BatchLog, Entry
+from impasto.batches.log import BatchLog, LogEntry
 from impasto.errors import OutputError, UsageError
 
 SAME = {
@@ -81,32 +81,32 @@ def test_folders_and_globs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for name in ("p/b.JPG", "p/a.png", "p/notes.txt", "p/.hidden.png", "p/deep/c.png", "s.png", "t.png"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
-    assert inputs.files("p") == ["p/a.png", "p/b.JPG"]
-    assert inputs.files("p/*.txt") == ["p/notes.txt"]
-    assert inputs.files("p/**/*.png") == ["p/a.png", "p/deep/c.png"]
-    each = inputs.items("p", ["s.png", "t.png"], blend=False)
+    assert inputs.list_files("p") == ["p/a.png", "p/b.JPG"]
+    assert inputs.list_files("p/*.txt") == ["p/notes.txt"]
+    assert inputs.list_files("p/**/*.png") == ["p/a.png", "p/deep/c.png"]
+    each = inputs.make_items("p", ["s.png", "t.png"], blend=False)
     assert [(item.content, item.styles) for item in each] == [
         ("p/a.png", ("s.png",)), ("p/a.png", ("t.png",)), ("p/b.JPG", ("s.png",)), ("p/b.JPG", ("t.png",)),
     ]  # fmt: skip
-    assert [item.styles for item in inputs.items("p", ["?.png"], blend=True)] == [("s.png", "t.png")] * 2
+    assert [item.styles for item in inputs.make_items("p", ["?.png"], blend=True)] == [("s.png", "t.png")] * 2
     for nothing in ("p/*.webp", "p/deep/.."):
         (tmp_path / "p/b.JPG").unlink(missing_ok=True)
         (tmp_path / "p/a.png").unlink(missing_ok=True)
         with pytest.raises(UsageError, match="names no picture"):
-            inputs.files(nothing)
+            inputs.list_files(nothing)
 
 
 def test_templates() -> None:
-    values = templates.fields("in/photo.v2.jpg", ["a/x.png", "y.png"], "mine/soft.toml", 256, 7)
+    values = templates.placeholder_values("in/photo.v2.jpg", ["a/x.png", "y.png"], "mine/soft.toml", 256, 7)
     assert (
-        templates.named("o/{content}-{style}-{recipe}-{size}-{n:4}.png", values) == "o/photo.v2-x_y-soft-256-0007.png"
+        templates.expand("o/{content}-{style}-{recipe}-{size}-{n:4}.png", values) == "o/photo.v2-x_y-soft-256-0007.png"
     )
-    assert templates.named("{{{n}}}.png", values) == "{7}.png"
-    hostile = templates.fields("p.png", ["s.png"], "../../x y", 64, 1)
-    assert templates.named("{recipe}", hostile) == "-..-x-y"
-    assert templates.named("{recipe}", templates.fields("p.png", [], "..", 64, 1)) == "recipe"
+    assert templates.expand("{{{n}}}.png", values) == "{7}.png"
+    hostile = templates.placeholder_values("p.png", ["s.png"], "../../x y", 64, 1)
+    assert templates.expand("{recipe}", hostile) == "-..-x-y"
+    assert templates.expand("{recipe}", templates.placeholder_values("p.png", [], "..", 64, 1)) == "recipe"
     # A name with braces is a name.
-    assert templates.named("{content}.png", templates.fields("{n}.png", [], "r", 1, 1)) == "{n}.png"
+    assert templates.expand("{content}.png", templates.placeholder_values("{n}.png", [], "r", 1, 1)) == "{n}.png"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_templates() -> None:
 )
 def test_bad_templates(template: str, message: str) -> None:
     with pytest.raises(UsageError, match="(?s)" + message.replace("{", r"\{")):
-        templates.named(template, templates.fields("p.png", ["s.png"], "r", 64, 1))
+        templates.expand(template, templates.placeholder_values("p.png", ["s.png"], "r", 64, 1))
 
 
 def test_collisions_and_inputs_are_refused(tmp_path: Path) -> None:
@@ -141,10 +141,10 @@ def test_collisions_and_inputs_are_refused(tmp_path: Path) -> None:
 
 @given(st.lists(st.floats(1, 1e9), max_size=60), st.integers(1, 12))
 def test_shards_part_and_balance(costs: list[float], count: int) -> None:
-    found = shards.assigned(costs, count)
+    found = shards.assign(costs, count)
     assert len(found) == len(costs)
     assert all(0 <= shard < count for shard in found)
-    assert found == shards.assigned(list(costs), count)
+    assert found == shards.assign(list(costs), count)
     loads = [sum(cost for cost, shard in zip(costs, found, strict=True) if shard == each) for each in range(count)]
     assert max(loads) - min(loads) <= max(costs, default=0) * (1 + 1e-9)
     if len(set(costs)) == 1:
@@ -155,8 +155,8 @@ def test_shards_part_and_balance(costs: list[float], count: int) -> None:
 @pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "1/0", "-1/3", "1/2/3", ""])
 def test_what_is_no_shard(text: str) -> None:
     with pytest.raises(UsageError, match="give I/N"):
-        shards.parsed(text)
-    assert shards.parsed(" 3 / 16 ") == (3, 16)
+        shards.parse(text)
+    assert shards.parse(" 3 / 16 ") == (3, 16)
 
 
 def test_the_log_is_a_cache_that_may_be_damaged_moved_or_gone(tmp_path: Path) -> None:
@@ -167,8 +167,8 @@ def test_the_log_is_a_cache_that_may_be_damaged_moved_or_gone(tmp_path: Path) ->
     digest = "c3ca84ee1bb6e3ba0bd2ec9c2dd0c26a6f1fd0e0f1bd0ba1a4c7c1b2e9ac0f0d"
     ledger = BatchLog(tmp_path / "a" / "log.jsonl", (2, 3))
     assert ledger.path.name == "log-2-of-3.jsonl"
-    ledger.add(str(out), Entry("failed", "x", reason="why"), {"time": 1.0})
-    ledger.add(str(out), Entry("painted", "x", digest, info.st_size, info.st_mtime_ns), {"time": 2.0})
+    ledger.add(str(out), LogEntry("failed", "x", reason="why"), {"time": 1.0})
+    ledger.add(str(out), LogEntry("painted", "x", digest, info.st_size, info.st_mtime_ns), {"time": 2.0})
     with ledger.path.open("ab") as file:
         file.write(b'\xff{"output": "one.png", "status": "fa')
     (tmp_path / "a").rename(tmp_path / "b")

@@ -14,7 +14,7 @@ from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import FTPHandler
 from pyftpdlib.servers import ThreadedFTPServer
 
-from impasto.batches.batch import measured, with_digests
+from impasto.batches.batch import measure_inputs, with_digests
 from impasto.cli import command
 from impasto.errors import ImpastoError, OutputError
 from impasto.executors import storage
@@ -126,12 +126,12 @@ def test_what_breaks_off_leaves_no_half_picture(
     url, root = far
     file = tmp_path / "file"
     file.write_bytes(b"new")
-    storage.put(file, f"{url}/a.png")
+    storage.upload(file, f"{url}/a.png")
 
     monkeypatch.setattr(FTPHandler, "ftp_RNTO", lambda self, path: self.respond("550 no."))
     file.write_bytes(b"newer")
     with pytest.raises(OutputError, match=r"a\.png: cannot be reached or written"):
-        storage.put(file, f"{url}/a.png")
+        storage.upload(file, f"{url}/a.png")
     assert {path.name: path.read_bytes() for path in root.iterdir()} == {"a.png": b"new"}
 
 
@@ -158,9 +158,13 @@ def test_a_worker_that_died_after_sending_sends_nothing_again(far: tuple[str, Pa
     url += "/a.png"
     recipe = presets.resolve("mine.toml").replace(size=32, start_size=16, steps=(2,))
     task = Task(
-        Inputs.of("photos/a.png", "s.png"), recipe, Output(str(storage.staging(url))), compute=Compute("cpu"), url=url
+        Inputs.of("photos/a.png", "s.png"),
+        recipe,
+        Output(str(storage.staging_path(url))),
+        compute=Compute("cpu"),
+        url=url,
     )
-    task = with_digests(task, measured([task]))
+    task = with_digests(task, measure_inputs([task]))
 
     def ended(task: Task) -> Outcome:
         painting = paint(task, lambda: False)
@@ -184,9 +188,9 @@ def test_what_is_a_url() -> None:
     assert [
         storage.is_url(each) for each in ("s3://b/x.png", "file:///x.png", "C://x.png", "out/x.png", "-", None)
     ] == [*(True, True, False, False, False, False)]
-    assert storage.plain("ftp://me:secret@h:1/x.png") == "ftp://h:1/x.png"
-    assert storage.staging("s3://b/x.png").name.endswith("-x.png")
-    assert storage.staging("s3://b/x.png") != storage.staging("s3://c/x.png")
+    assert storage.without_password("ftp://me:secret@h:1/x.png") == "ftp://h:1/x.png"
+    assert storage.staging_path("s3://b/x.png").name.endswith("-x.png")
+    assert storage.staging_path("s3://b/x.png") != storage.staging_path("s3://c/x.png")
 
 
 class Buckets(AbstractFileSystem):  # type: ignore[misc]

@@ -79,7 +79,7 @@ def test_silence_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_listener_fits_what_was_asked_for(
     as_json: bool, quiet: bool, terminal: bool, expected: Callable[..., progress_display.Listener]
 ) -> None:
-    assert type(progress_display.listener(quiet=quiet, as_json=as_json, terminal=terminal)) is expected
+    assert type(progress_display.make_listener(quiet=quiet, as_json=as_json, terminal=terminal)) is expected
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_the_listener_fits_what_was_asked_for(
     ],
 )
 def test_lengths_of_time(seconds: float, expected: str) -> None:
-    assert progress_display.duration(seconds) == expected
+    assert progress_display.format_duration(seconds) == expected
 
 
 @pytest.mark.parametrize("limit", [100, 6000])
@@ -108,14 +108,14 @@ def test_lengths_of_time_do_not_shrink_where_the_unit_changes(limit: float) -> N
         number, unit = text.split()
         return float(number) * {"s": 1, "min": 60, "h": 3600}[unit]
 
-    below, above = (inverse(progress_display.duration(seconds)) for seconds in (limit - 0.01, limit))
+    below, above = (inverse(progress_display.format_duration(seconds)) for seconds in (limit - 0.01, limit))
     assert below <= above + limit / 100
     assert below == pytest.approx(above, rel=0.25)
 
 
 def test_tiles_in_words() -> None:
-    assert progress_display.tiles(None) == "none: the whole at once"
-    assert progress_display.tiles(512) == "of 512 px"
+    assert progress_display.describe_tiles(None) == "none: the whole at once"
+    assert progress_display.describe_tiles(512) == "of 512 px"
 
 
 def test_the_part_that_is_done_is_that_of_the_work() -> None:

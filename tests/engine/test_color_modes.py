@@ -90,7 +90,7 @@ def test_luminance_keeps_the_photo_s_hue_and_what_chroma_there_is_room_for(photo
     assert float(kept.float().mean()) > 0.3
     # Where it is not, with a fifth more it would be no colour of a screen.
     more = torch.cat([own[:, :1], own[:, 1:] * 1.2], 1)
-    assert not bool(oklab._inside(oklab._linear(more), 1 / 255)[~kept].any())
+    assert not bool(oklab._is_in_gamut(oklab._to_linear(more), 1 / 255)[~kept].any())
     # But the lightness is a painting's.
     assert float((own[:, 0] - wanted[:, 0]).abs().mean()) > 0.02
 
@@ -99,13 +99,13 @@ def test_luminance_keeps_the_photo_s_hue_and_what_chroma_there_is_room_for(photo
 def test_no_channel_is_clipped(mode: str, photo: Picture) -> None:
     # Of what is painted, a tenth is black and a tenth white.
     painted = torch.linspace(-0.1, 1.1, 24 * 32).clamp(0, 1).view(1, 1, 24, 32).expand(1, 3, -1, -1)
-    found = color_modes.finish(tensor(photo), QUICK.replace(colors=mode))(painted)
+    found = color_modes.final_colors(tensor(photo), QUICK.replace(colors=mode))(painted)
     assert float(found.min()) > 0.5 / 255
     assert float(found.max()) < 254.5 / 255
 
 
 def test_what_match_paints_has_the_photo_s_mean(photo: Picture, painting: Picture) -> None:
-    found = color_modes.finish(tensor(photo), QUICK.replace(colors="match"))(tensor(painting))
+    found = color_modes.final_colors(tensor(photo), QUICK.replace(colors="match"))(tensor(painting))
     mean = tensor(photo).mean((2, 3))
     torch.testing.assert_close(found.mean((2, 3)), mean, atol=0.015, rtol=0)
     assert float((tensor(painting).mean((2, 3)) - mean).abs().max()) > 0.05
@@ -141,8 +141,8 @@ def test_pictures_on_the_way_have_their_final_colours_and_cost_one_preparation_a
     mode: str, tile: int | None, photo: Picture, painting: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared = []
-    finish = color_modes.finish
-    monkeypatch.setattr(color_modes, "finish", lambda *args: (prepared.append(args[0].shape), finish(*args))[1])
+    finish = color_modes.final_colors
+    monkeypatch.setattr(color_modes, "final_colors", lambda *args: (prepared.append(args[0].shape), finish(*args))[1])
     run = impasto.Job(
         impasto.Inputs.of(photo, [painting]), QUICK.replace(colors=mode), compute=impasto.Compute("cpu")
     ).start()

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 import impasto
 from impasto.engine import devices, optimizers
-from impasto.engine.descent import RECORDINGS, Descent
+from impasto.engine.descent import CAPTURED_STEPS, Descent
 from impasto.engine.objective import Objective
 from impasto.picture import Picture
 from impasto.recipe import LBFGS, Adam, Recipe
@@ -27,7 +27,7 @@ WAITS = ("_local_scalar_dense", "nonzero", "is_nonzero", "masked_select", "uniqu
 @pytest.fixture(autouse=True)
 def forgotten() -> None:
     """No graph is left of another test."""
-    RECORDINGS.clear()
+    CAPTURED_STEPS.clear()
 
 
 class Recording(TorchDispatchMode):
@@ -99,8 +99,8 @@ def test_a_recorded_step_played_again_goes_the_same_way_to_the_bit(
 ) -> None:
     plain, losses = descend(small_network(), optimizer, 1)
     recorded = []
-    monkeypatch.setattr(devices, "captures", lambda device: True)
-    monkeypatch.setattr(devices, "captured", lambda work: recorded.append(play := record(work)) or play)
+    monkeypatch.setattr(devices, "uses_graphs", lambda device: True)
+    monkeypatch.setattr(devices, "capture", lambda work: recorded.append(play := record(work)) or play)
     fixed, same = descend(small_network(), optimizer, burst)
     assert len(recorded) == 1
     assert same == losses
@@ -122,8 +122,8 @@ def test_pictures_in_a_row_share_the_graphs_of_their_sizes(
 
     plain = painted()
     recorded: list[Callable[[], None]] = []
-    monkeypatch.setattr(devices, "captures", lambda device: True)
-    monkeypatch.setattr(devices, "captured", lambda work: recorded.append(play := record(work)) or play)
+    monkeypatch.setattr(devices, "uses_graphs", lambda device: True)
+    monkeypatch.setattr(devices, "capture", lambda work: recorded.append(play := record(work)) or play)
     assert all(np.array_equal(one.pixels, other.pixels) for one, other in zip(plain, painted(), strict=True))
     assert len(recorded) == 2
 
@@ -131,8 +131,8 @@ def test_pictures_in_a_row_share_the_graphs_of_their_sizes(
 def test_a_line_search_and_a_picture_in_tiles_are_never_captured(
     small_network: Callable[..., VGG], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(devices, "captures", lambda device: True)
-    monkeypatch.setattr(devices, "captured", lambda work: pytest.fail("captured"))
+    monkeypatch.setattr(devices, "uses_graphs", lambda device: True)
+    monkeypatch.setattr(devices, "capture", lambda work: pytest.fail("captured"))
     searching = LBFGS(line_search="strong-wolfe")
     _, losses = descend(small_network(), searching, 4, steps=6)
     assert losses == sorted(losses, reverse=True)
@@ -154,7 +154,7 @@ def test_what_cannot_be_captured_is_done_as_everywhere_else(monkeypatch: pytest.
     monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
     monkeypatch.setattr(torch.cuda, "graph", Refusing)
     work = lambda: None  # noqa: E731
-    assert devices.captured(work) is work
+    assert devices.capture(work) is work
 
 
 def test_lack_of_memory_while_capturing_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +165,7 @@ def test_lack_of_memory_while_capturing_is_not_hidden(monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
     monkeypatch.setattr(torch.cuda, "graph", full)
     with pytest.raises(torch.OutOfMemoryError):
-        devices.captured(lambda: None)
+        devices.capture(lambda: None)
 
 
 def test_numbers_that_are_none_are_said_to_be_none(small_network: Callable[..., VGG]) -> None:
@@ -204,8 +204,8 @@ def test_the_next_picture_of_its_kind_uses_the_same_graph_to_the_bit(
     vgg = small_network()
     plain = [paint(vgg, seed, terms, optimizer) for seed in range(3)]
     recorded: list[Callable[[], None]] = []
-    monkeypatch.setattr(devices, "captures", lambda device: True)
-    monkeypatch.setattr(devices, "captured", lambda work: recorded.append(play := record(work)) or play)
+    monkeypatch.setattr(devices, "uses_graphs", lambda device: True)
+    monkeypatch.setattr(devices, "capture", lambda work: recorded.append(play := record(work)) or play)
     again = [paint(vgg, seed, terms, optimizer) for seed in range(3)]
     assert len(recorded) == 1
     for one, other in zip(plain, again, strict=True):

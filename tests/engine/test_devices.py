@@ -135,8 +135,8 @@ def test_bfloat16_where_there_is_none_is_refused(cuda: Callable[..., None]) -> N
 
 
 def test_cuda_is_waited_for_seldom_and_captured() -> None:
-    assert [devices.burst(device) == 1 for device in (CPU, MPS, CUDA)] == [True, True, False]
-    assert [devices.captures(device) for device in (CPU, MPS, CUDA)] == [False, False, True]
+    assert [devices.steps_per_wait(device) == 1 for device in (CPU, MPS, CUDA)] == [True, True, False]
+    assert [devices.uses_graphs(device) for device in (CPU, MPS, CUDA)] == [False, False, True]
 
 
 @pytest.mark.parametrize("exact", [True, False])
@@ -145,11 +145,11 @@ def test_arithmetic_is_as_before_afterwards(exact: bool) -> None:
         return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
 
     before = flags()
-    with devices.arithmetic(CPU, exact=exact):
+    with devices.float32_precision(CPU, exact=exact):
         assert flags() == before
 
     def fails() -> None:
-        with devices.arithmetic(CUDA, exact=exact):
+        with devices.float32_precision(CUDA, exact=exact):
             assert flags() == (not exact, not exact)
             raise ZeroDivisionError
 
@@ -279,5 +279,5 @@ def test_freed_memory_is_kept_inside_and_given_back_afterwards() -> None:
 
 def test_memory_of_other_devices_and_libraries_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "_glibc", lambda: None)
-    with devices.memory_kept(CPU), devices.memory_kept(CUDA):
+    with devices.keep_freed_memory(CPU), devices.keep_freed_memory(CUDA):
         pass

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from impasto.engine.masks import Masks, assign, ordered, palette
+from impasto.engine.masks import Masks, assign, hue_order, palette
 from impasto.errors import UsageError
 from impasto.picture import Picture, read_picture
 from impasto.recipe import Inputs, pair_styles
@@ -105,8 +105,8 @@ def test_colours_stand_in_the_order_of_the_rainbow_then_white_to_black() -> None
     found = palette(stripes(*reversed(rainbow), width=72))
     np.testing.assert_allclose(found, rainbow)
     # A red is a red on either side of the circle.
-    assert ordered(np.float32([1, 0, 0.2])) < ordered(np.float32([1, 0.5, 0]))
-    assert ordered(np.float32([1, 0, 0.2]))[1] == ordered(np.float32([1, 0, 0]))[1] == 0
+    assert hue_order(np.float32([1, 0, 0.2])) < hue_order(np.float32([1, 0.5, 0]))
+    assert hue_order(np.float32([1, 0, 0.2]))[1] == hue_order(np.float32([1, 0, 0]))[1] == 0
 
 
 def test_a_colour_is_its_mean_and_specks_and_edges_do_not_count() -> None:

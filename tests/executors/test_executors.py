@@ -111,8 +111,8 @@ def test_what_is_foreseen_is_what_the_run_says(tmp_path: Path, picture: Callable
     task = Task(Inputs.of(*paths), RECIPE, Output("o.png"), compute=Compute("cpu"))
     need = Estimator({path: measure(path) for path in paths}).need(task)
     run: Run = task.job().start()
-    assert need == estimate.Need(run.scales, run.expected_memory, run.expected_seconds)
-    assert estimate.work(run.scales) == sum(scale.height * scale.width * scale.steps for scale in run.scales)
+    assert need == estimate.TaskCost(run.scales, run.expected_memory, run.expected_seconds)
+    assert estimate.step_pixels(run.scales) == sum(scale.height * scale.width * scale.steps for scale in run.scales)
     assert Estimator({}).need(task) is None
     with pytest.raises(DeviceError, match="not enough memory"):
         Estimator({path: measure(path) for path in paths}).need(dataclasses.replace(task, compute=Compute("cpu", 1000)))
@@ -166,14 +166,14 @@ NODES = st.lists(
 def test_a_cluster_has_room_for_what_is_asked_of_it(
     nodes: list[dict[str, float]], wanted: int, memory: int | None, gpus: float
 ) -> None:
-    if ray_cluster._room(nodes, 1, memory, gpus) == 0:
+    if ray_cluster._count_fitting(nodes, 1, memory, gpus) == 0:
         with pytest.raises(DeviceError, match="no node of the cluster has 1 CPU"):
-            ray_cluster.share(nodes, wanted, memory, gpus)
+            ray_cluster.divide_cluster(nodes, wanted, memory, gpus)
         return
-    count, each = ray_cluster.share(nodes, wanted, memory, gpus)
+    count, each = ray_cluster.divide_cluster(nodes, wanted, memory, gpus)
     assert 1 <= count <= wanted
     assert each["num_gpus"] == gpus
-    assert sum(ray_cluster._room([node], int(each["num_cpus"]), memory, gpus) for node in nodes) >= count
+    assert sum(ray_cluster._count_fitting([node], int(each["num_cpus"]), memory, gpus) for node in nodes) >= count
     assert count * each["num_cpus"] <= sum(node["CPU"] for node in nodes)
 
 
@@ -184,7 +184,7 @@ def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "x")
     with pytest.raises(UsageError, match=r"pip install 'impasto\[ray\]'"):
-        ray_cluster.pool(None, device="cpu", workers=1, tasks=1, memory=None, gpus=None)
+        ray_cluster.make_pool(None, device="cpu", workers=1, tasks=1, memory=None, gpus=None)
 
 
 class Puppet(Worker):
@@ -280,4 +280,4 @@ def test_an_address_where_nobody_listens_is_said_at_once(form: str) -> None:
         taken.bind(("127.0.0.1", 0))  # and does not listen
         address = form.format(taken.getsockname()[1])
         with pytest.raises(DeviceError, match=f"no cluster answers at {address}"):
-            ray_cluster.pool(address, device="cpu", workers=1, tasks=1, memory=None, gpus=None)
+            ray_cluster.make_pool(address, device="cpu", workers=1, tasks=1, memory=None, gpus=None)

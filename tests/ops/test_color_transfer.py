@@ -199,8 +199,8 @@ def test_a_sample_meets_every_column(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_beyond_is_drawn_into_the_ends_or_cut_off() -> None:
     values = torch.linspace(-1, 2, 3001, dtype=torch.float64)
-    assert torch.equal(color_transfer.bounded(values), values.clamp(0, 1))
-    found = color_transfer.bounded(values, 0.05)
+    assert torch.equal(color_transfer.clip_or_compress(values), values.clamp(0, 1))
+    found = color_transfer.clip_or_compress(values, 0.05)
     inside = (values >= 0.05) & (values <= 0.95)
     torch.testing.assert_close(found[inside], values[inside])
     # Smooth, and none becomes the same as another.

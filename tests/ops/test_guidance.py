@@ -88,8 +88,8 @@ def test_parts_speak_for_strides(part: guidance.Part, strides: set[int]) -> None
 
 
 def test_shares_sum_to_one_whatever_they_weigh() -> None:
-    assert guidance.shares([1.0, 3.0]) == [0.25, 0.75]
-    assert guidance.shares([0.0, 0.0]) == [0.5, 0.5]
+    assert guidance.normalize_weights([1.0, 3.0]) == [0.25, 0.75]
+    assert guidance.normalize_weights([0.0, 0.0]) == [0.5, 0.5]
 
 
 @pytest.fixture(params=LAYOUTS)

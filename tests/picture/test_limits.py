@@ -45,7 +45,7 @@ def test_segments_are_counted() -> None:
     progressive = making.pillow_file(image, "JPEG", progressive=True, restart_marker_rows=1)
     scans = sum(marker == 0xDA for marker, *_ in jpeg.segments(progressive))
     assert scans == 10  # libjpeg's own script
-    assert jpeg.checked(progressive, "a", Limits(max_scans=10)) == (progressive, False)
+    assert jpeg.check(progressive, "a", Limits(max_scans=10)) == (progressive, False)
     with pytest.raises(PictureError, match="more than 9 scans"):
         as_picture(progressive, limits=Limits(max_scans=9))
     # A picture inside the metadata is not a scan of this one.

@@ -12,7 +12,7 @@ from PIL import Image, ImageFont
 import impasto
 from impasto.errors import PictureError, UsageError
 from impasto.picture import Picture
-from impasto.sheets import Axis, Board, Box, Layout, captioned, table
+from impasto.sheets import Axis, Board, Box, Layout, lay_out_captioned, lay_out_table
 from impasto.sheets import lettering as letterings
 from impasto.sheets.board import PAPER
 from impasto.sheets.lettering import Lettering
@@ -46,7 +46,7 @@ def check(layout: Layout) -> None:
 
 @given(st.lists(TEXTS, min_size=1, max_size=7), SIDES, SIDES, st.none() | st.integers(1, 9))
 def test_captioned_pictures_are_apart(captions: list[str], height: int, width: int, columns: int | None) -> None:
-    layout = captioned(captions, height, width, columns)
+    layout = lay_out_captioned(captions, height, width, columns)
     check(layout)
     assert {(box.height, box.width) for box in layout.cells} == {(height, width)}
     assert len({box.left for box in layout.cells}) <= (columns or len(captions))
@@ -63,13 +63,13 @@ def test_tables_are_apart(
     across: list[str], down: list[str] | None, blocks: list[str], height: int, width: int
 ) -> None:
     rows = None if down is None else Axis("style-scale", tuple(down))
-    layout = table(Axis("content-weight", tuple(across)), rows, blocks, height, width)
+    layout = lay_out_table(Axis("content-weight", tuple(across)), rows, blocks, height, width)
     check(layout)
     assert len(layout.cells) == len(across) * len(down or [None]) * max(1, len(blocks))
 
 
 def test_heads_are_centred_over_their_columns_and_beside_their_rows() -> None:
-    layout = table(Axis("content-weight", ("0.1", "1")), Axis("size", ("a", "b", "c")), [], 60, 90)
+    layout = lay_out_table(Axis("content-weight", ("0.1", "1")), Axis("size", ("a", "b", "c")), [], 60, 90)
     heads = {label.text: label.box for label in layout.labels}
     for column, text in enumerate(("0.1", "1")):
         for row in range(3):
@@ -84,7 +84,7 @@ def test_heads_are_centred_over_their_columns_and_beside_their_rows() -> None:
 
 
 def test_gutters_are_even() -> None:
-    layout = captioned(list("abcdef"), 100, 100, 3)
+    layout = lay_out_captioned(list("abcdef"), 100, 100, 3)
     lefts = sorted({box.left for box in layout.cells})
     gaps = {after - before - 100 for before, after in itertools.pairwise(lefts)}
     assert gaps == {lefts[0]} == {layout.width - lefts[-1] - 100} == {min(box.top for box in layout.cells)}
@@ -92,7 +92,7 @@ def test_gutters_are_even() -> None:
 
 def test_columns_that_nobody_chose_make_a_sheet_for_a_screen() -> None:
     for count in (1, 2, 6, 12, 30):
-        layout = captioned(["x"] * count, 100, 100)
+        layout = lay_out_captioned(["x"] * count, 100, 100)
         assert 0.7 < layout.width / layout.height < 2.5
 
 
@@ -131,13 +131,13 @@ def test_without_freetype_there_are_still_labels(monkeypatch: pytest.MonkeyPatch
     assert large.mask("label").height == large.line
     assert large.mask("label").getextrema() == (0, 255)
     assert small.width(small.fitted("w" * 99 + "\u6f22", 60)) <= 60
-    check(captioned(["a long label indeed", "b"], 40, 40))
+    check(lay_out_captioned(["a long label indeed", "b"], 40, 40))
 
 
 def test_pictures_of_the_cells_size_are_shown_pixel_by_pixel() -> None:
     generator = np.random.default_rng(0)
     array = generator.integers(0, 256, (40, 60, 3), np.uint8)
-    layout = captioned(["a", "b"], 40, 60, 2)
+    layout = lay_out_captioned(["a", "b"], 40, 60, 2)
     board = Board(layout)
     board.put(1, impasto.picture.as_picture(array))
     box = layout.cells[1]
@@ -149,7 +149,7 @@ def test_pictures_of_the_cells_size_are_shown_pixel_by_pixel() -> None:
 
 
 def test_labels_are_drawn_in_their_boxes_only() -> None:
-    layout = table(Axis("gp", ("jg", "qy")), Axis("py", ("g", "|")), ["block"], 40, 60)
+    layout = lay_out_table(Axis("gp", ("jg", "qy")), Axis("py", ("g", "|")), ["block"], 40, 60)
     board = Board(layout)
     for index in range(4):
         board.put(index, solid(40, 60, *(value / 255 for value in PAPER)))
@@ -179,7 +179,7 @@ def test_labels_are_the_names_of_files(tmp_path: Path, monkeypatch: pytest.Monke
 
     def remember(labels: list[str], *rest: int) -> Layout:
         said.append(list(labels))
-        return captioned(labels, *rest)
+        return lay_out_captioned(labels, *rest)
 
     monkeypatch.setattr(impasto.sheets.contact, "captioned", remember)
     for folder in ("one", "two"):

@@ -17,11 +17,11 @@ def new_machine(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     """A cache folder of the test's own, and a process that has not timed anything yet."""
     monkeypatch.delenv("IMPASTO_CONVOLUTIONS")
     convolutions.forget()
-    convolutions.timing.cache_clear()
+    convolutions.time_methods.cache_clear()
 
 
 def times(monkeypatch: pytest.MonkeyPatch, default: float, winograd: float) -> None:
-    monkeypatch.setattr(convolutions, "timing", lambda: (Seconds(default, default), Seconds(winograd, winograd)))
+    monkeypatch.setattr(convolutions, "time_methods", lambda: (Seconds(default, default), Seconds(winograd, winograd)))
 
 
 def test_a_machine_without_nnpack_lays_channels_last(monkeypatch: pytest.MonkeyPatch) -> None:

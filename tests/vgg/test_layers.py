@@ -123,7 +123,7 @@ def test_products_are_a_convolution_to_the_last_digits(into: int, out: int, padd
     # In float64, for which the route is not taken, there is no rounding for a slip to hide in.
     x, weights = normal(2, into, 6, 5), kernel(into, out)
     for bias in (weights.bias, None):
-        found = layers._by_products(x, weights.weight, bias, padding)
+        found = layers._convolve_by_products(x, weights.weight, bias, padding)
         torch.testing.assert_close(found, F.conv2d(x, weights.weight, bias, padding=padding), rtol=1e-12, atol=1e-12)
 
 
@@ -143,7 +143,7 @@ def test_winograd_in_bands(size: tuple[int, int], padding: tuple[int, int], monk
     )
     # Of one row even: a band has at least six.
     monkeypatch.setattr(layers, "_WINOGRAD_BYTES", 1e3)
-    found = layers._by_winograd(x, weights.weight, weights.bias, padding)
+    found = layers._convolve_by_winograd(x, weights.weight, weights.bias, padding)
     assert len(calls) == math.ceil((size[0] + 2 * padding[0] - 2) / 6)
     expected = F.conv2d(x.double(), weights.weight.double(), weights.bias.double(), padding=padding)
     assert_near([found], [expected], 5e-5)
@@ -207,9 +207,9 @@ def test_a_rectified_maximum_hides_no_nan(position: tuple[int, int]) -> None:
 def test_offsets_of_wide_maps(width: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layers, "_INT16_WIDTH", 6)
     x, first, second = normal(2, 3, 7, width), kernel(3, 4), kernel(4, 5, seed=3)
-    assert layers._largest(x)[1].dtype == dtype
+    assert layers._relu_max(x)[1].dtype == dtype
     assert torch.equal(with_gradient(layers.relu_max_pool, x)[1], with_gradient(pooled, x)[1])
-    found = with_gradient(lambda x: layers.block(x, first, second)[0], x)
+    found = with_gradient(lambda x: layers.convolve_block(x, first, second)[0], x)
     assert_near(found, with_gradient(lambda x: plain_block(x, first, second)[0], x), 1e-12)
 
 
@@ -232,7 +232,7 @@ def plain_block(x: Tensor, first: Kernel, second: Kernel, core: Core = EVERYTHIN
 
 
 def flat_block(x: Tensor, first: Kernel, second: Kernel, core: Core | None = None) -> tuple[Tensor, Tensor, Tensor]:
-    result, found = layers.block(x, first, second, core)
+    result, found = layers.convolve_block(x, first, second, core)
     positions = x[0, 0][core or EVERYTHING].numel()
     assert torch.equal(found.count, torch.full((x.shape[0],), positions, dtype=x.dtype))
     return result, found.total, found.outer
@@ -302,8 +302,8 @@ def test_a_block_in_float32_is_its_layers(into: int, band: int, monkeypatch: pyt
 def test_bands_are_worth_it_where_there_are_several(band: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layers, "BAND_POSITIONS", band)
     x = torch.zeros(1, 3, 30, 30)
-    assert layers.worth_bands(x) == (band == 40) == (len(list(layers._bands(30, 30))) > 1)
-    assert not layers.worth_bands(x.contiguous(memory_format=torch.channels_last))
+    assert layers.is_worth_bands(x) == (band == 40) == (len(list(layers._bands(30, 30))) > 1)
+    assert not layers.is_worth_bands(x.contiguous(memory_format=torch.channels_last))
 
 
 def saved_bytes(work: Callable[[Tensor], object], x: Tensor) -> int:
@@ -337,7 +337,7 @@ def test_little_is_kept_for_the_way_back(monkeypatch: pytest.MonkeyPatch) -> Non
     # One layer rectified, for the moments; of a pooled one 3 bytes for four positions of 4 each.
     assert saved_bytes(own, x) == features * (1 + 3 / 16)
     # No layer at all.
-    assert saved_bytes(lambda x: layers.block(x, first, second), x) == features * 3 / 16 + pixels
+    assert saved_bytes(lambda x: layers.convolve_block(x, first, second), x) == features * 3 / 16 + pixels
 
 
 def network(convolutions: tuple[Convolution, ...], pooling: str, padding: str) -> VGG:

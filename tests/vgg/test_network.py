@@ -172,13 +172,13 @@ def test_normalized_every_filter_is_one_on_average_and_says_the_same(
     vgg = small_network(pooling=pooling).to(dtype=torch.float64)
     generator = torch.Generator().manual_seed(0)
     images = [torch.rand(1, 3, 33, 40, dtype=torch.float64, generator=generator) for _ in range(3)]
-    means = network.measured_means(vgg, images)
+    means = network.measure_means(vgg, images)
     # As float64 throughout: what is shown is the algebra, not the rounding. A filter that never speaks has no mean.
     means = {name: torch.where(mean > 1e-6, mean, 1.0) for name, mean in means.items()}
-    normalized = network.normalized(vgg, means).to(dtype=torch.float64)
+    normalized = network.normalize_activations(vgg, means).to(dtype=torch.float64)
     # The small constant under the root of L2 pooling is not scaled along.
     tolerance = 5e-2 if pooling == "l2" else 1e-6
-    for mean in network.measured_means(normalized, images).values():
+    for mean in network.measure_means(normalized, images).values():
         spoken = mean[mean > 1e-6]
         assert spoken.numel() >= 3
         torch.testing.assert_close(spoken, torch.ones_like(spoken), rtol=tolerance, atol=0)
@@ -193,7 +193,7 @@ def test_normalized_every_filter_is_one_on_average_and_says_the_same(
 def test_vgg16_normalized(pooling: str) -> None:
     published = network.load("vgg16", pooling=pooling)
     vgg = network.load("vgg16", pooling=pooling, activity="unit-mean")
-    stored = activations.stored("vgg16", pooling)
+    stored = activations.load_means("vgg16", pooling)
     assert stored is not None
     layers = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
     image = resample.resize(activations.photographs()[0], 96, 96)
@@ -213,7 +213,7 @@ def test_the_stored_means_are_those_of_natural_images() -> None:
     # Not the measurement itself, which takes a minute, but photographs from it: near 1 on average, as they should be.
     vgg = network.load("vgg16", pooling="average", activity="unit-mean")
     photographs = [resample.resize(photograph, 96, 96) for photograph in activations.photographs()[::4]]
-    for name, mean in network.measured_means(vgg, photographs).items():
+    for name, mean in network.measure_means(vgg, photographs).items():
         if name.endswith("_1"):
             assert 0.5 < float(mean.mean()) < 2
 
@@ -230,7 +230,7 @@ def test_a_network_without_stored_means_is_measured() -> None:
 def test_damaged_means_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(activations, "_read", lambda file: b"something else")
     with pytest.raises(WeightsError, match=r"vgg16-activity.safetensors: damaged or replaced"):
-        activations.stored("vgg16", "max")
+        activations.load_means("vgg16", "max")
 
 
 def test_another_precision_is_another_network(small_network: Callable[..., VGG]) -> None:
@@ -334,8 +334,8 @@ def test_a_call_has_features_of_all_layers_whatever_their_size(monkeypatch: pyte
     names = ["rgb", "conv1_2", "relu3_1"]
     expected = vgg(image, names)
     monkeypatch.setattr(layers, "BAND_POSITIONS", 40)
-    block = layers.block
-    monkeypatch.setattr(layers, "block", lambda *given: called.append(given) or block(*given))
+    block = layers.convolve_block
+    monkeypatch.setattr(layers, "convolve_block", lambda *given: called.append(given) or block(*given))
     found = vgg(image, names)
     assert list(found) == names
     assert len(called) == 1

@@ -23,11 +23,11 @@ from impasto.reports.events import Event, Started, Stepped
 from impasto.vgg import network
 from impasto.vgg.network import VGG
 from impasto.web import requests, runs, shell_command
-from impasto.web.job import Task
+from impasto.web.job import WebTask
 from impasto.web.queue import JobQueue
 from impasto.web.requests import Order
 from impasto.web.storage import Storage
-from impasto.web.worker import Worker
+from impasto.web.worker import QueueWorker
 
 STEPS = (120, 4)
 RECIPE = Recipe(size=32, start_size=16, steps=STEPS, terms=Content("relu2_1") + MeanCovariance())
@@ -59,8 +59,8 @@ def furnished(tmp_path: Path, picture: Callable[..., Picture]) -> tuple[Storage,
     return storage, photo, style
 
 
-def started(queue: JobQueue) -> Worker:
-    worker = Worker(queue, Compute("cpu"))
+def started(queue: JobQueue) -> QueueWorker:
+    worker = QueueWorker(queue, Compute("cpu"))
     worker.start()
     return worker
 
@@ -69,15 +69,15 @@ def finish(state: Path) -> tuple[JobQueue, int]:
     """Open a server's folder as after a crash, and return the studio when all is painted, and the steps it took."""
     storage = Storage(state)
     taken = 0
-    tell = Task.tell
+    tell = WebTask.tell
 
-    def counted(task: Task, event: Event) -> None:
+    def counted(task: WebTask, event: Event) -> None:
         nonlocal taken
         taken += isinstance(event, Stepped)
         tell(task, event)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Task, "tell", counted)
+        patch.setattr(WebTask, "tell", counted)
         studio = JobQueue(storage, 10**9)
         worker = started(studio)
         (id,) = [path.name for path in (state / "jobs").iterdir()]
@@ -143,13 +143,13 @@ def test_a_checkpoint_goes_when_everybody_knows_that_the_picture_is_finished(
 ) -> None:
     storage, photo, style = furnished(tmp_path, picture)
     known = []
-    let_go = runs.let_go
+    let_go = runs.release
 
     def watched(run: Any, *, over: bool) -> None:
         known.append(json.loads((storage.job(id) / "job.json").read_text())["state"])
         let_go(run, over=over)
 
-    monkeypatch.setattr(runs, "let_go", watched)
+    monkeypatch.setattr(runs, "release", watched)
     studio = JobQueue(storage, 10**9)
     id = studio.add(Order(photo, (Style(style),), RECIPE.replace(steps=(2, 2)))).id
     worker = started(studio)
@@ -184,11 +184,11 @@ def test_what_rested_rests_on(tmp_path: Path, picture: Callable[..., Picture]) -
 
 
 def test_of_a_stretch_with_fewer_sizes_the_first_is_the_present_one() -> None:
-    task = Task("a", Order("photo", (Style("style"),), RECIPE))
+    task = WebTask("a", Order("photo", (Style("style"),), RECIPE))
     task.scale, task.step = 2, 7
     task.tell(Started((Scale(24, 32, 4),), "cpu", "digest", ()))
     assert task.brief()["present"] == [24, 32, 4]
-    assert runs.rest_of(task.order, task) == (32, [4])
+    assert runs.remaining_steps(task.order, task) == (32, [4])
 
 
 def test_what_steered_and_lost_its_checkpoint_paints_what_was_left(
@@ -290,7 +290,7 @@ def test_what_there_is_of_a_sheet_that_was_stopped_is_kept(tmp_path: Path, pictu
 def test_wrong_sheets_are_refused(vary: Any, message: str, tmp_path: Path, picture: Callable[..., Picture]) -> None:
     storage, photo, style = furnished(tmp_path, picture)
     with pytest.raises((UsageError, RecipeError), match=re.escape(message)):
-        requests.asked({"content": photo, "styles": [{"picture": style}], "vary": vary}, storage)
+        requests.parse_order({"content": photo, "styles": [{"picture": style}], "vary": vary}, storage)
     storage.close()
 
 
@@ -298,7 +298,7 @@ def test_a_sheet_as_a_command(tmp_path: Path, picture: Callable[..., Picture]) -
     storage, photo, style = furnished(tmp_path, picture)
     vary = [{"name": "steps", "values": [[4, 2], [3]]}, {"name": "size", "values": [32, "original"]}]
     asked = {"content": photo, "styles": [{"picture": style}], "vary": vary, "settings": {"size": 48, "seed": 2}}
-    order = requests.asked(asked, storage)
+    order = requests.parse_order(asked, storage)
     assert shell_command.command(order, storage) == (
         "impasto sweep 1.png 2.png --recipe default --vary steps=4:2,3 --vary size=32,original --seed 2 -o "
         "1_2_sweep.png"

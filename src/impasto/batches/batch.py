@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from impasto.batches import shards
-from impasto.batches.log import BatchLog, Entry
+from impasto.batches.log import BatchLog, LogEntry
 from impasto.errors import ImpastoError, OutputError, PictureError
 from impasto.executors import estimate, storage, up_to_date
 from impasto.executors.base import Executor, Message, TaskFinished
@@ -22,7 +22,7 @@ from impasto.system.text import printable, reason
 State = Literal["there", "missing", "changed", "foreign"]
 
 
-def measured(tasks: Iterable[Task]) -> dict[str, Measure]:
+def measure_inputs(tasks: Iterable[Task]) -> dict[str, Measure]:
     """Return size and digest of every picture that is read; those that cannot be read are left out."""
     measures: dict[str, Measure] = {}
     for path in dict.fromkeys(path for task in tasks for path in task.inputs.sources):
@@ -43,8 +43,8 @@ def with_digests(task: Task, measures: Mapping[str, Measure]) -> Task:
 
 def shard_of(tasks: Sequence[Task], measures: Mapping[str, Measure], index: int, count: int) -> list[Task]:
     """Return the tasks of shard `index`, 1 is the first, of `count`."""
-    costs = [estimate.work(estimate.scales_of(task, measures)) for task in tasks]
-    indices = shards.assigned(costs, count)
+    costs = [estimate.step_pixels(estimate.scales_of(task, measures)) for task in tasks]
+    indices = shards.assign(costs, count)
     return [task for task, shard in zip(tasks, indices, strict=True) if shard == index - 1]
 
 
@@ -123,16 +123,16 @@ class Batch:
             "host": platform.node(),
         }
         if outcome.status == "failed":
-            self._ledger.add(task.place, Entry("failed", task.identity, reason=outcome.reason), extra)
+            self._ledger.add(task.place, LogEntry("failed", task.identity, reason=outcome.reason), extra)
             return
         if task.url is not None:
-            entry = Entry("painted", task.identity, mark=outcome.mark)
+            entry = LogEntry("painted", task.identity, mark=outcome.mark)
         else:
             info = Path(task.output.path).stat()
-            entry = Entry("painted", task.identity, outcome.sha256, info.st_size, info.st_mtime_ns)
+            entry = LogEntry("painted", task.identity, outcome.sha256, info.st_size, info.st_mtime_ns)
         self._ledger.add(task.place, entry, extra)
 
-    def _is_of(self, entry: Entry, task: Task) -> bool:
+    def _is_of(self, entry: LogEntry, task: Task) -> bool:
         if task.url is None:
             return entry.is_of(Path(task.output.path))
         return bool(entry.mark) and entry.mark == self._marks[task.url]
@@ -152,12 +152,12 @@ class Batch:
         if entry is not None and entry.status == "painted" and self._is_of(entry, task):
             return "there" if task.identity is not None and entry.identity == task.identity else "changed"
         memory = up_to_date.read_provenance(task)
-        if memory is None or not _is_of_the_same(memory, task):
+        if memory is None or not _is_of_same_inputs(memory, task):
             return "foreign"
         return "there" if up_to_date.matches(task, memory) else "changed"
 
 
-def _is_of_the_same(memory: Remembered, task: Task) -> bool:
+def _is_of_same_inputs(memory: Remembered, task: Task) -> bool:
     """Whether a picture was painted of files of the names that the task has, whatever they held and however."""
     names = [memory.content and memory.content.name, *(style.name for style in memory.styles)]
     return names == [plain_name(path) for path in (task.inputs.photo, *(style.picture for style in task.inputs.styles))]
@@ -179,20 +179,20 @@ def make_folders(tasks: Iterable[Task]) -> None:
             ) from error
 
 
-def foresee(tasks: Iterable[Task], measures: Mapping[str, Measure]) -> dict[int, estimate.Need | str]:
+def estimate_tasks(tasks: Iterable[Task], measures: Mapping[str, Measure]) -> dict[int, estimate.TaskCost | str]:
     """Return what each task will take, by its number; of one that cannot be painted, why."""
     foreseer = estimate.Estimator(measures)
-    needs: dict[int, estimate.Need | str] = {}
+    needs: dict[int, estimate.TaskCost | str] = {}
     for task in tasks:
         try:
             need = foreseer.need(task)
-            needs[task.number] = _why_not(task, measures) if need is None else need
+            needs[task.number] = _find_problem(task, measures) if need is None else need
         except ImpastoError as error:
             needs[task.number] = str(error)
     return needs
 
 
-def _why_not(task: Task, measures: Mapping[str, Measure]) -> str:
+def _find_problem(task: Task, measures: Mapping[str, Measure]) -> str:
     missing = next(path for path in task.inputs.sources if path not in measures)
     try:
         measure(missing)

@@ -15,7 +15,7 @@ from impasto.system.text import printable
 ENDINGS: Final = tuple(ending for format in FORMATS.values() for ending in format.endings)
 
 
-def files(text: str) -> list[str]:
+def list_files(text: str) -> list[str]:
     """Return the pictures that a folder, a glob or a path names, sorted by name.
 
     Of a folder those whose ending is one of a picture's, not those in folders inside it.
@@ -38,7 +38,7 @@ def files(text: str) -> list[str]:
     return sorted(paths)
 
 
-def items(photos: str, styles: Sequence[str], *, blend: bool) -> list[Item]:
+def make_items(photos: str, styles: Sequence[str], *, blend: bool) -> list[Item]:
     """Return every photo with every style, or with all of them if they shall `blend`.
 
     Raises:
@@ -47,8 +47,10 @@ def items(photos: str, styles: Sequence[str], *, blend: bool) -> list[Item]:
     """
     if not styles:
         raise UsageError("no style picture was given; name at least one")
-    paths = [path for style in styles for path in files(style)]
+    paths = [path for style in styles for path in list_files(style)]
     together = [tuple(paths)] if blend else [(style,) for style in paths]
     return [
-        Item(photo, styles_of_item, where=printable(photo)) for photo in files(photos) for styles_of_item in together
+        Item(photo, styles_of_item, where=printable(photo))
+        for photo in list_files(photos)
+        for styles_of_item in together
     ]

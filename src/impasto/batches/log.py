@@ -21,7 +21,7 @@ NAME: Final = "impasto-batch.jsonl"
 
 
 @dataclass(frozen=True)
-class Entry:
+class LogEntry:
     """The last that was said of an output.
 
     Attributes:
@@ -70,11 +70,11 @@ class BatchLog:
         self.path = path if shard is None else path.with_name(f"{path.stem}-{shard[0]}-of-{shard[1]}{path.suffix}")
         self._entries = dict(self._read())
 
-    def entry(self, output: str) -> Entry | None:
+    def entry(self, output: str) -> LogEntry | None:
         """Return the last that was said of an output."""
         return self._entries.get(self._key(output))
 
-    def add(self, output: str, entry: Entry, extra: Mapping[str, Any]) -> None:
+    def add(self, output: str, entry: LogEntry, extra: Mapping[str, Any]) -> None:
         """Say something of an output, with more that a reader may want to know.
 
         Raises:
@@ -98,11 +98,11 @@ class BatchLog:
         # From the log, so that the folder can be moved and seen from other machines.
         return os.path.relpath(os.path.realpath(output), os.path.realpath(self._folder))
 
-    def _read(self) -> Iterator[tuple[str, Entry]]:
-        names = {field.name for field in dataclasses.fields(Entry)}
+    def _read(self) -> Iterator[tuple[str, LogEntry]]:
+        names = {field.name for field in dataclasses.fields(LogEntry)}
         lines = [line for path in glob.glob(self._pattern) for line in _lines(Path(path))]  # noqa: PTH207
         for line in sorted(lines, key=lambda line: float(line["time"])):
-            yield line["output"], Entry(**{name: line[name] for name in names if name in line})
+            yield line["output"], LogEntry(**{name: line[name] for name in names if name in line})
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

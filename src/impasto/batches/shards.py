@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from impasto.errors import UsageError
 
 
-def parsed(text: str) -> tuple[int, int]:
+def parse(text: str) -> tuple[int, int]:
     """Return (I, N) of `I/N`, 1/N being the first of N shards.
 
     Raises:
@@ -21,7 +21,7 @@ def parsed(text: str) -> tuple[int, int]:
     return index, count
 
 
-def assigned(costs: Sequence[float], count: int) -> list[int]:
+def assign(costs: Sequence[float], count: int) -> list[int]:
     """Return the shard of each of some tasks, 0 is the first: the costliest first, each to who has least to do.
 
     No shard then has more than the others by more than one task (Graham 1969, "Bounds on multiprocessing timing

@@ -14,7 +14,9 @@ NAMES: Final = ("content", "style", "recipe", "size", "n")
 DEFAULT: Final = "{content}_{style}.png"
 
 
-def fields(content: str, styles: Sequence[str], recipe: str, size: int | str, number: int) -> dict[str, str]:
+def placeholder_values(
+    content: str, styles: Sequence[str], recipe: str, size: int | str, number: int
+) -> dict[str, str]:
     """Return what stands for each placeholder.
 
     Args:
@@ -39,7 +41,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[^\w.+-]+", "-", name).strip(".") or "recipe"
 
 
-def named(template: str, values: Mapping[str, str]) -> str:
+def expand(template: str, values: Mapping[str, str]) -> str:
     """Return the path that a template comes to; `{n:4}` has at least four digits.
 
     Raises:
@@ -76,10 +78,10 @@ def check_distinct(outputs: Iterable[tuple[str, str]], inputs: Iterable[str]) ->
         OutputError: naming both.
 
     """
-    read = {_place(path): path for path in inputs}
+    read = {_file_identity(path): path for path in inputs}
     owners: dict[str, str] = {}
     for who, path in outputs:
-        place = _place(path)
+        place = _file_identity(path)
         if place in owners:
             raise OutputError(
                 f"{printable(path)}: would be the output of both {printable(owners[place])} and "
@@ -93,6 +95,6 @@ def check_distinct(outputs: Iterable[tuple[str, str]], inputs: Iterable[str]) ->
         owners[place] = who
 
 
-def _place(path: str) -> str:
+def _file_identity(path: str) -> str:
     """Return where a path leads; two that differ in case only may be one on some disks, and are one here."""
     return os.path.realpath(path).casefold()

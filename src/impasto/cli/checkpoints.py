@@ -30,7 +30,7 @@ def checkpoint_option(function: F) -> F:
     )(function)
 
 
-def begin(run: "Run", output: Output, options: Mapping[str, Any]) -> tuple[str, ...]:
+def enable(run: "Run", output: Output, options: Mapping[str, Any]) -> tuple[str, ...]:
     """Have a run keep checkpoints as it was asked for; return what a person should know about it.
 
     Raises:
@@ -69,14 +69,14 @@ def save(run: "Run") -> bool:
     return False
 
 
-def how_to_go_on(run: "Run") -> str | None:
+def resume_hint(run: "Run") -> str | None:
     """Return the line by which a stopped run is resumed; None if it cannot be."""
     if run.checkpoint_writer is None or not run.checkpoint_writer.written:
         return None
     return f"impasto: go on with: impasto resume {shlex.quote(printable(run.checkpoint_writer.folder.path))}"
 
 
-def end(run: "Run", *, safe: bool) -> None:
+def release(run: "Run", *, safe: bool) -> None:
     """Let go of a run's folder; where the picture is safe, and nothing else was asked for, remove it."""
     writer = run.checkpoint_writer
     if writer is not None:

@@ -33,15 +33,15 @@ def quiet_threads() -> None:
 
 def finish(job: "Job", output: Output, options: dict[str, Any]) -> None:
     """Do what is asked for with a job, on the device and with the memory asked for: paint it, or say what would be."""
-    run = dataclasses.replace(job, compute=output_options.compute(options)).start()
+    run = dataclasses.replace(job, compute=output_options.read_compute(options)).start()
     if options["dry_run"]:
-        click.echo(plan(run, output))
+        click.echo(describe_plan(run, output))
         return
     say = Notes(quiet=options["quiet"])
     say.about(run.notes)
-    say.about(checkpoints.begin(run, output, options))
+    say.about(checkpoints.enable(run, output, options))
     say.hints(run.early_advice)
-    listener = progress_display.listener(
+    listener = progress_display.make_listener(
         quiet=options["quiet"], as_json=options["as_json"], terminal=sys.stderr.isatty()
     )
     paint(run, output, listener, say)
@@ -77,7 +77,7 @@ def paint(run: "Run", output: Output, listener: progress_display.Listener, say: 
             try:
                 say.about(output.write(picture))
             except PictureError:
-                _go_on(run)
+                _describe_resume(run)
                 raise
         result = f"{picture.width}x{picture.height}, to {where(output)}"
         if stopped is None:
@@ -86,8 +86,8 @@ def paint(run: "Run", output: Output, listener: progress_display.Listener, say: 
         else:
             cause = f"{stopped}: " if isinstance(stopped, Interrupted) else ""
             click.echo(f"impasto: {cause}saved what there is, {result}", err=True)
-            _go_on(run)
-    checkpoints.end(run, safe=stopped is None)
+            _describe_resume(run)
+    checkpoints.release(run, safe=stopped is None)
     if isinstance(stopped, ImpastoError):
         raise stopped
     if isinstance(stopped, Interrupted):
@@ -97,24 +97,26 @@ def paint(run: "Run", output: Output, listener: progress_display.Listener, say: 
         sys.exit(0 if has_checkpoint and stopped.number == signal.SIGUSR1 else stopped.exit_code)
 
 
-def _go_on(run: "Run") -> None:
-    line = checkpoints.how_to_go_on(run)
+def _describe_resume(run: "Run") -> None:
+    line = checkpoints.resume_hint(run)
     if line is not None:
         click.echo(line, err=True)
 
 
-def plan(run: "Run", output: Output) -> str:
+def describe_plan(run: "Run", output: Output) -> str:
     """Return what would be done, a line for each fact."""
     memory, seconds = run.expected_memory, run.expected_seconds
     largest = run.plans[-1]
     return "\n".join(
         [
             f"recipe  {run.recipe.name}, digest {run.recipe.digest[:12]}",
-            f"scales  {progress_display.sizes(run.scales)}",
+            f"scales  {progress_display.describe_scales(run.scales)}",
             f"device  {run.device}",
             f"memory  about {memory / 1e9:.1f} GB" if memory else "memory  not known for this device",
-            f"time    about {progress_display.duration(seconds)}" if seconds else "time    not known for this device",
-            f"tiles   {progress_display.tiles(largest.tile)}",
+            f"time    about {progress_display.format_duration(seconds)}"
+            if seconds
+            else "time    not known for this device",
+            f"tiles   {progress_display.describe_tiles(largest.tile)}",
             f"output  {where(output)}",
         ]
     )

@@ -13,12 +13,12 @@ from impasto.ops.shapes import Image, Lightness, Mask
 from impasto.recipe import Recipe
 
 
-def shown(image: Image, recipe: Recipe) -> Image:
+def to_network_colors(image: Image, recipe: Recipe) -> Image:
     """Return what the network is shown of a picture of the photo's frame: greys where only lightness is painted."""
     return oklab.grey(oklab.lightness(image)) if recipe.colors == "luminance" else image
 
 
-def style(image: Image, photo: Image, recipe: Recipe) -> Image:
+def style_colors(image: Image, photo: Image, recipe: Recipe) -> Image:
     """Return what the network is shown of a style picture, in the colours of `photo` where they are wanted."""
     match recipe.colors:
         case "match":
@@ -29,18 +29,18 @@ def style(image: Image, photo: Image, recipe: Recipe) -> Image:
             # Gatys et al. 2017, luminance-only transfer, there in YIQ; a style of one lightness stays one.
             contrast = photo_lightness.std(correction=0) / style_lightness.std(correction=0).clamp(min=1e-6)
             lightness = contrast * (style_lightness - style_lightness.mean()) + photo_lightness.mean()
-            return oklab.grey(color_transfer.bounded(lightness, _SHOULDER).to(image))
+            return oklab.grey(color_transfer.clip_or_compress(lightness, _SHOULDER).to(image))
     return image
 
 
-def in_colors_of(colors: Palette, photo: Image, recipe: Recipe, mask: Mask | None = None) -> Image:
+def recolor_photo(colors: Palette, photo: Image, recipe: Recipe, mask: Mask | None = None) -> Image:
     """Return `photo`, or what `mask` counts of it, in the colours of the styles, unless these have its own already."""
     if recipe.colors in ("match", "luminance"):
         return photo
     return color_transfer.recolor(photo, colors, recipe.color_match, mask)
 
 
-def finish(photo: Image, recipe: Recipe) -> Callable[[Image], Image]:
+def final_colors(photo: Image, recipe: Recipe) -> Callable[[Image], Image]:
     """Return what gives a painted image its final colours; all that depends on the photo alone is computed now.
 
     Args:
@@ -55,7 +55,9 @@ def finish(photo: Image, recipe: Recipe) -> Callable[[Image], Image]:
         case "match":
             # Matched before, not after: the style's strokes may be brighter than the photo.
             mean = photo.mean((2, 3), keepdim=True)
-            return lambda image: color_transfer.bounded(image - image.mean((2, 3), keepdim=True) + mean, _SHOULDER)
+            return lambda image: color_transfer.clip_or_compress(
+                image - image.mean((2, 3), keepdim=True) + mean, _SHOULDER
+            )
         case "content":
             # Ours, looked at: see docs/control.md.
             colors = color_transfer.palette([(photo, 1.0, None)])
@@ -64,7 +66,7 @@ def finish(photo: Image, recipe: Recipe) -> Callable[[Image], Image]:
 
 
 def _light(image: Image) -> Lightness:
-    return oklab.lightness(color_transfer.bounded(image, 2 * _ENDS))
+    return oklab.lightness(color_transfer.clip_or_compress(image, 2 * _ENDS))
 
 
 # Ours, looked at: what is carried beyond black or white is drawn into the last twentieth of the range, not cut off.

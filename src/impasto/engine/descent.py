@@ -42,9 +42,9 @@ class CapturedStep:
 
 
 # The graphs of the last recipes and sizes, for the next picture of a process. One that is in use is not in here.
-RECORDINGS: Cache[CapturedStep] = Cache(6)
+CAPTURED_STEPS: Cache[CapturedStep] = Cache(6)
 # While the device is still there.
-atexit.register(RECORDINGS.clear)
+atexit.register(CAPTURED_STEPS.clear)
 
 
 class Descent:
@@ -89,7 +89,7 @@ class Descent:
         self._rows = steps + self._before
         self.steps_done = 1 - self._before
         # In a graph, everything is found again where it was.
-        self._fixed = devices.captures(image.device) and optimizer.capturable and objective.capturable
+        self._fixed = devices.uses_graphs(image.device) and optimizer.capturable and objective.capturable
         evaluation = objective.evaluate(image)
         self._labels, self._numbers, self._gradient = evaluation.labels, evaluation.numbers, evaluation.gradient
         if self._fixed:
@@ -133,13 +133,13 @@ class Descent:
         """Return what takes a step as one graph: that of an earlier picture, or a new one."""
         aims = self._objective.graph_key_and_targets if self._reuse else None
         if aims is None:
-            return devices.captured(self._move)
+            return devices.capture(self._move)
         self._key = self._graph_key(aims[0])
-        recording = RECORDINGS.take(self._key)
+        recording = CAPTURED_STEPS.take(self._key)
         if recording is None:
             # On tensors of its own: this picture's are needed when it is finished.
             twin = copy.deepcopy(self)
-            replay = devices.captured(twin._move)
+            replay = devices.capture(twin._move)
             shared = twin._objective.graph_key_and_targets
             if replay == twin._move or shared is None:
                 return self._move
@@ -153,7 +153,7 @@ class Descent:
         """Return what two descents must have in common for the graph of one to be the other's."""
         slowed = float(self._optimizer.state()["damping"])
         shapes = tuple((tensor.shape, tensor.dtype, tensor.device) for tensor in self.tensors)
-        return aim, self._optimizer.settings, slowed, shapes, devices.digits()
+        return aim, self._optimizer.settings, slowed, shapes, devices.tf32_settings()
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -170,7 +170,7 @@ class Descent:
     def _return_graph(self) -> None:
         """Leave the graph to the next picture."""
         if self._recording is not None:
-            RECORDINGS.put(self._key, self._recording)
+            CAPTURED_STEPS.put(self._key, self._recording)
             self._recording = None
 
     def _move(self) -> None:

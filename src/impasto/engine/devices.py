@@ -92,18 +92,18 @@ def dtype(precision: Precision, on: torch.device) -> torch.dtype:
 _BFLOAT16_CAPABILITY = (8, 0)
 
 
-def burst(on: torch.device) -> int:
+def steps_per_wait(on: torch.device) -> int:
     """Return how many steps are taken before the device is waited for."""
     # Ours: a wait for each ten steps costs nothing that can be measured, and pictures still come often enough.
     return 10 if on.type == "cuda" else 1
 
 
-def captures(on: torch.device) -> bool:
+def uses_graphs(on: torch.device) -> bool:
     """Whether steps are captured in a graph there."""
     return on.type == "cuda"
 
 
-def captured(work: Callable[[], None]) -> Callable[[], None]:
+def capture(work: Callable[[], None]) -> Callable[[], None]:
     """Return what does `work` on the present CUDA device as one graph; `work` itself where it cannot be captured.
 
     Args:
@@ -125,7 +125,7 @@ def captured(work: Callable[[], None]) -> Callable[[], None]:
 
 
 @contextmanager
-def arithmetic(on: torch.device, *, exact: bool) -> Iterator[None]:
+def float32_precision(on: torch.device, *, exact: bool) -> Iterator[None]:
     """Let CUDA multiply float32 numbers in TF32, or not if `exact`.
 
     TF32 keeps all of bfloat16's digits, so that statistics of bfloat16 features lose nothing.
@@ -133,7 +133,7 @@ def arithmetic(on: torch.device, *, exact: bool) -> Iterator[None]:
     if on.type != "cuda":
         yield
         return
-    before = digits()
+    before = tf32_settings()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = not exact
     try:
         yield
@@ -141,7 +141,7 @@ def arithmetic(on: torch.device, *, exact: bool) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
-def digits() -> tuple[bool, bool]:
+def tf32_settings() -> tuple[bool, bool]:
     """Return what CUDA multiplies in TF32 now: matrices, and convolutions."""
     return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
 
@@ -177,7 +177,7 @@ def _kilobytes(path: str) -> dict[str, int]:
 
 
 @contextmanager
-def memory_kept(device: torch.device) -> Iterator[None]:
+def keep_freed_memory(device: torch.device) -> Iterator[None]:
     """Let freed memory stay with the process for its next use, on the CPU and with glibc.
 
     A step frees and takes the same hundreds of megabytes again and again. Left to itself, glibc gives each large block

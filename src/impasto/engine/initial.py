@@ -53,11 +53,11 @@ def first_image(
         case "grey":
             image = grey(height, width, scene.recipe.seed)
         case "matched":
-            return _matched(scene, photo, styles, regions)
+            return _recolored_photo(scene, photo, styles, regions)
         case "style":
-            colors = _colors(scene, photo, styles)
+            colors = _target_palette(scene, photo, styles)
             image = style_noise(colors, height, width, scene.recipe.seed, scene.recipe.color_match)
-    return color_modes.shown(image.to(scene.device), scene.recipe)
+    return color_modes.to_network_colors(image.to(scene.device), scene.recipe)
 
 
 def next_image(
@@ -78,30 +78,32 @@ def next_image(
     larger = scene.resized(image, height, width)
     if scene.recipe.detail == 0 or image.shape == photo.shape:
         return larger
-    matched = _matched(scene, photo, styles, regions) if styles else photo
+    matched = _recolored_photo(scene, photo, styles, regions) if styles else photo
     coarse = scene.resized(scene.resized(matched, *image.shape[2:]), height, width)
     larger += scene.recipe.detail * (matched - coarse)
     return larger.clamp_(0, 1) if scene.recipe.bounds == "projected" else larger
 
 
-def _matched(scene: Scene, photo: Image, styles: Sequence[tuple[AnyImage, float]], regions: Sequence[Region]) -> Image:
+def _recolored_photo(
+    scene: Scene, photo: Image, styles: Sequence[tuple[AnyImage, float]], regions: Sequence[Region]
+) -> Image:
     """Return `photo` in the colours of the styles, each of its regions in those of its own."""
     if not any(region.mask is not None for region in regions):
-        return color_modes.in_colors_of(_colors(scene, photo, styles, *regions), photo, scene.recipe)
+        return color_modes.recolor_photo(_target_palette(scene, photo, styles, *regions), photo, scene.recipe)
     matched = photo.clone()
     for region in regions:
         assert region.mask is not None
-        colors = _colors(scene, photo, styles, region)
-        matched += region.mask * (color_modes.in_colors_of(colors, photo, scene.recipe, region.mask) - photo)
+        colors = _target_palette(scene, photo, styles, region)
+        matched += region.mask * (color_modes.recolor_photo(colors, photo, scene.recipe, region.mask) - photo)
     return matched.clamp_(0, 1)
 
 
-def _colors(
+def _target_palette(
     scene: Scene, photo: Image, styles: Sequence[tuple[AnyImage, float]], region: Region | None = None
 ) -> Palette:
     """Return the colours that a region, or all of the picture, is to have."""
     sources = region.sources if region else tuple(Source(index) for index in range(len(styles)))
-    weights = guidance.shares([styles[source.style][1] for source in sources])
+    weights = guidance.normalize_weights([styles[source.style][1] for source in sources])
     parts: list[tuple[AnyImage, float, Mask | None]] = [
         (styles[source.style][0], scene.recipe.strength * weight, source.mask)
         for source, weight in zip(sources, weights, strict=True)

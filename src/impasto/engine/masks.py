@@ -52,7 +52,7 @@ def assign(inputs: Inputs[Picture]) -> Masks:
     """Return which parts of the photo are painted after which styles.
 
     A grey content mask: white is painted after the first style and black after the second; with one style, black is
-    left to the photo. A coloured one: every colour is a region, in the order of `ordered`; the first is painted after
+    left to the photo. A coloured one: every colour is a region, in the order of `hue_order`; the first is painted after
     the first style and so on, and if there is one style less, the last colour is left to the photo. Coloured masks of
     styles: a region is painted after what has its colour, and left to the photo where nothing has; a style without a
     mask counts for every region. A grey mask of a style: its white parts count. What is transparent in a mask is black.
@@ -78,12 +78,12 @@ def assign(inputs: Inputs[Picture]) -> Masks:
     of_all = tuple(_input(mask) for mask in style_masks) if any(style_masks) else ()
     drawn = Drawn(_input(content), of_all, _input(protect))
     content, protect, *style_masks = (
-        None if mask is None else _opaque(mask) for mask in (content, protect, *style_masks)
+        None if mask is None else _on_black(mask) for mask in (content, protect, *style_masks)
     )
     areas, unassigned = _areas(len(style_masks), content, style_masks)
     protected = None if protect is None else _grey(protect)
     if unassigned is not None:
-        protected = unassigned if protected is None else np.maximum(*_alike(protected, unassigned))
+        protected = unassigned if protected is None else np.maximum(*_to_one_size(protected, unassigned))
     return Masks(areas, protected, drawn)
 
 
@@ -97,7 +97,7 @@ def _areas(
             raise UsageError(
                 f"{coloured[0].source}: has colours, but the photo has no mask with the same; give one, or a grey mask"
             )
-        planes = [None if mask is None else _counting(mask) for mask in style_masks]
+        planes = [None if mask is None else _style_mask(mask) for mask in style_masks]
         if content is None:
             return ((Area(None, tuple(enumerate(planes))),) if any(style_masks) else ()), None
         if styles > 2:
@@ -107,14 +107,15 @@ def _areas(
             return (Area(white, ((0, planes[0]),)),), 1 - white
         return (Area(white, ((0, planes[0]),)), Area(1 - white, ((1, planes[1]),))), None
     colors = palette(content)
-    regions = _belonging(content, colors)
+    regions = _color_memberships(content, colors)
     if coloured:
         return _by_color(content, colors, regions, style_masks)
     if styles not in (len(colors), len(colors) - 1):
         raise UsageError(
-            f"{content.source}: has {len(colors)} colours, for {styles} styles; in order they are {_named(colors)}"
+            f"{content.source}: has {len(colors)} colours, for {styles} styles; "
+            f"in order they are {_name_colors(colors)}"
         )
-    grey = [None if mask is None else _counting(mask) for mask in style_masks]
+    grey = [None if mask is None else _style_mask(mask) for mask in style_masks]
     paired = tuple(Area(regions[index], ((index, grey[index]),)) for index in range(styles))
     return paired, regions[-1] if styles < len(colors) else None
 
@@ -128,10 +129,10 @@ def _by_color(
     """Return the regions, each painted after what has its colour in the masks of the styles; and what is left."""
     areas = []
     unassigned = np.zeros_like(regions[0])
-    of_styles = [None if mask is None else _belonging(mask, colors, _APART) for mask in style_masks]
+    of_styles = [None if mask is None else _color_memberships(mask, colors, _APART) for mask in style_masks]
     for mask, planes in zip(style_masks, of_styles, strict=True):
         if mask is not None and planes is not None and all(plane.mean() < _SMALLEST for plane in planes):
-            raise UsageError(f"{mask.source}: has none of the colours of {content.source}: {_named(colors)}")
+            raise UsageError(f"{mask.source}: has none of the colours of {content.source}: {_name_colors(colors)}")
     for index, region in enumerate(regions):
         styles = [(number, None if planes is None else planes[index]) for number, planes in enumerate(of_styles)]
         sources = tuple((number, plane) for number, plane in styles if plane is None or plane.mean() >= _SMALLEST)
@@ -143,7 +144,7 @@ def _by_color(
 
 
 def palette(mask: Picture) -> list[NDArray[np.float32]]:
-    """Return the colours of a map, (3,) each in [0, 1], in the order of `ordered`; those of soft edges do not count.
+    """Return the colours of a map, (3,) each in [0, 1], in the order of `hue_order`; those of soft edges do not count.
 
     Raises:
         UsageError: there are too many to be told apart.
@@ -151,7 +152,7 @@ def palette(mask: Picture) -> list[NDArray[np.float32]]:
     """
     step = max(1, math.isqrt(mask.width * mask.height // _ENOUGH))
     thinned = mask.pixels[:, ::step, ::step]
-    flat = _flat(thinned)
+    flat = _find_flat(thinned)
     pixels = thinned[:, flat]
     red, green, blue = np.round(pixels * (_CELLS - 1)).astype(np.int32)
     cells = (red * _CELLS + green) * _CELLS + blue
@@ -167,10 +168,10 @@ def palette(mask: Picture) -> list[NDArray[np.float32]]:
         raise UsageError(
             f"{mask.source}: colours that can be told apart: {len(colors)}; give a map of 2 to {_MOST} plain colours"
         )
-    return sorted(colors, key=ordered)
+    return sorted(colors, key=hue_order)
 
 
-def _flat(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _find_flat(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return where a map has one colour as far as two pixels around: edges, soft or of a JPEG, have many."""
     around = np.pad(pixels, ((0, 0), (_EDGE, _EDGE), (_EDGE, _EDGE)), mode="edge")
     steps = range(2 * _EDGE + 1)
@@ -187,7 +188,7 @@ def _flat(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
     return flat
 
 
-def ordered(color: NDArray[np.float32]) -> tuple[bool, float]:
+def hue_order(color: NDArray[np.float32]) -> tuple[bool, float]:
     """Return the place of a colour: red, yellow, green, cyan, blue, magenta, then white, grey and black."""
     red, green, blue = (float(value) for value in color)
     high, low = max(color), min(color)
@@ -201,7 +202,7 @@ def ordered(color: NDArray[np.float32]) -> tuple[bool, float]:
     return False, float(hue)
 
 
-def _belonging(mask: Picture, colors: Sequence[NDArray[np.float32]], within: float = math.inf) -> list[Plane]:
+def _color_memberships(mask: Picture, colors: Sequence[NDArray[np.float32]], within: float = math.inf) -> list[Plane]:
     """Return for each of `colors` 1 where it is the nearest, and not farther than `within`, and 0 elsewhere."""
     nearest = np.full(mask.pixels.shape[1:], -1)
     smallest = np.full(nearest.shape, within, np.float32)
@@ -223,7 +224,7 @@ def _grey(mask: Picture) -> Plane:
     return plane
 
 
-def _counting(mask: Picture) -> Plane:
+def _style_mask(mask: Picture) -> Plane:
     """Return how much of a style counts where; nothing may not."""
     plane = _grey(mask)
     if plane.max() < _SMALLEST:
@@ -235,14 +236,14 @@ def _input(mask: Picture | None) -> Input | None:
     return None if mask is None else Input(plain_name(mask.source), mask.sha256)
 
 
-def _opaque(mask: Picture) -> Picture:
+def _on_black(mask: Picture) -> Picture:
     """Return a mask on black: what was not drawn belongs to nothing."""
     if mask.alpha is None:
         return mask
     return dataclasses.replace(mask, pixels=mask.pixels * mask.alpha, alpha=None)
 
 
-def _alike(*planes: Plane) -> list[Plane]:
+def _to_one_size(*planes: Plane) -> list[Plane]:
     """Return masks at the size of the largest; their edges are softened later."""
     height, width = max((plane.shape for plane in planes), key=math.prod)
     resized = []
@@ -254,7 +255,7 @@ def _alike(*planes: Plane) -> list[Plane]:
     return resized
 
 
-def _named(colors: Sequence[NDArray[np.float32]]) -> str:
+def _name_colors(colors: Sequence[NDArray[np.float32]]) -> str:
     return ", ".join("#" + "".join(f"{round(255 * float(value)):02x}" for value in color) for color in colors)
 
 

@@ -54,7 +54,7 @@ def plans(recipe: Recipe, canvas: ScaleSize) -> Iterator[Plan]:
         ways = (
             Plan(tile, history, memory(recipe, canvas, tile, history, cached_tiles), cached_tiles)
             for tile in _sides(recipe, canvas)
-            for cached_tiles in _holdings(canvas, tile)
+            for cached_tiles in _cached_tile_counts(canvas, tile)
         )
         for plan in sorted(ways, key=lambda plan: step_cost(canvas.height, canvas.width, plan)):
             if plan.memory < smallest:
@@ -142,7 +142,7 @@ def _count(height: int, width: int, tile: int) -> int:
     return math.ceil(height / tile) * math.ceil(width / tile)
 
 
-def _holdings(canvas: ScaleSize, tile: int | None) -> set[int]:
+def _cached_tile_counts(canvas: ScaleSize, tile: int | None) -> set[int]:
     """Return how many tiles might be held, by eighths of all."""
     count = 1 if tile is None else _count(canvas.height, canvas.width, tile)
     return {1, *(count * eighths // 8 for eighths in range(1, 8))} - {0}

@@ -13,7 +13,7 @@ import torch
 from impasto.engine import devices, optimizers, planning
 from impasto.engine.budget import Budget
 from impasto.engine.checkpoints import CheckpointWriter, Folder, Snapshot, document
-from impasto.engine.descent import RECORDINGS, BestImage, Descent, ScaleProgress
+from impasto.engine.descent import CAPTURED_STEPS, BestImage, Descent, ScaleProgress
 from impasto.engine.initial import first_image, next_image
 from impasto.engine.networks import load_network
 from impasto.engine.objective import Evaluation, Objective
@@ -210,8 +210,8 @@ class Run:
         final: Evaluation | None = None
         exact = self._precision == "float32"
         # Keeping freed pages raises peak memory; do it only when no limit was given.
-        allocation = devices.memory_kept(self.device) if self._limit is None else contextlib.nullcontext()
-        with allocation, devices.arithmetic(self.device, exact=exact):
+        allocation = devices.keep_freed_memory(self.device) if self._limit is None else contextlib.nullcontext()
+        with allocation, devices.float32_precision(self.device, exact=exact):
             for index, scale in list(enumerate(self.scales))[self._scale_now :]:
                 yield ScaleStarted(index, *scale)
                 self._prepare(plans[index])
@@ -269,7 +269,7 @@ class Run:
                 plan = smaller
             # Only out here has the error let go of what was computed.
             self._optimizer = self._trail = None
-            RECORDINGS.clear()
+            CAPTURED_STEPS.clear()
             gc.collect()
             self._prepare(plan)
             self.plans = (*self.plans[:index], plan, *self.plans[index + 1 :])
@@ -317,7 +317,7 @@ class Run:
             descent = Descent(objective, self._optimizer, self._image, steps_left, record, reuse=reuse)
             trail.descent, trail.base, record = descent, self._done, None
             try:
-                for evaluation in descent.steps(devices.burst(self.device)):
+                for evaluation in descent.steps(devices.steps_per_wait(self.device)):
                     self._image = descent.image
                     if evaluation is None:
                         break
@@ -338,16 +338,16 @@ class Run:
                 raise
             trail.failures += 1
             if trail.failures > _RETRIES:
-                raise _diverged(trail.failures)
+                raise _divergence(trail.failures)
             self._optimizer.slow_down()
             self._image = descent.best
         else:
             # Memory ran out after the last step.
             contenders = [(self._image, None)]
-        settled = [_clipped(objective, image, value) for image, value in contenders if image is not None]
+        settled = [_evaluate_clipped(objective, image, value) for image, value in contenders if image is not None]
         finite = [(picture, worth) for picture, worth in settled if worth.is_finite]
         if not finite:
-            raise _diverged(trail.failures)
+            raise _divergence(trail.failures)
         self._image, final = min(finite, key=lambda pair: pair[1].loss)
         self._trail = None
         return final
@@ -374,7 +374,7 @@ class Run:
 _RETRIES = 5
 
 
-def _clipped(objective: Objective, image: Image, evaluation: Evaluation | None) -> tuple[Image, Evaluation]:
+def _evaluate_clipped(objective: Objective, image: Image, evaluation: Evaluation | None) -> tuple[Image, Evaluation]:
     """Return `image` as it will be saved, and what that is worth."""
     clipped = image.clamp(0, 1)
     if evaluation is None or not torch.equal(clipped, image):
@@ -382,7 +382,7 @@ def _clipped(objective: Objective, image: Image, evaluation: Evaluation | None) 
     return clipped, evaluation
 
 
-def _diverged(failures: int) -> DivergedError:
+def _divergence(failures: int) -> DivergedError:
     return DivergedError(
         f"the loss or its gradient was not finite {failures} times, in spite of smaller and smaller steps; "
         "try lower weights, or the recipe 'default'"

@@ -99,7 +99,7 @@ class Scene:
         """Return a picture of the photo's frame, with the margin mirrored around it."""
         margin = round(self.recipe.margin * max(picture.height, picture.width))
         image = self.resized(resample.with_margin(self._tensor(picture), margin), *self.canvas_size(scale))
-        return color_modes.shown(image, self.recipe)
+        return color_modes.to_network_colors(image, self.recipe)
 
     def finish(self, scale: Scale) -> Callable[[Image], Image]:
         """Return what makes the result of an image of `scale`: on the CPU, without its margin, in its final colours.
@@ -112,7 +112,7 @@ class Scene:
             self.protected(scale),
             self.margin(scale),
         )
-        colored = color_modes.finish(photo, self.recipe)
+        colored = color_modes.final_colors(photo, self.recipe)
         under = None if protected is None else resample.without_margin(protected, margin).cpu()
 
         def finished(image: Image) -> Image:
@@ -134,7 +134,10 @@ class Scene:
         """Return the style pictures and their weights, in the colours they are painted in."""
         photo = self._framed(scale.height, scale.width)
         return [
-            (color_modes.style(resample.resize(self._tensor(style.picture), *size), photo, self.recipe), style.weight)
+            (
+                color_modes.style_colors(resample.resize(self._tensor(style.picture), *size), photo, self.recipe),
+                style.weight,
+            )
             for style, size in zip(self.inputs.styles, self._style_sizes(scale), strict=True)
         ]
 

@@ -10,7 +10,7 @@ from impasto.engine.masks import Area, Masks
 from impasto.engine.run import Run
 from impasto.engine.scene import Scene
 from impasto.errors import DeviceError
-from impasto.executors.processes import cores
+from impasto.executors.processes import count_cores
 from impasto.executors.task import Task
 from impasto.picture import Measure, Picture
 from impasto.recipe import Inputs, pair_styles, schedule
@@ -21,7 +21,7 @@ _USABLE = 0.9
 
 
 @dataclass(frozen=True)
-class Need:
+class TaskCost:
     """What one task will take; None where this was not measured for the device.
 
     Attributes:
@@ -36,7 +36,7 @@ class Need:
     seconds: float | None
 
 
-def work(scales: Iterable[Scale]) -> float:
+def step_pixels(scales: Iterable[Scale]) -> float:
     """Return how much there is to do, a step counting as many times as its picture has pixels."""
     return float(sum(scale.height * scale.width * scale.steps for scale in scales))
 
@@ -58,9 +58,9 @@ class Estimator:
 
     def __init__(self, measures: Mapping[str, Measure]) -> None:
         self._measures = measures
-        self._known: dict[object, Need | DeviceError] = {}
+        self._known: dict[object, TaskCost | DeviceError] = {}
 
-    def need(self, task: Task) -> Need | None:
+    def need(self, task: Task) -> TaskCost | None:
         """Return what a task will take; None if one of its pictures is not known.
 
         Raises:
@@ -76,7 +76,7 @@ class Estimator:
         key = (task.recipe.digest, sizes, masked, inputs.style_scales, task.compute)
         if key not in self._known:
             try:
-                self._known[key] = _need(task, sizes, masked=masked)
+                self._known[key] = _task_cost(task, sizes, masked=masked)
             except DeviceError as error:
                 self._known[key] = error
         need = self._known[key]
@@ -85,7 +85,7 @@ class Estimator:
         return need
 
 
-def _need(task: Task, sizes: Sequence[tuple[int, int]], *, masked: bool) -> Need:
+def _task_cost(task: Task, sizes: Sequence[tuple[int, int]], *, masked: bool) -> TaskCost:
     photo, *pictures = (Picture(np.broadcast_to(np.float32(0.5), (3, *size))) for size in sizes)
     device, *_ = devices.devices(task.compute.device)
     masks = Masks(areas=(Area(None, ()),)) if masked else Masks()
@@ -93,7 +93,7 @@ def _need(task: Task, sizes: Sequence[tuple[int, int]], *, masked: bool) -> Need
     scene = Scene(Inputs(photo, styles), task.recipe, device, masks)
     run = Run(scene, max_memory=task.compute.memory_limit, precision=task.compute.precision)
     _ = run.plans  # refuses what does not fit
-    return Need(run.scales, run.expected_memory, run.expected_seconds)
+    return TaskCost(run.scales, run.expected_memory, run.expected_seconds)
 
 
 @dataclass(frozen=True)
@@ -127,16 +127,16 @@ def plan_workers(device: str, requested: int | None, tasks: int, memory: int | N
 
     """
     parsed_devices = devices.devices(device)
-    count_wanted = min(requested or max(cores(), len(parsed_devices)), max(1, tasks))
+    count_wanted = min(requested or max(count_cores(), len(parsed_devices)), max(1, tasks))
     if parsed_devices[0].type != "cpu":
         count = min(count_wanted, len(parsed_devices))
         note = f"{count} workers, not {requested}: one a device" if requested and count < count_wanted else ""
         return WorkerPlan(tuple(map(str, parsed_devices[:count])), 1, note)
     available = devices.available_memory(parsed_devices[0])
     fitting = count_wanted if memory is None or available is None else max(1, int(_USABLE * available / memory))
-    count = min(count_wanted, fitting, max(1, cores()))
+    count = min(count_wanted, fitting, max(1, count_cores()))
     note = ""
     if requested and count < count_wanted:
-        basis = "as many as there are cores" if count == cores() else "no more fit into memory"
+        basis = "as many as there are cores" if count == count_cores() else "no more fit into memory"
         note = f"{count} worker{'s' if count > 1 else ''}, not {requested}: {basis}"
-    return WorkerPlan(("cpu",) * count, max(1, cores() // count), note)
+    return WorkerPlan(("cpu",) * count, max(1, count_cores() // count), note)

@@ -18,7 +18,7 @@ from impasto.executors.task import Task
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
-def cores() -> int:
+def count_cores() -> int:
     """Return how many cores this process may use; a container's limit counts, in whole cores."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with contextlib.suppress(OSError, ValueError):
@@ -28,7 +28,7 @@ def cores() -> int:
     return count
 
 
-class Local(WorkerFactory):
+class ProcessFactory(WorkerFactory):
     """Processes, each with a device and its share of the cores.
 
     Args:
@@ -43,25 +43,25 @@ class Local(WorkerFactory):
         # Not a fork: threads and CUDA do not survive one.
         self._context = multiprocessing.get_context("spawn")
 
-    def hire(self, place: int) -> "Process":
+    def hire(self, place: int) -> "ProcessWorker":
         """Start a process."""
         ours, theirs = self._context.Pipe()
         device = self._devices[place % len(self._devices)]
         process = self._context.Process(target=serve, args=(theirs, device, self._threads), daemon=True)
-        with _threads(self._threads), _held_back():
+        with _thread_limit(self._threads), _signals_blocked():
             process.start()
         theirs.close()
-        return Process(process, ours)
+        return ProcessWorker(process, ours)
 
     def wait(self, hands: Sequence[Worker], seconds: float) -> None:
         """Wait for what comes, and for deaths."""
-        connection.wait([hand.pipe for hand in hands if isinstance(hand, Process)], seconds)
+        connection.wait([hand.pipe for hand in hands if isinstance(hand, ProcessWorker)], seconds)
 
     def close(self) -> None:
         """Do nothing: there is nothing but the workers."""
 
 
-class Process(Worker):
+class ProcessWorker(Worker):
     """A process at the other end of a pipe, through which JSON goes."""
 
     def __init__(self, process: Any, pipe: "Connection[Any, Any]") -> None:
@@ -82,7 +82,7 @@ class Process(Worker):
             # What it said before it died comes first; that it is dead is found out again.
             if not messages:
                 self._process.join()
-                raise LostError(_cause(self._process.exitcode)) from error
+                raise LostError(_cause_of_death(self._process.exitcode)) from error
         return messages
 
     def stop(self) -> None:
@@ -101,17 +101,17 @@ class Process(Worker):
             self.pipe.send_bytes(json.dumps(message).encode())
         except OSError as error:
             self._process.join()
-            raise LostError(_cause(self._process.exitcode)) from error
+            raise LostError(_cause_of_death(self._process.exitcode)) from error
 
 
-def _cause(code: int | None) -> str:
+def _cause_of_death(code: int | None) -> str:
     if code is not None and code < 0:
         return f"signal {-code}{', perhaps for lack of memory' if -code == signal.SIGKILL else ''}"
     return f"exit code {code}"
 
 
 @contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
+def _thread_limit(count: int) -> Iterator[None]:
     """Let a process started here have that many threads from its first import on."""
     name = "OMP_NUM_THREADS"
     before = os.environ.get(name)
@@ -126,7 +126,7 @@ def _threads(count: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _held_back() -> Iterator[None]:
+def _signals_blocked() -> Iterator[None]:
     """Let a process started here never hear the signals that its master answers."""
     # Starting the first process would start this, and that lets two of the signals through.
     resource_tracker.ensure_running()

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from impasto.errors import DeviceError, UsageError
 from impasto.executors.pool import LostError, Pool, Worker, WorkerFactory
-from impasto.executors.processes import cores
+from impasto.executors.processes import count_cores
 from impasto.executors.task import Task
 from impasto.system.text import printable, reason
 
@@ -23,7 +23,7 @@ _ASK_EVERY: Final = 1.0  # seconds between two questions how far a worker is
 _PATIENCE: Final = 10.0  # seconds to wait for a cluster to answer the door
 
 
-class Painter:
+class RayWorker:
     """What an actor is: it paints in one thread, and answers in another."""
 
     def __init__(self, device: str, threads: int) -> None:
@@ -58,7 +58,7 @@ class Painter:
         self._stopping = True
 
 
-class Actor(Worker):
+class RayWorkerHandle(Worker):
     """An actor, as this machine sees it."""
 
     def __init__(self, ray: Any, actor: Any) -> None:
@@ -108,7 +108,7 @@ class Actor(Worker):
             self._ray.kill(self._actor, no_restart=True)
 
 
-class Cluster(WorkerFactory):
+class RayWorkerFactory(WorkerFactory):
     """Actors that ask for what they need.
 
     Args:
@@ -123,23 +123,23 @@ class Cluster(WorkerFactory):
         self._device = device
         self._needs = dict(needs)
 
-    def hire(self, place: int) -> Actor:
+    def hire(self, place: int) -> RayWorkerHandle:
         """Make an actor, wherever there is room; one that died is replaced by a new one, perhaps on another node."""
         del place
         # Two threads: one paints, the other answers. That it is made again is the pool's affair, which counts.
-        made = self._ray.remote(Painter).options(max_concurrency=2, max_restarts=0, max_task_retries=0, **self._needs)
-        return Actor(self._ray, made.remote(self._device, max(1, int(self._needs["num_cpus"]))))
+        made = self._ray.remote(RayWorker).options(max_concurrency=2, max_restarts=0, max_task_retries=0, **self._needs)
+        return RayWorkerHandle(self._ray, made.remote(self._device, max(1, int(self._needs["num_cpus"]))))
 
     def wait(self, hands: Sequence[Worker], seconds: float) -> None:
         """Wait for results."""
-        self._ray.wait([hand.result for hand in hands if isinstance(hand, Actor)], timeout=seconds)
+        self._ray.wait([hand.result for hand in hands if isinstance(hand, RayWorkerHandle)], timeout=seconds)
 
     def close(self) -> None:
         """Leave the cluster; one of this machine's own ends."""
         self._ray.shutdown()
 
 
-def pool(
+def make_pool(
     address: str | None, *, device: str, workers: int | None, tasks: int, memory: int | None, gpus: float | None
 ) -> Pool:
     """Return a pool of actors.
@@ -158,14 +158,16 @@ def pool(
 
     """
     gpus_per_worker = gpus if gpus is not None else float(device.startswith("cuda"))
-    ray = _connected(address)
+    ray = _connect(address)
     try:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        count, needs = share(nodes, min(workers or tasks, max(1, tasks)), memory, gpus_per_worker)
+        count, needs = divide_cluster(nodes, min(workers or tasks, max(1, tasks)), memory, gpus_per_worker)
     except BaseException:
         ray.shutdown()
         raise
-    return Pool(Cluster(ray, "cuda" if gpus_per_worker else "cpu" if device == "auto" else device, needs), count)
+    return Pool(
+        RayWorkerFactory(ray, "cuda" if gpus_per_worker else "cpu" if device == "auto" else device, needs), count
+    )
 
 
 def _check_answered(address: str) -> None:
@@ -181,7 +183,7 @@ def _check_answered(address: str) -> None:
         ) from error
 
 
-def _connected(address: str | None) -> Any:
+def _connect(address: str | None) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address is None:
         # As Ray recommends: who does not know the token gets no further than the door. A new one for each cluster.
@@ -193,7 +195,7 @@ def _connected(address: str | None) -> Any:
         raise UsageError("Ray is not installed; install it with: pip install 'impasto[ray]'") from error
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
-        settings |= {"address": "local", "num_cpus": cores(), "include_dashboard": False}
+        settings |= {"address": "local", "num_cpus": count_cores(), "include_dashboard": False}
         settings |= {"_node_ip_address": "127.0.0.1"}
     else:
         _check_answered(address)
@@ -206,7 +208,7 @@ def _connected(address: str | None) -> Any:
     return ray
 
 
-def share(
+def divide_cluster(
     nodes: Sequence[Mapping[str, float]], requested: int, memory: int | None, gpus: float
 ) -> tuple[int, dict[str, float]]:
     """Return how many workers there are, and what each asks for: all CPUs are shared out.
@@ -221,7 +223,7 @@ def share(
         DeviceError: not even one has room.
 
     """
-    room = _room(nodes, 1, memory, gpus)
+    room = _count_fitting(nodes, 1, memory, gpus)
     if room == 0:
         needed = ", ".join(
             ["1 CPU", *([f"{memory / 1e9:.1f} GB"] if memory else []), *([f"{gpus:g} GPU"] * bool(gpus))]
@@ -229,13 +231,13 @@ def share(
         raise DeviceError(f"no node of the cluster has {needed} for a worker; choose a smaller --size, or larger nodes")
     count = min(requested, room)
     threads = max(1, int(sum(node.get("CPU", 0) for node in nodes)) // count)
-    while threads > 1 and _room(nodes, threads, memory, gpus) < count:
+    while threads > 1 and _count_fitting(nodes, threads, memory, gpus) < count:
         threads -= 1
     needs: dict[str, float] = {"num_cpus": threads, "num_gpus": gpus}
     return count, needs if memory is None else needs | {"memory": memory}
 
 
-def _room(nodes: Sequence[Mapping[str, float]], threads: int, memory: int | None, gpus: float) -> int:
+def _count_fitting(nodes: Sequence[Mapping[str, float]], threads: int, memory: int | None, gpus: float) -> int:
     """Return how many workers of that size fit on the nodes."""
     total = 0
     for node in nodes:

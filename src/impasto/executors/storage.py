@@ -20,7 +20,7 @@ from impasto.system.text import printable, reason
 # Two letters at least: a single one is a Windows drive.
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://.")
 # What a store says of a file that is another one after every change; the first of them that it says counts.
-_MARKS: Final = (
+_ETAG_FIELDS: Final = (
     *("ETag", "etag", "md5Hash", "content_md5"),
     *("mtime", "modify", "LastModified", "last_modified", "created"),
 )
@@ -31,15 +31,15 @@ def is_url(path: str | None) -> bool:
     return path is not None and _URL.match(path) is not None
 
 
-def plain(url: str) -> str:
+def without_password(url: str) -> str:
     """Return a URL without user and password, for messages and logs."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def staging(url: str) -> Path:
+def staging_path(url: str) -> Path:
     """Return the path on this machine where a picture is made, with its checkpoints, before it goes to `url`."""
-    digest = hashlib.sha256(plain(url).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(without_password(url).encode()).hexdigest()[:16]
     name = f"{digest}-{PurePosixPath(url).name}"
     return platformdirs.user_cache_path("impasto", appauthor=False) / "outgoing" / name
 
@@ -58,10 +58,10 @@ def etags(urls: Iterable[str]) -> dict[str, str]:
     for url in urls:
         folder = posixpath.dirname(url)
         if folder not in listed:
-            listed[folder] = _listed(url)
+            listed[folder] = _list_siblings(url)
         info = listed[folder].get(PurePosixPath(url).name)
         if info is not None:
-            tags[url] = _mark(info)
+            tags[url] = _etag(info)
     return tags
 
 
@@ -72,22 +72,22 @@ def etag(url: str) -> str | None:
         OutputError: the store cannot be reached.
 
     """
-    with _reaching(url) as (store, path):
+    with _file_system(url) as (store, path):
         store.invalidate_cache()
         try:
-            return _mark(store.info(path))
+            return _etag(store.info(path))
         except FileNotFoundError:
             return None
 
 
-def _mark(info: dict[str, Any]) -> str:
-    tag = next((f"{name} {info[name]}" for name in _MARKS if info.get(name)), None)
+def _etag(info: dict[str, Any]) -> str:
+    tag = next((f"{name} {info[name]}" for name in _ETAG_FIELDS if info.get(name)), None)
     return "" if tag is None else f"{info.get('size')} {tag}"
 
 
-def _listed(url: str) -> dict[str, dict[str, Any]]:
+def _list_siblings(url: str) -> dict[str, dict[str, Any]]:
     """Return what a store says of the files beside one, by name."""
-    with _reaching(url) as (store, path):
+    with _file_system(url) as (store, path):
         folder = store._parent(path)
         store.invalidate_cache()
         try:
@@ -107,21 +107,21 @@ def read(url: str) -> io.BytesIO | None:
         OutputError: it cannot be read.
 
     """
-    with _reaching(url) as (store, path):
+    with _file_system(url) as (store, path):
         try:
             return io.BytesIO(store.cat_file(path))
         except FileNotFoundError:
             return None
 
 
-def put(file: Path, url: str) -> None:
+def upload(file: Path, url: str) -> None:
     """Write a copy of a file: who looks sees what was there before, or all of the new one.
 
     Raises:
         OutputError: it cannot be written.
 
     """
-    with _reaching(url) as (store, path):
+    with _file_system(url) as (store, path):
         folder = store._parent(path)
         if path.startswith("/"):
             # Elsewhere there are no folders, and what would be made is a bucket that was misspelt.
@@ -139,7 +139,7 @@ def put(file: Path, url: str) -> None:
 
 
 @contextlib.contextmanager
-def _reaching(url: str) -> Iterator[tuple[Any, str]]:
+def _file_system(url: str) -> Iterator[tuple[Any, str]]:
     """Give the file system of a URL, and the path in it."""
     import fsspec
 
@@ -147,4 +147,6 @@ def _reaching(url: str) -> Iterator[tuple[Any, str]]:
         yield fsspec.core.url_to_fs(url)
     except Exception as error:
         # Each store has errors of its own, of the packages that it is made with.
-        raise OutputError(f"{printable(plain(url))}: cannot be reached or written ({reason(error)})") from error
+        raise OutputError(
+            f"{printable(without_password(url))}: cannot be reached or written ({reason(error)})"
+        ) from error

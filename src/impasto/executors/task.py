@@ -58,7 +58,7 @@ class Task:
     @property
     def place(self) -> str:
         """Where the picture goes, as messages and logs have it."""
-        return self.output.path if self.url is None else storage.plain(self.url)
+        return self.output.path if self.url is None else storage.without_password(self.url)
 
     @property
     def folder(self) -> str | None:

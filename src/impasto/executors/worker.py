@@ -15,7 +15,7 @@ from impasto.executors.outcome import Outcome
 from impasto.executors.task import Task
 from impasto.jobs import checkpoint_paths
 from impasto.jobs.output import Stages
-from impasto.jobs.resume import ComputeChanges, Given, noted, resumed
+from impasto.jobs.resume import ComputeChanges, ReplacedPictures, options_of, resume_run
 from impasto.reports import events
 from impasto.reports.advice import Advice
 from impasto.reports.events import Checkpointed, Event, Finished, Stepped
@@ -47,7 +47,7 @@ def paint(task: Task, should_stop: Callable[[], bool]) -> Painting:
             if task.url is not None:
                 return Outcome("there", mark=storage.etag(task.url) or "")
             return Outcome("there", sha256=up_to_date.file_digest(task.output.path))
-        return (yield from _painted(task, should_stop, started))
+        return (yield from _paint(task, should_stop, started))
     except (ImpastoError, OSError) as error:
         text = str(error) if isinstance(error, ImpastoError) else reason(error)
     except Exception as error:
@@ -61,7 +61,7 @@ def paint(task: Task, should_stop: Callable[[], bool]) -> Painting:
 def _send(task: Task, url: str) -> str:
     path = Path(task.output.path)
     try:
-        storage.put(path, url)
+        storage.upload(path, url)
     except OutputError as error:
         raise OutputError(f"{error}; the picture is in {printable(path)}") from error
     path.unlink()
@@ -77,17 +77,17 @@ def discard(task: Task) -> None:
     except ImpastoError:
         return
     try:
-        ours = _is_of(task, noted(folder.read()))
+        ours = _is_of(task, options_of(folder.read()))
     except CheckpointError:
         ours = False
     (folder.remove if ours else folder.close)()
 
 
-def _painted(task: Task, should_stop: Callable[[], bool], started: float) -> Painting:
+def _paint(task: Task, should_stop: Callable[[], bool], started: float) -> Painting:
     if task.url is not None:
         # On a worker's own machine nobody has made it.
         Path(task.output.path).parent.mkdir(parents=True, exist_ok=True)
-    run = _begun(task)
+    run = _start_or_resume(task)
     before, stages = run.steps_done, Stages(task.output, run.steps_done)
     notes, loss, due = [*run.notes], 0.0, 0.0
     advice: tuple[Advice, ...] = ()
@@ -101,7 +101,7 @@ def _painted(task: Task, should_stop: Callable[[], bool], started: float) -> Pai
             elif isinstance(event, Finished):
                 advice, loss = event.advice, event.loss
             if should_stop() and not isinstance(event, Finished):
-                return _stopped(task, run, event, time.perf_counter() - started)
+                return _stop(task, run, event, time.perf_counter() - started)
         picture = run.picture()
         notes += task.output.write(picture)
         digest = up_to_date.file_digest(task.output.path)
@@ -126,7 +126,7 @@ def _painted(task: Task, should_stop: Callable[[], bool], started: float) -> Pai
             run.checkpoint_writer.folder.close()
 
 
-def _begun(task: Task) -> Run:
+def _start_or_resume(task: Task) -> Run:
     """Return the run of a task, taken up from its checkpoint if there is one.
 
     Raises:
@@ -134,15 +134,15 @@ def _begun(task: Task) -> Run:
 
     """
     path = task.folder
-    folder = _opened(path) if path is not None and Path(path).is_dir() else None
+    folder = _open_folder(path) if path is not None and Path(path).is_dir() else None
     try:
         if folder is not None and not folder.empty:
-            before = _taken_up(task, folder)
+            before = _resume(task, folder)
             if before is not None:
                 return before
         run = task.job().start()
         if path is not None and (task.checkpoint != "auto" or checkpoint_paths.is_worth_it(run, task.over)):
-            _keep(task, run, folder or _opened(path))
+            _enable_checkpoints(task, run, folder or _open_folder(path))
         elif folder is not None:
             # Of this output as it was asked for before.
             folder.remove()
@@ -153,7 +153,7 @@ def _begun(task: Task) -> Run:
     return run
 
 
-def _opened(path: str) -> Folder:
+def _open_folder(path: str) -> Folder:
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
@@ -164,7 +164,7 @@ def _opened(path: str) -> Folder:
             time.sleep(0.1)
 
 
-def _keep(task: Task, run: Run, folder: Folder) -> None:
+def _enable_checkpoints(task: Task, run: Run, folder: Folder) -> None:
     note = {"output": checkpoint_paths.to_table(task.output, folder.path), IDENTITY: task.identity}
     every = INTERVAL if task.every is None else task.every
     run.enable_checkpoints(folder, note, every=every, keep=task.checkpoint != "auto")
@@ -174,7 +174,7 @@ def _is_of(task: Task, saved_options: dict[str, Any]) -> bool:
     return task.identity is not None and saved_options.get(IDENTITY) == task.identity
 
 
-def _taken_up(task: Task, folder: Folder) -> Run | None:
+def _resume(task: Task, folder: Folder) -> Run | None:
     """Return the run whose checkpoint is in the folder; None where it is damaged, or of what is not wanted any more.
 
     Raises:
@@ -185,7 +185,7 @@ def _taken_up(task: Task, folder: Folder) -> Run | None:
         saved = folder.read()
     except CheckpointError:
         return None
-    saved_options = noted(saved)
+    saved_options = options_of(saved)
     if IDENTITY not in saved_options and not task.force:
         raise UsageError(
             f"{printable(folder.path)}: holds the checkpoint of another run; go on with 'impasto resume', "
@@ -194,20 +194,20 @@ def _taken_up(task: Task, folder: Folder) -> Run | None:
         )
     if not _is_of(task, saved_options) or (task.force and not task.attempt):
         return None
-    pictures = Given(task.inputs.photo, [style.picture for style in task.inputs.styles], task.inputs.start)
+    pictures = ReplacedPictures(task.inputs.photo, [style.picture for style in task.inputs.styles], task.inputs.start)
     try:
-        run = resumed(folder, saved, task.recipe, pictures, ComputeChanges(task.compute.device))
+        run = resume_run(folder, saved, task.recipe, pictures, ComputeChanges(task.compute.device))
     except CheckpointError:
         return None
-    _keep(task, run, folder)
+    _enable_checkpoints(task, run, folder)
     return run
 
 
-def _stopped(task: Task, run: Run, event: Event, seconds: float) -> Outcome:
+def _stop(task: Task, run: Run, event: Event, seconds: float) -> Outcome:
     """Write a checkpoint where the run is, if it is between two steps, also of a run that is too short for others."""
     has_checkpoint = False
     if isinstance(event, Stepped) and task.folder is not None:
         if run.checkpoint_writer is None:
-            _keep(task, run, _opened(task.folder))
+            _enable_checkpoints(task, run, _open_folder(task.folder))
         has_checkpoint = isinstance(run.checkpoint(), Checkpointed)
     return Outcome("stopped", "stopped on request", seconds, kept=has_checkpoint)

@@ -32,12 +32,12 @@ def default_folder(output: Output) -> str:
 
 def to_table(output: Output, folder: Path) -> dict[str, Any]:
     """Return an output as plain values, its paths such that they are found from anywhere."""
-    from impasto.engine.checkpoints.document import both_paths
+    from impasto.engine.checkpoints.document import portable_path
 
     table = dataclasses.asdict(output)
     for name in _PATHS:
         if table[name] is not None and table[name] != STREAM:
-            table[name] = both_paths(table[name], folder)
+            table[name] = portable_path(table[name], folder)
     return table
 
 
@@ -52,13 +52,13 @@ def from_table(table: Mapping[str, Any], folder: Path) -> Output:
         raise CheckpointError(
             f"{printable(folder)}: was not started on the command line; resume it with impasto.resume"
         )
-    from impasto.engine.checkpoints.document import found_path
+    from impasto.engine.checkpoints.document import candidate_paths
 
     try:
         values = dict(table["output"])
         for name in _PATHS:
             if isinstance(values[name], Mapping):
-                paths = found_path(values[name], folder)
+                paths = candidate_paths(values[name], folder)
                 existing = next((path for path in paths if path.parent.is_dir()), paths[0])
                 values[name] = _short(existing)
         return Output(**values)

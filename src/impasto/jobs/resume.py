@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import torch
 
 from impasto.engine import devices
-from impasto.engine.checkpoints import Folder, Saved, Snapshot, document
+from impasto.engine.checkpoints import Folder, SavedRun, Snapshot, document
 from impasto.engine.checkpoints.writer import INTERVAL
 from impasto.engine.masks import assign
 from impasto.engine.run import Run
@@ -26,7 +26,7 @@ from impasto.vgg import convolutions
 _SETTLED: Final = ("size", "side", "start_size", "scale_factor", "margin", "init", "seed")
 
 
-class Given(NamedTuple):
+class ReplacedPictures(NamedTuple):
     """The pictures of a run where they are not where they were; each must be the same one."""
 
     content: PictureSource | None = None
@@ -105,26 +105,28 @@ def resume(
         saved = checkpoint_folder.read()
         recipe = saved.recipe.replace(**changes)
         styles = style if isinstance(style, list | tuple) or style is None else [typing.cast(PictureSource, style)]
-        pictures = Given(content, styles, init, content_mask, style_masks, protect)
-        run = resumed(checkpoint_folder, saved, recipe, pictures, ComputeChanges(device, max_memory, precision))
-        run.enable_checkpoints(checkpoint_folder, noted(saved), every=every, keep=bool(saved.table["options"]["keep"]))
+        pictures = ReplacedPictures(content, styles, init, content_mask, style_masks, protect)
+        run = resume_run(checkpoint_folder, saved, recipe, pictures, ComputeChanges(device, max_memory, precision))
+        run.enable_checkpoints(
+            checkpoint_folder, options_of(saved), every=every, keep=bool(saved.table["options"]["keep"])
+        )
     except BaseException:
         checkpoint_folder.close()
         raise
     return run
 
 
-def noted(saved: Saved) -> dict[str, Any]:
+def options_of(saved: SavedRun) -> dict[str, Any]:
     """Return what the surface that started a run noted for itself."""
     names = ("device", "max_memory", "precision", "keep", "convolutions")
     return {name: value for name, value in saved.table["options"].items() if name not in names}
 
 
-def resumed(
+def resume_run(
     folder: Folder,
-    saved: Saved,
+    saved: SavedRun,
     recipe: Recipe,
-    pictures: Given,
+    pictures: ReplacedPictures,
     changes: ComputeChanges = ComputeChanges(),
 ) -> Run:
     """Return the run, without a folder for its checkpoints.
@@ -153,7 +155,7 @@ def resumed(
         elsewhere = device.type != before["device"].partition(":")[0]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{printable(folder.path)}: holds what no impasto writes ({reason(error)})") from error
-    steered = _going(saved.recipe) != _going(recipe)
+    steered = _step_settings(saved.recipe) != _step_settings(recipe)
     if steered and snapshot.scale == len(scene.scales) - 1 and snapshot.done >= scene.scales[-1].steps:
         raise UsageError(
             f"{printable(folder.path)}: has taken all its steps; give it more with --steps beside what "
@@ -179,9 +181,9 @@ def resumed(
 
 def _scene(
     folder: Path,
-    saved: Saved,
+    saved: SavedRun,
     recipe: Recipe,
-    replacements: Given,
+    replacements: ReplacedPictures,
 ) -> Scene:
     table = saved.table
     before, masks_before = table["styles"], table["masks"]
@@ -204,7 +206,8 @@ def _scene(
     protect = found(masks_before["protect"], replacements.protect, "--protect")
     masks_now = one_each(replacements.style_masks, len(masks_before["styles"]), "style masks")
     style_masks = [
-        found(noted, now, "--style-mask") for noted, now in zip(masks_before["styles"], masks_now, strict=True)
+        found(options_of, now, "--style-mask")
+        for options_of, now in zip(masks_before["styles"], masks_now, strict=True)
     ]
     weights = [float(record["weight"]) for record in before]
     paired = pair_styles(pictures, weights, style_masks, [*map(float, table["style_scales"])], table["style_parts"])
@@ -221,7 +224,7 @@ def _check_settled(before: Recipe, recipe: Recipe) -> None:
             )
 
 
-def _check_fits(scene: Scene, saved: Saved, snapshot: Snapshot) -> None:
+def _check_fits(scene: Scene, saved: SavedRun, snapshot: Snapshot) -> None:
     """Refuse a snapshot that is not of these pictures; only a file made by hand is."""
     sizes_now = [list(scale[:2]) for scale in scene.scales]
     if sizes_now != [list(scale[:2]) for scale in saved.table["scales"]]:
@@ -232,6 +235,6 @@ def _check_fits(scene: Scene, saved: Saved, snapshot: Snapshot) -> None:
         raise ValueError("its plans are not those of its scales")
 
 
-def _going(recipe: Recipe) -> Recipe:
+def _step_settings(recipe: Recipe) -> Recipe:
     """Return what of a recipe decides how a step is taken."""
     return recipe.replace(steps=(1,))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from impasto.losses.base import PositionLoss
-from impasto.ops.numerics import TINY, widened
+from impasto.ops.numerics import TINY, widen
 from impasto.ops.shapes import Features, Scalar
 from impasto.recipe import terms
 
@@ -29,7 +29,7 @@ class Content(PositionLoss[ContentTarget]):
 
     def target(self, features: Features) -> ContentTarget:
         """Return the photo's features and the scale of the chosen form."""
-        features = widened(features)
+        features = widen(features)
         match self.form:
             case "literal":
                 return ContentTarget(features, 0.5)
@@ -41,7 +41,7 @@ class Content(PositionLoss[ContentTarget]):
                 return ContentTarget(features, features.new_tensor(1 / energy))
             case "normalized":
                 floor = (_SPREAD_FLOOR * features.square().mean()).clamp(min=TINY)
-                normalized = _normalized(features, floor)
+                normalized = _normalize(features, floor)
                 sums = normalized.square().sum((2, 3))
                 mean = features.mean((2, 3), keepdim=True)
                 return ContentTarget(normalized, 1 / features.numel(), floor, mean, sums)
@@ -52,7 +52,7 @@ class Content(PositionLoss[ContentTarget]):
 
     def statistic(self, features: Features, matched: Features, target: ContentTarget) -> Tensor:
         """Return the sum of squared differences; normalized, (3, B, C) sums of what they follow from."""
-        features = widened(features)
+        features = widen(features)
         matched = matched.to(features.dtype)
         if target.mean is None:
             return (features - matched).square().sum()
@@ -76,7 +76,7 @@ class Content(PositionLoss[ContentTarget]):
         return distance * target.scale
 
 
-def _normalized(features: Features, floor: Tensor) -> Features:
+def _normalize(features: Features, floor: Tensor) -> Features:
     centred = features - features.mean((2, 3), keepdim=True)
     normalized: Features = centred * (centred.square().mean((2, 3), keepdim=True) + floor).rsqrt()
     return normalized

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from impasto.losses.base import FeatureLoss, LossSize
-from impasto.ops.numerics import TINY, widened
+from impasto.ops.numerics import TINY, widen
 from impasto.ops.shapes import AnyFeatures, Features, Scalar
 from impasto.recipe import terms
 
@@ -50,7 +50,7 @@ class Patches(FeatureLoss[PatchesTarget]):
 
         A map goes on with its border at its border: each position has a patch, however small the map is.
         """
-        features = widened(features)
+        features = widen(features)
         centred = features - features.mean((2, 3), keepdim=True)
         if self.patch > 1:
             before, after = (self.patch - 1) // 2, self.patch // 2

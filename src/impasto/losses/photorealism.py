@@ -39,7 +39,7 @@ class Photorealism(PhotoLoss[PhotorealismTarget]):
         mean = F.avg_pool2d(photo, _SIDE, 1)
         batch, _, height, width = mean.shape
         covariance = photo.new_zeros(batch, height, width, 3, 3)
-        for part in _shifted(photo):
+        for part in _shifted_views(photo):
             away = (part - mean).movedim(1, -1)
             covariance += away[..., :, None] * away[..., None, :] / _COUNT
         ridge = self.epsilon / _COUNT * torch.eye(3, dtype=photo.dtype, device=photo.device)
@@ -64,7 +64,7 @@ class _Energy(torch.autograd.Function):
     def forward(ctx: Any, image: Tensor, epsilon: float, photo: Tensor, mean: Tensor, inverse: Tensor) -> Tensor:
         level = F.avg_pool2d(image, _SIDE, 1)
         # From the windows' means: differences of large products would lose the digits of a flat window.
-        windows = list(zip(_shifted(image), _shifted(photo), strict=True))
+        windows = list(zip(_shifted_views(image), _shifted_views(photo), strict=True))
         covariance = image.new_zeros(*inverse.shape)  # of the photo's channels (rows) with the image's (columns)
         for values, colours in windows:
             away, there = (colours - mean).movedim(1, -1), (values - level).movedim(1, -1)
@@ -72,7 +72,7 @@ class _Energy(torch.autograd.Function):
         affine = inverse @ covariance
         energy: Tensor = epsilon * affine.square().sum()
         slope = torch.zeros_like(image)
-        for (values, colours), into in zip(windows, _shifted(slope), strict=True):
+        for (values, colours), into in zip(windows, _shifted_views(slope), strict=True):
             explained = ((colours - mean).movedim(1, -1)[..., None, :] @ affine)[..., 0, :].movedim(-1, 1)
             residual = values - level - explained
             energy = energy + residual.square().sum()
@@ -87,7 +87,7 @@ class _Energy(torch.autograd.Function):
         return scaled, None, None, None, None
 
 
-def _shifted(image: Tensor) -> Iterator[Tensor]:
+def _shifted_views(image: Tensor) -> Iterator[Tensor]:
     """Yield views of the image: the first pixel of every window, the second, and so on."""
     height, width = (side - _SIDE + 1 for side in image.shape[2:])
     for row in range(_SIDE):

@@ -48,17 +48,17 @@ def palette(pictures: Iterable[tuple[Tensor, float, Mask | None]]) -> Palette:
 def recolor(
     image: Image, colors: Palette, method: ColorMatch, mask: Mask | None = None, shoulder: float = 0.0
 ) -> Image:
-    """Return `image`, sRGB in [0, 1], in the colours of a palette, `bounded`.
+    """Return `image`, sRGB in [0, 1], in the colours of a palette, `clip_or_compress`.
 
     All of it, so that what `mask` counts has those colours; a histogram is matched by all of the image.
     """
     if method == "histogram":
-        return bounded(_histogram(image, colors), shoulder).to(image)
+        return clip_or_compress(_histogram(image, colors), shoulder).to(image)
     source = None if mask is None else moments(image.cpu().double(), mask.cpu().double().clamp(min=_LEAST))
-    return bounded(match(image.cpu().double(), colors.moments, method, source), shoulder).to(image)
+    return clip_or_compress(match(image.cpu().double(), colors.moments, method, source), shoulder).to(image)
 
 
-def bounded(values: Tensor, shoulder: float = 0.0) -> Tensor:
+def clip_or_compress(values: Tensor, shoulder: float = 0.0) -> Tensor:
     """Return values in [0, 1]: cut off there, or drawn into ends as wide as `shoulder`, their order kept."""
     if not shoulder:
         return values.clamp(0, 1)
@@ -148,19 +148,19 @@ def _histogram(image: Image, colors: Palette) -> Image:
     for rotation in _rotations():
         source, target = rotation.T @ moving, rotation.T @ colors.pixels.T
         for values, aims in zip(source, target, strict=True):
-            values.copy_(_carried(values, _quantiles(values[:count], even), _quantiles(aims, colors.weights)))
+            values.copy_(_transport(values, _quantiles(values[:count], even), _quantiles(aims, colors.weights)))
         moving = rotation @ source
     return moving[:, count:].reshape(pixels.shape)
 
 
-def _carried(values: Tensor, source: Tensor, target: Tensor) -> Tensor:
+def _transport(values: Tensor, source: Tensor, target: Tensor) -> Tensor:
     """Return the values moved from quantiles to the same quantiles of another distribution."""
     # A value that takes up many quantiles, as in flat pictures, goes to their mean.
     levels, where, counts = torch.unique(source, return_inverse=True, return_counts=True)
     moved = torch.zeros_like(levels).index_add(0, where, target) / counts
     # To look a value up in even steps is several times as quick as to search for it.
     steps = torch.linspace(float(levels[0]), float(levels[-1]), _STEPS, dtype=levels.dtype)
-    table = _interpolated(steps, levels, moved)
+    table = _interpolate(steps, levels, moved)
     width = float(levels[-1] - levels[0]) / (_STEPS - 1)
     position = ((values - levels[0]) / max(width, 1e-12)).clamp_(0, _STEPS - 1)
     lower = position.long().clamp_(max=_STEPS - 2)
@@ -168,7 +168,7 @@ def _carried(values: Tensor, source: Tensor, target: Tensor) -> Tensor:
     return result
 
 
-def _interpolated(values: Tensor, knots: Tensor, moved: Tensor) -> Tensor:
+def _interpolate(values: Tensor, knots: Tensor, moved: Tensor) -> Tensor:
     right = torch.searchsorted(knots, values).clamp(max=len(knots) - 1)
     lower = (right - 1).clamp(min=0)
     part = ((values - knots[lower]) / (knots[right] - knots[lower]).clamp(min=1e-12)).clamp(0, 1)

@@ -52,7 +52,7 @@ class Region:
     sources: tuple[Source, ...]
 
 
-def shares(weights: Sequence[float]) -> list[float]:
+def normalize_weights(weights: Sequence[float]) -> list[float]:
     """Return weights that sum to 1; all the same where none weighs anything."""
     total = sum(weights)
     return [weight / total for weight in weights] if total > 0 else [1 / len(weights)] * len(weights)

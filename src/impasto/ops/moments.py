@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.ops.numerics import wide_dtype, widened
+from impasto.ops.numerics import wide_dtype, widen
 from impasto.ops.shapes import Count, Features, Mask, Matrix, Vector
 
 
@@ -106,7 +106,7 @@ class _Sums(torch.autograd.Function):
 
 def _flat(features: Tensor) -> Tensor:
     """Return (B, C, M) in float32 or better, without a copy in either layout if it is that already."""
-    features = widened(features)
+    features = widen(features)
     if features.is_contiguous():
         return features.flatten(2)
     return features.permute(0, 2, 3, 1).flatten(1, 2).mT

@@ -14,7 +14,7 @@ def wide_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def widened(tensor: Tensor) -> Tensor:
+def widen(tensor: Tensor) -> Tensor:
     """Return the tensor in float32 or better."""
     return tensor.to(wide_dtype(tensor.dtype))
 

@@ -22,7 +22,7 @@ def lightness(image: Image) -> Lightness:
 
 def grey(lightness: Lightness) -> Image:
     """Return the greys, sRGB in [0, 1], of a lightness in [0, 1]."""
-    return _encoded(lightness.clamp(0, 1) ** 3).expand(-1, 3, -1, -1).contiguous()
+    return _encode_gamma(lightness.clamp(0, 1) ** 3).expand(-1, 3, -1, -1).contiguous()
 
 
 def to_srgb(lab: Planes, knee: float = 1.0, ends: float = 0.0) -> Image:
@@ -36,17 +36,17 @@ def to_srgb(lab: Planes, knee: float = 1.0, ends: float = 0.0) -> Image:
         ends: what no channel comes nearer to 0 or 1, as far as there are greys of that lightness, in [0, 1/2).
 
     """
-    linear = _linear(lab)
+    linear = _to_linear(lab)
     # Only those, as a list: (1, 3, pixels, 1).
-    at = (~_inside(_linear(torch.cat([lab[:, :1], lab[:, 1:] / knee], 1)), ends)).nonzero(as_tuple=True)
+    at = (~_is_in_gamut(_to_linear(torch.cat([lab[:, :1], lab[:, 1:] / knee], 1)), ends)).nonzero(as_tuple=True)
     if at[0].numel():
         colors = lab.movedim(1, -1)[at].T[None, :, :, None]
-        linear.movedim(1, -1)[at] = _linear(_reduced(colors, knee, ends))[0, :, :, 0].T
+        linear.movedim(1, -1)[at] = _to_linear(_reduce_chroma(colors, knee, ends))[0, :, :, 0].T
     # What is cut here is rounding.
-    return _encoded(linear.clamp(0, 1))
+    return _encode_gamma(linear.clamp(0, 1))
 
 
-def _reduced(lab: Planes, knee: float, ends: float) -> Planes:
+def _reduce_chroma(lab: Planes, knee: float, ends: float) -> Planes:
     """Return colours of more chroma than `knee` of what there is room for, which is found by bisection, with less."""
     light, chroma = lab[:, :1].clamp(0, 1), lab[:, 1:] / knee
     low = torch.zeros_like(light)
@@ -54,34 +54,34 @@ def _reduced(lab: Planes, knee: float, ends: float) -> Planes:
     for _ in range(_BISECTIONS):
         width = width / 2
         middle = torch.cat([light, (low + width) * chroma], 1)
-        low = torch.where(_inside(_linear(middle), ends)[:, None], low + width, low)
+        low = torch.where(_is_in_gamut(_to_linear(middle), ends)[:, None], low + width, low)
     # From the knee on a hyperbola, which leaves in the line's direction and never reaches 1.
     beyond = (knee / low.clamp(min=_ROUNDING) - knee) / max(1 - knee, _ROUNDING)
     share = knee + (1 - knee) * beyond / (1 + beyond)
     return torch.cat([light, share * low * chroma], 1)
 
 
-def _inside(linear: Image, ends: float = 0.0) -> Tensor:
-    low, high = (float(_decoded(torch.tensor(end, dtype=torch.float64))) for end in (ends, 1 - ends))
+def _is_in_gamut(linear: Image, ends: float = 0.0) -> Tensor:
+    low, high = (float(_decode_gamma(torch.tensor(end, dtype=torch.float64))) for end in (ends, 1 - ends))
     smallest, largest = linear.aminmax(dim=1)
     # In the dark less is much.
     return (smallest >= low - _ROUNDING * largest) & (largest <= high + _ROUNDING)
 
 
 def _cone_roots(image: Image) -> Planes:
-    return _product(_RGB_TO_LMS, _decoded(image)).clamp(min=0) ** (1 / 3)
+    return _product(_RGB_TO_LMS, _decode_gamma(image)).clamp(min=0) ** (1 / 3)
 
 
-def _linear(lab: Planes) -> Image:
+def _to_linear(lab: Planes) -> Image:
     return _product(_LMS_TO_RGB, _product(_LAB_TO_LMS, lab) ** 3)
 
 
-def _decoded(image: Tensor) -> Tensor:
+def _decode_gamma(image: Tensor) -> Tensor:
     # IEC 61966-2-1, sRGB.
     return torch.where(image <= 0.04045, image / 12.92, ((image.clamp(min=0) + 0.055) / 1.055) ** 2.4)
 
 
-def _encoded(linear: Planes) -> Planes:
+def _encode_gamma(linear: Planes) -> Planes:
     return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp(min=1e-6) ** (1 / 2.4) - 0.055)
 
 

@@ -11,7 +11,7 @@ from impasto.system.text import printable
 Floats = NDArray[np.float32]
 
 
-def unit(values: NDArray[Any]) -> Floats:
+def to_unit_range(values: NDArray[Any]) -> Floats:
     """Return uint8 or uint16 of the full range as float32 in [0, 1]; float32 as it is."""
     if values.dtype.kind == "f":
         floats: Floats = values.astype(np.float32, copy=False)
@@ -20,7 +20,7 @@ def unit(values: NDArray[Any]) -> Floats:
     return floats
 
 
-def quantised(values: Floats, dtype: type[np.uint8] | type[np.uint16]) -> NDArray[Any]:
+def quantize(values: Floats, dtype: type[np.uint8] | type[np.uint16]) -> NDArray[Any]:
     """Return values in [0, 1] as integers of the full range, rounded to the nearest."""
     top = np.float32(np.iinfo(dtype).max)
     integers: NDArray[Any] = np.floor(values * top + np.float32(0.5)).astype(dtype)

@@ -141,7 +141,7 @@ def user_comment(document: str) -> bytes:
     return _ASCII + document.encode("ascii")
 
 
-def commented(value: object) -> str | None:
+def document_in_comment(value: object) -> str | None:
     """Return the document in a UserComment; None where it holds none of impasto's."""
     # Cameras and other programs write their own comments here.
     if not isinstance(value, bytes) or not value.startswith(_ASCII + b'{"impasto"'):

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from impasto.errors import PictureError
 from impasto.picture.checks import check_output
 from impasto.picture.formats.samples import Samples
-from impasto.picture.levels import Floats, quantised
+from impasto.picture.levels import Floats, quantize
 from impasto.picture.metadata import Credits
 from impasto.picture.printing import output_profile
 from impasto.picture.write import write_picture
@@ -171,9 +171,9 @@ class Picture:
         if numpy_dtype == np.float32:
             return array
         if numpy_dtype == np.uint8:
-            return quantised(array, np.uint8)
+            return quantize(array, np.uint8)
         if numpy_dtype == np.uint16:
-            return quantised(array, np.uint16)
+            return quantize(array, np.uint16)
         raise PictureError(f"to_numpy({numpy_dtype}): expected uint8, uint16 or float32")
 
     def to_pil(self) -> "Image":

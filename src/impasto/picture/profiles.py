@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageCms
 
-from impasto.picture.levels import Floats, unit
+from impasto.picture.levels import Floats, to_unit_range
 
 Space = Literal["gray", "rgb", "cmyk", "lab"]
 
@@ -105,19 +105,19 @@ def to_srgb(values: NDArray[Any], space: Space, profile: bytes | None) -> tuple[
     if space == "lab":
         return _transform(values, "lab", _lab_profile()), None
     if profile is not None:
-        converted = _profiled(values, space, profile)
+        converted = _convert_from_profile(values, space, profile)
         if converted is not None:
             return converted, None
     note = IGNORED if profile is not None else None
     if space == "gray":
-        return np.repeat(unit(values), 3, axis=2), note
+        return np.repeat(to_unit_range(values), 3, axis=2), note
     if space == "cmyk":
-        inks = unit(values)
+        inks = to_unit_range(values)
         return (1 - inks[:, :, :3]) * (1 - inks[:, :, 3:]), note or NO_CMYK_PROFILE
-    return unit(values), note
+    return to_unit_range(values), note
 
 
-def _profiled(values: NDArray[Any], space: Space, profile: bytes) -> Floats | None:
+def _convert_from_profile(values: NDArray[Any], space: Space, profile: bytes) -> Floats | None:
     signature = profile[16:20]
     try:
         if space == "gray" and signature in (_SIGNATURES["gray"], _SIGNATURES["rgb"]):
@@ -125,7 +125,7 @@ def _profiled(values: NDArray[Any], space: Space, profile: bytes) -> Floats | No
         if signature != _SIGNATURES[space]:
             return None
         if space == "rgb" and _is_srgb(profile):
-            return unit(values)
+            return to_unit_range(values)
         return _transform(values, space, profile)
     except (RuntimeError, ValueError, TypeError):
         # CmsError is a RuntimeError; imagecodecs raises the others for profiles it cannot make sense of.
@@ -165,7 +165,7 @@ def from_srgb(pixels: Floats, space: Literal["rgb", "cmyk"], profile: bytes) -> 
     Raises:
         RuntimeError, ValueError, TypeError: littlecms cannot convert into the profile.
     """
-    return _converted(pixels, "rgb", srgb_profile(), space, profile, _BLACK_POINT_COMPENSATION)
+    return _convert(pixels, "rgb", srgb_profile(), space, profile, _BLACK_POINT_COMPENSATION)
 
 
 def to_screen(values: Floats, space: Literal["rgb", "cmyk"], profile: bytes) -> Floats:
@@ -174,14 +174,14 @@ def to_screen(values: Floats, space: Literal["rgb", "cmyk"], profile: bytes) -> 
     Raises:
         RuntimeError, ValueError, TypeError: littlecms cannot convert from the profile.
     """
-    return _converted(values, space, profile, "rgb", srgb_profile(), 0)
+    return _convert(values, space, profile, "rgb", srgb_profile(), 0)
 
 
 def _transform(values: NDArray[Any], space: Space, profile: bytes) -> Floats:
-    return _converted(values, space, profile, "rgb", srgb_profile(), _BLACK_POINT_COMPENSATION)
+    return _convert(values, space, profile, "rgb", srgb_profile(), _BLACK_POINT_COMPENSATION)
 
 
-def _converted(
+def _convert(
     values: NDArray[Any], space: Space, profile: bytes, outspace: Literal["rgb", "cmyk"], target: bytes, flags: int
 ) -> Floats:
     import imagecodecs
@@ -200,7 +200,7 @@ def _converted(
         intent=_RELATIVE_COLORIMETRIC,
         flags=flags,
     )
-    result = unit(np.asarray(converted))
+    result = to_unit_range(np.asarray(converted))
     if outspace == "cmyk" and values.dtype.kind == "f":
         result = result / np.float32(_FULL_INK)
     if not np.isfinite(result).all():

@@ -15,7 +15,7 @@ from impasto.picture.formats.bounds import decoding
 from impasto.picture.formats.pillow import pillow_samples
 from impasto.picture.formats.registry import recognize
 from impasto.picture.formats.samples import Samples, upright
-from impasto.picture.levels import unit
+from impasto.picture.levels import to_unit_range
 from impasto.picture.limits import DEFAULT_LIMITS, Limits
 from impasto.picture.picture import Picture
 from impasto.picture.profiles import to_srgb
@@ -114,7 +114,7 @@ def develop(samples: Samples, source: str, sha256: str | None = None) -> Picture
     pixels = np.ascontiguousarray(np.moveaxis(upright(colour, samples.orientation), -1, 0))
     alpha = None
     if samples.alpha is not None:
-        alpha = np.ascontiguousarray(upright(unit(samples.alpha), samples.orientation))
+        alpha = np.ascontiguousarray(upright(to_unit_range(samples.alpha), samples.orientation))
         if (alpha == 1).all():
             alpha = None
         else:

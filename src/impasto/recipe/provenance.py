@@ -136,7 +136,7 @@ class Remembered:
                 f"{where} is over the limit of {MOST_BYTES:,} bytes and was not read; no impasto wrote it"
             )
         try:
-            document = json.loads(text, parse_constant=_no_number)
+            document = json.loads(text, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             raise PictureError(f"{where} is damaged ({reason(error)}); the picture itself may be fine") from error
         if not isinstance(document, dict) or type(document.get("impasto")) is not int:
@@ -147,7 +147,7 @@ class Remembered:
                 "use the version that painted it, or a newer one"
             )
         try:
-            return _checked(document)
+            return _check(document)
         except (ImpastoError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
             # Tables of every shape make the checks of a recipe fail in more ways than with a RecipeError.
             raise PictureError(f"{where} is not valid ({reason(error)}); the picture itself may be fine") from error
@@ -163,7 +163,7 @@ class Remembered:
             lines.append(f"style scales: {', '.join(f'{scale:g}' for scale in self.style_scales)}")
         if self.style_parts:
             lines.append(f"style parts: {', '.join(self.style_parts)}")
-        return "".join(f"# {line}\n" for line in lines) + "\n" + _inert(self.recipe.to_toml())
+        return "".join(f"# {line}\n" for line in lines) + "\n" + _escape_controls(self.recipe.to_toml())
 
 
 def plain_name(source: str) -> str:
@@ -184,20 +184,20 @@ def _line(role: str, picture: Input) -> str:
     return f"{role}: {printable(picture.name)}{weight}{digest}"
 
 
-def _inert(toml: str) -> str:
+def _escape_controls(toml: str) -> str:
     """Return TOML with everything that could move a cursor as TOML's own escapes; it reads back the same."""
-    return "".join(c if c.isprintable() or c == "\n" else _escaped(ord(c)) for c in toml)
+    return "".join(c if c.isprintable() or c == "\n" else _escape(ord(c)) for c in toml)
 
 
-def _escaped(code: int) -> str:
+def _escape(code: int) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def _no_number(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
 
 
-def _checked(document: Mapping[str, Any]) -> Remembered:
+def _check(document: Mapping[str, Any]) -> Remembered:
     if set(document) != _NAMES:
         odd = sorted(_NAMES.symmetric_difference(document))
         raise ValueError(f"fields missing or unknown: {', '.join(odd)}")
@@ -212,7 +212,7 @@ def _checked(document: Mapping[str, Any]) -> Remembered:
         raise ValueError("finished is neither true nor false")
     if not isinstance(styles, list):
         raise ValueError("styles is no list")
-    scales, parts, masks = (_each(document[name], name, len(styles)) for name in _BY_STYLE)
+    scales, parts, masks = (_check_per_style(document[name], name, len(styles)) for name in _BY_STYLE)
     if not all(type(scale) in (int, float) and 0 < scale <= MOST_SCALE for scale in scales):
         raise ValueError(f"style_scales are not all above 0 and at most {MOST_SCALE}")
     if not all(isinstance(part, str) and part in PARTS for part in parts):
@@ -235,7 +235,7 @@ def _checked(document: Mapping[str, Any]) -> Remembered:
     )
 
 
-def _each(values: Any, name: str, styles: int) -> list[Any]:
+def _check_per_style(values: Any, name: str, styles: int) -> list[Any]:
     """Return what is said of every style, or of none."""
     if not isinstance(values, list) or len(values) not in (0, styles):
         raise ValueError(f"{name} is no list with one for each style")

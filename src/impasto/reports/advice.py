@@ -117,7 +117,7 @@ def noise(picture: Pixels, inputs: Sequence[Pixels], recipe: Recipe) -> Advice |
     times = energy / max(_FAINT, *(_finest(other)[0] for other in inputs))
     if times <= _NOISE or octaves <= _WHITE:
         return None
-    options = [f"--smoothness {_more(recipe.smoothness):g}"] if _has_smoothness(recipe) else []
+    options = [f"--smoothness {_suggest_smoothness(recipe.smoothness):g}"] if _has_smoothness(recipe) else []
     # Measured: the same terms from the style's colours on the photo leave a ninth of the grain.
     if recipe.init in ("noise", "style") and recipe.compares("content") and recipe.compares("style"):
         options.append("--init matched")
@@ -133,7 +133,9 @@ def clipped(picture: Pixels, inputs: Sequence[Pixels], recipe: Recipe) -> Advice
     # Measured: with a style, from the style's colours a third is left, after twice the steps less than half, and
     # smoothness does little; without one smoothness takes all of it.
     if not recipe.compares("style"):
-        option = f"--smoothness {_more(recipe.smoothness):g}" if _has_smoothness(recipe) else "more --steps"
+        option = (
+            f"--smoothness {_suggest_smoothness(recipe.smoothness):g}" if _has_smoothness(recipe) else "more --steps"
+        )
     else:
         option = "more --steps" if recipe.init == "matched" else "--init matched or more --steps"
     return Advice("clipped", f"{share:.0%} of the pixels have a channel at its darkest or brightest", f"try {option}")
@@ -183,7 +185,7 @@ def stalled(losses: Sequence[float], recipe: Recipe) -> Advice | None:
             else "the recipe default"
         )
         return Advice("stalled", f"the loss never fell below that of the start, {losses[0]:.3g}", f"try {option}")
-    fell = _fell(losses, len(losses) // 2)
+    fell = _relative_fall(losses, len(losses) // 2)
     if fell >= _STALLED:
         return None
     observation = f"in the last half of the last scale's {len(losses) - 1} steps the loss fell by {100 * fell:.1g} %"
@@ -194,7 +196,7 @@ def unfinished(losses: Sequence[float]) -> Advice | None:
     """Look for a run that was stopped while it made headway."""
     if len(losses) <= _JUDGED:
         return None
-    fell = _fell(losses, len(losses) // 4)
+    fell = _relative_fall(losses, len(losses) // 4)
     if fell <= _FALLING:
         return None
     steps = len(losses) - 1
@@ -202,7 +204,7 @@ def unfinished(losses: Sequence[float]) -> Advice | None:
     return Advice("unfinished", observation, f"try more --steps, {2 * steps} there")
 
 
-def _more(smoothness: float) -> float:
+def _suggest_smoothness(smoothness: float) -> float:
     # Ours, measured: 4 leaves no grain where 0 did; four times that is still painted (docs/recipes.md).
     return max(4.0, 4 * smoothness)
 
@@ -256,7 +258,7 @@ def _border(picture: Pixels) -> tuple[float, float]:
     return math.exp(sum(along) / 4) * strong, strong
 
 
-def _fell(losses: Sequence[float], last: int) -> float:
+def _relative_fall(losses: Sequence[float], last: int) -> float:
     """Return by what part the lowest loss fell in the `last` steps."""
     before, after = min(losses[: len(losses) - last]), min(losses)
     return 1 - after / before if before > 0 else 0.0

@@ -6,7 +6,7 @@ finished pictures.
 
 from impasto.sheets.board import Board
 from impasto.sheets.contact import LARGEST_CELL, SMALLEST_CELL, cell_side, sheet
-from impasto.sheets.layout import Axis, Box, Label, Layout, captioned, table
+from impasto.sheets.layout import Axis, Box, Label, Layout, lay_out_captioned, lay_out_table
 
 __all__ = [
     "LARGEST_CELL",
@@ -16,8 +16,8 @@ __all__ = [
     "Box",
     "Label",
     "Layout",
-    "captioned",
     "cell_side",
+    "lay_out_captioned",
+    "lay_out_table",
     "sheet",
-    "table",
 ]

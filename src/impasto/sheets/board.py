@@ -39,7 +39,7 @@ class Board:
         """Show an image, RGB or RGBA, as `put` does."""
         box = self.layout.cells[index]
         self._fill(box, PAPER)
-        image = fitted(image, box.height, box.width)
+        image = fit(image, box.height, box.width)
         corner = box.left + (box.width - image.width) // 2, box.top + (box.height - image.height) // 2
         self._image.paste(image, corner, image.getchannel("A") if image.mode == "RGBA" else None)
 
@@ -61,7 +61,7 @@ class Board:
         self._image.paste(FAINT if label.faint else INK, (left, box.top + (box.height - mask.height) // 2), mask)
 
 
-def fitted(image: Image.Image, height: int, width: int) -> Image.Image:
+def fit(image: Image.Image, height: int, width: int) -> Image.Image:
     """Return an image as large as fits into `height` x `width`, in its own proportions; itself where it does."""
     factor = min(height / image.height, width / image.width)
     size = max(1, min(width, round(image.width * factor))), max(1, min(height, round(image.height * factor)))

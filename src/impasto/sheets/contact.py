@@ -8,8 +8,8 @@ from PIL.Image import Image
 
 from impasto.errors import UsageError
 from impasto.picture import Picture, PictureSource, as_picture
-from impasto.sheets.board import Board, fitted
-from impasto.sheets.layout import captioned
+from impasto.sheets.board import Board, fit
+from impasto.sheets.layout import lay_out_captioned
 
 # Ours: below, nothing can be told from anything else; above, it is no sheet any more.
 SMALLEST_CELL: Final = 16
@@ -59,7 +59,7 @@ def sheet(
     height, width = (
         max(max(1, round(size[axis] * factor)) for size, factor in zip(sizes, factors, strict=True)) for axis in (0, 1)
     )
-    board = Board(captioned(labels, height, width, columns))
+    board = Board(lay_out_captioned(labels, height, width, columns))
     for index, image in enumerate(images):
         board.put_image(index, image)
     return board.picture()
@@ -85,7 +85,7 @@ def _read(pictures: Iterable[PictureSource], side: int) -> tuple[list[Image], li
     for source in pictures:
         picture = as_picture(source)
         image = picture.to_pil()
-        images.append(fitted(image, side, side) if max(picture.size) > side else image)
+        images.append(fit(image, side, side) if max(picture.size) > side else image)
         sizes.append(picture.size)
         names.append(picture.source)
     return images, sizes, names

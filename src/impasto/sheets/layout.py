@@ -96,7 +96,7 @@ class Axis:
     heads: tuple[str, ...]
 
 
-def captioned(captions: Sequence[str], height: int, width: int, columns: int | None = None) -> Layout:
+def lay_out_captioned(captions: Sequence[str], height: int, width: int, columns: int | None = None) -> Layout:
     """Return pictures from left to right and top to bottom, each with a line under it.
 
     Args:
@@ -125,7 +125,7 @@ def captioned(captions: Sequence[str], height: int, width: int, columns: int | N
     return Layout(*size, tuple(cells), tuple(labels))
 
 
-def table(
+def lay_out_table(
     across: Axis, down: Axis | None, blocks: Sequence[str], height: int, width: int, columns: int | None = None
 ) -> Layout:
     """Return a table with heads above its columns and beside its rows, or several with a caption above each.
@@ -136,7 +136,7 @@ def table(
         blocks: the captions of the tables; none for one table.
         height: of a cell in pixels.
         width: of a cell in pixels.
-        columns: how many tables stand side by side; as for `captioned` if left out.
+        columns: how many tables stand side by side; as for `lay_out_captioned` if left out.
 
     Returns:
         The cells go row by row through each table.
@@ -151,7 +151,9 @@ def table(
     below = math.ceil(count / side_by_side)
     type_ = Lettering(_type_size(height, width, below * high, side_by_side * wide))
     gutter = _gutter(type_)
-    block = _table(across, down, height, width, type_, max([0, *(_share(text, wide, type_) for text in blocks)]))
+    block = _lay_out_one_table(
+        across, down, height, width, type_, max([0, *(_share(text, wide, type_) for text in blocks)])
+    )
     grid = block.labels[0].box  # what the title of the columns is centred over
     caption = type_.line + gutter if blocks else 0
     pitch = block.width + _BETWEEN_BLOCKS * gutter, caption + block.height + _BETWEEN_BLOCKS * gutter
@@ -167,7 +169,9 @@ def table(
     return Layout(side_by_side * pitch[0] + margins, below * pitch[1] + margins, tuple(cells), tuple(labels))
 
 
-def _table(across: Axis, down: Axis | None, height: int, width: int, type_: Lettering, smallest_type: int) -> Layout:
+def _lay_out_one_table(
+    across: Axis, down: Axis | None, height: int, width: int, type_: Lettering, smallest_type: int
+) -> Layout:
     """Return one table without anything around it, each column at least `smallest_type` wide."""
     gutter, line = _gutter(type_), type_.line
     wide, high = len(across.heads), len(down.heads) if down else 1

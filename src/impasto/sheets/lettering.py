@@ -40,7 +40,7 @@ class Lettering:
         """
         if not isinstance(self._font, ImageFont.FreeTypeFont):
             return self._bitmap(text, self._font)
-        text = "".join(map(_drawable, text))
+        text = "".join(map(_replace_missing, text))
         left, _, right, _ = self._font.getbbox(text, anchor="ls")
         image = Image.new("L", (max(1, math.ceil(right) - math.floor(left)), self.line), 0)
         ascent, descent = self._font.getmetrics()
@@ -52,14 +52,12 @@ class Lettering:
         """Return a text on one line of at most `width` pixels: control characters escaped, shortened in the middle."""
         text = printable(text)
         if len(text) > _LONGEST:
-            text = _without_middle(text, _LONGEST, self._dots)
+            text = _shorten(text, _LONGEST, self._dots)
         if self.width(text) <= width:
             return text
         lengths = range(len(text))
-        longest = (
-            bisect.bisect_right(lengths, width, key=lambda n: self.width(_without_middle(text, n, self._dots))) - 1
-        )
-        return _without_middle(text, longest, self._dots) if longest >= 0 else ""
+        longest = bisect.bisect_right(lengths, width, key=lambda n: self.width(_shorten(text, n, self._dots))) - 1
+        return _shorten(text, longest, self._dots) if longest >= 0 else ""
 
     @property
     def _dots(self) -> str:
@@ -79,7 +77,7 @@ class Lettering:
 
 
 @functools.lru_cache(maxsize=4096)
-def _drawable(letter: str) -> str:
+def _replace_missing(letter: str) -> str:
     """Return what is drawn for a letter: itself if the typeface has it."""
     for candidate in (letter, unicodedata.normalize("NFKD", letter)[0]):
         if candidate.isspace() or _glyph(candidate) != _glyph("\uffff"):
@@ -100,6 +98,6 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
         return ImageFont.load_default_imagefont()  # Pillow was built without FreeType
 
 
-def _without_middle(text: str, n_kept: int, dots: str) -> str:
+def _shorten(text: str, n_kept: int, dots: str) -> str:
     tail = n_kept // 2
     return text[: n_kept - tail] + dots + (text[len(text) - tail :] if tail else "")

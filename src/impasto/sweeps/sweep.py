@@ -13,9 +13,9 @@ from impasto.jobs.functions import StyleSources
 from impasto.jobs.job import Job
 from impasto.picture import Picture, PictureSource, as_picture
 from impasto.recipe import INITS, Compute, Inputs, Precision, Recipe, presets
-from impasto.sheets import Board, Layout, cell_side, table
+from impasto.sheets import Board, Layout, cell_side, lay_out_table
 from impasto.sweeps.cells import Cell, file_name, fingerprint
-from impasto.sweeps.variations import RECIPE, STYLE_WEIGHTS, Choice, Variation, choices, hyphened, recipe_with
+from impasto.sweeps.variations import RECIPE, STYLE_WEIGHTS, Choice, Variation, choices, hyphenate, recipe_with
 from impasto.system.text import printable, reason
 from impasto.vgg.weights.spec import find
 from impasto.vgg.weights.store import entry
@@ -84,7 +84,7 @@ class Sweep:
         captions = [", ".join(map(str, entry.choices[2:])) for entry in self.cells[::stride]] if rest[1:] else []
         # Of four variations and more, the tables of one value of the last stand below each other.
         columns = len(self.variations[-1].values) if len(self.variations) > 3 else None
-        return table(across.axis, down, captions, height, width, columns)
+        return lay_out_table(across.axis, down, captions, height, width, columns)
 
     def make_folder(self) -> None:
         """Make the folder of the cells where there is none.
@@ -154,7 +154,7 @@ def sweep(
     has_weights = any(one.weight != 1 for one in inputs.styles)
     for name in (*changes, *([STYLE_WEIGHTS] if has_weights else [])):
         if name in vary:
-            raise UsageError(f"{hyphened(name)} is given and varied; leave one out")
+            raise UsageError(f"{hyphenate(name)} is given and varied; leave one out")
     if RECIPE in vary and not isinstance(vary[RECIPE], str):
         recipes = [(presets.resolve(recipe_name), recipe_name) for recipe_name in vary[RECIPE]]
         values = [recipe_name.replace(**changes) for recipe_name, _ in recipes]
@@ -163,10 +163,10 @@ def sweep(
     else:
         variations = [Variation(name, given) for name, given in vary.items()]
     job = Job(inputs, resolved.replace(**changes), Compute(device, max_memory, precision))
-    return swept(job, variations, cells)
+    return make_sweep(job, variations, cells)
 
 
-def swept(
+def make_sweep(
     job: Job, variations: Sequence[Variation], folder: str | os.PathLike[str] | None = None, bits: int = 8
 ) -> Sweep:
     """Return the sweep that starts from `job`; see `sweep`.

@@ -41,8 +41,8 @@ class Variation:
 
     def __post_init__(self) -> None:
         if "." not in self.name and self.name not in settings():
-            hint = suggest(self.name.replace("_", "-"), [hyphened(name) for name in settings()])
-            raise UsageError(f"there is no setting {printable(hyphened(self.name))!r} to vary; {hint}")
+            hint = suggest(self.name.replace("_", "-"), [hyphenate(name) for name in settings()])
+            raise UsageError(f"there is no setting {printable(hyphenate(self.name))!r} to vary; {hint}")
         if isinstance(self.values, str | bytes) or not isinstance(self.values, Iterable):
             raise UsageError(f"{self.title} is varied by {self.values!r}; give a list of values")
         object.__setattr__(self, "values", tuple(self.values))
@@ -50,7 +50,7 @@ class Variation:
             raise UsageError(f"{self.title} is varied by nothing; give at least one value")
         object.__setattr__(self, "labels", tuple(self.labels or map(label, self.values)))
         for second, value in enumerate(self.values):
-            first = next((index for index in range(second) if _same(value, self.values[index])), None)
+            first = next((index for index in range(second) if _is_same(value, self.values[index])), None)
             if first is not None:
                 labels = self.labels[first], self.labels[second]
                 twice = (
@@ -61,7 +61,7 @@ class Variation:
     @property
     def title(self) -> str:
         """The setting's name as the command line has it."""
-        return hyphened(self.name)
+        return hyphenate(self.name)
 
     @property
     def axis(self) -> Axis:
@@ -78,7 +78,7 @@ class Choice:
     label: str
 
     def __str__(self) -> str:
-        return f"{hyphened(self.name)} {self.label}"
+        return f"{hyphenate(self.name)} {self.label}"
 
 
 def settings() -> list[str]:
@@ -87,7 +87,7 @@ def settings() -> list[str]:
     return [RECIPE, STYLE_WEIGHTS, *fields]
 
 
-def hyphened(name: str) -> str:
+def hyphenate(name: str) -> str:
     """Return a setting's name as the command line has it; a dotted one is that of a file."""
     return name if "." in name else name.replace("_", "-")
 
@@ -152,7 +152,7 @@ def recipe_with(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     return recipe.with_settings(dotted) if dotted else recipe
 
 
-def _same(one: Any, other: Any) -> bool:
+def _is_same(one: Any, other: Any) -> bool:
     if isinstance(one, tuple | list) and isinstance(other, tuple | list):
         return tuple(one) == tuple(other)
     return type(one) is type(other) and bool(one == other)

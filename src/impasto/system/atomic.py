@@ -43,7 +43,7 @@ def writing(path: str | os.PathLike[str], temporary: str | None = None) -> Itera
     before = _existing(target)
     unfinished = target.with_name(temporary or f".impasto-{secrets.token_hex(8)}.tmp")
     try:
-        with _through(unfinished, before) as file:
+        with _write_through(unfinished, before) as file:
             yield file
         unfinished.replace(target)
     except BaseException:
@@ -66,7 +66,7 @@ def _existing(target: Path) -> os.stat_result | None:
 
 
 @contextlib.contextmanager
-def _through(temporary: Path, before: os.stat_result | None) -> Iterator[BinaryIO]:
+def _write_through(temporary: Path, before: os.stat_result | None) -> Iterator[BinaryIO]:
     # O_EXCL: never through a link that somebody else put there. 0o666: the system takes the umask off.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:

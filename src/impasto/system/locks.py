@@ -8,7 +8,7 @@ from impasto.errors import CheckpointError
 from impasto.system.text import printable
 
 
-def locked(folder: Path) -> int:
+def lock_folder(folder: Path) -> int:
     """Return the open lock of a folder."""
     path = folder / "lock"
     while True:

@@ -50,7 +50,7 @@ def method() -> Method:
     """
     name = os.environ.get(VARIABLE)
     if not name:
-        return _remembered()
+        return _machine_choice()
     if name not in METHODS:
         raise UsageError(f"{VARIABLE} is {printable(name)!r}; {suggest(name, METHODS)}")
     return available(name) or "default"
@@ -64,12 +64,12 @@ def available(name: object) -> Method | None:
 
 def forget() -> None:
     """Forget what the cache folder said, as if this process had just begun."""
-    _remembered.cache_clear()
+    _machine_choice.cache_clear()
 
 
 def flops_per_second() -> float:
     """Return the operations a second that convolutions do here, counted as if without Winograd's savings."""
-    return 2 * 9 * 128 * 128 * 64 * 64 / min(seconds.elapsed for seconds in timing())
+    return 2 * 9 * 128 * 128 * 64 * 64 / min(seconds.elapsed for seconds in time_methods())
 
 
 def faster(default: Seconds, winograd: Seconds) -> Method:
@@ -78,7 +78,7 @@ def faster(default: Seconds, winograd: Seconds) -> Method:
 
 
 @functools.cache
-def _remembered() -> Method:
+def _machine_choice() -> Method:
     """Return the machine's choice from the cache folder; made, and kept there, if it is not there yet."""
     key = f"{_processor()}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}"
     # Without a cache folder that can be read and written, the choice holds for this process.
@@ -86,13 +86,13 @@ def _remembered() -> Method:
         path = cache_folder() / FILE
         if (remembered := _read(path).get(key)) in METHODS:
             return remembered
-        choice = faster(*timing())
+        choice = faster(*time_methods())
         path.parent.mkdir(parents=True, exist_ok=True)
         # Another process may have been first: its choice holds for both.
         choices = {key: choice} | _read(path)
         write_whole(path, json.dumps(choices, indent=1).encode())
         return choices[key]
-    return faster(*timing())
+    return faster(*time_methods())
 
 
 def _read(path: Path) -> dict[str, Method]:
@@ -113,19 +113,19 @@ def _processor() -> str:
 
 
 @functools.cache
-def timing() -> tuple[Seconds, Seconds]:
+def time_methods() -> tuple[Seconds, Seconds]:
     """Return the times of a convolution of middle size, by default and by Winograd's method; once a process."""
     generator = torch.Generator().manual_seed(0)
     x, weight = (torch.randn(shape, generator=generator) for shape in ((1, 128, 64, 64), (128, 128, 3, 3)))
     last, last_weight = (tensor.contiguous(memory_format=torch.channels_last) for tensor in (x, weight))
     bias = torch.zeros(128)
-    default = _best(lambda: F.conv2d(last, last_weight, bias, padding=1))
+    default = _best_time(lambda: F.conv2d(last, last_weight, bias, padding=1))
     if not torch._nnpack_available():
         return default, Seconds(math.inf, math.inf)
-    return default, _best(lambda: torch._nnpack_spatial_convolution(x, weight, bias, padding=[1, 1]))
+    return default, _best_time(lambda: torch._nnpack_spatial_convolution(x, weight, bias, padding=[1, 1]))
 
 
-def _best(work: Callable[[], object]) -> Seconds:
+def _best_time(work: Callable[[], object]) -> Seconds:
     best = Seconds(math.inf, math.inf)
     with torch.no_grad():
         work()

@@ -54,30 +54,30 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernel: Kernel, padding: int) -> Tensor:
         ctx.kernel, ctx.padding = kernel, padding
-        return _convolution(x, kernel.weight, kernel.bias, (padding, padding), kernel.method)
+        return _convolve_fastest(x, kernel.weight, kernel.bias, (padding, padding), kernel.method)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         padding = 2 - ctx.padding
         kernel = ctx.kernel
-        return _convolution(gradients[0], kernel.turned, None, (padding, padding), kernel.method), None, None
+        return _convolve_fastest(gradients[0], kernel.turned, None, (padding, padding), kernel.method), None, None
 
 
-def _convolution(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides, method: Method) -> Tensor:
+def _convolve_fastest(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides, method: Method) -> Tensor:
     """Take the fastest way that there is for these sizes; `padding` is that of rows and that of columns."""
     if method == "winograd" and x.device.type == "cpu" and x.dtype == torch.float32:
         x = x.contiguous()
         if min(weight.shape[:2]) <= _FEW_CHANNELS:
-            return _by_products(x, weight, bias, padding)
+            return _convolve_by_products(x, weight, bias, padding)
         if x.shape[2] * x.shape[3] >= _WINOGRAD_POSITIONS:
-            return _by_winograd(x, weight, bias, padding)
+            return _convolve_by_winograd(x, weight, bias, padding)
     return F.conv2d(x, weight, bias, padding=padding)
 
 
-def _by_products(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides) -> Tensor:
+def _convolve_by_products(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides) -> Tensor:
     """Convolve by one matrix product: three channels, the pixels', leave Winograd's method nothing to save."""
     out, into = weight.shape[:2]
-    height, width = _convolved(x, padding)
+    height, width = _output_size(x, padding)
     if into < out:
         result = x.new_empty(x.shape[0], out, height, width)
         torch.matmul(weight.reshape(out, into * 9), F.unfold(x, 3, padding=padding), out=result.flatten(2))
@@ -90,9 +90,9 @@ def _by_products(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides)
     return folded if bias is None else folded + bias[:, None, None]
 
 
-def _by_winograd(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides) -> Tensor:
+def _convolve_by_winograd(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides) -> Tensor:
     """Convolve with NNPACK, in bands of rows where its transformed features would take much memory."""
-    height, width = _convolved(x, padding)
+    height, width = _output_size(x, padding)
     # NNPACK makes 8 x 8 numbers of every 6 x 6, of what goes in and of what comes out.
     row_bytes = width * sum(weight.shape[:2]) * x.element_size() * 64 / 36
     bands = math.ceil(height * row_bytes / _WINOGRAD_BYTES)
@@ -107,7 +107,7 @@ def _by_winograd(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides)
     return result
 
 
-def _convolved(x: Tensor, padding: Sides) -> Sides:
+def _output_size(x: Tensor, padding: Sides) -> Sides:
     """Return height and width of what a convolution makes of `x`."""
     return x.shape[2] + 2 * padding[0] - 2, x.shape[3] + 2 * padding[1] - 2
 
@@ -147,14 +147,14 @@ def relu_max_pool(x: Features) -> OutFeatures:
     """Return the ReLU of the largest of each 2 x 2 positions, sizes rounded up; the first of equals has the slope."""
     if not x.is_contiguous():
         return F.max_pool2d(x, 2, ceil_mode=True).relu_()
-    result: Tensor = _RectifiedMaximum.apply(x)  # type: ignore[no-untyped-call]
+    result: Tensor = _ReluMaxPool.apply(x)  # type: ignore[no-untyped-call]
     return result
 
 
-class _RectifiedMaximum(torch.autograd.Function):
+class _ReluMaxPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        result, offset, alive = _largest(x)
+        result, offset, alive = _relu_max(x)
         ctx.save_for_backward(offset, alive)
         ctx.size = x.shape[2:]
         return result
@@ -164,7 +164,7 @@ class _RectifiedMaximum(torch.autograd.Function):
         return _unpool(gradients[0], *ctx.saved_tensors, *ctx.size)
 
 
-def _largest(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _relu_max(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the rectified maxima, where in its rows each lies, and whether it is above zero."""
     height, width = x.shape[2:]
     if height % 2 or width % 2:
@@ -185,7 +185,7 @@ def _largest(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _unpool(gradient: Tensor, offset: Tensor, alive: Tensor, height: int, width: int) -> Tensor:
-    """Return the gradient of what `_largest` chose from, of that height and width."""
+    """Return the gradient of what `_relu_max` chose from, of that height and width."""
     gradient = gradient * alive
     rows, columns = (torch.arange(count, device=offset.device) for count in offset.shape[2:])
     index = (2 * width * rows[:, None] + 2 * columns) + offset
@@ -202,7 +202,7 @@ _INT16_WIDTH = 2**15 - 2
 Core = tuple[slice, slice]
 
 
-def block(x: Features, first: Kernel, second: Kernel, core: Core | None = None) -> tuple[OutFeatures, Moments]:
+def convolve_block(x: Features, first: Kernel, second: Kernel, core: Core | None = None) -> tuple[OutFeatures, Moments]:
     """Return what a block of two convolutions makes of `x`, and the moments of its first layer, rectified.
 
     The moments are those of the rows and columns that `core` says; of all if it says nothing.
@@ -217,8 +217,8 @@ def block(x: Features, first: Kernel, second: Kernel, core: Core | None = None) 
     return result, Moments(count, total, outer)
 
 
-def worth_bands(x: Features) -> bool:
-    """Whether `block` saves memory on a map of this size: where it is one band, it does not."""
+def is_worth_bands(x: Features) -> bool:
+    """Whether `convolve_block` saves memory on a map of this size: where it is one band, it does not."""
     wide = x.dtype in (torch.float32, torch.float64)  # half precision is no good for sums
     return wide and x.is_contiguous() and x.device.type == "cpu" and x.shape[2] * x.shape[3] > BAND_POSITIONS
 
@@ -233,12 +233,12 @@ class _Block(torch.autograd.Function):
         offset = x.new_empty(size, dtype=torch.int32 if width > _INT16_WIDTH else torch.int16)
         total, outer = x.new_zeros(x.shape[0], middle), x.new_zeros(x.shape[0], middle, middle)
         for top, bottom in _bands(height, width):
-            features = _rectified_rows(x, first, max(top - 1, 0), min(bottom + 1, height))
-            core_features = _inside(features[:, :, int(top > 0) :], core, top, bottom).flatten(2)
+            features = _relu_rows(x, first, max(top - 1, 0), min(bottom + 1, height))
+            core_features = _core_rows(features[:, :, int(top > 0) :], core, top, bottom).flatten(2)
             total += core_features.sum(2)
             outer += core_features @ core_features.mT
             around = _rows(features, -int(top == 0), features.shape[2] + int(bottom == height))
-            pooled = _largest(_convolution(around, second.weight, second.bias, (0, 1), second.method))
+            pooled = _relu_max(_convolve_fastest(around, second.weight, second.bias, (0, 1), second.method))
             for stored, part in zip((result, offset, alive), pooled, strict=True):
                 stored[:, :, top // 2 : math.ceil(bottom / 2)] = part
         ctx.save_for_backward(x, offset, alive)
@@ -259,26 +259,26 @@ class _Block(torch.autograd.Function):
             rows = slice(start // 2, math.ceil(end / 2))
             slope = _unpool(gradient[:, :, rows], offset[:, :, rows], alive[:, :, rows], end - start, width)
             slope = _rows(slope, top - 1 - start, bottom + 1 - start)
-            slope = _convolution(slope, second.turned, None, (0, 1), second.method)
-            features = _rectified_rows(x, first, top, bottom)
-            core_features = _inside(features, ctx.core, top, bottom)
+            slope = _convolve_fastest(slope, second.turned, None, (0, 1), second.method)
+            features = _relu_rows(x, first, top, bottom)
+            core_features = _core_rows(features, ctx.core, top, bottom)
             share = torch.baddbmm(total[:, :, None], both, core_features.flatten(2)).view_as(core_features)
-            _inside(slope, ctx.core, top, bottom).add_(share)
+            _core_rows(slope, ctx.core, top, bottom).add_(share)
             slope = torch.ops.aten.threshold_backward(slope, features, 0)
-            part = _convolution(slope, first.turned, None, (2, 1), first.method)
+            part = _convolve_fastest(slope, first.turned, None, (2, 1), first.method)
             inside = slice(max(top - 1, 0), min(bottom + 1, height))
             result[:, :, inside] += _rows(part, inside.start - top + 1, inside.stop - top + 1)
         return result, None, None, None
 
 
-def _inside(features: Tensor, core: Core, top: int, bottom: int) -> Tensor:
+def _core_rows(features: Tensor, core: Core, top: int, bottom: int) -> Tensor:
     """Return what is in the core of the rows from `top` to `bottom`, the first of which is the first of `features`."""
     first, last = max(core[0].start, top), min(core[0].stop, bottom)
     return features[:, :, max(first - top, 0) : max(last - top, 0), core[1]]
 
 
-def _rectified_rows(x: Tensor, kernel: Kernel, first: int, last: int) -> Tensor:
-    return _convolution(_rows(x, first - 1, last + 1), kernel.weight, kernel.bias, (0, 1), kernel.method).relu_()
+def _relu_rows(x: Tensor, kernel: Kernel, first: int, last: int) -> Tensor:
+    return _convolve_fastest(_rows(x, first - 1, last + 1), kernel.weight, kernel.bias, (0, 1), kernel.method).relu_()
 
 
 def _bands(height: int, width: int) -> Iterator[Sides]:

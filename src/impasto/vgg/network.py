@@ -131,7 +131,7 @@ class VGG:
             block = tuple(group)
             if self._fuses(x, block, remaining, set(summed), padding):
                 kernels = [self.kernels[convolution.name] for convolution in block]
-                x, moments = layers.block(x, kernels[0], kernels[1], summed.get(block[0].rectified))
+                x, moments = layers.convolve_block(x, kernels[0], kernels[1], summed.get(block[0].rectified))
                 if block[0].rectified in remaining:
                     yield block[0].rectified, moments
                 remaining -= {block[0].rectified}
@@ -161,7 +161,9 @@ class VGG:
         zeros = padding == "zeros" or (padding == "replicate" and block[0] is not self.convolutions[0])
         inside = {name for convolution in block for name in (convolution.name, convolution.rectified)}
         names = remaining & inside
-        return zeros and names <= summed & {block[0].rectified} and bool(remaining - inside) and layers.worth_bands(x)
+        return (
+            zeros and names <= summed & {block[0].rectified} and bool(remaining - inside) and layers.is_worth_bands(x)
+        )
 
     def _convolve(self, x: Tensor, name: str, padding: Padding) -> Tensor:
         kernel = self.kernels[name]
@@ -215,10 +217,10 @@ def load(
         tensors[first] = tensors[first].flip(1)
         mean.reverse()
     vgg = VGG(published.spec.convolutions, tensors, mean, pooling=pooling, padding=padding, method=method)
-    return vgg if activity == "published" else normalized(vgg, activation_means(name, vgg))
+    return vgg if activity == "published" else normalize_activations(vgg, activation_means(name, vgg))
 
 
-def normalized(vgg: VGG, means: Mapping[str, Tensor]) -> VGG:
+def normalize_activations(vgg: VGG, means: Mapping[str, Tensor]) -> VGG:
     """Return `vgg` with every filter's activations divided by its mean; rectified, it says the same in other units.
 
     Every filter's kernel and bias are divided by its mean, and its share in the kernels of the next layer is multiplied
@@ -246,7 +248,7 @@ def activation_means(name: str, vgg: VGG) -> dict[str, Tensor]:
 
     Those of VGG-16 come with impasto (scripts/measure_activations). Others are measured now, on smaller photographs.
     """
-    means = activations.stored(name, vgg.pooling) or measured_means(vgg, activations.photographs())
+    means = activations.load_means(name, vgg.pooling) or measure_means(vgg, activations.photographs())
     # A filter that a few photographs hardly wake is taken for a tenth as active as its layer: see docs/deviations.md.
     return {key: mean.clamp(min=LEAST_ACTIVITY * mean.mean()).float() for key, mean in means.items()}
 
@@ -256,7 +258,7 @@ def activation_means(name: str, vgg: VGG) -> dict[str, Tensor]:
 LEAST_ACTIVITY = 0.1
 
 
-def measured_means(vgg: VGG, images: Iterable[Image]) -> dict[str, Tensor]:
+def measure_means(vgg: VGG, images: Iterable[Image]) -> dict[str, Tensor]:
     """Return the mean activation of every filter over all positions of `images`, in float64, by its convolution."""
     totals: dict[str, Tensor] = {}
     count: dict[str, int] = {}

@@ -83,7 +83,7 @@ class Clip:
             declared = video.frames or (round(self.seconds * self.rate) if self.seconds else 0)
             limits.check_frames(declared, self._name)
             self.frames = declared or None
-            self.sound = tuple(stream.codec_context.name for stream in sounds(container))
+            self.sound = tuple(stream.codec_context.name for stream in audio_streams(container))
             several = len(container.streams.video) > 1
             aspect = _aspect(video.sample_aspect_ratio)
         first = next(self.shots(), None)
@@ -92,7 +92,7 @@ class Clip:
         across, down = first.frame.width, first.frame.height
         self.height, self.width = down, max(1, round(across * aspect))
         limits.check_size(self.width, self.height, self._name)
-        if _quarters(first.frame) % 2:
+        if _quarter_turns(first.frame) % 2:
             self.height, self.width = self.width, self.height
         self.notes = (
             *((f"{printable(self._name)}: has several pictures at a time; the first is painted",) if several else ()),
@@ -212,7 +212,7 @@ class Numbering:
             yield shot
 
 
-def sounds(container: InputContainer) -> list[AudioStream]:
+def audio_streams(container: InputContainer) -> list[AudioStream]:
     """Return the streams of sound whose codec is known."""
     # PyAV's types promise a codec; a damaged file has none.
     return [stream for stream in container.streams.audio if getattr(stream, "codec_context", None) is not None]
@@ -220,10 +220,10 @@ def sounds(container: InputContainer) -> list[AudioStream]:
 
 def _upright(frame: VideoFrame) -> Pixels:
     pixels: Any = frame.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(np.rot90(pixels, _quarters(frame)))
+    return np.ascontiguousarray(np.rot90(pixels, _quarter_turns(frame)))
 
 
-def _quarters(frame: VideoFrame) -> int:
+def _quarter_turns(frame: VideoFrame) -> int:
     """Return by how many quarter turns, against the clock, a frame is turned before it is shown."""
     return round(frame.rotation / 90) % 4
 

@@ -16,13 +16,13 @@ from av.video.stream import VideoStream
 from impasto.errors import FilmError
 from impasto.system.atomic import writing
 from impasto.system.text import printable, reason
-from impasto.video.clip import Clip, Numbering, sounds
+from impasto.video.clip import Clip, Numbering, audio_streams
 from impasto.video.frames import FrameStore, Pixels
 from impasto.video.settings import OUTPUTS
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenFilm:
     """A film that was written.
 
     Attributes:
@@ -37,7 +37,7 @@ class Written:
     notes: tuple[str, ...]
 
 
-def write(path: str | os.PathLike[str], clip: Clip, ledger: FrameStore, frames: int, quality: int) -> Written:
+def write(path: str | os.PathLike[str], clip: Clip, ledger: FrameStore, frames: int, quality: int) -> WrittenFilm:
     """Write the first `frames` of a ledger as a film, whole or not at all, replacing an existing file.
 
     Args:
@@ -55,7 +55,7 @@ def write(path: str | os.PathLike[str], clip: Clip, ledger: FrameStore, frames: 
     kind = OUTPUTS[Path(path).suffix.lower()]
     try:
         with writing(path) as file, clip.opened() as (source, video), av.open(file, "w", format=kind) as film:
-            return _copied(film, source, video, clip, ledger, quality, end)
+            return _copy_film(film, source, video, clip, ledger, quality, end)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise FilmError(
             f"{printable(os.fspath(path))}: could not be written ({reason(error)}); "
@@ -63,7 +63,7 @@ def write(path: str | os.PathLike[str], clip: Clip, ledger: FrameStore, frames: 
         ) from error
 
 
-def _copied(
+def _copy_film(
     film: OutputContainer,
     source: InputContainer,
     video: VideoStream,
@@ -71,28 +71,28 @@ def _copied(
     ledger: FrameStore,
     quality: int,
     end: Fraction | None,
-) -> Written:
+) -> WrittenFilm:
     """Go through the clip once, up to `end`, with the painted frames instead of its own."""
-    first = _painted(ledger, 0)
-    pictures = _pictures(film, video, clip.rate, first, quality)
-    copied, notes = _sounds(film, source)
+    first = _painted_frame(ledger, 0)
+    pictures = _add_video_stream(film, video, clip.rate, first, quality)
+    copied, notes = _add_audio_streams(film, source)
     numbering = Numbering(clip)
     for packet in source.demux([video, *(stream for stream, _ in copied)]):
         if packet.stream is video:
             for shot in numbering.shots(packet, video):
                 if end is None or shot.time < end:
-                    frame = _frame(_painted(ledger, shot.index))
+                    frame = _frame(_painted_frame(ledger, shot.index))
                     frame.time_base = pictures.codec_context.time_base
                     frame.pts = round(shot.time / frame.time_base)
                     frame.duration = round((shot.frame.duration or 0) * (shot.frame.time_base or 0) / frame.time_base)
                     film.mux(pictures.encode(frame))
         else:
-            _hear(film, packet, dict(copied)[cast(AudioStream, packet.stream)], end)
+            _copy_audio(film, packet, dict(copied)[cast(AudioStream, packet.stream)], end)
     film.mux(pictures.encode(None))
-    return Written(pictures.codec_context.name, tuple(stream.codec_context.name for stream, _ in copied), notes)
+    return WrittenFilm(pictures.codec_context.name, tuple(stream.codec_context.name for stream, _ in copied), notes)
 
 
-def _painted(ledger: FrameStore, index: int) -> Pixels:
+def _painted_frame(ledger: FrameStore, index: int) -> Pixels:
     pixels = ledger.frame(index)
     if pixels is None:
         raise FilmError(
@@ -101,7 +101,9 @@ def _painted(ledger: FrameStore, index: int) -> Pixels:
     return pixels
 
 
-def _pictures(film: OutputContainer, video: VideoStream, rate: Fraction, first: Pixels, quality: int) -> VideoStream:
+def _add_video_stream(
+    film: OutputContainer, video: VideoStream, rate: Fraction, first: Pixels, quality: int
+) -> VideoStream:
     codec = next(name for name in _ENCODERS if name in av.codecs_available)
     # From the worst to the best that the encoder has.
     worst, best = _ENCODERS[codec]
@@ -125,12 +127,12 @@ def _pictures(film: OutputContainer, video: VideoStream, rate: Fraction, first: 
     return stream
 
 
-def _sounds(
+def _add_audio_streams(
     film: OutputContainer, source: InputContainer
 ) -> tuple[list[tuple[AudioStream, AudioStream]], tuple[str, ...]]:
     """Return the sound that goes into the film as it is, with the streams for it there, and what is to be said."""
     copied, left_out = [], []
-    for stream in sounds(source):
+    for stream in audio_streams(source):
         name = stream.codec_context.name
         try:
             # MP4 has a place for it that hardly anybody reads, and FFmpeg may fail to write it.
@@ -151,7 +153,7 @@ def _frame(pixels: Pixels) -> VideoFrame:
     return converted
 
 
-def _hear(film: OutputContainer, packet: "Packet[Any]", into: AudioStream, end: Fraction | None) -> None:
+def _copy_audio(film: OutputContainer, packet: "Packet[Any]", into: AudioStream, end: Fraction | None) -> None:
     # The last of a stream is an empty one.
     if packet.dts is None or packet.pts is None or packet.time_base is None:
         return

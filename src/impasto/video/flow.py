@@ -58,7 +58,7 @@ def motion(frame: Pixels, earlier: Pixels) -> Motion:
     """Return where what is seen `frame` was `earlier`: frames (H, W, 3) of one size, sRGB."""
     start, end = _grey(frame), _grey(earlier)
     back, forth = flow(start, end), flow(end, start)
-    visible = in_sight(back, forth)
+    visible = is_visible(back, forth)
     certain = visible & ~boundary(back)
     return Motion(back, visible.astype(np.float32), certain.astype(np.float32))
 
@@ -80,7 +80,7 @@ def flow(start_frame: Pixels, end_frame: Pixels) -> Field:
     return np.ascontiguousarray(vectors[:height, :width], dtype=np.float32)
 
 
-def in_sight(back: Field, forth: Field) -> NDArray[np.bool_]:
+def is_visible(back: Field, forth: Field) -> NDArray[np.bool_]:
     """Return where `back` leads to a place in the frame from which `forth` leads back again: Sundaram et al. 2010."""
     height, width = back.shape[:2]
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)

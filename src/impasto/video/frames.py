@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from impasto.errors import OutputError, PictureError
 from impasto.picture import Picture, as_picture, read_picture
 from impasto.system.atomic import write_whole
-from impasto.system.locks import locked
+from impasto.system.locks import lock_folder
 from impasto.system.text import printable, reason
 
 Pixels = NDArray[np.uint8]
@@ -43,7 +43,7 @@ class FrameStore:
         self._lock = -1
         try:
             path.mkdir(exist_ok=True)
-            self._lock = locked(path)
+            self._lock = lock_folder(path)
             self._begin(identity, force=force)
         except BaseException as error:
             self.close()

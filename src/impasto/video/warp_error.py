@@ -32,8 +32,8 @@ class WarpError:
         """Compare two frames, each as (now, before), where the motion between them is certain."""
         certain = torch.from_numpy(motion.reliable)
         self.pixels += float(certain.sum())
-        self.painted += _apart(motion, *painted)
-        self.filmed += _apart(motion, *filmed)
+        self.painted += _squared_error(motion, *painted)
+        self.filmed += _squared_error(motion, *filmed)
 
     @property
     def of_painted(self) -> float:
@@ -49,6 +49,6 @@ class WarpError:
         return 255 * math.sqrt(total / (3 * self.pixels)) if self.pixels else 0.0
 
 
-def _apart(motion: Motion, frame: Image, before: Image) -> float:
+def _squared_error(motion: Motion, frame: Image, before: Image) -> float:
     certain = torch.from_numpy(motion.reliable)
     return float((certain * (frame - motion.warp(before)).square()).sum(dtype=torch.float64))

@@ -50,7 +50,7 @@ _WELCOME: Final = b"""<!doctype html><html lang="en"><meta charset="utf-8"><titl
 <meta http-equiv="refresh" content="0;url=./"><p><a href="./">Go on to impasto</a></p></html>"""
 
 
-class Place(NamedTuple):
+class ServerAddress(NamedTuple):
     """Where the server is, and what opens its door."""
 
     hosts: frozenset[str]  # as in the Host header, with the port
@@ -61,7 +61,7 @@ class Place(NamedTuple):
 class Guard:
     """An ASGI application around another, which is reached by those only who may."""
 
-    def __init__(self, app: ASGIApp, place: Place) -> None:
+    def __init__(self, app: ASGIApp, place: ServerAddress) -> None:
         self._app = app
         self._place = place
 
@@ -80,7 +80,7 @@ class Guard:
         elif scope["type"] == "http":
             response = self._answer(scope)
             if response is None:
-                await self._app(scope, _bounded(scope, receive), sealed)
+                await self._app(scope, _bounded_receive(scope, receive), sealed)
             else:
                 await response(scope, receive, sealed)
 
@@ -89,24 +89,24 @@ class Guard:
         headers, method, path = Headers(scope=scope), scope["method"], scope["path"]
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
         if len(hosts) != 1 or hosts[0].lower() not in self._place.hosts:
-            return _refused("this server does not go by that name")
+            return _refusal("this server does not go by that name")
         if len(origins) > 1 or (origins and origins[0] != f"http://{hosts[0].lower()}"):
-            return _refused("that page may not ask this server for anything")
+            return _refusal("that page may not ask this server for anything")
         home = f"/{self._place.room}/"
         # In UTF-8, as the path of a request may be anything, and only ASCII texts can be compared in constant time.
         if not path.startswith(home):
-            return _refused("open the address that 'impasto serve' has printed")
-        if path == home and method == "GET" and self._is_token(_in_query(scope)):
+            return _refusal("open the address that 'impasto serve' has printed")
+        if path == home and method == "GET" and self._is_token(_token_in_query(scope)):
             return self._welcome()
         # A browser says so; another page on this computer is "same-site", and no friend for that.
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-            return _refused("that page may not ask this server for anything")
+            return _refusal("that page may not ask this server for anything")
         bearer = self._is_token(headers.get("authorization", "").removeprefix("Bearer "))
         if not bearer and not self._is_token(cookie_parser(headers.get("cookie", "")).get(COOKIE, "")):
-            return _refused("open the address that 'impasto serve' has printed")
+            return _refusal("open the address that 'impasto serve' has printed")
         if method not in ("GET", "HEAD") and not bearer and not origins:
-            return _refused("a request that changes something must say where it comes from")
-        return _too_long(headers, _limit(scope))
+            return _refusal("a request that changes something must say where it comes from")
+        return _exceeds_limit(headers, _body_limit(scope))
 
     def _is_token(self, text: str) -> bool:
         return secrets.compare_digest(text.encode(), self._place.token.encode())
@@ -117,11 +117,11 @@ class Guard:
         return response
 
 
-def _refused(message: str, status: int = 403) -> Response:
+def _refusal(message: str, status: int = 403) -> Response:
     return PlainTextResponse(f"impasto: {message}\n", status, {"connection": "close"})
 
 
-def _in_query(scope: Scope) -> str:
+def _token_in_query(scope: Scope) -> str:
     try:
         query: Mapping[str, list[str]] = parse_qs(scope["query_string"].decode("ascii"), max_num_fields=4)
     except ValueError:
@@ -129,23 +129,23 @@ def _in_query(scope: Scope) -> str:
     return query.get("token", [""])[0]
 
 
-def _limit(scope: Scope) -> int:
+def _body_limit(scope: Scope) -> int:
     """Return how many bytes the body of a request may have."""
     if scope["method"] in ("GET", "HEAD", "DELETE"):
         return 0
     return MOST_UPLOAD if scope["path"].endswith("/api/pictures") else MOST_REQUEST
 
 
-def _too_long(headers: Headers, limit: int) -> Response | None:
+def _exceeds_limit(headers: Headers, limit: int) -> Response | None:
     declared = headers.get("content-length", "0")
     if not declared.isdecimal() or len(declared) > 15:
-        return _refused("that is no length", 400)
-    return _refused(f"more than {limit:,} bytes were announced", 413) if int(declared) > limit else None
+        return _refusal("that is no length", 400)
+    return _refusal(f"more than {limit:,} bytes were announced", 413) if int(declared) > limit else None
 
 
-def _bounded(scope: Scope, receive: Receive) -> Receive:
+def _bounded_receive(scope: Scope, receive: Receive) -> Receive:
     """Return `receive` for a body that is counted as it arrives; what was announced is believed by nobody."""
-    limit, count, started, ended = _limit(scope), 0, time.monotonic(), False
+    limit, count, started, ended = _body_limit(scope), 0, time.monotonic(), False
 
     async def counted() -> Message:
         nonlocal count, ended
@@ -155,18 +155,18 @@ def _bounded(scope: Scope, receive: Receive) -> Receive:
         try:
             message = await asyncio.wait_for(receive(), _SILENCE)
         except TimeoutError:
-            raise _cut("the body stopped arriving", 408) from None
+            raise _http_error("the body stopped arriving", 408) from None
         count += len(message.get("body", b""))
         ended = not message.get("more_body", False)
         if count > limit:
-            raise _cut(f"more than {limit:,} bytes arrived", 413)
+            raise _http_error(f"more than {limit:,} bytes arrived", 413)
         elapsed = time.monotonic() - started
         if not ended and elapsed > _GRACE and count / elapsed < _SLOWEST:
-            raise _cut("the body arrived too slowly", 408)
+            raise _http_error("the body arrived too slowly", 408)
         return message
 
     return counted
 
 
-def _cut(message: str, status: int) -> HTTPException:
+def _http_error(message: str, status: int) -> HTTPException:
     return HTTPException(status, message, {"connection": "close"})

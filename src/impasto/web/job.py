@@ -19,7 +19,7 @@ _MOST_POINTS: Final = 1000
 
 
 @dataclass
-class Task:
+class WebTask:
     """One order and how far it is.
 
     Attributes:
@@ -121,7 +121,7 @@ class Task:
 
     def again(self) -> None:
         """Forget how far it was: it begins from the start. What a person should know of it stays."""
-        fresh = Task(self.id, self.order, self.created, self.state, notes=self.notes)
+        fresh = WebTask(self.id, self.order, self.created, self.state, notes=self.notes)
         for attribute in dataclasses.fields(self):
             setattr(self, attribute.name, getattr(fresh, attribute.name))
 
@@ -157,6 +157,6 @@ class Task:
         return json.dumps(table | {"order": self.order.to_table()}).encode()
 
     @classmethod
-    def from_table(cls, id: str, table: dict[str, Any]) -> "Task":
+    def from_table(cls, id: str, table: dict[str, Any]) -> "WebTask":
         """Make a task of what was written down of it."""
         return cls(**{**table, "id": id, "order": Order.from_table(table["order"])})

@@ -8,7 +8,7 @@ from typing import Final
 
 from impasto.picture import Picture, read_picture, remembered
 from impasto.web import thumbnails
-from impasto.web.job import Task
+from impasto.web.job import WebTask
 from impasto.web.storage import Storage
 
 # Ours, seconds: a picture that changes more often is not seen to change more.
@@ -24,7 +24,7 @@ class Preview:
     """Shows a run: previews now and then, stages along the way."""
 
     storage: Storage
-    task: Task
+    task: WebTask
     _next: float = 0.0
     _scale: int = -1
     latest: bytes = field(default=b"", repr=False)
@@ -57,7 +57,7 @@ class Preview:
         self.task.stages.append(self.task.progress)
 
 
-def result(storage: Storage, task: Task) -> Picture:
+def result(storage: Storage, task: WebTask) -> Picture:
     """Return what a job has painted, with what it remembers; a sheet remembers nothing.
 
     Raises:

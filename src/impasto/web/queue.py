@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final, Literal
 
 from impasto.errors import ImpastoError, UsageError
-from impasto.web.job import OPEN, State, Task
+from impasto.web.job import OPEN, State, WebTask
 from impasto.web.preview import Preview
 from impasto.web.requests import Order
 from impasto.web.storage import Storage
@@ -34,7 +34,7 @@ class JobQueue:
         self.storage = storage
         self._most_bytes = most_bytes
         self._changed = threading.Condition(threading.RLock())
-        self._tasks: dict[str, Task] = {}
+        self._tasks: dict[str, WebTask] = {}
         self._queue: list[str] = []
         self._present: str | None = None
         self._preview: Preview | None = None
@@ -91,7 +91,7 @@ class JobQueue:
         """Return the name of the task that is being painted, if one is."""
         return self._present
 
-    def task(self, id: str) -> Task:
+    def task(self, id: str) -> WebTask:
         """Return a task, not to be changed.
 
         Raises:
@@ -114,7 +114,7 @@ class JobQueue:
 
     # What pages ask for.
 
-    def add(self, order: Order) -> Task:
+    def add(self, order: Order) -> WebTask:
         """Put an order at the end of the queue.
 
         Raises:
@@ -124,7 +124,7 @@ class JobQueue:
         with self._changed:
             if len(self._queue) >= MOST_QUEUED:
                 raise UsageError(f"{MOST_QUEUED} pictures are waiting, which is as many as can; wait, or cancel some")
-            task = Task(self.storage.new_job(), order)
+            task = WebTask(self.storage.new_job(), order)
             self._tasks[task.id] = task
             self._queue.append(task.id)
             self.record(task)
@@ -200,7 +200,7 @@ class JobQueue:
 
     # What the worker asks.
 
-    def next_task(self) -> Task | None:
+    def next_task(self) -> WebTask | None:
         """Wait for the next task and return it, once it is not paused; None where the server is leaving."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_leaving or self._queue)
@@ -215,7 +215,7 @@ class JobQueue:
             self._wait_while_paused(task)
             return None if self._is_leaving else task
 
-    def end_task(self, task: Task, error: str) -> None:
+    def end_task(self, task: WebTask, error: str) -> None:
         """Record how a task ended; one that was left unfinished keeps its state, and is painted next time."""
         with self._changed:
             if task.state == "stopped" or not self._is_leaving:
@@ -225,7 +225,7 @@ class JobQueue:
             self.record(task)
             self._make_room()
 
-    def command(self, task: Task) -> Command:
+    def command(self, task: WebTask) -> Command:
         """Return what is to become of the present task; waits while it is paused."""
         with self._changed:
             self._wait_while_paused(task)
@@ -242,7 +242,7 @@ class JobQueue:
             assert order is not None
             return order
 
-    def preview_of(self, task: Task) -> Preview:
+    def preview_of(self, task: WebTask) -> Preview:
         """Return the preview of the present task."""
         assert self._preview is not None
         assert self._preview.task is task
@@ -260,12 +260,12 @@ class JobQueue:
             self._announced = time.monotonic()
             self._version += 1
 
-    def _wait_while_paused(self, task: Task) -> None:
+    def _wait_while_paused(self, task: WebTask) -> None:
         self._changed.wait_for(lambda: self._is_leaving or self._new_order or task.state != "paused")
 
     # What outlives the server.
 
-    def record(self, task: Task) -> None:
+    def record(self, task: WebTask) -> None:
         """Write a task down, and let pages and the thread know that something is new."""
         self._version += 1
         with contextlib.suppress(ImpastoError):
@@ -276,7 +276,7 @@ class JobQueue:
     def _read(self) -> None:
         for id, table in self.storage.jobs():
             with contextlib.suppress(ImpastoError, TypeError, KeyError, ValueError):
-                self._tasks[id] = Task.from_table(id, table)
+                self._tasks[id] = WebTask.from_table(id, table)
         open_tasks = [task for task in self._tasks.values() if task.state in OPEN]
         # What was being painted is taken up first.
         for task in sorted(open_tasks, key=lambda task: (task.state == "queued", task.created)):

@@ -68,11 +68,11 @@ class Order:
     def from_table(cls, table: Mapping[str, Any]) -> "Order":
         """Make an order of what `to_table` returned."""
         styles = tuple(Style(**style) for style in table["styles"])
-        vary = tuple((entry["name"], tuple(map(_frozen, entry["values"]))) for entry in table.get("vary", ()))
+        vary = tuple((entry["name"], tuple(map(_freeze, entry["values"]))) for entry in table.get("vary", ()))
         return cls(**{**table, "styles": styles, "recipe": Recipe.from_table(table["recipe"]), "vary": vary})
 
 
-def asked(table: Any, storage: Storage) -> Order:
+def parse_order(table: Any, storage: Storage) -> Order:
     """Return the order that a page's request is.
 
     Raises:
@@ -99,7 +99,7 @@ def asked(table: Any, storage: Storage) -> Order:
         init=_optional(rest.get("init"), storage),
         content_mask=_optional(rest.get("content_mask"), storage),
         protect=_optional(rest.get("protect"), storage),
-        vary=_varied(rest.get("vary") or [], recipe),
+        vary=_parse_variations(rest.get("vary") or [], recipe),
     )
 
 
@@ -116,7 +116,7 @@ def recipe_of(table: Mapping[str, Any]) -> tuple[str, Recipe, dict[str, Any]]:
     if text is not None and (not isinstance(text, str) or len(text) > _LONGEST_RECIPE):
         raise UsageError(f"the recipe's text is over {_LONGEST_RECIPE:,} characters, or none")
     # By name only: `presets.resolve` would open a path.
-    recipe = _guarded(lambda: (Recipe.from_toml(text) if text else presets.get(base)).with_settings(settings))
+    recipe = _translate_errors(lambda: (Recipe.from_toml(text) if text else presets.get(base)).with_settings(settings))
     return ("custom" if text else base), recipe, settings
 
 
@@ -136,7 +136,7 @@ def _style(table: Any, storage: Storage) -> Style[str]:
     )
 
 
-def _varied(entries: Any, recipe: Recipe) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+def _parse_variations(entries: Any, recipe: Recipe) -> tuple[tuple[str, tuple[Any, ...]], ...]:
     """Return what varies on a sheet, every combination of it checked."""
     if not isinstance(entries, list) or len(entries) > 2:
         raise UsageError("a sheet varies one or two settings")
@@ -153,20 +153,20 @@ def _varied(entries: Any, recipe: Recipe) -> tuple[tuple[str, tuple[Any, ...]], 
             raise UsageError("what varies on a sheet is one of the controls")
         if not isinstance(values, list):
             raise UsageError(f"the values of {printable(name)} are no list")
-        variations.append(Variation(name, tuple(map(_frozen, values))))
+        variations.append(Variation(name, tuple(map(_freeze, values))))
     count = math.prod(len(variation.values) for variation in variations)
     if count > MOST_CELLS:
         raise UsageError(f"a sheet of {count} pictures; here up to {MOST_CELLS}, and any number with impasto sweep")
     for combination in choices(variations):
-        _guarded(functools.partial(recipe_with, recipe, {entry.name: entry.value for entry in combination}))
+        _translate_errors(functools.partial(recipe_with, recipe, {entry.name: entry.value for entry in combination}))
     return tuple((variation.name, tuple(variation.values)) for variation in variations)
 
 
-def _frozen(value: Any) -> Any:
+def _freeze(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _guarded(make: Callable[[], Recipe]) -> Recipe:
+def _translate_errors(make: Callable[[], Recipe]) -> Recipe:
     try:
         return make()
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:

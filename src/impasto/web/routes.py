@@ -23,9 +23,9 @@ from impasto.picture import ENDINGS, write_picture
 from impasto.picture.formats.registry import WRITERS
 from impasto.web import preview, requests, shell_command
 from impasto.web.controls import schema
-from impasto.web.job import Task
+from impasto.web.job import WebTask
 from impasto.web.queue import JobQueue
-from impasto.web.storage import MOST_UPLOAD, Storage, Stored
+from impasto.web.storage import MOST_UPLOAD, Storage, StoredPicture
 
 # Ours, seconds: how soon a page sees what is new, and how often it is told that the server is there.
 _LOOK: Final = 0.15
@@ -85,7 +85,11 @@ class Routes:
         ]
         return Starlette(
             routes=[Route(path, handler, methods=[method]) for method, path, handler in routes],
-            exception_handlers={ImpastoError: _wrong, KeyError: _missing, HTTPException: _plain},  # type: ignore[dict-item]
+            exception_handlers={
+                ImpastoError: _answer_error,
+                KeyError: _answer_missing,
+                HTTPException: _answer_http_error,  # type: ignore[dict-item]
+            },
         )
 
     # The page.
@@ -116,7 +120,7 @@ class Routes:
             data += chunk
         name = request.query_params.get("name", "picture")[:1000]
         stored = await run_in_threadpool(self._add, bytes(data), name)
-        return JSONResponse({**_about(stored), "notes": stored.notes}, 201)
+        return JSONResponse({**_describe(stored), "notes": stored.notes}, 201)
 
     async def picture(self, request: Request) -> Response:
         """Answer with an uploaded picture, as the page shows it."""
@@ -135,7 +139,7 @@ class Routes:
 
     async def order(self, request: Request) -> Response:
         """Begin a job."""
-        order = requests.asked(await _json(request), self.storage)
+        order = requests.parse_order(await _json(request), self.storage)
         task = await run_in_threadpool(self.queue.add, order)
         return JSONResponse({"id": task.id}, 201)
 
@@ -148,7 +152,7 @@ class Routes:
         """Answer with everything about a job."""
         id = request.path_params["id"]
         detail, order = self.queue.detail(id), self.queue.task(id).order
-        pictures = {id_: _about(stored) for id_ in order.pictures if (stored := self.storage.pictures.get(id_))}
+        pictures = {id_: _describe(stored) for id_ in order.pictures if (stored := self.storage.pictures.get(id_))}
         line = shell_command.command(order, self.storage) if len(pictures) == len(order.pictures) else ""
         return JSONResponse(detail | {"pictures": pictures, "command": line, "toml": order.recipe.to_toml()})
 
@@ -167,7 +171,7 @@ class Routes:
                 raise UsageError("a place in the queue is a whole number")
             await run_in_threadpool(queue.move, id, place)
         elif verb == "steer":
-            await run_in_threadpool(queue.steer, id, requests.asked(table, self.storage))
+            await run_in_threadpool(queue.steer, id, requests.parse_order(table, self.storage))
         else:
             simple = {"cancel": queue.cancel, "pause": queue.pause, "resume": queue.resume}
             await run_in_threadpool(simple[verb], id)
@@ -200,7 +204,7 @@ class Routes:
             raise KeyError(task.id)
         query = request.query_params
         kind = ENDINGS.get("." + query.get("ending", "png"), "png")
-        bits, quality = _whole(query.get("bits")) or 8, _whole(query.get("quality"))
+        bits, quality = _parse_integer(query.get("bits")) or 8, _parse_integer(query.get("quality"))
         data = await run_in_threadpool(self._encoded, task, kind, bits, quality)
         ending = WRITERS[kind].endings[0]
         headers = {"content-disposition": f'attachment; filename="impasto-{task.id[:6]}{ending}"'}
@@ -228,16 +232,16 @@ class Routes:
         finally:
             self._streams -= 1
 
-    def _add(self, data: bytes, name: str) -> Stored:
+    def _add(self, data: bytes, name: str) -> StoredPicture:
         with self._decoding:
             return self.storage.add(data, name)
 
-    def _encoded(self, task: Task, kind: str, bits: int, quality: int | None) -> bytes:
+    def _encoded(self, task: WebTask, kind: str, bits: int, quality: int | None) -> bytes:
         stream = io.BytesIO()
         write_picture(preview.result(self.storage, task), stream, format=kind, bits=bits, quality=quality)
         return stream.getvalue()
 
-    def _stored(self, request: Request) -> Stored:
+    def _stored(self, request: Request) -> StoredPicture:
         return self.storage.pictures[request.path_params["id"]]
 
 
@@ -252,11 +256,11 @@ def _files() -> dict[tuple[str, str], bytes]:
     }
 
 
-def _about(stored: Stored) -> dict[str, Any]:
+def _describe(stored: StoredPicture) -> dict[str, Any]:
     return {"id": stored.id, "name": stored.name, "width": stored.width, "height": stored.height}
 
 
-def _whole(text: str | None) -> int | None:
+def _parse_integer(text: str | None) -> int | None:
     if text is None:
         return None
     if not text.isdecimal() or len(text) > 3:
@@ -266,7 +270,7 @@ def _whole(text: str | None) -> int | None:
 
 async def _json(request: Request) -> dict[str, Any]:
     try:
-        table = json.loads(await request.body() or b"{}", parse_constant=_no_number)
+        table = json.loads(await request.body() or b"{}", parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise UsageError("the request is no JSON") from error
     if not isinstance(table, dict):
@@ -274,22 +278,22 @@ async def _json(request: Request) -> dict[str, Any]:
     return table
 
 
-def _no_number(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
 
 
-async def _wrong(request: Request, error: Exception) -> Response:
+async def _answer_error(request: Request, error: Exception) -> Response:
     """Say what is wrong in the words of the command line."""
     del request
     status = 413 if isinstance(error, PictureError) and f"{MOST_UPLOAD:,}" in str(error) else 422
     return JSONResponse({"error": " ".join(str(error).split())}, status)
 
 
-async def _missing(request: Request, error: Exception) -> Response:
+async def _answer_missing(request: Request, error: Exception) -> Response:
     del request, error
     return JSONResponse({"error": "there is nothing of that name here"}, 404)
 
 
-async def _plain(request: Request, error: HTTPException) -> Response:
+async def _answer_http_error(request: Request, error: HTTPException) -> Response:
     del request
     return JSONResponse({"error": error.detail}, error.status_code, error.headers)

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 from impasto.errors import CheckpointError, OutputError
 from impasto.picture import Picture, read_picture
 from impasto.recipe import Compute, Inputs
-from impasto.web.job import Task
+from impasto.web.job import WebTask
 from impasto.web.requests import Order
 from impasto.web.storage import Storage
 
 if TYPE_CHECKING:
     from impasto.engine.run import Run
     from impasto.jobs.job import Job
-    from impasto.jobs.resume import Given
+    from impasto.jobs.resume import ReplacedPictures
     from impasto.sweeps import Sweep
 
 # In the folder of a job.
 _CHECKPOINT, _START, _CELLS = "checkpoint-{}", "start-{}.png", "cells"
 
 
-def begin(order: Order, task: Task, storage: Storage, means: Compute, start: Picture | None = None) -> "Run":
+def begin(order: Order, task: WebTask, storage: Storage, means: Compute, start: Picture | None = None) -> "Run":
     """Return the run of an order, which keeps checkpoints in the folder of its task.
 
     Args:
@@ -46,16 +46,16 @@ def begin(order: Order, task: Task, storage: Storage, means: Compute, start: Pic
     return run
 
 
-def sheet(task: Task, storage: Storage, means: Compute) -> "Sweep":
+def sheet(task: WebTask, storage: Storage, means: Compute) -> "Sweep":
     """Return the pictures of a sheet; those that are finished are kept in the folder of its task.
 
     Raises:
-        ImpastoError: as `impasto.sweeps.swept`.
+        ImpastoError: as `impasto.sweeps.make_sweep`.
 
     """
-    from impasto.sweeps import Variation, swept  # imports torch: after the page is there
+    from impasto.sweeps import Variation, make_sweep  # imports torch: after the page is there
 
-    cells = swept(
+    cells = make_sweep(
         _job(task.order, storage, means), [Variation(*pair) for pair in task.order.vary], storage.job(task.id) / _CELLS
     )
     cells.make_folder()
@@ -71,7 +71,7 @@ def _job(order: Order, storage: Storage, means: Compute, start: Picture | None =
     return Job(inputs, order.recipe, means)
 
 
-def taken_up(task: Task, storage: Storage, means: Compute) -> "Run | None":
+def resume_from_checkpoint(task: WebTask, storage: Storage, means: Compute) -> "Run | None":
     """Return the run of a task where its checkpoint left it; None if there is none, or none that can be used.
 
     Raises:
@@ -80,7 +80,7 @@ def taken_up(task: Task, storage: Storage, means: Compute) -> "Run | None":
     """
     from impasto.engine.checkpoints import Folder
     from impasto.engine.checkpoints.writer import INTERVAL
-    from impasto.jobs.resume import ComputeChanges, resumed
+    from impasto.jobs.resume import ComputeChanges, resume_run
 
     path = _path(_CHECKPOINT, task, storage)
     if not any(path.glob("*.json")):
@@ -89,8 +89,8 @@ def taken_up(task: Task, storage: Storage, means: Compute) -> "Run | None":
     try:
         folder = Folder(path, create=False)
         saved = folder.read()
-        pictures = _given(task.order, storage, start_of(task, storage))
-        run = resumed(folder, saved, saved.recipe, pictures, ComputeChanges(means.device, means.max_memory))
+        pictures = _replacements(task.order, storage, load_start(task, storage))
+        run = resume_run(folder, saved, saved.recipe, pictures, ComputeChanges(means.device, means.max_memory))
         run.enable_checkpoints(folder, {}, every=INTERVAL, keep=False)
     except BaseException as error:
         if folder is not None:
@@ -102,7 +102,7 @@ def taken_up(task: Task, storage: Storage, means: Compute) -> "Run | None":
     return run
 
 
-def let_go(run: "Run", *, over: bool) -> None:
+def release(run: "Run", *, over: bool) -> None:
     """Write a last checkpoint where the run is, or, where its task is over, remove what was kept of it."""
     if run.checkpoint_writer is None:
         return
@@ -114,7 +114,7 @@ def let_go(run: "Run", *, over: bool) -> None:
         run.checkpoint_writer.folder.close()
 
 
-def keep_start(task: Task, storage: Storage, start: Picture) -> None:
+def save_start(task: WebTask, storage: Storage, start: Picture) -> None:
     """Keep the picture from which the next stretch of a task goes on.
 
     Raises:
@@ -124,8 +124,8 @@ def keep_start(task: Task, storage: Storage, start: Picture) -> None:
     start.save(_path(_START, task, storage, task.stretch + 1), bits=16, force=True)
 
 
-def start_of(task: Task, storage: Storage) -> Picture | None:
-    """Return the picture that `keep_start` kept for the present stretch, None for a task that was not steered.
+def load_start(task: WebTask, storage: Storage) -> Picture | None:
+    """Return the picture that `save_start` kept for the present stretch, None for a task that was not steered.
 
     Raises:
         PictureError: it cannot be read.
@@ -135,26 +135,26 @@ def start_of(task: Task, storage: Storage) -> Picture | None:
     return read_picture(path) if path.exists() else None
 
 
-def tidy(task: Task, storage: Storage) -> None:
+def remove_other_stretches(task: WebTask, storage: Storage) -> None:
     """Remove what was kept for stretches of a task other than the present one."""
-    present = [_path(name, task, storage) for name in (_CHECKPOINT, _START)]
+    current_order = [_path(name, task, storage) for name in (_CHECKPOINT, _START)]
     for name in (_CHECKPOINT, _START):
         for path in storage.job(task.id).glob(name.format("*")):
-            if path not in present:
+            if path not in current_order:
                 storage.drop(path)
 
 
-def _path(name: str, task: Task, storage: Storage, stretch: int | None = None) -> Path:
+def _path(name: str, task: WebTask, storage: Storage, stretch: int | None = None) -> Path:
     return storage.job(task.id) / name.format(task.stretch if stretch is None else stretch)
 
 
-def _given(order: Order, storage: Storage, start: Picture | None) -> "Given":
-    from impasto.jobs.resume import Given
+def _replacements(order: Order, storage: Storage, start: Picture | None) -> "ReplacedPictures":
+    from impasto.jobs.resume import ReplacedPictures
 
     def opened(id: str | None) -> Picture | None:
         return None if id is None else storage.picture(id)
 
-    return Given(
+    return ReplacedPictures(
         storage.picture(order.content),
         [storage.picture(style.picture) for style in order.styles],
         start or opened(order.init),
@@ -164,7 +164,7 @@ def _given(order: Order, storage: Storage, start: Picture | None) -> "Given":
     )
 
 
-def rest_of(order: Order, task: Task) -> tuple[int, list[int]]:
+def remaining_steps(order: Order, task: WebTask) -> tuple[int, list[int]]:
     """Return from which size, in px, and with how many steps for each scale `order` is painted on from where a task is.
 
     As many steps as are left, but at least one; the coarser scales have been painted, and are in the picture.
@@ -176,7 +176,7 @@ def rest_of(order: Order, task: Task) -> tuple[int, list[int]]:
     return (min(start, size) if isinstance(size, int) else start), steps_left
 
 
-def present(task: Task) -> Order:
+def current_order(task: WebTask) -> Order:
     """Return what is painted in the present stretch of a task."""
     order = task.order
     if task.start_size is None:

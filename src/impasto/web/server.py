@@ -21,11 +21,11 @@ import uvicorn
 from impasto.errors import UsageError
 from impasto.recipe import Compute
 from impasto.system.text import printable, reason
-from impasto.web.auth import Guard, Place
+from impasto.web.auth import Guard, ServerAddress
 from impasto.web.queue import JobQueue
 from impasto.web.routes import Routes
 from impasto.web.storage import Storage
-from impasto.web.worker import Worker
+from impasto.web.worker import QueueWorker
 
 LOCAL: Final = "127.0.0.1"
 # Ours: a port that nothing well known uses.
@@ -38,7 +38,7 @@ _MOST_CONNECTIONS: Final = 256
 
 
 @dataclass(frozen=True)
-class Setting:
+class ServerSettings:
     """What the command line says.
 
     Attributes:
@@ -57,7 +57,7 @@ class Setting:
     most_bytes: int
 
 
-def serve(setting: Setting, ready: Callable[[str], None]) -> int:
+def serve(setting: ServerSettings, ready: Callable[[str], None]) -> int:
     """Serve until a signal comes; return its number.
 
     Args:
@@ -71,10 +71,10 @@ def serve(setting: Setting, ready: Callable[[str], None]) -> int:
     """
     storage = Storage(setting.state)
     queue = JobQueue(storage, setting.most_bytes)
-    worker = Worker(queue, setting.compute)
-    listening = _listening(setting.host, setting.port)
+    worker = QueueWorker(queue, setting.compute)
+    listening = _listen(setting.host, setting.port)
     port = listening.getsockname()[1]
-    place = Place(_hosts(setting.host, port), storage.room, secrets.token_urlsafe(32))
+    place = ServerAddress(_allowed_hosts(setting.host, port), storage.room, secrets.token_urlsafe(32))
     server: _Server
     routes = Routes(storage, queue, lambda: server.should_exit)
     server = _Server(_config(Guard(routes.application(storage.room), place)), queue)
@@ -92,8 +92,8 @@ def serve(setting: Setting, ready: Callable[[str], None]) -> int:
     worker.start()
     warming = threading.Thread(target=_load_default_network, daemon=True)
     warming.start()
-    ready(f"http://{_named(setting.host)}:{port}/{storage.room}/?token={place.token}")
-    asyncio.run(_served(server, listening))
+    ready(f"http://{_bracketed(setting.host)}:{port}/{storage.room}/?token={place.token}")
+    asyncio.run(_serve(server, listening))
     if not worker.close(_LAST_STEP) or warming.is_alive():
         # A step of a large picture can take long, and the interpreter aborts when it ends under a thread that imports
         # torch. Leaving at once loses nothing: every file of the state is written whole.
@@ -132,15 +132,15 @@ def _config(app: Any) -> uvicorn.Config:
     )
 
 
-async def _served(server: uvicorn.Server, listening: socket.socket) -> None:
-    janitor = asyncio.create_task(_patient(server))
+async def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
+    janitor = asyncio.create_task(_close_idle_connections(server))
     try:
         await server.serve(sockets=[listening])
     finally:
         janitor.cancel()
 
 
-async def _patient(server: uvicorn.Server) -> None:
+async def _close_idle_connections(server: uvicorn.Server) -> None:
     """Close connections on which no request arrives; uvicorn waits for ever for the first."""
     since: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
     while True:
@@ -154,7 +154,7 @@ async def _patient(server: uvicorn.Server) -> None:
         await asyncio.sleep(1)
 
 
-def _listening(host: str, port: int | None) -> socket.socket:
+def _listen(host: str, port: int | None) -> socket.socket:
     """Return a socket that listens; on another port than the usual where nobody asked for one and it is taken."""
     try:
         family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
@@ -178,13 +178,13 @@ def _listening(host: str, port: int | None) -> socket.socket:
     )
 
 
-def _hosts(host: str, port: int) -> frozenset[str]:
-    names = {_named(host)} | ({"localhost"} if host in (LOCAL, "::1") else set())
+def _allowed_hosts(host: str, port: int) -> frozenset[str]:
+    names = {_bracketed(host)} | ({"localhost"} if host in (LOCAL, "::1") else set())
     # A browser leaves out the port where it is the usual one.
     return frozenset(f"{name}:{port}".lower() if port != 80 else name.lower() for name in names)
 
 
-def _named(host: str) -> str:
+def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 

@@ -28,7 +28,7 @@ _LONGEST_NAME: Final = 80
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredPicture:
     """A picture that was uploaded.
 
     Attributes:
@@ -66,7 +66,7 @@ class Storage:
         try:
             for path in (folder, folder / "pictures", folder / "jobs"):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = _locked(folder)
+            self._lock = _lock(folder)
             self.room = self._room()
         except OSError as error:
             raise OutputError(
@@ -78,7 +78,7 @@ class Storage:
         """Let another server have the folder."""
         self._lock.close()
 
-    def add(self, data: bytes, name: str) -> Stored:
+    def add(self, data: bytes, name: str) -> StoredPicture:
         """Decode an uploaded picture and keep it as one of our own making.
 
         Raises:
@@ -91,7 +91,7 @@ class Storage:
         except PictureError as error:
             # It has a name, which is more to the point than "memory".
             raise PictureError(str(error).replace("memory:", f"{printable(name)}:", 1)) from error
-        stored = Stored(
+        stored = StoredPicture(
             secrets.token_hex(16), name, picture.sha256, picture.height, picture.width, tuple(picture.notes)
         )
         picture.save(self._picture(stored.id), bits=picture.bits)
@@ -112,7 +112,7 @@ class Storage:
             read_picture(self._picture(id)), source=stored.name, sha256=stored.sha256, remembered=None
         )
 
-    def known(self, id: str) -> Stored:
+    def known(self, id: str) -> StoredPicture:
         """Return what is known of a picture.
 
         Raises:
@@ -185,12 +185,12 @@ class Storage:
     def _picture(self, id: str, ending: str = ".png") -> Path:
         return self.folder / "pictures" / f"{id}{ending}"
 
-    def _stored(self) -> list[Stored]:
+    def _stored(self) -> list[StoredPicture]:
         records = []
         for path in (self.folder / "pictures").glob("*.json"):
             with contextlib.suppress(OSError, ValueError, TypeError, ImpastoError):
                 table = json.loads(path.read_bytes())
-                records.append(Stored(**{**table, "id": path.stem, "notes": tuple(table["notes"])}))
+                records.append(StoredPicture(**{**table, "id": path.stem, "notes": tuple(table["notes"])}))
         return records
 
     def _room(self) -> str:
@@ -201,7 +201,7 @@ class Storage:
         return file.read_text().strip()
 
 
-def _locked(folder: Path) -> TextIO:
+def _lock(folder: Path) -> TextIO:
     """Return an open file that says the folder is taken, for as long as it is open."""
     file = (folder / "lock").open("a")
     if os.name == "posix":

@@ -11,14 +11,14 @@ from impasto.recipe import Compute
 from impasto.reports.events import Checkpointed, Stepped
 from impasto.system.text import reason
 from impasto.web import runs
-from impasto.web.job import Task
+from impasto.web.job import WebTask
 from impasto.web.queue import Command, JobQueue
 
 if TYPE_CHECKING:
     from impasto.engine.run import Run
 
 
-class Worker:
+class QueueWorker:
     """Paints the jobs of a queue.
 
     Args:
@@ -48,7 +48,7 @@ class Worker:
         while (task := self._queue.next_task()) is not None:
             self._queue.end_task(task, self._paint(task))
 
-    def _paint(self, task: Task) -> str:
+    def _paint(self, task: WebTask) -> str:
         """Paint a job; return what went wrong, in one line."""
         run: Run | None = None
         command: Command = "go"
@@ -75,10 +75,10 @@ class Worker:
             return f"unexpected {type(error).__name__}: {reason(error)}; please report this"
         finally:
             if run is not None and command != "leave":
-                runs.let_go(run, over=True)
+                runs.release(run, over=True)
         return ""
 
-    def _paint_sheet(self, task: Task) -> None:
+    def _paint_sheet(self, task: WebTask) -> None:
         """Paint the pictures of a sheet that are not there, one after the other, each shown in its place."""
         sheet = runs.sheet(task, self._storage, self._compute)
         board = sheet.board()
@@ -107,26 +107,26 @@ class Worker:
         with self._queue.changing():
             task.progress = task.progress if task.state == "stopped" else 1.0
 
-    def _begin(self, task: Task) -> "tuple[Run, Picture | None]":
+    def _begin(self, task: WebTask) -> "tuple[Run, Picture | None]":
         """Return the run of a job, from its checkpoint if there is one, and the picture it goes on from."""
-        runs.tidy(task, self._storage)
-        run = runs.taken_up(task, self._storage, self._compute)
+        runs.remove_other_stretches(task, self._storage)
+        run = runs.resume_from_checkpoint(task, self._storage, self._compute)
         if run is not None:
             return run, None
-        start = runs.start_of(task, self._storage)
+        start = runs.load_start(task, self._storage)
         if start is None:
             task.again()
         task.rewind()
-        run = runs.begin(runs.present(task), task, self._storage, self._compute, start)
+        run = runs.begin(runs.current_order(task), task, self._storage, self._compute, start)
         task.notes += run.notes
         return run, start
 
-    def _steer(self, task: Task, run: "Run", start: Picture | None) -> "tuple[Run, Picture | None]":
+    def _steer(self, task: WebTask, run: "Run", start: Picture | None) -> "tuple[Run, Picture | None]":
         """Return the run that goes on from `start`, or begins, in the way that was asked for."""
         order = self._queue.take_new_order()
         if start is not None:
-            runs.keep_start(task, self._storage, start)
-            rest = runs.rest_of(order, task) if run.has_image else (task.start_size, task.steps)
+            runs.save_start(task, self._storage, start)
+            rest = runs.remaining_steps(order, task) if run.has_image else (task.start_size, task.steps)
         with self._queue.changing():
             # From here on it is the next stretch, also for a server that finds it: until then everything of this one is
             # there, and after that everything of the next one.
@@ -135,12 +135,12 @@ class Worker:
             else:
                 task.turn(order, *rest)
             self._queue.record(task)
-        runs.let_go(run, over=True)
-        runs.tidy(task, self._storage)
-        start = runs.start_of(task, self._storage)
-        return runs.begin(runs.present(task), task, self._storage, self._compute, start), start
+        runs.release(run, over=True)
+        runs.remove_other_stretches(task, self._storage)
+        start = runs.load_start(task, self._storage)
+        return runs.begin(runs.current_order(task), task, self._storage, self._compute, start), start
 
-    def _follow(self, task: Task, run: "Run", shown: Callable[[], Picture] | None = None) -> Command:
+    def _follow(self, task: WebTask, run: "Run", shown: Callable[[], Picture] | None = None) -> Command:
         """Go through the events of a run, for as long as nobody asks for anything else.
 
         Args:
@@ -168,7 +168,7 @@ class Worker:
             started += time.monotonic() - paused
             if command != "go":
                 if command == "leave":
-                    runs.let_go(run, over=False)
+                    runs.release(run, over=False)
                 run.close()
                 return command
         return "go"

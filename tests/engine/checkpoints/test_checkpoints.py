@@ -180,7 +180,7 @@ def test_steps_that_led_astray_are_remembered(pictures: Path, monkeypatch: pytes
 
 
 def test_on_devices_that_take_several_steps_at_once(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "burst", lambda device: 3)
+    monkeypatch.setattr(devices, "steps_per_wait", lambda device: 3)
     recipe = RECIPE.replace(steps=(8,))
     expected, _ = finish(job(recipe).start())
     for step in (1, 2, 3, 4, 7, 8, 9, 12, 16):
@@ -565,7 +565,7 @@ def test_a_document_that_is_whole_but_holds_nonsense_is_refused(pictures: Path) 
     found = json.loads(path.read_text())
 
     def changed(**parts: Any) -> None:
-        path.write_bytes(folder._packed(found["run"] | parts))
+        path.write_bytes(folder._pack(found["run"] | parts))
 
     position = found["run"]["position"]
     options = found["run"]["options"]
@@ -636,7 +636,7 @@ def test_nothing_in_a_checkpoint_is_executed(pictures: Path) -> None:
     import hashlib
 
     digest = hashlib.sha256(only("*.safetensors").read_bytes()).hexdigest()
-    only("*.json").write_bytes(folder._packed(found["run"] | {"tensors": {"sha256": digest, "bytes": 1}}))
+    only("*.json").write_bytes(folder._pack(found["run"] | {"tensors": {"sha256": digest, "bytes": 1}}))
     with pytest.raises(CheckpointError, match="is damaged"):
         impasto.resume("kept")
     assert not Path("owned").exists()
@@ -646,9 +646,9 @@ def test_the_noted_paths_and_a_scene(pictures: Path) -> None:
     table = document.table(job().scene(), Path("kept"), {"note": 1})
     assert table["content"]["file"] == {"path": str(pictures / "photo.png"), "relative": "../photo.png"}
     assert table["options"] == {"note": 1}
-    assert resume.noted(folder.Saved(RECIPE, {"options": {"note": 1, "keep": True, "device": "cpu"}}, Path("x"))) == {
-        "note": 1
-    }
+    assert resume.options_of(
+        folder.SavedRun(RECIPE, {"options": {"note": 1, "keep": True, "device": "cpu"}}, Path("x"))
+    ) == {"note": 1}
 
 
 def test_a_resumed_run_convolves_as_it_began(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:

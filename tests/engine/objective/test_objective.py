@@ -174,8 +174,8 @@ def test_bands_change_nothing(padding: str, tile: int | None, monkeypatch: pytes
     expected = objective(vgg, terms, (45, 61), padding).evaluate(start)
     monkeypatch.setattr(layers, "BAND_POSITIONS", 40)
     called: list[object] = []
-    block = layers.block
-    monkeypatch.setattr(layers, "block", lambda *given: called.append(given) or block(*given))
+    block = layers.convolve_block
+    monkeypatch.setattr(layers, "convolve_block", lambda *given: called.append(given) or block(*given))
     assert_same(objective(vgg, terms, (45, 61), padding, tile).evaluate(start), expected)
     assert called
 

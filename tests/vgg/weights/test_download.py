@@ -15,7 +15,7 @@ import torch
 from impasto.errors import WeightsError
 from impasto.vgg import weights
 from impasto.vgg.weights import download as downloading
-from impasto.vgg.weights.download import Listener, Patience
+from impasto.vgg.weights.download import DownloadListener, Patience
 from tests.conftest import PROJECT
 from tests.vgg.weights import samples as making
 from tests.vgg.weights.samples import Server, Visit
@@ -42,7 +42,7 @@ class Attempt:
 
     def fetch(self, **settings: object) -> weights.Fetched:
         patience = Patience(**{"tries": 4, "timeout": 5.0, "progress": 100, "sleep": self.pauses.append} | settings)
-        listener = Listener(lambda there, total: self.heard.append((there, total)), self.notes.append)
+        listener = DownloadListener(lambda there, total: self.heard.append((there, total)), self.notes.append)
         return weights.fetch(self.spec, listener=listener, patience=patience)
 
     def succeeds(self, **settings: object) -> None:
@@ -289,7 +289,7 @@ def test_only_https(server: Server, content: bytes, url: str) -> None:
 
 def test_https_never_leads_to_http() -> None:
     request = downloading.urllib.request.Request("https://example.org/x")
-    with pytest.raises(downloading._Final, match="not https"):
+    with pytest.raises(downloading._PermanentFailure, match="not https"):
         downloading._Redirects().redirect_request(request, io.BytesIO(), 302, "", {}, "http://127.0.0.1/x")
 
 

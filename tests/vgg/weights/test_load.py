@@ -11,7 +11,7 @@ from impasto.errors import WeightsError
 from impasto.recipe.vgg_layers import NETWORKS
 from impasto.vgg import weights
 from impasto.vgg.weights import activations
-from impasto.vgg.weights.reading import misfit, parse
+from impasto.vgg.weights.reading import find_misfit, parse
 
 SPEC = weights.SPECS["vgg16"]
 FILE, SHA256 = SPEC.embedded.file, SPEC.embedded.sha256
@@ -75,7 +75,7 @@ def test_a_truncated_file_is_refused(blob: bytes) -> None:
 @pytest.mark.parametrize("change", ["missing", "extra", "shape", "NaN", "dtype"])
 def test_other_keys_shapes_or_numbers_are_refused(change: str) -> None:
     tensors = {name: torch.from_numpy(np.zeros(shape, np.float16)) for name, shape in SPEC.tensor_shapes().items()}
-    assert misfit(tensors, SPEC) is None
+    assert find_misfit(tensors, SPEC) is None
     if change == "missing":
         del tensors["conv5_3.bias"]
     elif change == "extra":
@@ -87,11 +87,11 @@ def test_other_keys_shapes_or_numbers_are_refused(change: str) -> None:
     else:
         tensors["conv1_1.bias"] = torch.zeros(64, dtype=torch.int32)
     expected = {"NaN": "not finite", "dtype": "not as real numbers"}.get(change, "other layers")
-    assert expected in misfit(tensors, SPEC)
+    assert expected in find_misfit(tensors, SPEC)
     # The way there: the hash is right, the layers are checked all the same.
     content = save(tensors)
     found, about = parse(content, FILE, hashlib.sha256(content).hexdigest(), "")
-    assert misfit(found, SPEC)
+    assert find_misfit(found, SPEC)
     assert not about
 
 
@@ -117,7 +117,7 @@ def test_weights_that_are_not_here_are_not_downloaded(cache: Path) -> None:
 
 def test_measured_activations_with_a_flipped_bit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     read = activations._read
-    assert activations.stored("vgg16", "max")
+    assert activations.load_means("vgg16", "max")
 
     def flipped(file: str) -> bytes:
         blob = bytearray(read(file))
@@ -126,4 +126,4 @@ def test_measured_activations_with_a_flipped_bit_are_refused(monkeypatch: pytest
 
     monkeypatch.setattr(activations, "_read", flipped)
     with pytest.raises(WeightsError, match="damaged or replaced; install impasto again"):
-        activations.stored("vgg16", "max")
+        activations.load_means("vgg16", "max")

@@ -22,7 +22,7 @@ SPEC = making.specs()["small"]
 HASHES = {"sha256": "0" * 64, "md5": "0" * 32}
 
 
-def fill(seed: int = 0) -> store.Entry:
+def fill(seed: int = 0) -> store.CacheEntry:
     store.prepare()
     return keep_converted(SPEC, making.tensors(seed=seed), "x.pth", HASHES, official=False)
 

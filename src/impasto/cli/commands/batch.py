@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def _shard(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int] | None:
-    return None if value is None else shards.parsed(value)
+    return None if value is None else shards.parse(value)
 
 
 @click.command()
@@ -44,7 +44,7 @@ def _shard(_: click.Context, __: click.Parameter, value: str | None) -> tuple[in
 @click.option(
     "--log", metavar="FILE", help="A line of JSON for each picture done [default: impasto-batch.jsonl beside them]."
 )
-@executor_options.engine_options("local")
+@executor_options.executor_options("local")
 @task_options.painting_options
 @click.pass_context
 def batch(context: click.Context, /, photos: str, styles: tuple[str, ...], **options: Any) -> None:
@@ -62,32 +62,32 @@ def batch(context: click.Context, /, photos: str, styles: tuple[str, ...], **opt
     tasks = [_task(item, number, context, options) for number, item in enumerate(items, 1)]
     _check(tasks, items)
     paint.quiet_threads()
-    from impasto.batches.batch import Batch, measured, shard_of, with_digests  # imports torch
+    from impasto.batches.batch import Batch, measure_inputs, shard_of, with_digests  # imports torch
     from impasto.batches.log import BatchLog
 
-    measures = measured(tasks)
+    measures = measure_inputs(tasks)
     if options["shard"]:
         tasks = shard_of(tasks, measures, *options["shard"])
     tasks = [with_digests(task, measures) for task in tasks]
-    ledger = BatchLog(_log(tasks, options), options["shard"])
+    ledger = BatchLog(_log_path(tasks, options), options["shard"])
     pending = Batch(tasks, ledger, force=options["force"], only_failed=options["retry_failed"])
-    _go(pending, measures, options)
+    _paint(pending, measures, options)
 
 
 def _items(photos: str, styles: Sequence[str], *, blend: bool) -> list[Item]:
     if STREAM in (photos, *styles):
         raise UsageError("a batch reads files, not standard input; name a folder, a glob or a list")
     if not manifest.is_manifest(photos):
-        return inputs.items(photos, styles, blend=blend)
+        return inputs.make_items(photos, styles, blend=blend)
     items = manifest.read(photos)
-    paths = [path for style in styles for path in inputs.files(style)]
+    paths = [path for style in styles for path in inputs.list_files(style)]
     combinations = [tuple(paths)] if blend or len(paths) < 2 else [(style,) for style in paths]
     valid = []
     for item in items:
         if not item.styles and not paths:
             raise UsageError(f"{item.where}: names no style; add style, or give one on the command line")
-        base = tuple(batch_rows.joined(item.base, style) for style in item.styles)
-        content = batch_rows.joined(item.base, item.content)
+        base = tuple(batch_rows.join_path(item.base, style) for style in item.styles)
+        content = batch_rows.join_path(item.base, item.content)
         for some in [base] if base else combinations:
             valid.append(dataclasses.replace(item, content=content, styles=some))
     return valid
@@ -95,29 +95,29 @@ def _items(photos: str, styles: Sequence[str], *, blend: bool) -> list[Item]:
 
 def _task(item: Item, number: int, context: click.Context, options: dict[str, Any]) -> Task:
     """Return the task of a line, or of a photo with its styles."""
-    item_options = batch_rows.given_for(item, context, options)
+    item_options = batch_rows.options_for(item, context, options)
     try:
-        resolved = task_options.manner(item_options)
+        resolved = task_options.resolve_recipe(item_options)
         recipe = resolved.recipe.name if resolved.memory else str(item_options["recipe_name"])
-        values = templates.fields(item.content, item.styles, recipe, resolved.recipe.size, number)
+        values = templates.placeholder_values(item.content, item.styles, recipe, resolved.recipe.size, number)
         template = (
-            batch_rows.joined(item.base, item.output) if item.output else item_options["output"] or templates.DEFAULT
+            batch_rows.join_path(item.base, item.output) if item.output else item_options["output"] or templates.DEFAULT
         )
         for name in ("preview", "checkpoint"):
-            item_options[name] = item_options[name] and templates.named(item_options[name], values)
-        place = templates.named(template, values)
+            item_options[name] = item_options[name] and templates.expand(item_options[name], values)
+        place = templates.expand(template, values)
         url = place if storage.is_url(place) else None
         if url is not None:
-            place = str(storage.staging(url))
-        output = output_options.asked_output(item_options | {"output": place}, templates.DEFAULT)
+            place = str(storage.staging_path(url))
+        output = output_options.requested_output(item_options | {"output": place}, templates.DEFAULT)
         if url is not None and (output.proof is not None or output.save_every is not None):
             raise UsageError("--proof and --save-every write beside the picture, and not to a URL; leave them out")
-        _check_form(output)
+        _check_format(output)
         digests = [_digest(style) for style in item.styles] if resolved.memory else [None] * len(item.styles)
         task = task_options.task(item.content, item.styles, resolved, item_options, output, digests)
     except UsageError as error:
         # A glob's own name is in the message; a line has only its number.
-        raise batch_rows.named(item, error) if item.base else error from error
+        raise batch_rows.with_row(item, error) if item.base else error from error
     return dataclasses.replace(task, number=number, url=url)
 
 
@@ -129,7 +129,7 @@ def _digest(path: str) -> str | None:
     return None
 
 
-def _check_form(output: Output) -> None:
+def _check_format(output: Output) -> None:
     """Refuse an ending or a form that no file can have."""
     if output.path == STREAM:
         raise UsageError("a batch writes files, not standard output; give -o a template such as 'out/{content}.png'")
@@ -143,7 +143,7 @@ def _check(tasks: Sequence[Task], items: Sequence[Item]) -> None:
     """Refuse tasks that would write to each other's files, or to an input."""
     names = {task.number: f"{item.where}" for task, item in zip(tasks, items, strict=True)}
     inputs = dict.fromkeys(path for task in tasks for path in task.inputs.sources)
-    templates.check_distinct(list(_written(tasks, names)), inputs)
+    templates.check_distinct(list(_files_of(tasks, names)), inputs)
     templates.check_distinct([(names[task.number], task.folder) for task in tasks if task.folder is not None], inputs)
     for folder in dict.fromkeys(Path(task.output.path).parent for task in tasks):
         existing = next((each for each in (folder, *folder.parents) if each.exists()), folder)
@@ -151,7 +151,7 @@ def _check(tasks: Sequence[Task], items: Sequence[Item]) -> None:
             raise OutputError(f"{printable(folder)}: nothing can be written there; choose another output")
 
 
-def _written(tasks: Sequence[Task], names: dict[int, str]) -> Iterator[tuple[str, str]]:
+def _files_of(tasks: Sequence[Task], names: dict[int, str]) -> Iterator[tuple[str, str]]:
     for task in tasks:
         yield names[task.number], task.place
         if task.output.proof is not None:
@@ -160,7 +160,7 @@ def _written(tasks: Sequence[Task], names: dict[int, str]) -> Iterator[tuple[str
             yield names[task.number], task.output.preview
 
 
-def _log(tasks: Sequence[Task], options: dict[str, Any]) -> Path:
+def _log_path(tasks: Sequence[Task], options: dict[str, Any]) -> Path:
     """Return where the log is: in the folder that holds all outputs; here, where some go elsewhere."""
     from impasto.batches.log import NAME
 
@@ -170,18 +170,18 @@ def _log(tasks: Sequence[Task], options: dict[str, Any]) -> Path:
     return Path(os.path.commonpath(folders) if len(folders) == len(tasks) > 0 else ".") / NAME
 
 
-def _go(batch: "Batch", measures: "dict[str, Measure]", options: dict[str, Any]) -> None:
-    from impasto.batches.batch import foresee
+def _paint(batch: "Batch", measures: "dict[str, Measure]", options: dict[str, Any]) -> None:
+    from impasto.batches.batch import estimate_tasks
     from impasto.cli.display import batch as batch_display
     from impasto.engine.checkpoints import writer
 
-    needs = foresee(batch.ahead, measures)
+    needs = estimate_tasks(batch.ahead, measures)
     if options["dry_run"]:
-        click.echo(batch_display.plan(batch, needs, options))
+        click.echo(batch_display.describe_plan(batch, needs, options))
         return
     # The present values, which workers take from their tasks.
     batch.ahead = [dataclasses.replace(task, every=writer.INTERVAL, over=checkpoint_paths.LONG) for task in batch.ahead]
     teller = batch_display.BatchDisplay(batch, measures, options)
     say = notes_display.Notes(quiet=options["quiet"])
-    executor = executor_options.executor(options, batch.ahead, needs, say) if batch.ahead else None
-    batch_display.go(batch, executor, teller)
+    executor = executor_options.make_executor(options, batch.ahead, needs, say) if batch.ahead else None
+    batch_display.run_batch(batch, executor, teller)

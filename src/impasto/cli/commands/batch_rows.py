@@ -22,7 +22,7 @@ _NOT_OF_ONE: Final = {
 _PATHS: Final = {"like", "content_mask", "style_masks", "protect", "profile", "proof", "preview"}
 
 
-def given_for(item: Item, context: click.Context, defaults: Mapping[str, Any]) -> dict[str, Any]:
+def options_for(item: Item, context: click.Context, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a command's options with those that a line has for its picture in their place.
 
     Raises:
@@ -88,10 +88,10 @@ def _path(text: str, base: str, parameter: click.Parameter) -> str:
         or (parameter.name == "init" and text not in INITS)
         or (parameter.name == "recipe_name" and text.endswith(".toml"))
     )
-    return joined(base, text) if is_path and text != "none" else text
+    return join_path(base, text) if is_path and text != "none" else text
 
 
-def joined(base: str, path: str) -> str:
+def join_path(base: str, path: str) -> str:
     """Return a path that a list gives from its own folder, from the working directory."""
     return os.fspath(Path(base) / path) if base and not storage.is_url(path) else path
 
@@ -101,6 +101,6 @@ def _toml(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def named(item: Item, error: ImpastoError) -> UsageError:
+def with_row(item: Item, error: ImpastoError) -> UsageError:
     """Return an error that names the line it is of."""
     return UsageError(f"{item.where}: {error}")

@@ -30,7 +30,7 @@ def loss(content: str, styles: tuple[str, ...], image: str, **options: Any) -> N
     """
     if [content, *styles, image].count(STREAM) > 1:
         raise UsageError("standard input holds one picture; give - once")
-    recipe = recipe_options.changed(presets.resolve(options["recipe_name"]), options)
+    recipe = recipe_options.with_options(presets.resolve(options["recipe_name"]), options)
     paint.quiet_threads()
     from impasto.jobs.functions import loss as evaluate  # imports torch: only now that the request is known to be sound
 

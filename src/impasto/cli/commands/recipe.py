@@ -72,8 +72,10 @@ def convert(source: str, target: str | None, as_toml: bool, as_json: bool, **opt
     elif as_toml:
         click.echo(_recipe_lines(conversions[0]), nl=False)
     else:
-        click.echo(_given(conversions[0], square="x" not in options["size"].lower() and not options["aspect"]))
-        click.echo(f"\n{_aligned([conventions.COLUMNS, *map(conventions.row, conversions)])}\n")
+        click.echo(
+            _describe_weights(conversions[0], square="x" not in options["size"].lower() and not options["aspect"])
+        )
+        click.echo(f"\n{_align([conventions.COLUMNS, *map(conventions.row, conversions)])}\n")
         for remark in conventions.remarks(conversions):
             click.echo(f"- {remark}")
 
@@ -97,7 +99,7 @@ def _conversions(
     ]
 
 
-def _given(conversion: Conversion, *, square: bool) -> str:
+def _describe_weights(conversion: Conversion, *, square: bool) -> str:
     weights, number = conversion.given, conventions.number
     parts = [f"content {number(weights.content_weight)} at {weights.content_layer}"]
     parts.append(f"style {number(weights.style_weight)} at {' '.join(name for name, _ in weights.style_layers)}")
@@ -107,7 +109,7 @@ def _given(conversion: Conversion, *, square: bool) -> str:
     return f"{conversion.source.name}: {', '.join(parts)}; image {conversion.size}{shape}"
 
 
-def _aligned(rows: list[tuple[str, ...]]) -> str:
+def _align(rows: list[tuple[str, ...]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -115,6 +117,6 @@ def _aligned(rows: list[tuple[str, ...]]) -> str:
 
 
 def _recipe_lines(conversion: Conversion) -> str:
-    comments = [_given(conversion, square=False), *conventions.remarks([conversion])]
+    comments = [_describe_weights(conversion, square=False), *conventions.remarks([conversion])]
     lines = tomli_w.dumps(conversion.recipe_lines())
     return "".join(f"# {comment}\n" for comment in comments) + lines

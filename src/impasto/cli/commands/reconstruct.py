@@ -32,7 +32,9 @@ def reconstruct(image: str, layers: tuple[str, ...], **options: Any) -> None:
     After Gatys et al. 2016, figure 1: lower layers keep every pixel, higher ones objects and their places. IMAGE may
     be - for standard input. Without -o the result is IMAGE_LAYER.png in the working directory.
     """
-    recipe = recipe_options.changed(presets.resolve(options["recipe_name"]), options).with_layers("content", layers)
+    recipe = recipe_options.with_options(presets.resolve(options["recipe_name"]), options).with_layers(
+        "content", layers
+    )
     stem = Path(output_options.default_output([image])).stem
     output = output_options.checked_output(options, [image], f"{stem}_{'_'.join(layers)}.png")
     paint.quiet_threads()

@@ -45,13 +45,13 @@ def resume(folder: str, styles: tuple[str, ...], style_masks: tuple[str, ...], *
     paint.quiet_threads()
     from impasto.engine.checkpoints import Folder
     from impasto.engine.checkpoints.writer import INTERVAL
-    from impasto.jobs.resume import ComputeChanges, Given, noted, resumed
+    from impasto.jobs.resume import ComputeChanges, ReplacedPictures, options_of, resume_run
 
     checkpoint_folder = Folder(folder, create=False)
     saved = checkpoint_folder.read()
-    saved_options = noted(saved)
+    saved_options = options_of(saved)
     target = checkpoint_paths.from_table(saved_options, checkpoint_folder.path)
-    sources = Given(
+    sources = ReplacedPictures(
         options["content"],
         styles or None,
         options["init"],
@@ -60,18 +60,18 @@ def resume(folder: str, styles: tuple[str, ...], style_masks: tuple[str, ...], *
         options["protect"],
     )
     changes = ComputeChanges(options["device"], options["max_memory"], options["precision"])
-    run = resumed(checkpoint_folder, saved, recipe_options.changed(saved.recipe, options), sources, changes)
+    run = resume_run(checkpoint_folder, saved, recipe_options.with_options(saved.recipe, options), sources, changes)
     # What is there is this run's picture so far.
     target.check([], force=True)
     if options["dry_run"]:
-        click.echo(paint.plan(run, target))
+        click.echo(paint.describe_plan(run, target))
         return
     note = saved_options | {"output": checkpoint_paths.to_table(target, checkpoint_folder.path)}
     run.enable_checkpoints(checkpoint_folder, note, every=INTERVAL, keep=bool(saved.table["options"]["keep"]))
     say = notes_display.Notes(quiet=options["quiet"])
     say.about(run.notes)
     say.line(f"going on after step {run.steps_done} of {sum(scale.steps for scale in run.scales)}")
-    listener = progress_display.listener(
+    listener = progress_display.make_listener(
         quiet=options["quiet"], as_json=options["as_json"], terminal=sys.stderr.isatty()
     )
     paint.paint(run, target, listener, say)

@@ -36,7 +36,7 @@ _NEEDED = ("starlette", "uvicorn")
 @click.option("--state", metavar="DIR", help="Where pictures and jobs are kept [default: your system's place for it].")
 @click.option("--keep", default="4GB", show_default=True, metavar="SIZE", help="Of finished pictures; oldest go first.")
 @click.option("--no-browser", is_flag=True, help="Do not open the page.")
-@output_options.means_options
+@output_options.compute_options
 def serve(**options: Any) -> None:
     """Open a page on this computer: drop a photo and a painting, and watch.
 
@@ -47,7 +47,7 @@ def serve(**options: Any) -> None:
     if missing:
         raise UsageError(f"the page needs {' and '.join(missing)}; pip install 'impasto[web]'")
     paint.quiet_threads()
-    from impasto.web.server import Setting, serve
+    from impasto.web.server import ServerSettings, serve
 
     def ready(address: str) -> None:
         if options["token_file"]:
@@ -57,8 +57,10 @@ def serve(**options: Any) -> None:
             webbrowser.open(address)
 
     state = Path(options["state"] or platformdirs.user_state_path("impasto") / "serve")
-    compute = output_options.compute(options)
-    number = serve(Setting(options["host"], options["port"], state, compute, units.parse_bytes(options["keep"])), ready)
+    compute = output_options.read_compute(options)
+    number = serve(
+        ServerSettings(options["host"], options["port"], state, compute, units.parse_bytes(options["keep"])), ready
+    )
     sys.exit(128 + number)
 
 

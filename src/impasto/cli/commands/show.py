@@ -19,6 +19,6 @@ def show(picture: str, as_json: bool, verbose: bool) -> None:
     Whoever had the file in hand may have changed what it says.
     """
     del verbose  # the command itself looks for it
-    provenance = remembered(output_options.opened(picture))
+    provenance = remembered(output_options.open_source(picture))
     # The document is ASCII with every control character escaped, as JSON wants it.
     click.echo(json.dumps(json.loads(provenance.to_json()), indent=2) if as_json else provenance.to_toml(), nl=as_json)

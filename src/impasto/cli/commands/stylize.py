@@ -23,8 +23,8 @@ def stylize(context: click.Context, /, content: str, styles: tuple[str, ...], **
     """
     task_options.check_like(context, options)
     inputs = [content, *styles]
-    resolved = task_options.manner(options)
-    read = [*inputs, *task_options.read_besides(resolved, options)]
+    resolved = task_options.resolve_recipe(options)
+    read = [*inputs, *task_options.other_inputs(resolved, options)]
     output = output_options.checked_output(options, read, output_options.default_output(inputs))
     paint.quiet_threads()
     # Read before the job does where their digests count: standard input is read once.

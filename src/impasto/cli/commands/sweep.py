@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     "--cells", metavar="DIR", help="Where finished pictures are kept [default: sheet.cells beside sheet.png]."
 )
 @cell_option
-@executor_options.engine_options(None)
+@executor_options.executor_options(None)
 @recipe_options.recipe_option("default")
 @recipe_options.recipe_options("default")
 @recipe_options.init_option
@@ -57,28 +57,31 @@ def sweep(context: click.Context, /, content: str, styles: tuple[str, ...], **op
     CONTENT_STYLE_sweep.png in the working directory.
     """
     executor_options.check(options)
-    recipe, start = recipe_options.start(
-        recipe_options.changed(presets.resolve(options["recipe_name"]), options), options["init"]
+    recipe, start = recipe_options.resolve_start(
+        recipe_options.with_options(presets.resolve(options["recipe_name"]), options), options["init"]
     )
-    inputs = [content, *styles, *([start] if start else []), *recipe_options.named_masks(options)]
+    inputs = [content, *styles, *([start] if start else []), *recipe_options.mask_paths(options)]
     if options["on"] is not None and STREAM in inputs:
         raise UsageError("--on reads files, not standard input; give the pictures as files")
-    lists = vary_options.varied(options["varied"], context, options)
+    lists = vary_options.parse_vary(options["varied"], context, options)
     default = f"{Path(output_options.default_output([content, *styles])).stem}_sweep.png"
     output = output_options.checked_output(options, inputs, default)
     folder = Path(options["cells"] or Path(default if output.path == STREAM else output.path).with_suffix(".cells"))
     _check_folder(folder)
     paint.quiet_threads()
     from impasto.executors.task import Task  # imports torch: only now that the request is known to be sound
-    from impasto.sweeps import Variation, swept
+    from impasto.sweeps import Variation, make_sweep
 
     template = Task(
-        recipe_options.inputs(content, styles, start, options), recipe, output, compute=output_options.compute(options)
+        recipe_options.inputs(content, styles, start, options),
+        recipe,
+        output,
+        compute=output_options.read_compute(options),
     )
-    cells = swept(template.job(output_options.source), [Variation(*pair) for pair in lists], folder, output.bits)
+    cells = make_sweep(template.job(output_options.source), [Variation(*pair) for pair in lists], folder, output.bits)
     layout = cells.layout(options["cell"])
     if options["dry_run"]:
-        click.echo(sweep_display.plan(cells, layout, output, folder))
+        click.echo(sweep_display.describe_plan(cells, layout, output, folder))
         return
     made = [] if options["on"] is None else sweep_display.tasks(cells, template)
     _paint(cells, output, options, made)
@@ -101,7 +104,10 @@ def _paint(cells: "Sweep", output: Output, options: dict[str, Any], tasks: "list
     )
     executor = None
     if tasks:
-        from impasto.batches.batch import foresee, measured
+        from impasto.batches.batch import estimate_tasks, measure_inputs
 
-        executor = executor_options.executor(options, tasks, foresee(tasks, measured(tasks)), say), tasks
+        executor = (
+            executor_options.make_executor(options, tasks, estimate_tasks(tasks, measure_inputs(tasks)), say),
+            tasks,
+        )
     sweep_display.paint(cells, cells.board(options["cell"]), output, teller, say, executor)

@@ -11,7 +11,7 @@ from impasto.cli.options import recipe as recipe_options
 from impasto.recipe import pair_styles, presets
 
 
-class Size(click.ParamType[Any]):
+class SizeType(click.ParamType[Any]):
     """Text such as 1024x768 to width and height."""
 
     name = "size"
@@ -26,7 +26,9 @@ class Size(click.ParamType[Any]):
 
 @click.command()
 @click.argument("styles", metavar="STYLE [STYLE ...]", nargs=-1, required=True)
-@click.option("--size", type=Size(), default="512x512", show_default=True, metavar="WxH", help="Size in pixels.")
+@click.option(
+    "--size", type=SizeType(), default="512x512", show_default=True, metavar="WxH", help="SizeType in pixels."
+)
 @click.option("--layers", metavar="NAME,NAME,...", help="The layers whose statistics are matched, equally weighted.")
 @click.option(
     "--seamless", is_flag=True, help="Make a picture that continues at its other side when laid out in tiles."
@@ -42,7 +44,7 @@ def texture(styles: tuple[str, ...], size: tuple[int, int], layers: str | None, 
     STYLE may be - for standard input. Without -o the result is STYLE_texture.png in the working directory.
     """
     inputs = list(styles)
-    recipe = recipe_options.changed(presets.resolve(options["recipe_name"]), options)
+    recipe = recipe_options.with_options(presets.resolve(options["recipe_name"]), options)
     output = output_options.checked_output(
         options, inputs, f"{Path(output_options.default_output(inputs)).stem}_texture.png"
     )

@@ -37,7 +37,7 @@ _NEEDED = {"av": "PyAV", "cv2": "OpenCV"}
 )
 @click.option("--quality", type=click.IntRange(1, 100), default=65, show_default=True, help="Of the film's pictures.")
 @click.option("--force", is_flag=True, help="Replace an existing output, and frames kept of another film.")
-@output_options.means_options
+@output_options.compute_options
 @output_options.saying_options
 def video(clip: str, styles: tuple[str, ...], **options: Any) -> None:
     """Paint the film CLIP in the style of one picture or of several.
@@ -48,8 +48,8 @@ def video(clip: str, styles: tuple[str, ...], **options: Any) -> None:
     """
     output = Path(options["output"] or Path(output_options.default_output([clip, *styles])).with_suffix(".mp4"))
     target = output if options["preview"] is None else output.with_name(f"{output.stem}.preview{output.suffix}")
-    recipe, start = recipe_options.start(
-        recipe_options.changed(presets.resolve(options["recipe_name"]), options), options["init"]
+    recipe, start = recipe_options.resolve_start(
+        recipe_options.with_options(presets.resolve(options["recipe_name"]), options), options["init"]
     )
     if start is not None:
         raise UsageError(f"--init of a film takes a word, not a picture such as {printable(start)}; leave it out")
@@ -63,10 +63,10 @@ def video(clip: str, styles: tuple[str, ...], **options: Any) -> None:
     pictures = [as_picture(output_options.source(style)) for style in styles]
     # Every frame takes the photo's place in turn.
     inputs = Inputs(pictures[0], pair_styles(pictures, options["weights"]))
-    job = Job(inputs, recipe, output_options.compute(options))
+    job = Job(inputs, recipe, output_options.read_compute(options))
     film = VideoRun(Clip(clip), job, settings, options["preview"])
     if options["dry_run"]:
-        click.echo(video_display.plan(film, target))
+        click.echo(video_display.describe_plan(film, target))
         return
     video_display.finish(film, output, target, options)
 

@@ -15,7 +15,7 @@ from impasto.system.text import printable
 from impasto.vgg.weights.spec import SPECS, WeightsSpec
 
 if TYPE_CHECKING:
-    from impasto.vgg.weights import Listener
+    from impasto.vgg.weights import DownloadListener
 
 _NAME = click.Choice(list(SPECS))
 _FETCHED = click.Choice([name for name, spec in SPECS.items() if spec.embedded is None])
@@ -39,12 +39,12 @@ def list_() -> None:
     store.folder()  # refuses a cache that cannot be
     width = max(map(len, SPECS))
     for name, spec in SPECS.items():
-        size, where = _whereabouts(spec)
+        size, where = _describe_location(spec)
         click.echo(f"{name:<{width}}  {spec.architecture}  {size / 2**20:>3.0f} MiB  {where}")
         click.echo(f"{'':<{width}}  {spec.source}: {spec.attribution}")
 
 
-def _whereabouts(spec: WeightsSpec) -> tuple[int, str]:
+def _describe_location(spec: WeightsSpec) -> tuple[int, str]:
     from impasto.vgg.weights import store
 
     if spec.embedded:
@@ -151,14 +151,14 @@ def path(name: str | None) -> None:
 
 
 @contextmanager
-def _progress(*, quiet: bool) -> Iterator["Listener"]:
+def _progress(*, quiet: bool) -> Iterator["DownloadListener"]:
     """Show a download on standard error: a bar on a terminal, else a line now and then."""
-    from impasto.vgg.weights import Listener
+    from impasto.vgg.weights import DownloadListener
 
     if quiet:
-        yield Listener()
+        yield DownloadListener()
     elif not sys.stderr.isatty():
-        yield Listener(_Lines().got, lambda text: click.echo(text, err=True))
+        yield DownloadListener(_Lines().got, lambda text: click.echo(text, err=True))
     else:
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
@@ -166,7 +166,7 @@ def _progress(*, quiet: bool) -> Iterator["Listener"]:
         columns = (BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn(), TimeRemainingColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("")
-            yield Listener(
+            yield DownloadListener(
                 lambda received, total: bar.update(task, completed=received, total=total),
                 lambda text: bar.console.print(text, markup=False, highlight=False),
             )

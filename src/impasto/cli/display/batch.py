@@ -15,7 +15,7 @@ from impasto.cli.display import progress as progress_display
 from impasto.cli.signals import Answer, Interrupted, Stop, signals
 from impasto.executors import estimate as needing
 from impasto.executors.base import Executor, Message, TaskEvent
-from impasto.executors.estimate import Need
+from impasto.executors.estimate import TaskCost
 from impasto.executors.outcome import Outcome
 from impasto.executors.task import Task
 from impasto.picture import Measure
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from impasto.batches.batch import Batch
 
 
-class Meter:
+class BatchProgress:
     """How much of all the work is done, and how long the rest will take.
 
     Args:
@@ -37,7 +37,7 @@ class Meter:
 
     def __init__(self, tasks: list[Task], measures: Mapping[str, Measure]) -> None:
         self._scales = {task.number: needing.scales_of(task, measures) for task in tasks}
-        self._costs = {number: needing.work(scales) for number, scales in self._scales.items()}
+        self._costs = {number: needing.step_pixels(scales) for number, scales in self._scales.items()}
         self._all = sum(self._costs.values())
         self._ended = 0.0  # work of those that have ended
         self._parts: dict[int, float] = {}  # work done of those under way
@@ -49,7 +49,7 @@ class Meter:
         number = task.number
         if event["event"] == "stepped":
             scales: tuple[Scale, ...] = self._scales[number]
-            finished_work = needing.work(scales[: event["scale"]])
+            finished_work = needing.step_pixels(scales[: event["scale"]])
             scale = scales[min(event["scale"], len(scales) - 1)]
             finished_work += scale.height * scale.width * event["step"]
             if number not in self._parts:
@@ -80,7 +80,7 @@ class BatchDisplay:
     def __init__(self, batch: "Batch", measures: Mapping[str, Measure], options: dict[str, Any]) -> None:
         self._batch = batch
         self._quiet, self._as_json = options["quiet"], options["as_json"]
-        self._meter = Meter(batch.ahead, measures)
+        self._meter = BatchProgress(batch.ahead, measures)
         self._count = 0
         self._begun = time.monotonic()
         self.outcomes: list[tuple[Task, Outcome]] = []
@@ -146,7 +146,7 @@ class BatchDisplay:
         return (
             ""
             if seconds is None or self._count == len(self._batch.ahead)
-            else f"about {progress_display.duration(seconds)} left"
+            else f"about {progress_display.format_duration(seconds)} left"
         )
 
     def _line(self, text: str) -> None:
@@ -186,7 +186,7 @@ def summary(counts: Mapping[str, int], outcomes: list[tuple[Task, Outcome]], sec
         (
             "painted",
             str(counts["painted"]),
-            f"{mean_seconds:.1f} s each, in {progress_display.duration(seconds)}" if painted else "",
+            f"{mean_seconds:.1f} s each, in {progress_display.format_duration(seconds)}" if painted else "",
         ),
         ("there", str(counts["there"]), "painted before"),
         ("failed", str(counts["failed"]), "go on with --retry-failed" if counts["failed"] else ""),
@@ -200,7 +200,7 @@ def summary(counts: Mapping[str, int], outcomes: list[tuple[Task, Outcome]], sec
     ]
 
 
-def go(batch: "Batch", executor: Executor | None, teller: BatchDisplay) -> None:
+def run_batch(batch: "Batch", executor: Executor | None, teller: BatchDisplay) -> None:
     """Paint what is missing, to the end or to the first Ctrl-C, SIGTERM or SIGUSR1; exit 1 where a picture failed.
 
     Raises:
@@ -227,9 +227,9 @@ def go(batch: "Batch", executor: Executor | None, teller: BatchDisplay) -> None:
     sys.exit(1 if failed else 0)
 
 
-def plan(batch: "Batch", needs: Mapping[int, Need | str], options: Mapping[str, Any]) -> str:
+def describe_plan(batch: "Batch", needs: Mapping[int, TaskCost | str], options: Mapping[str, Any]) -> str:
     """Return what would be done: a line for each picture, then all of them together."""
-    lines = [_planned(task, needs[task.number]) for task in batch.ahead]
+    lines = [_describe_task(task, needs[task.number]) for task in batch.ahead]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)] if lines else []
     text = ["  ".join(part.ljust(w) for part, w in zip(row, widths, strict=True)).rstrip() for row in lines]
     estimates = [need for need in needs.values() if not isinstance(need, str)]
@@ -245,20 +245,20 @@ def plan(batch: "Batch", needs: Mapping[int, Need | str], options: Mapping[str, 
             f"pictures  {', '.join(parts)}",
             f"on        {options['on']}" + (f", up to {options['workers']} workers" if options["workers"] else ""),
             f"memory    about {max(memory) / 1e9:.1f} GB each" if memory else "memory    not known for this device",
-            f"time      about {progress_display.duration(sum(seconds))} with all cores"
+            f"time      about {progress_display.format_duration(sum(seconds))} with all cores"
             if seconds
             else f"time      {'none' if not batch.ahead else 'not known for this device'}",
         ]
     )
 
 
-def _planned(task: Task, need: Need | str) -> tuple[str, ...]:
+def _describe_task(task: Task, need: TaskCost | str) -> tuple[str, ...]:
     name = f"{task.number}", printable(task.place)
     if isinstance(need, str):
         return (*name, "", f"cannot be painted: {need}", "")
     scale = need.scales[-1]
     time_, memory = (
-        f"about {progress_display.duration(need.seconds)}" if need.seconds else "",
+        f"about {progress_display.format_duration(need.seconds)}" if need.seconds else "",
         f"about {need.memory / 1e9:.1f} GB" if need.memory else "",
     )
     return (*name, f"{scale.width}x{scale.height}", time_, memory)

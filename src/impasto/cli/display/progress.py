@@ -67,10 +67,10 @@ class PlainLines(Listener):
         """Write a line if it is time for one."""
         if isinstance(event, Started):
             self._work = Work(event.scales, event.costs)
-            click.echo(f"painting on {event.device}: {sizes(event.scales)}", err=True)
+            click.echo(f"painting on {event.device}: {describe_scales(event.scales)}", err=True)
             self._next = time.monotonic() + self.INTERVAL
         elif isinstance(event, Adapted | CheckpointFailed):
-            click.echo(remark(event), err=True)
+            click.echo(describe_event(event), err=True)
         elif isinstance(event, Stepped) and time.monotonic() >= self._next:
             part = self._work.done(event)
             seconds_left = event.seconds * (1 - part) / part if part else 0
@@ -114,7 +114,7 @@ class Bar(Listener):
         elif isinstance(event, ScaleStarted):
             self._progress.update(self._task, size=f"{event.width}x{event.height}")
         elif isinstance(event, Adapted | CheckpointFailed):
-            self._progress.console.print(remark(event), highlight=False, markup=False)
+            self._progress.console.print(describe_event(event), highlight=False, markup=False)
         elif isinstance(event, Stepped):
             self._progress.update(
                 self._task,
@@ -130,32 +130,32 @@ class Bar(Listener):
         self._progress.stop()
 
 
-def sizes(scales: tuple[Scale, ...]) -> str:
+def describe_scales(scales: tuple[Scale, ...]) -> str:
     """Return the scales in words: `128x96 (35 steps), 256x192 (20 steps)`."""
     return ", ".join(f"{scale.width}x{scale.height} ({scale.steps} steps)" for scale in scales)
 
 
-def remark(event: Adapted | CheckpointFailed) -> str:
+def describe_event(event: Adapted | CheckpointFailed) -> str:
     """Return what is said where memory ran out, or a checkpoint could not be written."""
     if isinstance(event, CheckpointFailed):
         problem = f"a checkpoint could not be written ({event.reason})"
         return f"{printable(event.folder)}: {problem}; the run goes on, and the one before, if any, is kept"
-    return f"memory ran out; going on with tiles: {tiles(event.tile)}, history {event.history}"
+    return f"memory ran out; going on with tiles: {describe_tiles(event.tile)}, history {event.history}"
 
 
-def tiles(side: int | None) -> str:
+def describe_tiles(side: int | None) -> str:
     """Return in words how the picture is computed."""
     return "none: the whole at once" if side is None else f"of {side} px"
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a length of time in the unit a person would choose: `40 s`, `12 min`, `3.5 h`."""
     if seconds < 100:
         return f"{max(1, round(seconds))} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def listener(*, quiet: bool, as_json: bool, terminal: bool) -> Listener:
+def make_listener(*, quiet: bool, as_json: bool, terminal: bool) -> Listener:
     """Return the listener that fits what was asked for and where it is shown."""
     if as_json:
         return JsonLines()

@@ -49,7 +49,7 @@ class SweepDisplay:
     def listener(self) -> progress_display.Listener:
         """Return what shows the run of one cell: its steps, for the cell's own line has said the rest."""
         if self._as_json or self._quiet or self._terminal:
-            return progress_display.listener(quiet=self._quiet, as_json=self._as_json, terminal=self._terminal)
+            return progress_display.make_listener(quiet=self._quiet, as_json=self._as_json, terminal=self._terminal)
         return progress_display.Silent()
 
     def found(self, index: int, picture: Picture) -> None:
@@ -63,7 +63,9 @@ class SweepDisplay:
         # A damaged one was thought to be there.
         self._ahead.setdefault(index, _work(self._sweep.cells[index]))
         seconds_left = self._left()
-        self._line(index, "" if seconds_left is None else f"about {progress_display.duration(seconds_left)} left")
+        self._line(
+            index, "" if seconds_left is None else f"about {progress_display.format_duration(seconds_left)} left"
+        )
         self._event("cell_started", index)
 
     def finished(self, index: int, picture: Picture, seconds: float) -> None:
@@ -122,17 +124,17 @@ def paint(
 
     """
     if engine is None:
-        finished, stopped = _here(sweep, board, output, teller)
+        finished, stopped = _paint_here(sweep, board, output, teller)
     else:
-        finished, stopped = _elsewhere(sweep, board, *engine, teller)
+        finished, stopped = _paint_with_executor(sweep, board, *engine, teller)
     if finished:
         # What was painted is written, however often Ctrl-C is pressed now.
         with signals.signals(signal.SIG_IGN):
             say.about(output.write(board.picture()))
-    _end(sweep, finished, board.layout, output, stopped, say)
+    _report_end(sweep, finished, board.layout, output, stopped, say)
 
 
-def _here(sweep: "Sweep", board: Board, output: Output, teller: SweepDisplay) -> tuple[int, Stopped]:
+def _paint_here(sweep: "Sweep", board: Board, output: Output, teller: SweepDisplay) -> tuple[int, Stopped]:
     """Paint the cells in this process; return how many are finished, and why not all."""
     stopped: Stopped = None
     finished = 0
@@ -140,7 +142,7 @@ def _here(sweep: "Sweep", board: Board, output: Output, teller: SweepDisplay) ->
         try:
             for index, cell in enumerate(sweep.cells):
                 try:
-                    picture = _picture(index, cell, output, teller)
+                    picture = _load_or_paint(index, cell, output, teller)
                 except DivergedError as error:
                     # The others may do; the command fails in the end.
                     teller.failed(index, error)
@@ -153,7 +155,7 @@ def _here(sweep: "Sweep", board: Board, output: Output, teller: SweepDisplay) ->
     return finished, stopped
 
 
-def _elsewhere(
+def _paint_with_executor(
     sweep: "Sweep", board: Board, executor: "Executor", tasks: list["Task"], teller: SweepDisplay
 ) -> tuple[int, Stopped]:
     """Have the cells painted by an executor; return how many are finished, and why not all."""
@@ -198,7 +200,7 @@ def tasks(sweep: "Sweep", template: "Task") -> list["Task"]:
         template: what is the same in all; its output says depth, previews and pictures on the way.
 
     """
-    from impasto.batches.batch import measured, with_digests
+    from impasto.batches.batch import measure_inputs, with_digests
     from impasto.recipe import Recipe
 
     output = template.output
@@ -211,11 +213,11 @@ def tasks(sweep: "Sweep", template: "Task") -> list["Task"]:
             form = Output(str(cell.file), cell.bits, preview=output.preview, save_every=output.save_every)
             inputs = template.inputs.with_weights([style.weight for style in cell.job.inputs.styles])
             tasks.append(dataclasses.replace(template, inputs=inputs, recipe=recipe, output=form, number=index + 1))
-    measures = measured(tasks)
+    measures = measure_inputs(tasks)
     return [with_digests(task, measures) for task in tasks]
 
 
-def _end(
+def _report_end(
     sweep: "Sweep",
     finished: int,
     layout: Layout,
@@ -240,7 +242,7 @@ def _end(
     sys.exit(stopped.exit_code)
 
 
-def _picture(index: int, cell: "Cell", output: Output, teller: SweepDisplay) -> Picture:
+def _load_or_paint(index: int, cell: "Cell", output: Output, teller: SweepDisplay) -> Picture:
     """Return the picture of a cell, which is painted and kept if it was not before."""
     picture = cell.kept()
     if picture is not None:
@@ -260,7 +262,7 @@ def _picture(index: int, cell: "Cell", output: Output, teller: SweepDisplay) -> 
     return picture
 
 
-def plan(sweep: "Sweep", layout: Layout, output: Output, folder: Path) -> str:
+def describe_plan(sweep: "Sweep", layout: Layout, output: Output, folder: Path) -> str:
     """Return what would be done: a line for each cell, then all of them together."""
     runs = [cell.job.start() for cell in sweep.cells]
     are_kept = [cell.kept() is not None for cell in sweep.cells]
@@ -291,7 +293,7 @@ def plan(sweep: "Sweep", layout: Layout, output: Output, folder: Path) -> str:
 def _time(seconds: float | None) -> str:
     if seconds == 0:
         return "none"
-    return f"about {progress_display.duration(seconds)}" if seconds else "not known for this device"
+    return f"about {progress_display.format_duration(seconds)}" if seconds else "not known for this device"
 
 
 def _memory(amount: int | None) -> str:

@@ -77,7 +77,7 @@ class VideoDisplay(contextlib.AbstractContextManager["VideoDisplay"]):
         if self._frames is None or self._painted < _ENOUGH or frame >= self._frames:
             return ""
         seconds_per_frame = (time.monotonic() - self._begun) / self._painted
-        return f", about {progress_display.duration((self._frames - frame) * seconds_per_frame)} left"
+        return f", about {progress_display.format_duration((self._frames - frame) * seconds_per_frame)} left"
 
 
 def finish(film: "VideoRun", output: Path, target: Path, options: dict[str, Any]) -> None:
@@ -102,7 +102,7 @@ def finish(film: "VideoRun", output: Path, target: Path, options: dict[str, Any]
             # What was painted is written, however often Ctrl-C is pressed now.
             with signals.signals(signal.SIG_IGN):
                 written = _write(film, ledger, target, options["quality"], say)
-        _end(film, ledger, written, stopped, say, keep=options["preview"] is not None)
+        _report_end(film, ledger, written, stopped, say, keep=options["preview"] is not None)
 
 
 def _paint(
@@ -130,7 +130,7 @@ def _write(film: "VideoRun", ledger: "FrameStore", target: Path, quality: int, s
     return f"{film.painted} frames of {film.width}x{film.height}, {notes.codec}{sound}, to {printable(target)}"
 
 
-def _end(
+def _report_end(
     film: "VideoRun",
     ledger: "FrameStore",
     written: str,
@@ -165,7 +165,7 @@ def _end(
     sys.exit(stopped.exit_code)
 
 
-def plan(film: "VideoRun", target: Path) -> str:
+def describe_plan(film: "VideoRun", target: Path) -> str:
     """Return what would be done, a line for each fact."""
     opening, following = film.opening_run, film.following_run
     needs = [run.expected_memory for run in (opening, following)]
@@ -180,10 +180,11 @@ def plan(film: "VideoRun", target: Path) -> str:
         [
             f"frames  {film.frames or 'not known'} of {film.width}x{film.height}, {float(film.clip.rate):.4g} a second",
             f"sound   {sound}",
-            f"scales  {progress_display.sizes(opening.scales)}; then {steps} steps a frame at the last of them",
+            f"scales  {progress_display.describe_scales(opening.scales)}; "
+            f"then {steps} steps a frame at the last of them",
             f"device  {opening.device}",
             f"memory  about {memory / 1e9:.1f} GB" if memory else "memory  not known for this device",
-            f"time    about {progress_display.duration(seconds)}, more if there are several scenes"
+            f"time    about {progress_display.format_duration(seconds)}, more if there are several scenes"
             if seconds
             else "time    not known",
             f"output  {printable(target)}",

@@ -12,12 +12,12 @@ from impasto.system.text import printable
 
 if TYPE_CHECKING:
     from impasto.executors.base import Executor
-    from impasto.executors.estimate import Need
+    from impasto.executors.estimate import TaskCost
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def engine_options(default: str | None) -> Callable[[F], F]:
+def executor_options(default: str | None) -> Callable[[F], F]:
     """Give a command the options that say where many pictures are painted."""
 
     def decorate(function: F) -> F:
@@ -71,13 +71,13 @@ def check(options: dict[str, Any]) -> None:
         raise UsageError("--gpus is for --on ray; on this machine a worker has a GPU to itself")
 
 
-def executor(
-    options: dict[str, Any], tasks: Sequence[Task], needs: "Mapping[int, Need | str]", say: notes_display.Notes
+def make_executor(
+    options: dict[str, Any], tasks: Sequence[Task], needs: "Mapping[int, TaskCost | str]", say: notes_display.Notes
 ) -> "Executor":
     """Return what paints the tasks.
 
     Args:
-        options: the values of `engine_options`, and the device.
+        options: the values of `executor_options`, and the device.
         tasks: what will be painted.
         needs: of each task, what it will take, by its number.
         say: says what a person should know about the workers.
@@ -96,15 +96,15 @@ def executor(
     if on == "local":
         from impasto.executors.estimate import plan_workers
         from impasto.executors.pool import Pool
-        from impasto.executors.processes import Local
+        from impasto.executors.processes import ProcessFactory
 
         plan = plan_workers(options["device"], options["workers"], len(tasks), memory)
         if plan.note:
             say.line(f"note: {plan.note}")
-        return Pool(Local(plan.devices, plan.threads), len(plan.devices))
+        return Pool(ProcessFactory(plan.devices, plan.threads), len(plan.devices))
     from impasto.executors import ray_cluster
 
-    return ray_cluster.pool(
+    return ray_cluster.make_pool(
         None if on == "ray" else on,
         device=options["device"],
         workers=options["workers"],

@@ -36,7 +36,7 @@ def device_option(function: F) -> F:
     return _DEVICE(function)
 
 
-def means_options(function: F) -> F:
+def compute_options(function: F) -> F:
     """Give a command the options that say what it computes with."""
     for option in reversed(_MEANS):
         function = option(function)
@@ -116,8 +116,8 @@ _OPTIONS = (
 )
 
 
-def compute(options: dict[str, Any]) -> Compute:
-    """Return what the values of `means_options` say to compute with."""
+def read_compute(options: dict[str, Any]) -> Compute:
+    """Return what the values of `compute_options` say to compute with."""
     return Compute(options["device"], options["max_memory"], options["precision"])
 
 
@@ -134,13 +134,13 @@ def checked_output(options: dict[str, Any], inputs: list[str], default: str) -> 
         OutputError: the output cannot be written.
 
     """
-    output = asked_output(options, default)
+    output = requested_output(options, default)
     check_streams(inputs, output, as_json=options["as_json"])
     output.check(inputs, force=options["force"])
     return output
 
 
-def asked_output(options: dict[str, Any], default: str) -> Output:
+def requested_output(options: dict[str, Any], default: str) -> Output:
     """Return the output that was asked for, not checked; `default` is its name where none was given."""
     return Output(
         options["output"] or default,
@@ -178,9 +178,9 @@ def check_streams(inputs: list[str], output: Output, *, as_json: bool = False) -
 
 def source(path: str) -> PictureSource:
     """Return what `path` names: standard input or a file."""
-    return opened(path)
+    return open_source(path)
 
 
-def opened(path: str) -> str | BinaryIO:
+def open_source(path: str) -> str | BinaryIO:
     """Return what `path` names, as what reads files takes it."""
     return sys.stdin.buffer if path == STREAM else path

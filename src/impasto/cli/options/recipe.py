@@ -132,7 +132,7 @@ def mask_options(function: F) -> F:
     return function
 
 
-def named_masks(options: dict[str, Any]) -> list[str]:
+def mask_paths(options: dict[str, Any]) -> list[str]:
     """Return the paths that the values of `mask_options` name."""
     masks = (options["content_mask"], options["protect"], *options["style_masks"])
     return [name for name in masks if name not in (None, "none")]
@@ -153,7 +153,7 @@ def inputs(content: str, styles: Sequence[str], start: str | None, options: dict
     """
     masks = [None if name == "none" else name for name in options["style_masks"]]
     paired = pair_styles(styles, options["weights"], masks, options["style_scales"] or (), parts(options))
-    return Inputs(content, paired, start, options["content_mask"], options["protect"])
+    return Inputs(content, paired, resolve_start, options["content_mask"], options["protect"])
 
 
 def parts(options: dict[str, Any]) -> tuple[str, ...]:
@@ -161,7 +161,7 @@ def parts(options: dict[str, Any]) -> tuple[str, ...]:
     return tuple(part.strip() for part in options["style_parts"].split(",")) if options["style_parts"] else ()
 
 
-def changed(recipe: Recipe, options: dict[str, Any]) -> Recipe:
+def with_options(recipe: Recipe, options: dict[str, Any]) -> Recipe:
     """Return `recipe` with the values that were given on the command line.
 
     Raises:
@@ -179,7 +179,7 @@ def set_values(options: dict[str, Any]) -> dict[str, Any]:
     return {key.strip(): toml_value(value.strip()) for key, _, value in pairs}
 
 
-def start(recipe: Recipe, init: str | None) -> tuple[Recipe, str | None]:
+def resolve_start(recipe: Recipe, init: str | None) -> tuple[Recipe, str | None]:
     """Return the recipe with the start that `--init` asks for, or the picture to start from."""
     if init is None:
         return recipe, None
@@ -199,10 +199,10 @@ def toml_value(text: str) -> Any:
 def _weights(_: click.Context, __: click.Parameter, value: str | None) -> tuple[float, ...] | None:
     if value is None:
         return None
-    return weights_of(value, ",")
+    return parse_weights(value, ",")
 
 
-def weights_of(text: str, separator: str) -> tuple[float, ...]:
+def parse_weights(text: str, separator: str) -> tuple[float, ...]:
     """Return the style weights in a text.
 
     Raises:
@@ -245,7 +245,7 @@ class FieldType(click.ParamType[Any]):
         """Return the value, or fail with the recipe's own message."""
         name = param.opts[0] if param else "value"
         try:
-            return settings.checked_value(_parsed(value, self._kind), self._kind, self._about, name)
+            return settings.checked_value(_parse(value, self._kind), self._kind, self._about, name)
         except RecipeError as error:
             self.fail(f"{error}.", param, ctx)
 
@@ -262,7 +262,7 @@ def metavar(kind: Any) -> str:
     return "N" if kind is int else "X"
 
 
-def _parsed(value: Any, kind: Any) -> Any:
+def _parse(value: Any, kind: Any) -> Any:
     """Return the text as the plain value it looks like; what does not fit `kind` is refused by the caller."""
     if not isinstance(value, str):
         return value

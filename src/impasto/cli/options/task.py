@@ -60,7 +60,7 @@ def check_like(context: click.Context, options: dict[str, Any]) -> None:
         raise UsageError("--like and --recipe both name a recipe; leave one out")
 
 
-def manner(options: dict[str, Any]) -> ResolvedRecipe:
+def resolve_recipe(options: dict[str, Any]) -> ResolvedRecipe:
     """Return how the options ask for a picture to be painted.
 
     Raises:
@@ -68,16 +68,16 @@ def manner(options: dict[str, Any]) -> ResolvedRecipe:
         PictureError: the picture to do like remembers nothing.
 
     """
-    memory = None if options["like"] is None else remembered(output_options.opened(options["like"]))
-    recipe = recipe_options.changed(memory.recipe if memory else presets.resolve(options["recipe_name"]), options)
-    return ResolvedRecipe(*recipe_options.start(recipe, options["init"]), memory)
+    memory = None if options["like"] is None else remembered(output_options.open_source(options["like"]))
+    recipe = recipe_options.with_options(memory.recipe if memory else presets.resolve(options["recipe_name"]), options)
+    return ResolvedRecipe(*recipe_options.resolve_start(recipe, options["init"]), memory)
 
 
-def read_besides(resolved: ResolvedRecipe, options: dict[str, Any]) -> list[str]:
+def other_inputs(resolved: ResolvedRecipe, options: dict[str, Any]) -> list[str]:
     """Return the paths of what is read besides photo and styles."""
     return [
         *(path for path in (resolved.start, options["like"]) if path is not None),
-        *recipe_options.named_masks(options),
+        *recipe_options.mask_paths(options),
     ]
 
 
@@ -112,7 +112,7 @@ def task(
         recipe_options.inputs(content, styles, resolved.start, options),
         resolved.recipe,
         output,
-        compute=output_options.compute(options),
+        compute=output_options.read_compute(options),
         checkpoint=options["checkpoint"],
         force=options["force"],
     )

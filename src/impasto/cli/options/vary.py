@@ -18,7 +18,7 @@ _RECIPE, _STYLE_WEIGHTS = "recipe", "style_weights"
 _DESTINATIONS = {_RECIPE: "recipe_name", _STYLE_WEIGHTS: "weights"}
 
 
-class Varied(NamedTuple):
+class VariedSetting(NamedTuple):
     """A setting that varies, by its name in the recipe, with its values and, where these do not say it, their names."""
 
     name: str
@@ -26,7 +26,7 @@ class Varied(NamedTuple):
     labels: list[str]
 
 
-def varied(texts: tuple[str, ...], context: click.Context, options: dict[str, Any]) -> list[Varied]:
+def parse_vary(texts: tuple[str, ...], context: click.Context, options: dict[str, Any]) -> list[VariedSetting]:
     """Return what the texts of `--vary` say: `content-weight=0.03,0.1`, `recipe=default,fine`, `optimizer.history=4,8`.
 
     Args:
@@ -39,10 +39,10 @@ def varied(texts: tuple[str, ...], context: click.Context, options: dict[str, An
         UsageError: a text of another form, or a setting that is given as well.
 
     """
-    return [_varied(text, context, options) for text in texts]
+    return [_parse_setting(text, context, options) for text in texts]
 
 
-def _varied(text: str, context: click.Context, options: dict[str, Any]) -> Varied:
+def _parse_setting(text: str, context: click.Context, options: dict[str, Any]) -> VariedSetting:
     name, equals, listed = text.partition("=")
     name = name.strip().removeprefix("--")
     parts = [part.strip() for part in listed.split(",")]
@@ -58,7 +58,7 @@ def _varied(text: str, context: click.Context, options: dict[str, Any]) -> Varie
         )
     if _is_given(name, context, options):
         raise UsageError(f"{name if '.' in name else name.replace('_', '-')} is given and varied; leave one out")
-    return Varied(name, *_values(name, parts, context, options))
+    return VariedSetting(name, *_values(name, parts, context, options))
 
 
 def _values(
@@ -67,7 +67,7 @@ def _values(
     if name == _RECIPE:
         return [_recipe(part, options) for part in parts], [Path(part).name for part in parts]
     if name == _STYLE_WEIGHTS:
-        return [recipe_options.weights_of(part, ":") for part in parts], parts
+        return [recipe_options.parse_weights(part, ":") for part in parts], parts
     if "." in name:
         return [recipe_options.toml_value(part) for part in parts], parts
     field = next((field for field in dataclasses.fields(Recipe) if field.name == name), None)
@@ -78,17 +78,19 @@ def _values(
         return list(parts), parts
     parameter = next(parameter for parameter in context.command.params if parameter.name == name)
     kind = recipe_options.FieldType(field)
-    return [kind.convert(_listed(part, field), parameter, context) for part in parts], []
+    return [kind.convert(_as_list_item(part, field), parameter, context) for part in parts], []
 
 
-def _listed(part: str, field: dataclasses.Field[Any]) -> str:
+def _as_list_item(part: str, field: dataclasses.Field[Any]) -> str:
     """Return a value as its option has it: a list within a list of values has colons."""
     is_list = typing.get_origin(settings.field_types(Recipe)[field.name]) is tuple
     return part.replace(":", ",") if is_list else part
 
 
 def _recipe(name: str, options: dict[str, Any]) -> Recipe:
-    recipe, _ = recipe_options.start(recipe_options.changed(presets.resolve(name), options), options["init"])
+    recipe, _ = recipe_options.resolve_start(
+        recipe_options.with_options(presets.resolve(name), options), options["init"]
+    )
     return recipe
 
 

@@ -31,29 +31,29 @@ def table(scene: Scene, folder: Path, options: Mapping[str, Any]) -> dict[str, A
     has_masks = any((inputs.content_mask, inputs.protect, *inputs.style_masks))
     return {
         "masks": {
-            "content": _optional(inputs.content_mask, folder),
-            "styles": [_optional(style.mask, folder) for style in inputs.styles] if has_masks else [],
-            "protect": _optional(inputs.protect, folder),
+            "content": _describe_optional(inputs.content_mask, folder),
+            "styles": [_describe_optional(style.mask, folder) for style in inputs.styles] if has_masks else [],
+            "protect": _describe_optional(inputs.protect, folder),
         },
         "style_scales": list(inputs.style_scales),
         "style_parts": list(inputs.style_parts),
         "recipe": scene.recipe.to_table(),
-        "content": _noted(inputs.photo, folder),
-        "styles": [_noted(style.picture, folder) | {"weight": style.weight} for style in inputs.styles],
-        "init": _optional(inputs.start, folder),
+        "content": _describe(inputs.photo, folder),
+        "styles": [_describe(style.picture, folder) | {"weight": style.weight} for style in inputs.styles],
+        "init": _describe_optional(inputs.start, folder),
         "scales": [list(scale) for scale in scene.scales],
         "options": dict(options),
     }
 
 
-def both_paths(path: str | os.PathLike[str], folder: Path) -> dict[str, str]:
+def portable_path(path: str | os.PathLike[str], folder: Path) -> dict[str, str]:
     """Return a path from the root, and from the folder: with it, it can be moved."""
     absolute = os.path.abspath(path)  # noqa: PTH100
     return {"path": absolute, "relative": os.path.relpath(absolute, os.path.abspath(folder))}  # noqa: PTH100
 
 
-def found_path(record: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Return where what `both_paths` noted may be now, the likeliest first."""
+def candidate_paths(record: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Return where what `portable_path` noted may be now, the likeliest first."""
     return [Path(record["path"]), Path(os.path.abspath(folder / record["relative"]))]  # noqa: PTH100
 
 
@@ -72,17 +72,17 @@ def picture(record: Mapping[str, Any], folder: Path, replacement: PictureSource 
     """
     name = printable(record["name"])
     if replacement is not None:
-        return _same(as_picture(replacement), record, f"what {option} gives")
+        return _check_same(as_picture(replacement), record, f"what {option} gives")
     if record["frame"] is not None:
         height, width = record["frame"]
         return Picture(np.full((3, height, width), 0.5, np.float32))
     if record["file"] is None:
         raise CheckpointError(f"{name}: came from no file when the run was started; give the picture with {option}")
     problem: CheckpointError | None = None
-    for path in found_path(record["file"], folder):
+    for path in candidate_paths(record["file"], folder):
         if path.is_file():
             try:
-                return _same(as_picture(path), record, printable(path))
+                return _check_same(as_picture(path), record, printable(path))
             except PictureError as error:
                 problem = problem or CheckpointError(f"{error}; give the picture with {option}")
             except CheckpointError as error:
@@ -92,15 +92,15 @@ def picture(record: Mapping[str, Any], folder: Path, replacement: PictureSource 
     )
 
 
-def _optional(picture: Picture | None, folder: Path) -> dict[str, Any] | None:
-    return None if picture is None else _noted(picture, folder)
+def _describe_optional(picture: Picture | None, folder: Path) -> dict[str, Any] | None:
+    return None if picture is None else _describe(picture, folder)
 
 
-def _noted(picture: Picture, folder: Path) -> dict[str, Any]:
+def _describe(picture: Picture, folder: Path) -> dict[str, Any]:
     has_file = picture.sha256 is not None and (picture.source not in _NAMELESS or Path(picture.source).is_file())
     return {
         "name": plain_name(picture.source),
-        "file": both_paths(picture.source, folder) if has_file else None,
+        "file": portable_path(picture.source, folder) if has_file else None,
         "sha256": picture.sha256,
         "pixels": _digest(picture),
         # That of a texture: a size and nothing else.
@@ -119,7 +119,7 @@ def _digest(picture: Picture) -> str:
     return f"{digest.hexdigest()} {picture.width}x{picture.height}"
 
 
-def _same(picture: Picture, record: Mapping[str, Any], name: str) -> Picture:
+def _check_same(picture: Picture, record: Mapping[str, Any], name: str) -> Picture:
     if _digest(picture) == record["pixels"]:
         return picture
     difference = (

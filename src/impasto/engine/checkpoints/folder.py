@@ -26,7 +26,7 @@ from impasto.engine.checkpoints.snapshot import Snapshot
 from impasto.errors import CheckpointError, ImpastoError, OutputError
 from impasto.recipe import Recipe
 from impasto.system.atomic import write_whole
-from impasto.system.locks import locked
+from impasto.system.locks import lock_folder
 from impasto.system.text import printable, reason
 
 SCHEMA: Final = 2
@@ -37,7 +37,7 @@ _MOST_BYTES: Final = 1 << 24
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavedRun:
     """A checkpoint as it was read, without its tensors.
 
     Attributes:
@@ -87,7 +87,7 @@ class Folder:
                 self._made = True
             if not create and not self._numbers():
                 raise CheckpointError(f"{printable(self.path)}: holds no checkpoint; name the folder of one")
-            self._lock = locked(self.path)
+            self._lock = lock_folder(self.path)
             self._sweep(keep=self._numbers()[-2:])
         except FileNotFoundError as error:
             problem = "cannot be made: no such folder to make it in" if create else "no such folder"
@@ -144,7 +144,7 @@ class Folder:
             size = unfinished.stat().st_size
             unfinished.replace(tensors)
             run = {**table, "position": snapshot.position, "tensors": {"sha256": digest, "bytes": size}}
-            write_whole(document, _packed(run))
+            write_whole(document, _pack(run))
         except BaseException:
             # Also on Ctrl-C: half a checkpoint takes room and is good for nothing.
             for path in (document, unfinished, tensors):
@@ -154,7 +154,7 @@ class Folder:
         with contextlib.suppress(OSError):
             self._sweep(keep=[number])
 
-    def read(self) -> Saved:
+    def read(self) -> SavedRun:
         """Return the newest checkpoint that is whole.
 
         Raises:
@@ -192,7 +192,7 @@ class Folder:
             self.path.rmdir()
 
 
-def _packed(run: Mapping[str, Any]) -> bytes:
+def _pack(run: Mapping[str, Any]) -> bytes:
     document = {"impasto-checkpoint": SCHEMA, "version": __version__, "sha256": _digest(__version__, run), "run": run}
     return json.dumps(document, indent=1).encode() + b"\n"
 
@@ -201,7 +201,7 @@ def _digest(version: Any, run: Any) -> str:
     return hashlib.sha256(json.dumps([SCHEMA, version, run], sort_keys=True).encode()).hexdigest()
 
 
-def _read(document: Path, tensors: Path) -> Saved:
+def _read(document: Path, tensors: Path) -> SavedRun:
     try:
         with document.open("rb") as file:
             content = json.loads(file.read(_MOST_BYTES))
@@ -220,7 +220,7 @@ def _read(document: Path, tensors: Path) -> Saved:
     try:
         if container.sha256(tensors) != run["tensors"]["sha256"]:
             raise _damaged(tensors, "its SHA-256 is not the one noted")
-        return Saved(Recipe.from_table(run["recipe"]), run, tensors)
+        return SavedRun(Recipe.from_table(run["recipe"]), run, tensors)
     except FileNotFoundError as error:
         raise _damaged(tensors, "it is missing") from error
     except OSError as error:

@@ -99,7 +99,7 @@ class TargetSources:
             for layer in layers:
                 stride = self._network.strides[layer]
                 active_sources = [pair for pair in sources if pair[0].applies_to(stride)] or sources
-                weights = guidance.shares([self._styles[source.style][1] for source, _ in active_sources])
+                weights = guidance.normalize_weights([self._styles[source.style][1] for source, _ in active_sources])
                 parts = [
                     (by_layer[layer], self._strength * weight)
                     for (_, by_layer), weight in zip(active_sources, weights, strict=True)

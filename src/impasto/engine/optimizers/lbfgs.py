@@ -43,7 +43,7 @@ class LBFGS(Optimizer):
             self._known = _State(flat, gradient, loss, self.settings.history)
         state = self._known
         # In a graph everything stays in its place; elsewhere images, which nobody writes to, are kept and not copied.
-        fixed = self.capturable and devices.captures(image.device)
+        fixed = self.capturable and devices.uses_graphs(image.device)
         # In place, here and below: at print sizes every image counts.
         moved = state.last_image.neg_().add_(flat) if fixed else flat - state.last_image
         changed = state.last_slope.neg_().addcmul_(gradient, state.unit)

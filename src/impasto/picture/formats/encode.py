@@ -12,7 +12,7 @@ from PIL import Image
 
 from impasto.picture.formats.format import Options
 from impasto.picture.formats.samples import Samples
-from impasto.picture.levels import quantised
+from impasto.picture.levels import quantize
 from impasto.picture.metadata import exif_block
 
 # Ours, measured on a stylised 512 x 384 picture with hard strokes and on a 1024 x 768 photograph: at equal file size
@@ -20,17 +20,17 @@ from impasto.picture.metadata import exif_block
 FULL_CHROMA: Final = "4:4:4"
 
 
-def levels(samples: Samples, options: Options) -> NDArray[Any]:
+def to_levels(samples: Samples, options: Options) -> NDArray[Any]:
     """Return (H, W, C) as it is stored: the colours of the profile, and alpha where there is some."""
     dtype = np.uint16 if options.bits == 16 else np.uint8
     colours = samples.values if options.profile is None else options.profile.converted(samples.values)
-    stored = quantised(colours, dtype)
-    return stored if samples.alpha is None else np.dstack([stored, quantised(samples.alpha, dtype)])
+    stored = quantize(colours, dtype)
+    return stored if samples.alpha is None else np.dstack([stored, quantize(samples.alpha, dtype)])
 
 
 def save(samples: Samples, options: Options, kind: str, **settings: Any) -> bytes:
     """Return the bytes that Pillow writes of the samples' levels; `settings` are those of the format."""
-    stored = levels(samples, options)
+    stored = to_levels(samples, options)
     image = Image.fromarray(stored, "CMYK") if options.has_inks else Image.fromarray(stored)
     stream = BytesIO()
     image.save(stream, kind, icc_profile=options.icc_profile, **settings)
@@ -39,7 +39,7 @@ def save(samples: Samples, options: Options, kind: str, **settings: Any) -> byte
 
 def exif_with_notes(samples: Samples, text: Mapping[str, str], longest: int = sys.maxsize) -> tuple[bytes, list[str]]:
     """Return EXIF data of at most `longest` bytes, and notes on what there was no room for."""
-    description, document, notes = described(text), samples.document, []
+    description, document, notes = to_text(text), samples.document, []
     if description and len(exif_block(samples.credits, samples.dpi, description)) > longest:
         description = ""
         notes.append(TEXT_LEFT_OUT)
@@ -53,6 +53,6 @@ TEXT_LEFT_OUT: Final = "The text is longer than a JPEG can hold and was left out
 RECIPE_LEFT_OUT: Final = "The recipe is longer than a JPEG can hold and was left out."
 
 
-def described(text: Mapping[str, str]) -> str:
+def to_text(text: Mapping[str, str]) -> str:
     """Return names and values as one text. ASCII is all these fields may hold; JSON escapes the rest."""
     return json.dumps(dict(text)) if text else ""

@@ -32,7 +32,7 @@ _MARKER = re.compile(rb"\xff+([^\xff])", re.DOTALL)
 _NEXT = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
 
 
-def checked(data: bytes, name: str, limits: Limits) -> tuple[bytes, bool]:
+def check(data: bytes, name: str, limits: Limits) -> tuple[bytes, bool]:
     """Return a JPEG that is within the limits, and whether its EXIF data were not and have been left out.
 
     Raises:
@@ -87,7 +87,7 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
 
 
 def _prepare(data: bytes, name: str, limits: Limits) -> tuple[bytes, tuple[str, ...]]:
-    data, is_long = checked(data, name, limits)
+    data, is_long = check(data, name, limits)
     return data, (LONG_EXIF,) if is_long else ()
 
 

@@ -16,7 +16,7 @@ from impasto.picture.formats.samples import Samples
 from impasto.picture.formats.tags import Directories, overlapping
 from impasto.picture.levels import unit_floats
 from impasto.picture.limits import DEFAULT_LIMITS, Limits
-from impasto.picture.metadata import EXIF_IFD, USER_COMMENT, commented, credits_of
+from impasto.picture.metadata import EXIF_IFD, USER_COMMENT, credits_of, document_in_comment
 from impasto.picture.profiles import Space, adobe_rgb_profile, gamma_profile
 from impasto.recipe.provenance import MOST_BYTES
 from impasto.system.text import printable
@@ -50,7 +50,7 @@ _SPACES: dict[str, Space] = {"CMYK": "cmyk", "LAB": "lab", "RGB": "rgb", "RGBA":
 _WITH_TRANSPARENCY = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
 
 
-def as_it_is(data: bytes, name: str, limits: Limits) -> tuple[bytes, tuple[str, ...]]:
+def unchanged(data: bytes, name: str, limits: Limits) -> tuple[bytes, tuple[str, ...]]:
     """Return a file's bytes unchanged."""
     return data, ()
 
@@ -69,7 +69,7 @@ class PillowReader:
     """
 
     plugin: str
-    prepare: Prepare = as_it_is
+    prepare: Prepare = unchanged
 
     def open(self, data: bytes, name: str, limits: Limits) -> "tuple[ImageFile, tuple[str, ...]]":
         """Return a picture of a size within the limits, not decoded yet, and notes.
@@ -107,7 +107,7 @@ class PillowReader:
         inner, _ = ({}, 0) if place is None else directories.read(place)
         if USER_COMMENT not in inner:
             return None
-        return commented(directories.bytes_of(inner[USER_COMMENT], MOST_BYTES + 16))
+        return document_in_comment(directories.bytes_of(inner[USER_COMMENT], MOST_BYTES + 16))
 
 
 def pillow_samples(image: Image.Image, name: str, limits: Limits = DEFAULT_LIMITS) -> Samples:

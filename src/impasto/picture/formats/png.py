@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from impasto.picture.formats.encode import levels
+from impasto.picture.formats.encode import to_levels
 from impasto.picture.formats.format import Format, Options, Writer, begins_with
 from impasto.picture.formats.pillow import PillowReader
 from impasto.picture.formats.samples import Samples
@@ -76,7 +76,7 @@ def decode_pixels(data: bytes) -> tuple[NDArray[Any], Space, NDArray[Any] | None
         scanlines = scanlines[size:]
     alpha = pixels[:, :, -1] if channels in (2, 4) else None
     if colour_type in (_GRAY, _RGB) and len(transparent) == 2 * channels:
-        alpha = _keyed(pixels, struct.unpack(f">{channels}H", transparent), depth)
+        alpha = _alpha_of_key(pixels, struct.unpack(f">{channels}H", transparent), depth)
     values = pixels[:, :, :1] if channels <= 2 else pixels[:, :, :3]
     return values, "gray" if channels <= 2 else "rgb", alpha, 16 if depth == 16 else 8
 
@@ -128,10 +128,10 @@ def _plain(width: int, height: int, depth: int, colour_type: int, scanlines: mem
     return SIGNATURE + b"".join(_chunk(kind, content) for kind, content in chunks)
 
 
-def _keyed(pixels: NDArray[Any], key: tuple[int, ...], depth: int) -> NDArray[np.uint8]:
+def _alpha_of_key(pixels: NDArray[Any], key: tuple[int, ...], depth: int) -> NDArray[np.uint8]:
     """Return alpha: 0 where a pixel has the transparent colour, which is given at the file's depth."""
-    levels = np.array(key) * ((2 ** max(depth, 8) - 1) // (2**depth - 1))
-    return np.where((pixels == levels).all(axis=2), np.uint8(0), np.uint8(255))
+    to_levels = np.array(key) * ((2 ** max(depth, 8) - 1) // (2**depth - 1))
+    return np.where((pixels == to_levels).all(axis=2), np.uint8(0), np.uint8(255))
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
@@ -171,7 +171,7 @@ def encode(samples: Samples, options: Options) -> tuple[bytes, tuple[str, ...]]:
         parts.append(exif_chunk(block))
     texts = {KEYWORD: samples.document, **options.text} if samples.document else options.text
     parts += [text_chunk(keyword, value) for keyword, value in texts.items()]
-    return encode_pixels(levels(samples, options), parts), ()
+    return encode_pixels(to_levels(samples, options), parts), ()
 
 
 def document(data: bytes, name: str, limits: Limits) -> str | None:
@@ -185,14 +185,14 @@ def document(data: bytes, name: str, limits: Limits) -> str | None:
         if kind == b"tEXt":
             return bytes(content).decode("latin-1")
         if kind == b"zTXt":
-            return _inflated(content[1:]).decode("latin-1")
+            return _inflate(content[1:]).decode("latin-1")
         compressed, _, rest = content[0], content[1], bytes(content[2:])
         text = rest.split(b"\0", 2)[2]  # after the language and the translated keyword
-        return (_inflated(text) if compressed else text).decode("utf-8", "replace")
+        return (_inflate(text) if compressed else text).decode("utf-8", "replace")
     return None
 
 
-def _inflated(data: bytes | memoryview) -> bytes:
+def _inflate(data: bytes | memoryview) -> bytes:
     return zlib.decompressobj().decompress(data, MOST_BYTES + 1)
 
 

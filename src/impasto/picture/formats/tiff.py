@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from impasto.errors import PictureError
 from impasto.picture.formats import jpeg, ycbcr
 from impasto.picture.formats.bounds import upright_size
-from impasto.picture.formats.encode import described, levels
+from impasto.picture.formats.encode import to_levels, to_text
 from impasto.picture.formats.format import Format, Options, Writer, begins_with
 from impasto.picture.formats.pillow import plausible_dpi
 from impasto.picture.formats.samples import Samples
 from impasto.picture.formats.tags import Directories, Tag
 from impasto.picture.formats.webp import canvas
-from impasto.picture.levels import Floats, unit, unit_floats
+from impasto.picture.levels import Floats, to_unit_range, unit_floats
 from impasto.picture.limits import Limits
 from impasto.picture.metadata import (
     DESCRIPTION,
@@ -26,7 +26,7 @@ from impasto.picture.metadata import (
     PLACES,
     USER_COMMENT,
     Credits,
-    commented,
+    document_in_comment,
     text_of,
     user_comment,
 )
@@ -85,11 +85,11 @@ def decode(data: bytes, name: str, limits: Limits) -> Samples:
     with tifffile.TiffFile(BytesIO(directories.plain(tags, name, limits))) as file:
         page = file.pages.first
         _check(page, data, name, limits)
-        raster: NDArray[Any] = ycbcr.unpacked(page, data) if _needs_unpacking(page) else _raster(page)
+        raster: NDArray[Any] = ycbcr.unpack(page, data) if _needs_unpacking(page) else _raster(page)
         values, space, color_notes = _colours(page, raster[:, :, : _CHANNELS[page.photometric]], name)
         alpha = _alpha(page, raster)
         if alpha is not None and _extra_kind(page) == _PREMULTIPLIED and space != "lab":
-            values = _unpremultiplied(values, alpha)
+            values = _unpremultiply(values, alpha)
         per_inch = {2: 1.0, 3: 2.54}.get(int(_tag(page, _RESOLUTION_UNIT, 2)), 0.0)
         orientation = _tag(page, _ORIENTATION, 1)
         return Samples(
@@ -136,13 +136,13 @@ def encode(samples: Samples, options: Options) -> tuple[bytes, tuple[str, ...]]:
     """
     import tifffile
 
-    description, compression = described(options.text), options.compression or "deflate"
+    description, compression = to_text(options.text), options.compression or "deflate"
     tags = [(PLACES[name][1], text.encode() + b"\0", _ASCII) for name, text in samples.credits.items()]
     if description:
         tags = [tag for tag in tags if tag[0] != DESCRIPTION]
     if samples.document:
         tags.append((USER_COMMENT, user_comment(samples.document), _BYTES))
-    pixels = levels(samples, options)
+    pixels = to_levels(samples, options)
     stream = BytesIO()
     tifffile.imwrite(
         stream,
@@ -230,7 +230,7 @@ def _check_inner(page: "TiffPage", data: bytes, name: str, limits: Limits) -> No
         if page.compression in _WEBP:
             size = canvas(part) if len(part) >= 30 else None
         else:
-            jpeg.checked(part, name, limits)
+            jpeg.check(part, name, limits)
             size = jpeg.size(part)
         # Encoders round up to whole blocks.
         if size is not None and (size[0] > width + _BLOCK or size[1] > height + _BLOCK):
@@ -310,9 +310,9 @@ def _alpha(page: "TiffPage", raster: NDArray[Any]) -> NDArray[Any] | None:
     return _full_range(page, alpha, "")[0]
 
 
-def _unpremultiplied(values: NDArray[Any], alpha: NDArray[Any]) -> Floats:
-    weight = unit(alpha)[:, :, np.newaxis]
-    return np.clip(unit(values) / np.where(weight > 0, weight, np.float32(1)), 0, 1)
+def _unpremultiply(values: NDArray[Any], alpha: NDArray[Any]) -> Floats:
+    weight = to_unit_range(alpha)[:, :, np.newaxis]
+    return np.clip(to_unit_range(values) / np.where(weight > 0, weight, np.float32(1)), 0, 1)
 
 
 def _needs_unpacking(page: "TiffPage") -> bool:
@@ -335,7 +335,7 @@ FORMAT = Format(
     decode,
     lambda data, name, limits: upright_size(decode(data, name, limits)),
     (".tif", ".tiff"),
-    lambda data, name, limits: commented(tag_bytes(data, USER_COMMENT, MOST_BYTES + 16)),
+    lambda data, name, limits: document_in_comment(tag_bytes(data, USER_COMMENT, MOST_BYTES + 16)),
     Writer(
         encode,
         (".tif", ".tiff"),

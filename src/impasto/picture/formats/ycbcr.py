@@ -23,7 +23,7 @@ def subsampling(page: "TiffPage") -> tuple[int, int]:
     return across, down
 
 
-def unpacked(page: "TiffPage", data: bytes) -> NDArray[np.uint8]:
+def unpack(page: "TiffPage", data: bytes) -> NDArray[np.uint8]:
     """Return (H, W, 3) Y, Cb, Cr of 8 bits from subsampled strips, chroma repeated.
 
     Raises:

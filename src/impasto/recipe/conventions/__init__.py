@@ -14,7 +14,7 @@ divides by another's: objectives with the same coefficients are the same functio
     conventions.convert(source, conventions.named("impasto"), weights, conventions.Size(384, 512)).weights
 """
 
-from impasto.recipe.conventions.convention import Convention, Place, Size, Variation
+from impasto.recipe.conventions.convention import CoefficientContext, Convention, Size, TotalVariationForm
 from impasto.recipe.conventions.conversion import (
     Coefficients,
     Conversion,
@@ -39,12 +39,12 @@ from impasto.recipe.conventions.tables import (
 __all__ = [
     "COLUMNS",
     "CONVENTIONS",
+    "CoefficientContext",
     "Coefficients",
     "Convention",
     "Conversion",
-    "Place",
     "Size",
-    "Variation",
+    "TotalVariationForm",
     "Weights",
     "as_json",
     "coefficients",

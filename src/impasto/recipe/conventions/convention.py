@@ -21,7 +21,7 @@ class Size(NamedTuple):
         return f"{self.width}x{self.height}"
 
 
-class Place(NamedTuple):
+class CoefficientContext(NamedTuple):
     """What a coefficient may depend on: a layer of N channels and M positions, the image, the term's layers."""
 
     channels: int
@@ -31,7 +31,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Variation:
+class TotalVariationForm:
     """One way of measuring total variation: the form of the term, and what a weight of 1 is in that form."""
 
     form: Form
@@ -46,21 +46,21 @@ class Convention:
     name: str
     title: str
     source: str
-    content: Callable[[Place], float]
-    style: Callable[[Place], float]
+    content: Callable[[CoefficientContext], float]
+    style: Callable[[CoefficientContext], float]
     content_formula: str
     style_formula: str
     content_weight: float | None = None  # the program's own; none where it has none
     style_weight: float | None = None
     tv_weight: float = 0.0
     content_layer: str = "relu4_2"
-    variations: tuple[Variation, ...] = ()  # a bare weight means the first
+    variations: tuple[TotalVariationForm, ...] = ()  # a bare weight means the first
     weighs_layers: bool = True  # whether single style layers can be given weights of their own
     network: str | None = None  # whose features it compares, by the recipe's name; none: any
     activity: Literal["published", "unit-mean"] = "published"
     rounds: Literal["up", "down"] = "up"  # what its poolings do at odd sizes
 
-    def place(self, layer: str, size: Size, layers: int) -> Place:
+    def place(self, layer: str, size: Size, layers: int) -> CoefficientContext:
         """Return what the coefficients of `layer`, one of `layers`, depend on in an image of `size`.
 
         Raises:
@@ -72,7 +72,7 @@ class Convention:
         info = _LAYERS[layer]
         to_integer = math.ceil if self.rounds == "up" else math.floor
         positions = to_integer(size.height / info.stride) * to_integer(size.width / info.stride)
-        return Place(info.channels, positions, size.height * size.width, layers)
+        return CoefficientContext(info.channels, positions, size.height * size.width, layers)
 
     def has_other_features(self, other: "Convention") -> bool:
         """Whether the two programs compare features that are known to be scaled differently."""

@@ -3,7 +3,7 @@
 from typing import Final
 
 from impasto.errors import RecipeError, suggest
-from impasto.recipe.conventions.convention import Convention, Place, Size, Variation
+from impasto.recipe.conventions.convention import CoefficientContext, Convention, Size, TotalVariationForm
 
 
 def named(name: str) -> Convention:
@@ -18,31 +18,31 @@ def named(name: str) -> Convention:
     return CONVENTIONS[name]
 
 
-def _mean(place: Place) -> float:
+def _mean(place: CoefficientContext) -> float:
     del place
     return 1.0
 
 
-def _half_sum(place: Place) -> float:
+def _half_sum(place: CoefficientContext) -> float:
     # Gatys et al. 2016, equation 1: 1/2 sum (F - P)^2.
     return place.channels * place.positions / 2
 
 
-def _mean_over_layers(place: Place) -> float:
+def _mean_over_layers(place: CoefficientContext) -> float:
     return 1 / place.layers
 
 
-def _literal_gram(place: Place) -> float:
+def _literal_gram(place: CoefficientContext) -> float:
     # Gatys et al. 2016, equations 4 and 5 with equal w_l: 1 / (4 N^2 M^2) sum (G - A)^2.
     return 1 / (4 * place.layers)
 
 
-def _gram_over_pixels(place: Place) -> float:
+def _gram_over_pixels(place: CoefficientContext) -> float:
     # The same with the image's H W for M.
     return _literal_gram(place) * (place.positions / place.pixels) ** 2
 
 
-def _gram_over_channels(place: Place) -> float:
+def _gram_over_channels(place: CoefficientContext) -> float:
     # The mean over N^2 entries of squared differences between Gram matrices that were divided by N M, not by M.
     return 1 / place.channels**2
 
@@ -91,7 +91,7 @@ _ALL = (
         content_weight=5.0,
         style_weight=100.0,
         tv_weight=1e-3,
-        variations=(Variation("squared", _half_sum_of_squares, "leaves out the last row and column"),),
+        variations=(TotalVariationForm("squared", _half_sum_of_squares, "leaves out the last row and column"),),
         weighs_layers=False,
         network="vgg19-caffe",
     ),
@@ -107,7 +107,7 @@ _ALL = (
         content_weight=5.0,
         style_weight=100.0,
         tv_weight=1e-3,
-        variations=(Variation("sum", _scaled_sum),),
+        variations=(TotalVariationForm("sum", _scaled_sum),),
         weighs_layers=False,
         network="vgg19-caffe",
         rounds="down",
@@ -179,7 +179,7 @@ _ALL = (
         style=_mean_over_layers,
         content_formula="content_weight",
         style_formula="style_weight w_l",
-        variations=(Variation("sum", _as_it_is), Variation("squared", _as_it_is)),
+        variations=(TotalVariationForm("sum", _as_it_is), TotalVariationForm("squared", _as_it_is)),
     ),
 )
 

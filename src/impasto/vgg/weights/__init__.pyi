@@ -1,21 +1,21 @@
-from .fetching import Fetched, Listener, Patience, fetch, offline
+from .fetching import DownloadListener, Fetched, Patience, fetch, offline
 from .importing import Imported, import_file
-from .reading import Weights, load, verify
-from .spec import EMBEDDED, SPECS, Convention, Embedded, Official, WeightsSpec, find
-from .store import Entry, entry, folder
+from .reading import LoadedWeights, load, verify
+from .spec import EMBEDDED, SPECS, Embedded, Official, PixelConvention, WeightsSpec, find
+from .store import CacheEntry, entry, folder
 
 __all__ = [
     "EMBEDDED",
     "SPECS",
-    "Convention",
+    "CacheEntry",
+    "DownloadListener",
     "Embedded",
-    "Entry",
     "Fetched",
     "Imported",
-    "Listener",
+    "LoadedWeights",
     "Official",
     "Patience",
-    "Weights",
+    "PixelConvention",
     "WeightsSpec",
     "entry",
     "fetch",

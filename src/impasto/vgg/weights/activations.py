@@ -20,7 +20,7 @@ PHOTOGRAPHS: Final = "photographs.jpg"
 TILE: Final = 192  # px: side of each of the square photographs in the sheet
 
 
-def stored(name: str, pooling: str) -> dict[str, Tensor] | None:
+def load_means(name: str, pooling: str) -> dict[str, Tensor] | None:
     """Return the mean rectified output of every filter, (C,) by its convolution; None where it was not measured.
 
     Raises:
@@ -47,10 +47,10 @@ def photographs() -> list[Tensor]:
     ):
         pixels = torch.from_numpy(np.array(sheet.convert("RGB"))).permute(2, 0, 1)[None] / 255
     tiles = [tile for row in torch.split(pixels, TILE, dim=2) for tile in torch.split(row, TILE, dim=3)]
-    return [image for tile in tiles for image in recolored(tile)]
+    return [image for tile in tiles for image in permute_channels(tile)]
 
 
-def recolored(image: Tensor) -> list[Tensor]:
+def permute_channels(image: Tensor) -> list[Tensor]:
     """Return `image`, (1, 3, H, W), with its three channels in all six orders."""
     return [image[:, list(order)] for order in itertools.permutations(range(3))]
 

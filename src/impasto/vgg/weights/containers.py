@@ -113,7 +113,7 @@ def _keras(file: BinaryIO, name: str) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     try:
         with h5py.File(file, "r") as root:
-            for layer, group in _own(root.get("model_weights", root), h5py.Group):
+            for layer, group in _members(root.get("model_weights", root), h5py.Group):
                 if re.fullmatch(r"block\d_conv\d", layer):
                     tensors |= _keras_layer(layer, group)
     except WeightsError as error:
@@ -143,16 +143,16 @@ def _keras_layer(layer: str, group: Any) -> dict[str, Tensor]:
 def _datasets(group: Any, depth: int) -> Iterator[tuple[str, Any]]:
     import h5py
 
-    for key, array in _own(group, h5py.Dataset):
+    for key, array in _members(group, h5py.Dataset):
         if array.is_virtual or array.external:
             raise WeightsError("its numbers lie in other files")
         yield key, array
     if depth:
-        for _, inner in _own(group, h5py.Group):
+        for _, inner in _members(group, h5py.Group):
             yield from _datasets(inner, depth - 1)
 
 
-def _own(group: Any, kind: type) -> Iterator[tuple[str, Any]]:
+def _members(group: Any, kind: type) -> Iterator[tuple[str, Any]]:
     """Yield the members of one kind that are in this file itself: a link may lead to any other file."""
     import h5py
 

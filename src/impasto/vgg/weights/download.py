@@ -37,7 +37,7 @@ class Patience:
 
 
 @final
-class Listener:
+class DownloadListener:
     """Hears of a download; silent unless overridden by functions."""
 
     def __init__(
@@ -48,16 +48,16 @@ class Listener:
 
 
 @final
-class _Passing(Exception):  # noqa: N818
+class _TransientFailure(Exception):  # noqa: N818
     """One try failed; the next one may not."""
 
 
 @final
-class _Final(Exception):  # noqa: N818
+class _PermanentFailure(Exception):  # noqa: N818
     """No further try will do better."""
 
 
-def download(file: Official, part: Path, listener: Listener, patience: Patience) -> None:
+def download(file: Official, part: Path, listener: DownloadListener, patience: Patience) -> None:
     """Make `part` the whole of `file`, going on with what is there.
 
     Raises:
@@ -70,16 +70,16 @@ def download(file: Official, part: Path, listener: Listener, patience: Patience)
     while True:
         try:
             pieced = _receive(file, part, listener, patience)
-            fault = _fault(file, part)
+            fault = _find_fault(file, part)
             if fault is None:
                 return
             _forget(part)
             if again or not pieced:
-                raise _Final(fault)
+                raise _PermanentFailure(fault)
             # Its pieces may be of two files: once more from the start, which decides.
             again = True
             listener.note(f"{fault}; starting again")
-        except _Passing as error:
+        except _TransientFailure as error:
             size = _size(part)
             failures = 0 if size >= furthest + patience.progress else failures + 1
             furthest = max(furthest, size)
@@ -88,13 +88,13 @@ def download(file: Official, part: Path, listener: Listener, patience: Patience)
             pause = patience.pause * 2 ** max(failures - 1, 0)
             listener.note(f"{error}; trying again in {pause:g} s")
             patience.sleep(pause)
-        except _Final as error:
+        except _PermanentFailure as error:
             raise WeightsError(f"{file.url}: {error}") from error
         except OSError as error:
             raise not_written(part, error) from error
 
 
-def _receive(file: Official, part: Path, listener: Listener, patience: Patience) -> bool:
+def _receive(file: Official, part: Path, listener: DownloadListener, patience: Patience) -> bool:
     """Ask once for what is missing, and write it; return whether there was something before."""
     start = _size(part)
     if start == file.bytes:
@@ -112,21 +112,23 @@ def _receive(file: Official, part: Path, listener: Listener, patience: Patience)
         with part.open("ab" if start else "wb") as out:
             while block := _block(response):
                 if start == 0 and block.lstrip().startswith(b"<"):
-                    raise _Final("a web page came instead of the file; perhaps a login or an error page is in the way")
+                    raise _PermanentFailure(
+                        "a web page came instead of the file; perhaps a login or an error page is in the way"
+                    )
                 start += len(block)
                 if start > file.bytes:
                     out.close()
                     _forget(part)
-                    raise _Final(f"more than the expected {file.bytes} bytes came; it is another file now")
+                    raise _PermanentFailure(f"more than the expected {file.bytes} bytes came; it is another file now")
                 out.write(block)
                 out.flush()  # a kill loses nothing of what came
                 listener.got(start, file.bytes)
                 if time.monotonic() >= due:
                     if start - mark < patience.least:
-                        raise _Passing("next to nothing came for too long")
+                        raise _TransientFailure("next to nothing came for too long")
                     mark, due = start, time.monotonic() + patience.timeout
     if start < file.bytes:
-        raise _Passing(f"the connection ended after {start} of {file.bytes} bytes")
+        raise _TransientFailure(f"the connection ended after {start} of {file.bytes} bytes")
     return pieced
 
 
@@ -147,17 +149,17 @@ def _open(request: urllib.request.Request, part: Path, timeout: float) -> Any:
         with error:
             if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 _forget(part)
-                raise _Passing("the server has another file than the one begun; starting again") from error
+                raise _TransientFailure("the server has another file than the one begun; starting again") from error
             if error.code < http.HTTPStatus.BAD_REQUEST:
-                raise _Final("the server redirects without end") from error
+                raise _PermanentFailure("the server redirects without end") from error
             problem = f"the server answered {error.code} {printable(error.reason)[:60]}".rstrip()
-            raise (_Passing if error.code in _PASSING else _Final)(problem) from error
+            raise (_TransientFailure if error.code in _PASSING else _PermanentFailure)(problem) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         cause = getattr(error, "reason", error)
         if isinstance(cause, ssl.SSLCertVerificationError):
-            raise _Final(f"the server's certificate is not to be trusted ({reason(cause)})") from error
+            raise _PermanentFailure(f"the server's certificate is not to be trusted ({reason(cause)})") from error
         problem_text = reason(cause) if isinstance(cause, BaseException) else printable(cause)[:160]
-        raise _Passing(f"the server cannot be reached ({problem_text})") from error
+        raise _TransientFailure(f"the server cannot be reached ({problem_text})") from error
 
 
 def _start(response: Any, file: Official, part: Path, offset: int) -> int:
@@ -170,7 +172,7 @@ def _start(response: Any, file: Official, part: Path, offset: int) -> int:
         f"bytes{offset}-{file.bytes - 1}/*",
     ):
         _forget(part)
-        raise _Passing(f"the server sends another part than asked for ({printable(content_range)[:60]})")
+        raise _TransientFailure(f"the server sends another part than asked for ({printable(content_range)[:60]})")
     return offset
 
 
@@ -179,7 +181,7 @@ def _expect(response: Any, file: Official, start: int) -> None:
     length = response.headers.get("Content-Length")
     if length is not None and length.strip() != str(file.bytes - start):
         page = " and sends a web page" if "html" in response.headers.get("Content-Type", "") else ""
-        raise _Final(
+        raise _PermanentFailure(
             f"the server announces {printable(length)[:20]} bytes{page} where {file.bytes - start} are missing"
         )
 
@@ -188,13 +190,13 @@ def _block(response: Any) -> bytes:
     try:
         block: bytes = response.read1(BLOCK)
     except TimeoutError as error:
-        raise _Passing("nothing came for too long") from error
+        raise _TransientFailure("nothing came for too long") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _Passing(f"the connection broke ({reason(error)})") from error
+        raise _TransientFailure(f"the connection broke ({reason(error)})") from error
     return block
 
 
-def _fault(file: Official, part: Path) -> str | None:
+def _find_fault(file: Official, part: Path) -> str | None:
     """Return what is wrong with a file of the right length, if anything."""
     with part.open("rb") as file_on_disk:
         digest = digests(file_on_disk)[file.algorithm]
@@ -223,7 +225,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         """Refuse to leave https."""
         if urlsplit(newurl).scheme != urlsplit(req.full_url).scheme:
             fp.close()
-            raise _Final(f"the server sends us to an address that is not https ({printable(newurl)[:80]})")
+            raise _PermanentFailure(f"the server sends us to an address that is not https ({printable(newurl)[:80]})")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

@@ -10,18 +10,18 @@ from impasto.errors import WeightsError
 from impasto.system.folders import VARIABLE
 from impasto.system.text import printable
 from impasto.vgg.weights import store
-from impasto.vgg.weights.download import Listener, Patience, discard, download
-from impasto.vgg.weights.files import digests, locked, not_written
-from impasto.vgg.weights.importing import converted, intact, keep_converted
+from impasto.vgg.weights.download import DownloadListener, Patience, discard, download
+from impasto.vgg.weights.files import digests, hold_lock, not_written
+from impasto.vgg.weights.importing import convert, intact, keep_converted
 from impasto.vgg.weights.spec import Official, WeightsSpec, find
 
-__all__ = ["Fetched", "Listener", "Patience", "fetch", "offline"]
+__all__ = ["DownloadListener", "Fetched", "Patience", "fetch", "offline"]
 
 
 class Fetched(NamedTuple):
     """What became of a request for weights."""
 
-    entry: store.Entry
+    entry: store.CacheEntry
     already: bool  # they were here, and whole
 
 
@@ -34,7 +34,7 @@ def fetch(
     which: str | WeightsSpec,
     *,
     force: bool = False,
-    listener: Listener | None = None,
+    listener: DownloadListener | None = None,
     patience: Patience | None = None,
 ) -> Fetched:
     """Bring weights into the cache, downloaded from their publisher unless they are there already.
@@ -55,18 +55,22 @@ def fetch(
     spec = find(which) if isinstance(which, str) else which
     if spec.official is None:
         raise WeightsError(f"{spec.name}: comes inside the package; there is nothing to fetch")
-    listener = listener or Listener()
+    listener = listener or DownloadListener()
     place = store.prepare()
     try:
-        with locked(place / f"{spec.name}.lock", lambda: listener.note("another process is fetching; waiting for it")):
+        with hold_lock(
+            place / f"{spec.name}.lock", lambda: listener.note("another process is fetching; waiting for it")
+        ):
             existing = None if force else intact(spec)
-            new = existing or _fetched(spec, spec.official, place, listener, patience or Patience())
+            new = existing or _download_and_convert(spec, spec.official, place, listener, patience or Patience())
     except OSError as error:
         raise not_written(place, error) from error
     return Fetched(new, already=existing is not None)
 
 
-def _fetched(spec: WeightsSpec, file: Official, place: Path, listener: Listener, patience: Patience) -> store.Entry:
+def _download_and_convert(
+    spec: WeightsSpec, file: Official, place: Path, listener: DownloadListener, patience: Patience
+) -> store.CacheEntry:
     part = place / f"{spec.name}-{file.digest[:16]}.part"
     if offline():
         raise WeightsError(f"{spec.name}: IMPASTO_OFFLINE is set, so nothing was fetched; {spec.by_hand()}")
@@ -79,7 +83,7 @@ def _fetched(spec: WeightsSpec, file: Official, place: Path, listener: Listener,
         raise WeightsError(f"{error}; {spec.by_hand()}") from error
     with part.open("rb") as file_on_disk:
         hashes = digests(file_on_disk)
-        tensors = converted(file_on_disk, printable(part), spec)
+        tensors = convert(file_on_disk, printable(part), spec)
     entry = keep_converted(spec, tensors, file.url.rpartition("/")[2], hashes, official=True)
     discard(part)
     return entry

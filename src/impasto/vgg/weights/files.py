@@ -42,7 +42,7 @@ def digests(file: BinaryIO) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+def hold_lock(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Hold the lock `path` against every other process and thread; the system lets go of it if we die.
 
     `waiting` is called once if somebody else has it. The file stays: removing a lock that others open is a race.

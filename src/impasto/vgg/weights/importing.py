@@ -12,9 +12,9 @@ from impasto.errors import WeightsError, suggest
 from impasto.system.text import printable, reason
 from impasto.vgg.weights import store
 from impasto.vgg.weights.containers import Contents, contents
-from impasto.vgg.weights.files import digests, locked, not_written
-from impasto.vgg.weights.layouts import Arranged, arrange, by_corner, by_layout
-from impasto.vgg.weights.reading import load, misfit, pack
+from impasto.vgg.weights.files import digests, hold_lock, not_written
+from impasto.vgg.weights.layouts import ArrangedTensors, arrange, by_corner, by_layout
+from impasto.vgg.weights.reading import find_misfit, load, pack
 from impasto.vgg.weights.spec import SPECS, WeightsSpec
 
 OFFICIAL: Final = "the official file"
@@ -65,10 +65,10 @@ def import_file(
             stored = contents(file, shown_path)
     except OSError as error:
         raise WeightsError(f"{shown_path}: cannot be read ({reason(error)}); give a file of weights") from error
-    spec, recognized_by, tensors = _recognised(stored, hashes, name, offered, shown_path)
+    spec, recognized_by, tensors = _recognize(stored, hashes, name, offered, shown_path)
     place = store.prepare()
     try:
-        with locked(place / f"{spec.name}.lock"):
+        with hold_lock(place / f"{spec.name}.lock"):
             existing = None if force else intact(spec)
             if existing and existing.source.get("sha256") != hashes["sha256"]:
                 raise WeightsError(f"{spec.name}: other weights are here already; add --force to replace them")
@@ -78,7 +78,7 @@ def import_file(
     return Imported(spec.name, new.path, hashes["sha256"], recognized_by, already=existing is not None)
 
 
-def intact(spec: WeightsSpec) -> store.Entry | None:
+def intact(spec: WeightsSpec) -> store.CacheEntry | None:
     """Return what the cache has of these weights if all of it is as it should be."""
     try:
         load(spec)
@@ -89,13 +89,13 @@ def intact(spec: WeightsSpec) -> store.Entry | None:
 
 def keep_converted(
     spec: WeightsSpec, tensors: Mapping[str, Tensor], file: str, hashes: Mapping[str, str], *, official: bool
-) -> store.Entry:
+) -> store.CacheEntry:
     """Put arranged tensors into the cache; the caller holds the lock."""
     source: dict[str, Any] = {"file": printable(file), **hashes, "official": official}
     return store.keep(spec.name, pack(spec, tensors, source), source)
 
 
-def converted(file: BinaryIO, name: str, spec: WeightsSpec) -> dict[str, Tensor]:
+def convert(file: BinaryIO, name: str, spec: WeightsSpec) -> dict[str, Tensor]:
     """Return the tensors in `file`, known to be those of `spec`, by impasto's names.
 
     Raises:
@@ -108,15 +108,15 @@ def converted(file: BinaryIO, name: str, spec: WeightsSpec) -> dict[str, Tensor]
     return arranged.tensors
 
 
-def _recognised(
+def _recognize(
     stored: Contents, hashes: Mapping[str, str], name: str | None, specs: Mapping[str, WeightsSpec], path: str
 ) -> tuple[WeightsSpec, str, dict[str, Tensor]]:
     """Return whose weights they are, what says so, and the tensors by impasto's names."""
     if stored.about:
-        return _own(stored, name, specs, path)
+        return _read_own_form(stored, name, specs, path)
     candidates = [specs[name]] if name else list(specs.values())
     # Weights of one architecture differ in nothing that counts here.
-    arranged: dict[str, Arranged] = {spec.name: arrange(stored.tensors, spec) for spec in specs.values()}
+    arranged: dict[str, ArrangedTensors] = {spec.name: arrange(stored.tensors, spec) for spec in specs.values()}
     fitting = [spec for spec in specs.values() if arranged[spec.name].problem is None]
     if not any(spec in fitting for spec in candidates):
         raise WeightsError(
@@ -136,7 +136,7 @@ def _recognised(
     if spec is None:
         spec, recognized_by = by_layout(layout, fitting), "the names of its layers"
     if spec is None:
-        choices = " or ".join(f"--as {spec_.name} ({_pixels(spec_)})" for spec_ in fitting)
+        choices = " or ".join(f"--as {spec_.name} ({_describe_pixels(spec_)})" for spec_ in fitting)
         raise WeightsError(f"{path}: does not say for which pixels its weights were made; add {choices}")
     return spec, recognized_by, arranged[spec.name].tensors
 
@@ -148,7 +148,7 @@ def _by_hash(hashes: Mapping[str, str], specs: list[WeightsSpec]) -> WeightsSpec
     return None
 
 
-def _own(
+def _read_own_form(
     stored: Contents, name: str | None, specs: Mapping[str, WeightsSpec], path: str
 ) -> tuple[WeightsSpec, str, dict[str, Tensor]]:
     """Return what a file in impasto's own form says of itself."""
@@ -158,11 +158,11 @@ def _own(
         raise WeightsError(f"{path}: was written by another version of impasto; import the file it was made from")
     if name not in (None, spec.name):
         raise WeightsError(f"{path}: holds {spec.name}, as impasto noted in it; leave out --as {name}")
-    if problem := misfit(stored.tensors, spec):
+    if problem := find_misfit(stored.tensors, spec):
         raise WeightsError(f"{path}: {problem}; give a file of {spec.architecture}")
     return spec, "impasto's note in it", {key: tensor.float() for key, tensor in stored.tensors.items()}
 
 
-def _pixels(spec: WeightsSpec) -> str:
+def _describe_pixels(spec: WeightsSpec) -> str:
     convention = spec.convention
     return f"{convention.order} in 0..{convention.white:g}"

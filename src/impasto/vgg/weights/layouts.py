@@ -8,11 +8,11 @@ from torch import Tensor
 
 from impasto.recipe.vgg_layers import NETWORKS, Convolution
 from impasto.system.text import printable
-from impasto.vgg.weights.reading import misfit
+from impasto.vgg.weights.reading import find_misfit
 from impasto.vgg.weights.spec import CAFFE, WeightsSpec, architecture_name
 
 
-class Layout(NamedTuple):
+class LayerNaming(NamedTuple):
     """One way of naming the layers."""
 
     title: str
@@ -34,11 +34,11 @@ def _positions(convolutions: Sequence[Convolution]) -> list[str]:
 
 LAYOUTS: Final = (
     # torchvision, and what was converted for it, such as neural-style-pt's; timm ends in pre_logits and head.
-    Layout("torchvision's", _positions, ("classifier.", "pre_logits.", "head."), oxford=False),
+    LayerNaming("torchvision's", _positions, ("classifier.", "pre_logits.", "head."), oxford=False),
     # Caffe's own names, as in Gatys' vgg_conv.pth.
-    Layout("Caffe's", lambda layers: [layer.name for layer in layers], ("fc6.", "fc7.", "fc8."), oxford=True),
+    LayerNaming("Caffe's", lambda layers: [layer.name for layer in layers], ("fc6.", "fc7.", "fc8."), oxford=True),
     # Keras, whose only VGGs are Oxford's (keras/applications/vgg19.py); the top layers were left out when reading.
-    Layout(
+    LayerNaming(
         "Keras'",
         lambda layers: [layer.name.replace("conv", "block").replace("_", "_conv") for layer in layers],
         (),
@@ -47,15 +47,15 @@ LAYOUTS: Final = (
 )
 
 
-class Arranged(NamedTuple):
+class ArrangedTensors(NamedTuple):
     """Tensors by impasto's names, or why there are none."""
 
-    layout: Layout | None
+    layout: LayerNaming | None
     tensors: dict[str, Tensor]
     problem: str | None = None
 
 
-def arrange(tensors: Mapping[str, Tensor], spec: WeightsSpec) -> Arranged:
+def arrange(tensors: Mapping[str, Tensor], spec: WeightsSpec) -> ArrangedTensors:
     """Return the convolutions of `spec` in `tensors`, by impasto's names: float32, contiguous and finite.
 
     What makes it fail is in `problem`: another architecture, a missing or additional layer, another shape, a number
@@ -73,16 +73,16 @@ def arrange(tensors: Mapping[str, Tensor], spec: WeightsSpec) -> Arranged:
                 arranged[f"{names[layer].name}.{part}"] = tensor
             elif not key.startswith(layout.others or ("-",)):
                 arranged[key] = tensor
-        problem = misfit(arranged, spec)
+        problem = find_misfit(arranged, spec)
         if problem is None:
-            return Arranged(layout, {key: tensor.float().contiguous() for key, tensor in arranged.items()})
+            return ArrangedTensors(layout, {key: tensor.float().contiguous() for key, tensor in arranged.items()})
         other = _other_architecture(tensors, layout, spec)
-        return Arranged(layout, {}, f"holds {other}, not {spec.architecture}" if other else problem)
+        return ArrangedTensors(layout, {}, f"holds {other}, not {spec.architecture}" if other else problem)
     sample = printable(next(iter(tensors), "nothing"))[:60]
-    return Arranged(None, {}, f"holds {sample} and no layers of a VGG by torchvision's, Caffe's or Keras' names")
+    return ArrangedTensors(None, {}, f"holds {sample} and no layers of a VGG by torchvision's, Caffe's or Keras' names")
 
 
-def _other_architecture(tensors: Mapping[str, Tensor], layout: Layout, spec: WeightsSpec) -> str | None:
+def _other_architecture(tensors: Mapping[str, Tensor], layout: LayerNaming, spec: WeightsSpec) -> str | None:
     have = {key.removesuffix(".weight") for key in tensors if key.endswith(".weight")}
     have -= {key for key in have if layout.others and key.startswith(layout.others)}
     for convolutions in set(NETWORKS.values()) - {spec.convolutions}:
@@ -108,7 +108,7 @@ def by_corner(tensors: Mapping[str, Tensor], specs: Iterable[WeightsSpec]) -> We
     return None
 
 
-def by_layout(layout: Layout | None, specs: Iterable[WeightsSpec]) -> WeightsSpec | None:
+def by_layout(layout: LayerNaming | None, specs: Iterable[WeightsSpec]) -> WeightsSpec | None:
     """Return Oxford's weights if only they use this layout."""
     if layout is None or not layout.oxford:
         return None

@@ -15,7 +15,7 @@ from torch import Tensor
 from impasto.errors import WeightsError
 from impasto.system.text import printable, reason
 from impasto.vgg.weights import store
-from impasto.vgg.weights.spec import Convention, Embedded, WeightsSpec, find
+from impasto.vgg.weights.spec import Embedded, PixelConvention, WeightsSpec, find
 
 # One key for everything, for safetensors writes keys in any order, and equal weights shall make equal files.
 KEY: Final = "impasto"
@@ -24,7 +24,7 @@ _DTYPES: Final = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 @final
-class Weights(Mapping[str, Tensor]):
+class LoadedWeights(Mapping[str, Tensor]):
     """Tensors by key, with the form of the pixels they are made for.
 
     `conv{block}_{index}.weight` (out, in, 3, 3) and `.bias` (out,) for every convolution, float32 on the CPU, as
@@ -36,7 +36,7 @@ class Weights(Mapping[str, Tensor]):
         self._tensors = dict(tensors)
 
     @property
-    def convention(self) -> Convention:
+    def convention(self) -> PixelConvention:
         """The form of the pixels."""
         return self.spec.convention
 
@@ -50,7 +50,7 @@ class Weights(Mapping[str, Tensor]):
         return len(self._tensors)
 
 
-def load(which: str | WeightsSpec) -> Weights:
+def load(which: str | WeightsSpec) -> LoadedWeights:
     """Return weights that are on this machine, checked to the last bit. Nothing is downloaded.
 
     Args:
@@ -62,7 +62,7 @@ def load(which: str | WeightsSpec) -> Weights:
 
     """
     spec = find(which) if isinstance(which, str) else which
-    return _inside(spec, spec.embedded) if spec.embedded else _cached(spec)
+    return _read_embedded(spec, spec.embedded) if spec.embedded else _read_cached(spec)
 
 
 def verify(which: str | WeightsSpec) -> str:
@@ -82,42 +82,42 @@ def verify(which: str | WeightsSpec) -> str:
     return f"{spec.name}, SHA-256 {entry.sha256[:12]}... as expected, from {origin}"
 
 
-def _inside(spec: WeightsSpec, embedded: Embedded) -> Weights:
+def _read_embedded(spec: WeightsSpec, embedded: Embedded) -> LoadedWeights:
     again = "install impasto again"
     try:
         blob = (resources.files("impasto.vgg.weights") / "data" / embedded.file).read_bytes()
     except OSError as error:
         raise WeightsError(f"{embedded.file}: cannot be read ({reason(error)}); {again}") from error
     tensors, _ = parse(blob, embedded.file, embedded.sha256, again)
-    if problem := misfit(tensors, spec):
+    if problem := find_misfit(tensors, spec):
         raise WeightsError(f"{embedded.file}: {problem}; {again}")
-    return Weights(spec, {name: tensor.float() for name, tensor in tensors.items()})
+    return LoadedWeights(spec, {name: tensor.float() for name, tensor in tensors.items()})
 
 
-def _cached(spec: WeightsSpec) -> Weights:
+def _read_cached(spec: WeightsSpec) -> LoadedWeights:
     entry = store.entry(spec.name)
     if entry is None:
         raise WeightsError(spec.not_here())
-    name, again = printable(entry.path), store.again(spec.name)
+    name, again = printable(entry.path), store.repair_hint(spec.name)
     try:
         blob = _content(entry)
     except FileNotFoundError:
         # Replaced between our reading the note and the file: the note of now tells of a file that is there.
         current = store.entry(spec.name)
         if current is not None and current.sha256 != entry.sha256:
-            return _cached(spec)
+            return _read_cached(spec)
         raise WeightsError(f"{name}: has gone; {again}") from None
     except OSError as error:
         raise WeightsError(f"{name}: cannot be read ({reason(error)}); see to its permissions") from error
     tensors, about = parse(blob, name, entry.sha256, again)
     if about.get("name") != spec.name or about.get("convention") != spec.convention.table():
         raise WeightsError(f"{name}: holds other weights than {spec.name}; {again}")
-    if problem := misfit(tensors, spec):
+    if problem := find_misfit(tensors, spec):
         raise WeightsError(f"{name}: {problem}; {again}")
-    return Weights(spec, tensors)
+    return LoadedWeights(spec, tensors)
 
 
-def _content(entry: store.Entry) -> bytes:
+def _content(entry: store.CacheEntry) -> bytes:
     with entry.path.open("rb") as file:
         # No more than the note says and one byte, which is enough to be refused.
         return file.read(max(entry.bytes, 0) + 1)
@@ -168,7 +168,7 @@ def unpack(blob: bytes, name: str, again: str) -> tuple[dict[str, Tensor], dict[
     return tensors, about if isinstance(about, dict) else {}
 
 
-def misfit(tensors: Mapping[str, Tensor], spec: WeightsSpec) -> str | None:
+def find_misfit(tensors: Mapping[str, Tensor], spec: WeightsSpec) -> str | None:
     """Return why `tensors` are not weights of the architecture of `spec`, or None if they are."""
     expected = spec.tensor_shapes()
     for key, shape in expected.items():

@@ -11,7 +11,7 @@ Triple = tuple[float, float, float]
 
 @final
 @dataclass(frozen=True)
-class Convention:
+class PixelConvention:
     """The form of the pixels that weights were trained on: (pixel x `white` - `mean`) / `std`, pixels in [0, 1]."""
 
     order: Literal["RGB", "BGR"]
@@ -25,10 +25,10 @@ class Convention:
 
 
 # The mean of the ImageNet training images, subtracted by the authors' Caffe models (Simonyan and Zisserman 2015, 2.1).
-CAFFE: Final = Convention("BGR", 255.0, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0))
+CAFFE: Final = PixelConvention("BGR", 255.0, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0))
 
 # torchvision's documentation of VGG19_Weights.IMAGENET1K_V1.
-TORCHVISION: Final = Convention("RGB", 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+TORCHVISION: Final = PixelConvention("RGB", 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 @final
@@ -73,7 +73,7 @@ class WeightsSpec:
 
     name: str
     convolutions: tuple[Convolution, ...]
-    convention: Convention
+    convention: PixelConvention
     source: str
     attribution: str
     embedded: Embedded | None = None

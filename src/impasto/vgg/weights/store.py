@@ -32,7 +32,7 @@ _NOTE_LIMIT: Final = 2**16
 
 @final
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """Weights in the cache, as their note says; their file is still to be checked."""
 
     name: str
@@ -67,7 +67,7 @@ def prepare() -> Path:
     return path
 
 
-def entry(name: str) -> Entry | None:
+def entry(name: str) -> CacheEntry | None:
     """Return what the cache says about the weights called `name`, or None where it has none.
 
     Raises:
@@ -78,7 +78,7 @@ def entry(name: str) -> Entry | None:
     try:
         with note.open("rb") as file:
             table = json.loads(file.read(_NOTE_LIMIT))
-        entry = Entry(name, _path(name, table["sha256"]), table["sha256"], table["bytes"], table["source"])
+        entry = CacheEntry(name, _path(name, table["sha256"]), table["sha256"], table["bytes"], table["source"])
         sound = table["format"] == FORMAT and table["name"] == name and isinstance(entry.source, dict)
     except FileNotFoundError:
         return None
@@ -87,11 +87,11 @@ def entry(name: str) -> Entry | None:
     except (ValueError, TypeError, KeyError, RecursionError):
         sound = False
     if not sound or not isinstance(entry.bytes, int):
-        raise WeightsError(f"{printable(note)}: damaged; {again(name)}")
+        raise WeightsError(f"{printable(note)}: damaged; {repair_hint(name)}")
     return entry
 
 
-def again(name: str) -> str:
+def repair_hint(name: str) -> str:
     """Return what to do about damaged weights, as the end of a message."""
     return f"run 'impasto weights fetch {name}' or 'impasto weights import FILE' again"
 
@@ -103,7 +103,7 @@ def _path(name: str, sha256: str) -> Path:
     return folder() / f"{name}-{sha256[:16]}.safetensors"
 
 
-def keep(name: str, content: bytes, source: Mapping[str, Any]) -> Entry:
+def keep(name: str, content: bytes, source: Mapping[str, Any]) -> CacheEntry:
     """Put `content`, a safetensors file, into the cache in place of what is there. The caller holds the lock.
 
     Raises:
@@ -111,7 +111,7 @@ def keep(name: str, content: bytes, source: Mapping[str, Any]) -> Entry:
 
     """
     sha256 = hashlib.sha256(content).hexdigest()
-    new = Entry(name, _path(name, sha256), sha256, len(content), source)
+    new = CacheEntry(name, _path(name, sha256), sha256, len(content), source)
     note = {"format": FORMAT, "name": name, "sha256": sha256, "bytes": len(content), "source": dict(source)}
     place = prepare()
     try:
@@ -120,14 +120,14 @@ def keep(name: str, content: bytes, source: Mapping[str, Any]) -> Entry:
         write_whole(place / f"{name}.json", text, temporary_name(name))
     except OSError as error:
         raise not_written(new.path, error) from error
-    for leftover in _left_behind(new):
+    for leftover in _leftovers(new):
         # Somebody may still read it, which Windows does not let go on; the next change of these weights removes it.
         with contextlib.suppress(OSError):
             leftover.unlink()
     return new
 
 
-def _left_behind(new: Entry) -> Iterator[Path]:
+def _leftovers(new: CacheEntry) -> Iterator[Path]:
     """Yield the files of earlier weights of this name, and what a killed process left while it had the lock."""
     name = re.escape(new.name)
     pattern = re.compile(rf"{name}-[0-9a-f]{{16}}\.safetensors|\.{name}-[0-9a-f]{{16}}\.tmp")
