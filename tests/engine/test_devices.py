@@ -255,12 +255,12 @@ def left_after_use():
 before = resident()
 assert left_after_use() < 0.1
 for _ in range(2):
-    with devices.memory_kept(CPU):
+    with devices.keep_freed_memory(CPU):
         assert left_after_use() > 0.8
     assert resident() - before < 50e6
     assert left_after_use() < 0.1
 try:
-    with devices.memory_kept(CPU):
+    with devices.keep_freed_memory(CPU):
         left_after_use()
         raise ZeroDivisionError
 except ZeroDivisionError:

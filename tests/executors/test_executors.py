@@ -109,13 +109,13 @@ def test_what_is_foreseen_is_what_the_run_says(tmp_path: Path, picture: Callable
         picture(*size).save(tmp_path / name)
     paths = [str(tmp_path / name) for name in ("a.png", "s.png")]
     task = Task(Inputs.of(*paths), RECIPE, Output("o.png"), compute=Compute("cpu"))
-    need = Estimator({path: measure(path) for path in paths}).need(task)
+    need = Estimator({path: measure(path) for path in paths}).cost(task)
     run: Run = task.job().start()
     assert need == estimate.TaskCost(run.scales, run.expected_memory, run.expected_seconds)
     assert estimate.step_pixels(run.scales) == sum(scale.height * scale.width * scale.steps for scale in run.scales)
-    assert Estimator({}).need(task) is None
+    assert Estimator({}).cost(task) is None
     with pytest.raises(DeviceError, match="not enough memory"):
-        Estimator({path: measure(path) for path in paths}).need(dataclasses.replace(task, compute=Compute("cpu", 1000)))
+        Estimator({path: measure(path) for path in paths}).cost(dataclasses.replace(task, compute=Compute("cpu", 1000)))
     assert not up_to_date.is_up_to_date(task)
 
 
@@ -195,11 +195,11 @@ class Puppet(Worker):
         self._task: Task | None = None
         self.asked = False
 
-    def give(self, task: Task) -> None:
+    def submit(self, task: Task) -> None:
         self._log.append(f"give {task.number}.{task.attempt}")
         self._task = task
 
-    def take(self) -> list[dict[str, Any]]:
+    def poll(self) -> list[dict[str, Any]]:
         assert self._task is not None
         fates = self._fates.get(self._task.number, [])
         fate = "stopped" if self.asked else fates.pop(0) if fates else "painted"
@@ -210,7 +210,7 @@ class Puppet(Worker):
     def stop(self) -> None:
         self.asked = True
 
-    def end(self) -> None:
+    def kill(self) -> None:
         self._log.append("end")
 
 
@@ -218,7 +218,7 @@ class Theatre(WorkerFactory):
     def __init__(self, fates: dict[int, list[str]]) -> None:
         self.fates, self.log = fates, list[str]()
 
-    def hire(self, place: int) -> Puppet:
+    def spawn(self, place: int) -> Puppet:
         self.log.append(f"hire {place}")
         return Puppet(self.fates, self.log)
 

@@ -53,7 +53,7 @@ def profile(path: str) -> None:
     import numpy as np
 
     found = output_profile(path)
-    found.proofed(np.linspace(0, 1, 192, dtype=np.float32).reshape(8, 8, 3))
+    found.proof(np.linspace(0, 1, 192, dtype=np.float32).reshape(8, 8, 3))
 
 
 def recipe(path: str) -> None:

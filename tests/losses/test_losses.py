@@ -32,7 +32,7 @@ def features(seed: int, channels: int = 4, height: int = 5, width: int = 7) -> t
 def content(loss: Content, image: torch.Tensor, photo: torch.Tensor) -> torch.Tensor:
     """The loss of the image's features, all positions at once."""
     target = loss.target(photo)
-    return loss.value(loss.statistic(image, loss.matched(target), target), target)
+    return loss.value(loss.statistic(image, loss.target_features(target), target), target)
 
 
 def two_by_two() -> tuple[torch.Tensor, torch.Tensor]:
@@ -195,7 +195,7 @@ def test_statistics_of_tiles_give_the_loss_of_the_whole(spec: terms.Loss) -> Non
     loss = losses.build(spec)
     whole, target = features(1, height=7, width=9), loss.target(features(2, height=7, width=9))
     together = sum(
-        loss.statistic(whole[:, :, rows, columns], loss.matched(target)[:, :, rows, columns], target)
+        loss.statistic(whole[:, :, rows, columns], loss.target_features(target)[:, :, rows, columns], target)
         for rows in (slice(0, 3), slice(3, 7))
         for columns in (slice(0, 5), slice(5, 9))
     )

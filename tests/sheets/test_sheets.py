@@ -98,13 +98,13 @@ def test_columns_that_nobody_chose_make_a_sheet_for_a_screen() -> None:
 
 @given(TEXTS, st.integers(0, 200))
 def test_a_fitted_text_fits_and_is_one_line(text: str, width: int) -> None:
-    fitted = Lettering(14).fitted(text, width)
+    fitted = Lettering(14).fit(text, width)
     assert Lettering(14).width(fitted) <= width
     assert fitted.isprintable()
 
 
 def test_a_long_text_is_shortened_in_the_middle() -> None:
-    fitted = Lettering(14).fitted("beginning" + "x" * 1000 + "end.png", 120)
+    fitted = Lettering(14).fit("beginning" + "x" * 1000 + "end.png", 120)
     begin, _, end = fitted.partition("\N{HORIZONTAL ELLIPSIS}")
     assert begin.startswith("begin")
     assert end.endswith("end.png")
@@ -112,7 +112,7 @@ def test_a_long_text_is_shortened_in_the_middle() -> None:
 
 
 def test_control_characters_are_escaped() -> None:
-    assert Lettering(14).fitted("a\x1b[31m\nb\u202e", 1000) == r"a\x1b[31m\nb\u202e"
+    assert Lettering(14).fit("a\x1b[31m\nb\u202e", 1000) == r"a\x1b[31m\nb\u202e"
 
 
 def test_letters_that_the_typeface_lacks_lose_their_accent() -> None:
@@ -130,7 +130,7 @@ def test_without_freetype_there_are_still_labels(monkeypatch: pytest.MonkeyPatch
     assert 0 < small.width("label") < large.width("label")
     assert large.mask("label").height == large.line
     assert large.mask("label").getextrema() == (0, 255)
-    assert small.width(small.fitted("w" * 99 + "\u6f22", 60)) <= 60
+    assert small.width(small.fit("w" * 99 + "\u6f22", 60)) <= 60
     check(lay_out_captioned(["a long label indeed", "b"], 40, 40))
 
 

@@ -69,7 +69,7 @@ def finish(state: Path) -> tuple[JobQueue, int]:
     """Open a server's folder as after a crash, and return the studio when all is painted, and the steps it took."""
     storage = Storage(state)
     taken = 0
-    tell = WebTask.tell
+    tell = WebTask.record_event
 
     def counted(task: WebTask, event: Event) -> None:
         nonlocal taken
@@ -77,7 +77,7 @@ def finish(state: Path) -> tuple[JobQueue, int]:
         tell(task, event)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(WebTask, "tell", counted)
+        patch.setattr(WebTask, "record_event", counted)
         studio = JobQueue(storage, 10**9)
         worker = started(studio)
         (id,) = [path.name for path in (state / "jobs").iterdir()]
@@ -186,7 +186,7 @@ def test_what_rested_rests_on(tmp_path: Path, picture: Callable[..., Picture]) -
 def test_of_a_stretch_with_fewer_sizes_the_first_is_the_present_one() -> None:
     task = WebTask("a", Order("photo", (Style("style"),), RECIPE))
     task.scale, task.step = 2, 7
-    task.tell(Started((Scale(24, 32, 4),), "cpu", "digest", ()))
+    task.record_event(Started((Scale(24, 32, 4),), "cpu", "digest", ()))
     assert task.brief()["present"] == [24, 32, 4]
     assert runs.remaining_steps(task.order, task) == (32, [4])
 

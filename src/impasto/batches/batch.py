@@ -90,7 +90,7 @@ class Batch:
                 "--force to replace it"
             )
 
-    def tidy(self) -> None:
+    def remove_stale_checkpoints(self) -> None:
         """Remove the checkpoints of pictures that are there: who painted them was killed before it could."""
         for task in self.there:
             discard(task)
@@ -185,7 +185,7 @@ def estimate_tasks(tasks: Iterable[Task], measures: Mapping[str, Measure]) -> di
     needs: dict[int, estimate.TaskCost | str] = {}
     for task in tasks:
         try:
-            need = foreseer.need(task)
+            need = foreseer.cost(task)
             needs[task.number] = _find_problem(task, measures) if need is None else need
         except ImpastoError as error:
             needs[task.number] = str(error)

@@ -80,7 +80,7 @@ class Descent:
         reuse: bool = True,
     ) -> None:
         self._reuse = reuse and image.shape[2] * image.shape[3] <= _MOST_PIXELS
-        self._recording: CapturedStep | None = None
+        self._captured: CapturedStep | None = None
         self.image = self.best = image
         self._objective = objective
         self._optimizer = optimizer
@@ -89,10 +89,10 @@ class Descent:
         self._rows = steps + self._before
         self.steps_done = 1 - self._before
         # In a graph, everything is found again where it was.
-        self._fixed = devices.uses_graphs(image.device) and optimizer.capturable and objective.capturable
+        self._is_in_place = devices.uses_graphs(image.device) and optimizer.capturable and objective.capturable
         evaluation = objective.evaluate(image)
         self._labels, self._numbers, self._gradient = evaluation.labels, evaluation.numbers, evaluation.gradient
-        if self._fixed:
+        if self._is_in_place:
             self.image, self.best = image.clone(), image.clone()
         self._lowest = torch.full_like(self._numbers, float("inf"))
         if record is not None:
@@ -102,7 +102,7 @@ class Descent:
             self._rows, len(self._numbers) + 1
         )  # the numbers, and whether all was finite
         self._row = torch.zeros((), dtype=torch.long, device=image.device)
-        self._note()
+        self._log_evaluation()
 
     def steps(self, burst: int) -> Iterator[Evaluation | None]:
         """Take all steps; yield what was said of each image, without its gradient, or None where that was not finite.
@@ -111,7 +111,7 @@ class Descent:
             burst: how many steps are taken before the device is waited for. `image` is the last one of the burst.
 
         """
-        move, recorded = self._move, False
+        move, recorded = self._advance, False
         moved = 1
         for first in range(0, self._rows, burst):
             last = min(first + burst, self._rows)
@@ -119,9 +119,9 @@ class Descent:
                 move()
                 moved += 1
                 self.steps_done += 1
-                if self._fixed and not recorded and moved > _SET_UP:
-                    move, recorded = self._recorded(), True
-            self._collect()
+                if self._is_in_place and not recorded and moved > _SET_UP:
+                    move, recorded = self._capture_step(), True
+            self._copy_from_graph()
             for index, row in enumerate(self._log[first:last].cpu(), first):
                 if not row[-1]:
                     yield None
@@ -129,22 +129,22 @@ class Descent:
                     yield Evaluation(self._labels, row[:-1], None)
         self._return_graph()
 
-    def _recorded(self) -> Callable[[], None]:
+    def _capture_step(self) -> Callable[[], None]:
         """Return what takes a step as one graph: that of an earlier picture, or a new one."""
         aims = self._objective.graph_key_and_targets if self._reuse else None
         if aims is None:
-            return devices.capture(self._move)
+            return devices.capture(self._advance)
         self._key = self._graph_key(aims[0])
         recording = CAPTURED_STEPS.take(self._key)
         if recording is None:
             # On tensors of its own: this picture's are needed when it is finished.
             twin = copy.deepcopy(self)
-            replay = devices.capture(twin._move)
+            replay = devices.capture(twin._advance)
             shared = twin._objective.graph_key_and_targets
-            if replay == twin._move or shared is None:
-                return self._move
+            if replay == twin._advance or shared is None:
+                return self._advance
             recording = CapturedStep(replay, twin.tensors, shared[1])
-        self._recording = recording
+        self._captured = recording
         _copy(self.tensors, recording.state)
         _copy(aims[1], recording.targets)
         return recording.replay
@@ -162,37 +162,37 @@ class Descent:
         learnt = [tensor for name, tensor in self._optimizer.state().items() if name != "damping"]
         return [self.image, self.best, self._numbers, self._gradient, self._lowest, self._log, self._row, *learnt]
 
-    def _collect(self) -> None:
+    def _copy_from_graph(self) -> None:
         """Take over what a graph on other tensors has done."""
-        if self._recording is not None:
-            _copy(self._recording.state, self.tensors)
+        if self._captured is not None:
+            _copy(self._captured.state, self.tensors)
 
     def _return_graph(self) -> None:
         """Leave the graph to the next picture."""
-        if self._recording is not None:
-            CAPTURED_STEPS.put(self._key, self._recording)
-            self._recording = None
+        if self._captured is not None:
+            CAPTURED_STEPS.put(self._key, self._captured)
+            self._captured = None
 
-    def _move(self) -> None:
+    def _advance(self) -> None:
         image, evaluation = self._step()
         if evaluation is None:
-            if not self._fixed:
+            if not self._is_in_place:
                 self._gradient = None  # as large as an image, and of no more use
             evaluation = self._objective.evaluate(image)
-        if self._fixed:
+        if self._is_in_place:
             assert self._gradient is not None
             self.image.copy_(image)
             self._numbers.copy_(evaluation.numbers)
             self._gradient.copy_(gradient_of(evaluation))
         else:
             self.image, self._numbers, self._gradient = image, evaluation.numbers, gradient_of(evaluation)
-        self._note()
+        self._log_evaluation()
 
     def _step(self) -> tuple[Image, Evaluation | None]:
         evaluation = Evaluation(self._labels, self._numbers, self._gradient)
         return self._optimizer.step(self.image, evaluation, self._objective.evaluate)
 
-    def _note(self) -> None:
+    def _log_evaluation(self) -> None:
         assert self._gradient is not None
         finite = self._numbers.isfinite().all() & self._gradient.isfinite().all()
         row = torch.cat([self._numbers, finite.to(self._numbers)[None]])
@@ -200,13 +200,13 @@ class Descent:
         self._row += 1
         better = finite & (self._numbers[0] < self._lowest[0])
         self._lowest.copy_(torch.where(better, self._numbers, self._lowest))
-        if self._fixed:
+        if self._is_in_place:
             self.best.copy_(torch.where(better, self.image, self.best))
         elif better:
             self.best = self.image
 
     @property
-    def record(self) -> BestImage:
+    def best_image(self) -> BestImage:
         """The best image and what it is worth; not copied."""
         return BestImage(self.best, self._lowest)
 
@@ -244,7 +244,7 @@ class ScaleProgress:
     def snapshot(self, scale: int, seconds: float, plans: tuple[Plan, ...], optimizer: Optimizer) -> Snapshot:
         """Return what is needed to go on from the image evaluated last; not copied, so good until the next step."""
         assert self.descent is not None
-        best, lowest = self.descent.record
+        best, lowest = self.descent.best_image
         return Snapshot(
             scale=scale,
             done=self.base + self.descent.steps_done,

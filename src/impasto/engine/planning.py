@@ -41,7 +41,7 @@ class ScaleSize:
     style_pixels: int
     steps: int
     element_size: int = 4  # bytes of a feature
-    banded: bool = True  # whether the machine computes blocks in bands
+    is_banded: bool = True  # whether the machine computes blocks in bands
 
 
 def plans(recipe: Recipe, canvas: ScaleSize) -> Iterator[Plan]:
@@ -177,7 +177,7 @@ def _layers(recipe: Recipe, role: str) -> list[vgg_layers.LayerInfo]:
 
 
 def _bytes_per_pixel(recipe: Recipe, canvas: ScaleSize) -> float:
-    banded = canvas.banded and recipe.pooling == "max" and recipe.padding in ("zeros", "replicate")
+    banded = canvas.is_banded and recipe.pooling == "max" and recipe.padding in ("zeros", "replicate")
     return (_BANDED_BYTES_PER_PIXEL if banded else _PLAIN_BYTES_PER_PIXEL) * canvas.element_size / 4
 
 

@@ -82,16 +82,16 @@ class Run:
         is_winograd = self.device.type == "cpu" and self._method == "winograd"
         self.budget = Budget(scene, max_memory, self._dtype.itemsize, is_winograd)
         self._image: Image | None = None  # with its margin, on the device
-        self._present: Scale = scene.scales[0]  # that the image is of
-        self._scale_now = 0
-        self._done = 0  # steps of the present scale
-        self._finish: tuple[Scale, Callable[[Image], Image]] | None = None  # of the size that was last asked for
+        self._image_scale: Scale = scene.scales[0]  # that the image is of
+        self._scale_index = 0
+        self._steps_of_scale = 0  # steps of the present scale
+        self._finisher: tuple[Scale, Callable[[Image], Image]] | None = None  # of the size that was last asked for
         self._seconds = 0.0  # that the run took before it was interrupted
-        self._begun = 0.0
-        self._trail: ScaleProgress | None = None
-        self._resting = self.stepped = False  # whether now is between two steps; whether one was taken
+        self._started = 0.0
+        self._progress: ScaleProgress | None = None
+        self._is_between_steps = self.stepped = False  # whether now is between two steps; whether one was taken
         self.checkpoint_writer: CheckpointWriter | None = None  # of the checkpoints
-        self._finished = False
+        self._is_finished = False
         self._losses: list[float] = []  # of the present scale
         self._snapshot = snapshot
         if snapshot is not None:
@@ -149,10 +149,10 @@ class Run:
         if self._image is None:
             raise UsageError("nothing has been painted yet; ask for the picture after the first Stepped event")
         # A free image is clipped when it is looked at.
-        if self._finish is None or self._finish[0] != self._present:
+        if self._finisher is None or self._finisher[0] != self._image_scale:
             # Kept: some ask for a picture at every step.
-            self._finish = self._present, self._scene.finish(self._present)
-        image = self._finish[1](self._image)
+            self._finisher = self._image_scale, self._scene.finish(self._image_scale)
+        image = self._finisher[1](self._image)
         alpha = self._scene.inputs.photo.alpha
         if alpha is not None:
             alpha = resample.resize(torch.from_numpy(alpha)[None, None], *image.shape[2:])[0, 0].numpy()
@@ -162,19 +162,19 @@ class Run:
             alpha=alpha,
             source="memory",
             sha256=None,
-            remembered=self._scene.remembered(image.shape[3], image.shape[2], finished=self._finished),
+            remembered=self._scene.remembered(image.shape[3], image.shape[2], finished=self._is_finished),
             notes=(),
         )
 
     @property
     def steps_done(self) -> int:
         """How many steps have been taken at all scales."""
-        return sum(scale.steps for scale in self.scales[: self._scale_now]) + self._done
+        return sum(scale.steps for scale in self.scales[: self._scale_index]) + self._steps_of_scale
 
     @property
     def resumable(self) -> bool:
         """Whether `checkpoint` can write where the run is now."""
-        return self.checkpoint_writer is not None and self._resting
+        return self.checkpoint_writer is not None and self._is_between_steps
 
     def enable_checkpoints(self, folder: Folder, options: Mapping[str, Any], *, every: float, keep: bool) -> None:
         """Write checkpoints into `folder`, which is locked, from now on; `options` are plain values kept with them."""
@@ -195,14 +195,16 @@ class Run:
             UsageError: the job names no folder for them, or the run is not between two steps.
 
         """
-        if self.checkpoint_writer is None or not self._resting:
+        if self.checkpoint_writer is None or not self._is_between_steps:
             raise UsageError("a checkpoint is written between two steps, into the folder that the job names for them")
-        assert self._trail is not None and self._optimizer is not None  # noqa: PT018
-        seconds = time.perf_counter() - self._begun
-        return self.checkpoint_writer.write(self._trail.snapshot(self._scale_now, seconds, self.plans, self._optimizer))
+        assert self._progress is not None and self._optimizer is not None  # noqa: PT018
+        seconds = time.perf_counter() - self._started
+        return self.checkpoint_writer.write(
+            self._progress.snapshot(self._scale_index, seconds, self.plans, self._optimizer)
+        )
 
     def _paint(self) -> Generator[Event, None, None]:
-        started = self._begun = time.perf_counter() - self._seconds
+        started = self._started = time.perf_counter() - self._seconds
         plans = self.plans
         costs = tuple(map(planning.step_cost, *zip(*(scale[:2] for scale in self.scales), strict=True), plans))
         yield Started(self.scales, str(self.device), self.recipe.digest, self.early_advice, costs)
@@ -212,22 +214,22 @@ class Run:
         # Keeping freed pages raises peak memory; do it only when no limit was given.
         allocation = devices.keep_freed_memory(self.device) if self._limit is None else contextlib.nullcontext()
         with allocation, devices.float32_precision(self.device, exact=exact):
-            for index, scale in list(enumerate(self.scales))[self._scale_now :]:
+            for index, scale in list(enumerate(self.scales))[self._scale_index :]:
                 yield ScaleStarted(index, *scale)
-                self._prepare(plans[index])
+                self._prepare_optimizer(plans[index])
                 self._losses = []
-                self._scale_now = index
+                self._scale_index = index
                 if self._snapshot is None:
-                    self._done = 0
+                    self._steps_of_scale = 0
                 final = yield from self._within_memory(index, networks, started)
         assert final is not None
-        self._finished = True
+        self._is_finished = True
         self._optimizer = None  # the larger part of the memory, which what is said and saved now needs
         steps = sum(scale.steps for scale in self.scales)
         seconds = time.perf_counter() - started
-        yield Finished(final.loss, final.terms, steps, seconds, self._advised(final.loss))
+        yield Finished(final.loss, final.terms, steps, seconds, self._final_advice(final.loss))
 
-    def _advised(self, final: float) -> tuple[Advice, ...]:
+    def _final_advice(self, final: float) -> tuple[Advice, ...]:
         """Return what is to be said of the result, and what was foreseen."""
         scale = self.scales[-1]
         margin = self._scene.margin(scale)
@@ -243,7 +245,7 @@ class Run:
             remarks = ()
         return (*self.early_advice, *remarks)[: advice.MOST]
 
-    def _prepare(self, plan: Plan) -> None:
+    def _prepare_optimizer(self, plan: Plan) -> None:
         """Have an optimiser as `plan` says; one that fits already keeps what it knows."""
         settings = self.recipe.optimizer
         if isinstance(settings, LBFGS):
@@ -256,7 +258,7 @@ class Run:
         scale, plan = self.scales[index], self.plans[index]
         while True:
             try:
-                return (yield from self._scale(index, plan, networks, started))
+                return (yield from self._paint_scale(index, plan, networks, started))
             except (RuntimeError, MemoryError) as error:
                 if not devices.is_out_of_memory(error):
                     raise
@@ -268,14 +270,16 @@ class Run:
                     ) from error
                 plan = smaller
             # Only out here has the error let go of what was computed.
-            self._optimizer = self._trail = None
+            self._optimizer = self._progress = None
             CAPTURED_STEPS.clear()
             gc.collect()
-            self._prepare(plan)
+            self._prepare_optimizer(plan)
             self.plans = (*self.plans[:index], plan, *self.plans[index + 1 :])
             yield Adapted(index, plan.tile, plan.history)
 
-    def _scale(self, index: int, plan: Plan, networks: list[VGG], started: float) -> Generator[Event, None, Evaluation]:
+    def _paint_scale(
+        self, index: int, plan: Plan, networks: list[VGG], started: float
+    ) -> Generator[Event, None, Evaluation]:
         assert self._optimizer is not None
         scale = self.scales[index]
         photo, styles, regions = self._scene.photo(scale), self._scene.style_images(scale), self._scene.regions(scale)
@@ -286,7 +290,7 @@ class Run:
         )  # fmt: skip
         if self._image is None:
             image = first_image(self._scene, scale, photo, styles, regions)
-        elif self._done == 0:
+        elif self._steps_of_scale == 0:
             image = next_image(self._scene, self._image, photo, styles, regions)
             self._optimizer.restart(*photo.shape[2:])
         else:
@@ -294,7 +298,7 @@ class Run:
         # Free the inputs: the objective has its targets now.
         del photo, styles, regions, protected, temporal
         # Together: a picture asked for between two events must not be cut by the other scale's margin.
-        self._image, self._present = image, scale
+        self._image, self._image_scale = image, scale
         del image
         return (yield from self._descend(objective, index, started))
 
@@ -304,7 +308,7 @@ class Run:
         assert self._optimizer is not None
         # A free image may be worth less clipped than what it started from; a projected one is never above its start.
         trail = ScaleProgress(self._image if self.recipe.bounds == "free" else None)
-        before, self._snapshot, self._trail = self._snapshot, None, trail
+        before, self._snapshot, self._progress = self._snapshot, None, trail
         steps = self.scales[index].steps
         record: BestImage | None = None
         if before is not None and before.lowest is not None:
@@ -312,20 +316,20 @@ class Run:
             trail.start, trail.first, trail.failures = before.start, before.first, before.failures
             record = BestImage(before.best, before.lowest)
         del before  # as large as all the optimiser's memory
-        while self._done < steps or record is not None:
-            steps_left, reuse = max(0, steps - self._done), self._limit is None
+        while self._steps_of_scale < steps or record is not None:
+            steps_left, reuse = max(0, steps - self._steps_of_scale), self._limit is None
             descent = Descent(objective, self._optimizer, self._image, steps_left, record, reuse=reuse)
-            trail.descent, trail.base, record = descent, self._done, None
+            trail.descent, trail.base, record = descent, self._steps_of_scale, None
             try:
                 for evaluation in descent.steps(devices.steps_per_wait(self.device)):
                     self._image = descent.image
                     if evaluation is None:
                         break
-                    self._done += 1
+                    self._steps_of_scale += 1
                     self._losses.append(evaluation.loss)
                     trail.first = evaluation.numbers if trail.first is None else trail.first
                     seconds = time.perf_counter() - started
-                    event = Stepped(index, self._done, steps, evaluation.loss, evaluation.terms, seconds)
+                    event = Stepped(index, self._steps_of_scale, steps, evaluation.loss, evaluation.terms, seconds)
                     yield from self._yield_and_checkpoint(event)
                 else:
                     first = None if trail.first is None else Evaluation(descent.lowest.labels, trail.first, None)
@@ -349,24 +353,24 @@ class Run:
         if not finite:
             raise _divergence(trail.failures)
         self._image, final = min(finite, key=lambda pair: pair[1].loss)
-        self._trail = None
+        self._progress = None
         return final
 
     def _yield_and_checkpoint(self, event: Event) -> Generator[Event, None, None]:
         """Yield `event` between two steps, and write a checkpoint if it is time for one."""
-        self._resting = self.stepped = True
+        self._is_between_steps = self.stepped = True
         yield event
         if self.checkpoint_writer is not None:
-            last = self._scale_now == len(self.scales) - 1 and self._done >= self.scales[-1].steps
-            if self.checkpoint_writer.due or (last and self.checkpoint_writer.keep):
+            last = self._scale_index == len(self.scales) - 1 and self._steps_of_scale >= self.scales[-1].steps
+            if self.checkpoint_writer.is_due or (last and self.checkpoint_writer.keep):
                 checkpoint_event = self.checkpoint()
                 if isinstance(checkpoint_event, Checkpointed) or self.checkpoint_writer.failures == 1:
                     yield checkpoint_event
-        self._resting = False
+        self._is_between_steps = False
 
     def _restore(self, snapshot: Snapshot) -> None:
-        self._image, self._present = snapshot.image, self.scales[snapshot.scale]
-        self._scale_now, self._done, self._seconds = snapshot.scale, snapshot.done, snapshot.seconds
+        self._image, self._image_scale = snapshot.image, self.scales[snapshot.scale]
+        self._scale_index, self._steps_of_scale, self._seconds = snapshot.scale, snapshot.done, snapshot.seconds
         self.plans = snapshot.plans
 
 

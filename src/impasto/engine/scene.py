@@ -98,7 +98,7 @@ class Scene:
     def padded(self, picture: Picture, scale: Scale) -> Image:
         """Return a picture of the photo's frame, with the margin mirrored around it."""
         margin = round(self.recipe.margin * max(picture.height, picture.width))
-        image = self.resized(resample.with_margin(self._tensor(picture), margin), *self.canvas_size(scale))
+        image = self.resized(resample.with_margin(self._image_tensor(picture), margin), *self.canvas_size(scale))
         return color_modes.to_network_colors(image, self.recipe)
 
     def finish(self, scale: Scale) -> Callable[[Image], Image]:
@@ -108,7 +108,7 @@ class Scene:
         """
         # Not that of the canvas, on which a margin of whole pixels may move the photo by a part of one.
         photo, protected, margin = (
-            self._framed(scale.height, scale.width).cpu(),
+            self._photo_without_margin(scale.height, scale.width).cpu(),
             self.protected(scale),
             self.margin(scale),
         )
@@ -132,10 +132,10 @@ class Scene:
 
     def style_images(self, scale: Scale) -> list[tuple[Image, float]]:
         """Return the style pictures and their weights, in the colours they are painted in."""
-        photo = self._framed(scale.height, scale.width)
+        photo = self._photo_without_margin(scale.height, scale.width)
         return [
             (
-                color_modes.style_colors(resample.resize(self._tensor(style.picture), *size), photo, self.recipe),
+                color_modes.style_colors(resample.resize(self._image_tensor(style.picture), *size), photo, self.recipe),
                 style.weight,
             )
             for style, size in zip(self.inputs.styles, self._style_sizes(scale), strict=True)
@@ -171,7 +171,7 @@ class Scene:
                 tuple(
                     Source(
                         index,
-                        None if mask is None else self._of_style(mask, sizes[index]),
+                        None if mask is None else self._style_mask(mask, sizes[index]),
                         styles[index].part,
                     )
                     for index, mask in area.styles
@@ -205,22 +205,22 @@ class Scene:
     def _mask(self, plane: Plane, scale: Scale) -> Mask:
         """Return a mask of the photo at `scale`, with the margin."""
         margin = round(self.recipe.margin * max(plane.shape))
-        mask = resample.resize(resample.with_margin(self._plane(plane), margin), *self.canvas_size(scale))
+        mask = resample.resize(resample.with_margin(self._mask_tensor(plane), margin), *self.canvas_size(scale))
         # Resampling leaves 1 a rounding below; what is kept is kept to the bit.
         return torch.where(mask > 1 - _ROUNDING, 1.0, mask)
 
-    def _of_style(self, plane: Plane, size: tuple[int, int]) -> Mask:
-        return resample.resize(self._plane(plane), *size)
+    def _style_mask(self, plane: Plane, size: tuple[int, int]) -> Mask:
+        return resample.resize(self._mask_tensor(plane), *size)
 
-    def _plane(self, plane: Plane) -> Mask:
+    def _mask_tensor(self, plane: Plane) -> Mask:
         return torch.from_numpy(np.ascontiguousarray(plane))[None, None].to(self.device)
 
-    def _tensor(self, picture: Picture) -> Image:
+    def _image_tensor(self, picture: Picture) -> Image:
         return torch.from_numpy(np.ascontiguousarray(picture.pixels))[None].to(self.device)
 
-    def _framed(self, height: int, width: int) -> Image:
+    def _photo_without_margin(self, height: int, width: int) -> Image:
         """Return the photo without a margin, at a size."""
-        return resample.resize(self._tensor(self.inputs.photo), height, width)
+        return resample.resize(self._image_tensor(self.inputs.photo), height, width)
 
 
 def _product(mask: Mask | None, other: Mask | None) -> Mask | None:

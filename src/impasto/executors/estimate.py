@@ -60,7 +60,7 @@ class Estimator:
         self._measures = measures
         self._known: dict[object, TaskCost | DeviceError] = {}
 
-    def need(self, task: Task) -> TaskCost | None:
+    def cost(self, task: Task) -> TaskCost | None:
         """Return what a task will take; None if one of its pictures is not known.
 
         Raises:

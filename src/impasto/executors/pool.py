@@ -23,11 +23,11 @@ class Worker(ABC):
     """One worker."""
 
     @abstractmethod
-    def give(self, task: Task) -> None:
+    def submit(self, task: Task) -> None:
         """Have it paint a task; raise `LostError` if it is dead."""
 
     @abstractmethod
-    def take(self) -> list[dict[str, Any]]:
+    def poll(self) -> list[dict[str, Any]]:
         """Return what it has said since, without waiting; raise `LostError` if it is dead and has nothing more to say.
 
         An event of the run, or at the end `{"outcome": ...}`.
@@ -38,7 +38,7 @@ class Worker(ABC):
         """Have it stop after the step under way."""
 
     @abstractmethod
-    def end(self) -> None:
+    def kill(self) -> None:
         """End it, at once."""
 
 
@@ -46,7 +46,7 @@ class WorkerFactory(ABC):
     """What workers are, and where they come from."""
 
     @abstractmethod
-    def hire(self, place: int) -> Worker:
+    def spawn(self, place: int) -> Worker:
         """Return the worker for a place, 0 is the first; another one after it died."""
 
     @abstractmethod
@@ -69,8 +69,8 @@ class Pool(Executor):
 
     def __init__(self, crew: WorkerFactory, workers: int) -> None:
         self.workers = workers
-        self._crew = crew
-        self._hands: dict[int, Worker] = {}
+        self._factory = crew
+        self._active: dict[int, Worker] = {}
         self._busy: dict[int, Task] = {}
         self._stopping = self._told = False
 
@@ -78,27 +78,27 @@ class Pool(Executor):
         """Paint the tasks, as many at once as there are workers."""
         fresh, again = iter(tasks), list[Task]()
         while True:
-            yield from self._give(fresh, again)
+            yield from self._submit_next(fresh, again)
             if not self._busy:
                 return
             if self._stopping and not self._told:
                 self._told = True
                 for place in self._busy:
-                    self._hands[place].stop()
-            self._crew.wait([self._hands[place] for place in self._busy], _WAIT)
+                    self._active[place].stop()
+            self._factory.wait([self._active[place] for place in self._busy], _WAIT)
             for place in list(self._busy):
-                yield from self._heard(place, again)
+                yield from self._poll_worker(place, again)
 
-    def _give(self, fresh: Iterator[Task], again: list[Task]) -> Iterator[Message]:
+    def _submit_next(self, fresh: Iterator[Task], again: list[Task]) -> Iterator[Message]:
         for place in range(self.workers):
             while not self._stopping and place not in self._busy:
                 task = again.pop() if again else next(fresh, None)
                 if task is None:
                     return
                 try:
-                    if place not in self._hands:
-                        self._hands[place] = self._crew.hire(place)
-                    self._hands[place].give(task)
+                    if place not in self._active:
+                        self._active[place] = self._factory.spawn(place)
+                    self._active[place].submit(task)
                 except LostError:
                     # It died between two tasks; this one was not begun.
                     self._dismiss(place)
@@ -107,14 +107,14 @@ class Pool(Executor):
                 self._busy[place] = task
                 yield TaskEvent(task, {"event": "begun", "worker": place + 1})
 
-    def _heard(self, place: int, again: list[Task]) -> Iterator[Message]:
+    def _poll_worker(self, place: int, again: list[Task]) -> Iterator[Message]:
         task = self._busy[place]
         try:
-            messages = self._hands[place].take()
+            messages = self._active[place].poll()
         except LostError as error:
             self._dismiss(place)
             del self._busy[place]
-            yield from self._lost(task, error, again)
+            yield from self._handle_loss(task, error, again)
             return
         for message in messages:
             if "outcome" in message:
@@ -123,7 +123,7 @@ class Pool(Executor):
             else:
                 yield TaskEvent(task, message)
 
-    def _lost(self, task: Task, error: LostError, again: list[Task]) -> Iterator[Message]:
+    def _handle_loss(self, task: Task, error: LostError, again: list[Task]) -> Iterator[Message]:
         following = dataclasses.replace(task, attempt=task.attempt + 1)
         if following.attempt >= ATTEMPTS:
             yield TaskFinished(task, Outcome("failed", f"its worker died {following.attempt} times ({error})"))
@@ -136,7 +136,7 @@ class Pool(Executor):
 
     def _dismiss(self, place: int) -> None:
         with contextlib.suppress(LostError):
-            self._hands.pop(place).end()
+            self._active.pop(place).kill()
 
     def stop(self) -> None:
         """Begin no more, and stop those under way."""
@@ -144,7 +144,7 @@ class Pool(Executor):
 
     def close(self) -> None:
         """End all workers."""
-        for place in list(self._hands):
+        for place in list(self._active):
             self._dismiss(place)
         self._busy.clear()
-        self._crew.close()
+        self._factory.close()

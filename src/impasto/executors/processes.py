@@ -43,7 +43,7 @@ class ProcessFactory(WorkerFactory):
         # Not a fork: threads and CUDA do not survive one.
         self._context = multiprocessing.get_context("spawn")
 
-    def hire(self, place: int) -> "ProcessWorker":
+    def spawn(self, place: int) -> "ProcessWorker":
         """Start a process."""
         ours, theirs = self._context.Pipe()
         device = self._devices[place % len(self._devices)]
@@ -68,11 +68,11 @@ class ProcessWorker(Worker):
         self._process = process
         self.pipe = pipe
 
-    def give(self, task: Task) -> None:
+    def submit(self, task: Task) -> None:
         """Send it a task."""
         self._send({"task": task.to_table()})
 
-    def take(self) -> list[dict[str, Any]]:
+    def poll(self) -> list[dict[str, Any]]:
         """Return what has come."""
         messages = []
         try:
@@ -90,7 +90,7 @@ class ProcessWorker(Worker):
         with contextlib.suppress(LostError):
             self._send({"stop": True})
 
-    def end(self) -> None:
+    def kill(self) -> None:
         """Kill it."""
         self._process.kill()
         self._process.join()

@@ -29,7 +29,7 @@ class RayWorker:
     def __init__(self, device: str, threads: int) -> None:
         self._device = device
         self._threads = threads
-        self._said: list[dict[str, Any]] = []
+        self._pending: list[dict[str, Any]] = []
         self._stopping = False
 
     def paint(self, table: dict[str, Any]) -> dict[str, Any]:
@@ -44,13 +44,13 @@ class RayWorker:
         painting = paint(Task.from_table(table).on(self._device), lambda: self._stopping)
         while True:
             try:
-                self._said.append(next(painting))
+                self._pending.append(next(painting))
             except StopIteration as ended:
-                return {"events": self.said(), "outcome": ended.value.to_table()}
+                return {"events": self.take_messages(), "outcome": ended.value.to_table()}
 
-    def said(self) -> list[dict[str, Any]]:
+    def take_messages(self) -> list[dict[str, Any]]:
         """Return what happened since the last time."""
-        messages, self._said = self._said, []
+        messages, self._pending = self._pending, []
         return messages
 
     def stop(self) -> None:
@@ -65,34 +65,34 @@ class RayWorkerHandle(Worker):
         self._ray = ray
         self._actor = actor
         self.result: Any = None
-        self._said: Any = None
+        self._pending: Any = None
         self._next = 0.0
 
-    def give(self, task: Task) -> None:
+    def submit(self, task: Task) -> None:
         """Send it a task, whose paths begin at the root: an actor has a working directory of its own."""
         self.result = self._actor.paint.remote(task.absolute().to_table())
         self._next = time.monotonic() + _ASK_EVERY
 
-    def take(self) -> list[dict[str, Any]]:
+    def poll(self) -> list[dict[str, Any]]:
         """Return what has come."""
         if self._ready(self.result):
-            message = self._got(self.result)
-            self.result = self._said = None
+            message = self._get(self.result)
+            self.result = self._pending = None
             return [*message["events"], {"outcome": message["outcome"]}]
-        if self._said is None:
+        if self._pending is None:
             if time.monotonic() >= self._next:
                 self._next = time.monotonic() + _ASK_EVERY
-                self._said = self._actor.said.remote()
+                self._pending = self._actor.take_messages.remote()
             return []
-        if not self._ready(self._said):
+        if not self._ready(self._pending):
             return []
-        messages, self._said = self._got(self._said), None
+        messages, self._pending = self._get(self._pending), None
         return list(messages)
 
     def _ready(self, reference: Any) -> bool:
         return bool(self._ray.wait([reference], timeout=0)[0])
 
-    def _got(self, reference: Any) -> Any:
+    def _get(self, reference: Any) -> Any:
         try:
             return self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
@@ -102,7 +102,7 @@ class RayWorkerHandle(Worker):
         """Ask it to stop."""
         self._actor.stop.remote()
 
-    def end(self) -> None:
+    def kill(self) -> None:
         """Kill it."""
         with contextlib.suppress(self._ray.exceptions.RayError):
             self._ray.kill(self._actor, no_restart=True)
@@ -123,7 +123,7 @@ class RayWorkerFactory(WorkerFactory):
         self._device = device
         self._needs = dict(needs)
 
-    def hire(self, place: int) -> RayWorkerHandle:
+    def spawn(self, place: int) -> RayWorkerHandle:
         """Make an actor, wherever there is room; one that died is replaced by a new one, perhaps on another node."""
         del place
         # Two threads: one paints, the other answers. That it is made again is the pool's affair, which counts.

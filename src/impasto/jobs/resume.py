@@ -176,7 +176,7 @@ def resume_run(
     # Pairs of another number do not fit the memory of L-BFGS.
     forgetful = steered or elsewhere or plans[snapshot.scale].history != snapshot.plans[snapshot.scale].history
     snapshot = dataclasses.replace(snapshot, plans=tuple(plans))
-    return Run(scene, snapshot=snapshot.fresh(recipe.bounds) if forgetful else snapshot, **settings)
+    return Run(scene, snapshot=snapshot.without_history(recipe.bounds) if forgetful else snapshot, **settings)
 
 
 def _scene(

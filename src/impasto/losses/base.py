@@ -120,12 +120,19 @@ class PositionLoss(Loss[Target]):
         """Return what the loss needs to know of the features to be matched."""
 
     @abstractmethod
-    def matched(self, target: Target) -> Features:
+    def target_features(self, target: Target) -> Features:
         """Return the features that `target` holds, position by position."""
 
     @abstractmethod
     def statistic(self, features: Features, matched: Features, target: Target) -> Tensor:
-        """Return sums over the positions of `features`, all or some, and of what is `matched` there; they add up."""
+        """Return sums over positions, additive over tiles.
+
+        Args:
+            features: (1, C, h, w) of the image, at all positions or those of one tile.
+            matched: (1, C, h, w) the target's features at the same positions.
+            target: of the whole image.
+
+        """
 
     @abstractmethod
     def value(self, statistic: Tensor, target: Target) -> Scalar:
@@ -138,7 +145,7 @@ class PositionLoss(Loss[Target]):
 
     def tile_statistic(self, view: TileView, target: Target) -> Tensor:
         """Return the statistic of the tile's positions."""
-        matched = view.tile.part(self.matched(target), view.stride)
+        matched = view.tile.part(self.target_features(target), view.stride)
         return self.statistic(view.features, matched.to(view.features.device), target)
 
     def evaluate(self, summary: Summary, target: Target) -> Scalar:

@@ -46,7 +46,7 @@ class Content(PositionLoss[ContentTarget]):
                 mean = features.mean((2, 3), keepdim=True)
                 return ContentTarget(normalized, 1 / features.numel(), floor, mean, sums)
 
-    def matched(self, target: ContentTarget) -> Features:
+    def target_features(self, target: ContentTarget) -> Features:
         """Return the photo's features."""
         return target.features
 

@@ -144,7 +144,7 @@ class Picture:
         Raises:
             OutputError: No profile that colours can be converted into and back.
         """
-        pixels = output_profile(profile).proofed(np.ascontiguousarray(np.moveaxis(self.pixels, 0, -1)))
+        pixels = output_profile(profile).proof(np.ascontiguousarray(np.moveaxis(self.pixels, 0, -1)))
         return replace(self, pixels=np.ascontiguousarray(np.moveaxis(pixels, -1, 0)))
 
     def to_samples(self) -> Samples:

@@ -35,7 +35,7 @@ class OutputProfile:
     space: Literal["rgb", "cmyk"]
     name: str = "profile"
 
-    def converted(self, pixels: Floats) -> Floats:
+    def convert(self, pixels: Floats) -> Floats:
         """Return sRGB pixels (H, W, 3) in [0, 1] in the profile's own numbers, (H, W, 3 or 4) in [0, 1]; 1 is full ink.
 
         Raises:
@@ -49,13 +49,13 @@ class OutputProfile:
                 "take one of a printer, a screen or a colour space"
             ) from error
 
-    def proofed(self, pixels: Floats) -> Floats:
+    def proof(self, pixels: Floats) -> Floats:
         """Return sRGB pixels (H, W, 3) as they will look printed, in sRGB: paper is white, black as dark as it gets.
 
         Raises:
             OutputError: littlecms cannot convert into it, or back.
         """
-        inks = self.converted(pixels)
+        inks = self.convert(pixels)
         try:
             return to_screen(inks, self.space, self.data)
         except (RuntimeError, ValueError, TypeError) as error:
@@ -91,5 +91,5 @@ def output_profile(source: str | os.PathLike[str] | bytes) -> OutputProfile:
         model = printable(data[16:20].decode("latin-1")).strip()
         raise OutputError(f"{printable(name)}: is a profile of {model}; take one of RGB or CMYK")
     profile = OutputProfile(data, space, name)
-    profile.converted(np.full((1, 1, 3), 0.5, np.float32))
+    profile.convert(np.full((1, 1, 3), 0.5, np.float32))
     return profile

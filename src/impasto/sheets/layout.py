@@ -41,7 +41,7 @@ class Box:
         """The first row beyond."""
         return self.top + self.height
 
-    def moved(self, right: int, down: int) -> "Box":
+    def translate(self, right: int, down: int) -> "Box":
         """Return the box elsewhere."""
         return replace(self, left=self.left + right, top=self.top + down)
 
@@ -66,9 +66,9 @@ class Label:
     faint: bool = False
     align: Literal["center", "right"] = "center"
 
-    def moved(self, right: int, down: int) -> "Label":
+    def translate(self, right: int, down: int) -> "Label":
         """Return the label elsewhere."""
-        return replace(self, box=self.box.moved(right, down))
+        return replace(self, box=self.box.translate(right, down))
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,8 @@ def lay_out_table(
         left, top = gutter + index % side_by_side * pitch[0], gutter + index // side_by_side * pitch[1]
         if blocks:
             labels.append(_label(blocks[index], Box(left + grid.left, top, grid.width, type_.line), type_))
-        cells += [box.moved(left, top + caption) for box in block.cells]
-        labels += [label.moved(left, top + caption) for label in block.labels]
+        cells += [box.translate(left, top + caption) for box in block.cells]
+        labels += [label.translate(left, top + caption) for label in block.labels]
     margins = (2 - _BETWEEN_BLOCKS) * gutter
     return Layout(side_by_side * pitch[0] + margins, below * pitch[1] + margins, tuple(cells), tuple(labels))
 
@@ -215,7 +215,7 @@ def _label(
     turned: bool = False,
     align: Literal["center", "right"] = "center",
 ) -> Label:
-    fitted = type_.fitted(text, box.height if turned else box.width)
+    fitted = type_.fit(text, box.height if turned else box.width)
     return Label(fitted, box, type_.size, turned, faint, align)
 
 
@@ -242,10 +242,10 @@ def _gutter(type_: Lettering) -> int:
 def _slot(texts: Sequence[str], width: int, type_: Lettering) -> int:
     """Return the width of a column: of its picture, or of a label that is not too long."""
     widest = _WIDEST * type_.size
-    return max([width, *(type_.width(type_.fitted(text, widest)) for text in texts)])
+    return max([width, *(type_.width(type_.fit(text, widest)) for text in texts)])
 
 
 def _share(title: str, count: int, type_: Lettering) -> int:
     """Return what each of `count` columns or rows must measure for the title over all of them to fit."""
-    length = type_.width(type_.fitted(title, 2 * _WIDEST * type_.size))
+    length = type_.width(type_.fit(title, 2 * _WIDEST * type_.size))
     return math.ceil((length - (count - 1) * _gutter(type_)) / count)

@@ -48,7 +48,7 @@ class Lettering:
         ImageDraw.Draw(image).text((-math.floor(left), baseline), text, fill=255, font=self._font, anchor="ls")
         return image
 
-    def fitted(self, text: str, width: int) -> str:
+    def fit(self, text: str, width: int) -> str:
         """Return a text on one line of at most `width` pixels: control characters escaped, shortened in the middle."""
         text = printable(text)
         if len(text) > _LONGEST:

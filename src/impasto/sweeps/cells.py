@@ -58,7 +58,7 @@ class Cell:
         assert isinstance(recipe, Recipe)
         return schedule.scales(photo.height, photo.width, recipe)
 
-    def kept(self) -> Picture | None:
+    def load(self) -> Picture | None:
         """Return what was painted before; None where it was not, or where its file is damaged."""
         if self.file is None:
             return None
@@ -68,7 +68,7 @@ class Cell:
             return None
         return picture if picture.size == self.scales[-1][:2] else None
 
-    def keep(self, picture: Picture) -> Picture:
+    def save(self, picture: Picture) -> Picture:
         """Write what was painted, whole or not at all, and return it as the next reader will find it.
 
         Raises:
@@ -87,7 +87,7 @@ class Cell:
             ImpastoError: as `Job.paint`.
 
         """
-        return self.kept() or self.keep(self.job.paint())
+        return self.load() or self.save(self.job.paint())
 
 
 def fingerprint(picture: Picture) -> str:

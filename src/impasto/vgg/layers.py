@@ -37,7 +37,7 @@ class Kernel:
         self.method: Method = method or ("winograd" if prefers_nchw() else "default")
 
     @functools.cached_property
-    def turned(self) -> Tensor:
+    def transposed(self) -> Tensor:
         """(in, out, 3, 3) the kernel whose convolution is the gradient with respect to the input."""
         turned = self.weight.flip(2, 3).transpose(0, 1)
         channels_last = self.weight.is_contiguous(memory_format=torch.channels_last)
@@ -60,7 +60,7 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         padding = 2 - ctx.padding
         kernel = ctx.kernel
-        return _convolve_fastest(gradients[0], kernel.turned, None, (padding, padding), kernel.method), None, None
+        return _convolve_fastest(gradients[0], kernel.transposed, None, (padding, padding), kernel.method), None, None
 
 
 def _convolve_fastest(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides, method: Method) -> Tensor:
@@ -259,13 +259,13 @@ class _Block(torch.autograd.Function):
             rows = slice(start // 2, math.ceil(end / 2))
             slope = _unpool(gradient[:, :, rows], offset[:, :, rows], alive[:, :, rows], end - start, width)
             slope = _rows(slope, top - 1 - start, bottom + 1 - start)
-            slope = _convolve_fastest(slope, second.turned, None, (0, 1), second.method)
+            slope = _convolve_fastest(slope, second.transposed, None, (0, 1), second.method)
             features = _relu_rows(x, first, top, bottom)
             core_features = _core_rows(features, ctx.core, top, bottom)
             share = torch.baddbmm(total[:, :, None], both, core_features.flatten(2)).view_as(core_features)
             _core_rows(slope, ctx.core, top, bottom).add_(share)
             slope = torch.ops.aten.threshold_backward(slope, features, 0)
-            part = _convolve_fastest(slope, first.turned, None, (2, 1), first.method)
+            part = _convolve_fastest(slope, first.transposed, None, (2, 1), first.method)
             inside = slice(max(top - 1, 0), min(bottom + 1, height))
             result[:, :, inside] += _rows(part, inside.start - top + 1, inside.stop - top + 1)
         return result, None, None, None

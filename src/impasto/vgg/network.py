@@ -129,7 +129,7 @@ class VGG:
         padding = padding or self.padding
         for _, group in itertools.groupby(self.convolutions, lambda convolution: convolution.block):
             block = tuple(group)
-            if self._fuses(x, block, remaining, set(summed), padding):
+            if self._can_fuse(x, block, remaining, set(summed), padding):
                 kernels = [self.kernels[convolution.name] for convolution in block]
                 x, moments = layers.convolve_block(x, kernels[0], kernels[1], summed.get(block[0].rectified))
                 if block[0].rectified in remaining:
@@ -152,7 +152,7 @@ class VGG:
                     return
             x = _pool(x, self.pooling)
 
-    def _fuses(
+    def _can_fuse(
         self, x: Tensor, block: tuple[Convolution, ...], remaining: set[str], summed: set[str], padding: Padding
     ) -> bool:
         """Whether a block is computed in bands: nobody wants its features, and they would take much memory."""

@@ -76,7 +76,7 @@ class Clip:
         self._limits = limits
         self._name = str(path)
         self._format = self._known_format()
-        with self.opened() as (container, video):
+        with self.open_container() as (container, video):
             self.rate = video.average_rate or video.guessed_rate or _USUAL_RATE
             self.seconds = None if container.duration is None else container.duration / av.time_base
             limits.check_length(self.seconds or 0, self._name)
@@ -100,7 +100,7 @@ class Clip:
         )
 
     @contextlib.contextmanager
-    def opened(self) -> Iterator[tuple[InputContainer, VideoStream]]:
+    def open_container(self) -> Iterator[tuple[InputContainer, VideoStream]]:
         """Give the container, open, and its stream of pictures.
 
         Raises:
@@ -125,7 +125,7 @@ class Clip:
             FilmError: the file is damaged, or more comes out of it than the limits allow.
 
         """
-        with self.opened() as (container, video):
+        with self.open_container() as (container, video):
             numbering, packets = Numbering(self), container.demux(video)
             while True:
                 # Not around the yield: whoever looks at the frame has errors of their own.
@@ -136,7 +136,7 @@ class Clip:
                     return
                 yield from shots
 
-    def checked(self, shot: Shot, first: Shot) -> Shot:
+    def check_frame(self, shot: Shot, first: Shot) -> Shot:
         """Refuse a frame that is over the limits."""
         self._limits.check_frames(shot.index + 1, self._name)
         self._limits.check_size(shot.frame.width, shot.frame.height, self._name)
@@ -208,7 +208,7 @@ class Numbering:
                 continue
             shot = Shot(index, time, frame, self._clip)
             self._first = self._first or shot
-            self._last = self._clip.checked(shot, self._first)
+            self._last = self._clip.check_frame(shot, self._first)
             yield shot
 
 

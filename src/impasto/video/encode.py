@@ -54,7 +54,7 @@ def write(path: str | os.PathLike[str], clip: Clip, ledger: FrameStore, frames: 
     end = next((shot.time for shot in clip.shots() if shot.index == frames), None)
     kind = OUTPUTS[Path(path).suffix.lower()]
     try:
-        with writing(path) as file, clip.opened() as (source, video), av.open(file, "w", format=kind) as film:
+        with writing(path) as file, clip.open_container() as (source, video), av.open(file, "w", format=kind) as film:
             return _copy_film(film, source, video, clip, ledger, quality, end)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise FilmError(

@@ -44,7 +44,7 @@ class FrameStore:
         try:
             path.mkdir(exist_ok=True)
             self._lock = lock_folder(path)
-            self._begin(identity, force=force)
+            self._claim(identity, force=force)
         except BaseException as error:
             self.close()
             if not isinstance(error, OSError):
@@ -53,7 +53,7 @@ class FrameStore:
                 f"{printable(path)}: frames cannot be kept there ({reason(error)}); choose another output"
             ) from error
 
-    def _begin(self, identity: Mapping[str, Any], *, force: bool) -> None:
+    def _claim(self, identity: Mapping[str, Any], *, force: bool) -> None:
         """Make sure that what is there belongs to this film."""
         content = json.dumps(identity, indent=1, sort_keys=True).encode() + b"\n"
         note = self.path / "film.json"

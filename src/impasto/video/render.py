@@ -37,7 +37,7 @@ Pixels = NDArray[np.uint8]
 class Frame:
     """A frame as it was filmed and as it was painted, (H, W, 3) sRGB each, of the film's size."""
 
-    filmed: Pixels
+    source: Pixels
     painted: Pixels
 
 
@@ -132,14 +132,14 @@ class VideoRun:
     @property
     def opening_run(self) -> Run:
         """The run of a scene's first frame, to ask what it takes."""
-        return self._run(np.zeros((self.height, self.width, 3), np.uint8), None)
+        return self._make_run(np.zeros((self.height, self.width, 3), np.uint8), None)
 
     @property
     def following_run(self) -> Run:
         """The run of every other frame, to ask what it takes."""
         black = np.zeros((self.height, self.width, 3), np.uint8)
         still = motion(black, black)
-        return self._run(black, Past(still, _image(black), still.reliable))
+        return self._make_run(black, Past(still, _image(black), still.reliable))
 
     def shots(self) -> Iterator[Shot]:
         """Yield the frames that are to be painted, as they were filmed."""
@@ -161,16 +161,16 @@ class VideoRun:
         scenes = 0
         yield FilmStarted(self.frames, self.height, self.width, self._job.compute.device)
         for shot in self.shots():
-            filmed = self._of_size(shot.pixels)
-            past = self._past(filmed)
+            filmed = self._resize(shot.pixels)
+            past = self._compare_with_past(filmed)
             painted = ledger.frame(shot.index)
             is_kept = painted is not None and painted.shape == filmed.shape
             if painted is None or not is_kept:
-                painted = self._painted(filmed, past)
+                painted = self._paint_frame(filmed, past)
                 ledger.keep(shot.index, painted)
             if past is not None:
                 before = self._recent[-1]
-                pairs = (painted, before.painted), (filmed, before.filmed)
+                pairs = (painted, before.painted), (filmed, before.source)
                 self.shimmer.add(past.motion, *((_image(frame), _image(then)) for frame, then in pairs))
             self._recent.append(Frame(filmed, painted))
             self.painted, scenes = shot.index + 1, scenes + (past is None)
@@ -180,17 +180,17 @@ class VideoRun:
         seconds = time.perf_counter() - started
         yield FilmFinished(self.painted, scenes, self.shimmer.of_painted, self.shimmer.of_filmed, seconds)
 
-    def _of_size(self, pixels: Pixels) -> Pixels:
+    def _resize(self, pixels: Pixels) -> Pixels:
         """Return a frame at the film's size."""
         height, width = max(self.height, self._scaled.height), max(self.width, self._scaled.width)
         image = resample.resize(_image(pixels), height, width)[:, :, : self.height, : self.width]
         return _pixels(image)
 
-    def _past(self, filmed: Pixels) -> Past | None:
+    def _compare_with_past(self, filmed: Pixels) -> Past | None:
         """Return what is known of a frame from those before it; None if a scene begins with it."""
         if not self._recent:
             return None
-        nearest = motion(filmed, self._recent[-1].filmed)
+        nearest = motion(filmed, self._recent[-1].source)
         if nearest.lost > self.settings.cut:
             self._recent.clear()
             return None
@@ -205,20 +205,20 @@ class VideoRun:
             if lag > len(self._recent):
                 break
             frame = self._recent[-lag]
-            vectors = motion(filmed, frame.filmed)
+            vectors = motion(filmed, frame.source)
             # Ruder et al. 2016, long-term consistency: a pixel counts for the latest frame in which it was in sight.
             share = np.minimum(vectors.reliable, 1 - certain)
             image = image.lerp(vectors.warp(_image(frame.painted)), torch.from_numpy(share))
             certain = certain + share
         return Past(nearest, image, certain)
 
-    def _painted(self, filmed: Pixels, past: Past | None) -> Pixels:
-        run = self._run(filmed, past)
+    def _paint_frame(self, filmed: Pixels, past: Past | None) -> Pixels:
+        run = self._make_run(filmed, past)
         for _ in run:
             pass
         return run.picture().to_numpy()
 
-    def _run(self, filmed: Pixels, past: Past | None) -> Run:
+    def _make_run(self, filmed: Pixels, past: Past | None) -> Run:
         content = of_pixels(filmed)
         inputs = dataclasses.replace(self._job.inputs, photo=content)
         if past is None:

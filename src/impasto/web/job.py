@@ -75,7 +75,7 @@ class WebTask:
     stages: list[float] = field(default_factory=list)
     size: list[int] | None = None
 
-    def tell(self, event: Event) -> None:
+    def record_event(self, event: Event) -> None:
         """Take down what a run says."""
         if isinstance(event, Started):
             # What was foreseen of a picture that was steered since may no longer be true.
@@ -103,23 +103,23 @@ class WebTask:
         elif isinstance(event, Finished):
             self.progress = self.until
 
-    def turn_to(self, cell: int, cells: int) -> None:
+    def start_cell(self, cell: int, cells: int) -> None:
         """Begin a picture of a sheet."""
         self.cell, self.cells = cell, cells
         self.begun_at, self.until = cell / cells, (cell + 1) / cells
         self.progress = self.begun_at
 
-    def turn(self, order: Order, start_size: int | None, steps: list[int]) -> None:
+    def start_stretch(self, order: Order, start_size: int | None, steps: list[int]) -> None:
         """Begin another stretch, which paints `order` from where the task is; its start has been kept."""
         self.order, self.begun_at, self.start_size, self.steps = order, self.progress, start_size, steps
         self.stretch += 1
 
-    def rewind(self) -> None:
+    def reset_stretch(self) -> None:
         """Forget what the present stretch has painted."""
         self.progress = self.begun_at
         self.curve = [point for point in self.curve if point[0] <= self.begun_at]
 
-    def again(self) -> None:
+    def reset(self) -> None:
         """Forget how far it was: it begins from the start. What a person should know of it stays."""
         fresh = WebTask(self.id, self.order, self.created, self.state, notes=self.notes)
         for attribute in dataclasses.fields(self):

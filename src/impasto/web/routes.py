@@ -77,7 +77,7 @@ class Routes:
             ("POST", jobs, self.order),
             ("GET", f"{jobs}/{{id}}", self.job),
             ("DELETE", f"{jobs}/{{id}}", self.remove),
-            ("POST", f"{jobs}/{{id}}/{{verb}}", self.wish),
+            ("POST", f"{jobs}/{{id}}/{{verb}}", self.command),
             ("GET", f"{jobs}/{{id}}/preview", self.preview),
             ("GET", f"{jobs}/{{id}}/stages/{{number:int}}", self.stage),
             ("GET", f"{jobs}/{{id}}/result", self.result),
@@ -161,7 +161,7 @@ class Routes:
         await run_in_threadpool(self.queue.remove, request.path_params["id"])
         return Response(status_code=204)
 
-    async def wish(self, request: Request) -> Response:
+    async def command(self, request: Request) -> Response:
         """Cancel, pause, resume, move or steer a job."""
         id, verb, queue = request.path_params["id"], request.path_params["verb"], self.queue
         table = await _json(request)

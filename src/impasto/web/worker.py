@@ -85,8 +85,8 @@ class QueueWorker:
         task.curve = []
         for index, cell in enumerate(sheet.cells):
             with self._queue.changing():
-                task.turn_to(index, len(sheet))
-            picture = cell.kept()
+                task.start_cell(index, len(sheet))
+            picture = cell.load()
             if picture is None:
                 run = cell.job.start()
 
@@ -99,7 +99,7 @@ class QueueWorker:
                     return
                 if command == "stop":
                     break
-                picture = cell.keep(run.picture())
+                picture = cell.save(run.picture())
             board.put(index, picture)
         preview = self._queue.preview_of(task)
         preview.show(board.picture, anyway=True)
@@ -115,8 +115,8 @@ class QueueWorker:
             return run, None
         start = runs.load_start(task, self._storage)
         if start is None:
-            task.again()
-        task.rewind()
+            task.reset()
+        task.reset_stretch()
         run = runs.begin(runs.current_order(task), task, self._storage, self._compute, start)
         task.notes += run.notes
         return run, start
@@ -133,7 +133,7 @@ class QueueWorker:
             if start is None:
                 task.order = order
             else:
-                task.turn(order, *rest)
+                task.start_stretch(order, *rest)
             self._queue.record(task)
         runs.release(run, over=True)
         runs.remove_other_stretches(task, self._storage)
@@ -152,7 +152,7 @@ class QueueWorker:
         started, before = time.monotonic(), task.seconds
         for event in run:
             with self._queue.changing():
-                task.tell(event)
+                task.record_event(event)
                 task.seconds = before + time.monotonic() - started
                 if isinstance(event, Checkpointed):
                     self._queue.record(task)

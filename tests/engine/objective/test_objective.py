@@ -188,7 +188,7 @@ def test_a_layer_may_be_compared_in_both_ways(tile: int | None, small_network: C
     f, p, a = (vgg(picture, ["relu2_1"])["relu2_1"] for picture in (start, photo, style))
     content, wasserstein = losses.build(BOTH[1].loss), losses.build(BOTH[3].loss)
     target = content.target(p)
-    by_hand = content.value(content.statistic(f, content.matched(target), target), target)
+    by_hand = content.value(content.statistic(f, content.target_features(target), target), target)
     assert found.terms["content relu2_1"] == pytest.approx(0.2 * by_hand.item(), rel=1e-9)
     by_hand = wasserstein.value(moments(f), wasserstein.target(moments(a)))
     assert found.terms["wasserstein relu2_1"] == pytest.approx(0.5 * by_hand.item(), rel=1e-9)

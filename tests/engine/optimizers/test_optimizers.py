@@ -132,7 +132,7 @@ def test_the_memory_is_the_bfgs_matrix_of_its_pairs() -> None:
     memory, pairs = CurvaturePairs(4, torch.zeros(12, dtype=torch.float64)), []
     for _ in range(7):
         step = torch.randn(12, dtype=torch.float64, generator=generator)
-        assert memory.learn(step, matrix @ step)
+        assert memory.add(step, matrix @ step)
         pairs = [*pairs, (step, matrix @ step)][-4:]
     last = pairs[-1][1]
     inverse = torch.eye(12, dtype=torch.float64) * (pairs[-1][0] @ last) / (last @ last)
@@ -147,10 +147,10 @@ def test_the_memory_is_the_bfgs_matrix_of_its_pairs() -> None:
 def test_the_memory_forgets_and_refuses_pairs_of_negative_curvature() -> None:
     memory = CurvaturePairs(3, torch.zeros(2))
     vector = torch.tensor([1.0, 2.0])
-    assert not memory.learn(vector.clone(), -vector)
-    assert not memory.learn(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]))
+    assert not memory.add(vector.clone(), -vector)
+    assert not memory.add(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]))
     assert torch.equal(memory.inverse_hessian(vector.clone()), vector)
-    assert memory.learn(vector.clone(), 4 * vector)
+    assert memory.add(vector.clone(), 4 * vector)
     torch.testing.assert_close(memory.inverse_hessian(vector.clone()), vector / 4)
     memory.clear()
     assert memory.empty

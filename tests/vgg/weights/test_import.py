@@ -59,7 +59,7 @@ def test_torch_files_are_told_apart_by_their_numbers(
 ) -> None:
     table = making.by_places(made) | {"classifier.0.weight": torch.zeros(4, 4)}
     done = bring(making.pth(tmp_path / file, table, legacy=legacy))
-    assert (done.recognised, done.official, done.already) == ("the numbers in its first layer", False, False)
+    assert (done.recognized_by, done.official, done.already) == ("the numbers in its first layer", False, False)
     arrived(done, made, name)
 
 
@@ -80,7 +80,7 @@ def test_a_file_that_does_not_say_is_refused_until_somebody_does(tmp_path: Path)
     assert "add --as small (RGB in 0..1) or --as small-caffe (BGR in 0..255)" in said
     for name in SPECS:
         done = bring(path, name)
-        assert done.recognised == f"--as {name}"
+        assert done.recognized_by == f"--as {name}"
         arrived(done, PLAIN, name)
 
 
@@ -91,7 +91,7 @@ def test_what_the_numbers_say_is_not_overruled(tmp_path: Path) -> None:
 def test_caffes_own_names_are_of_the_original_weights(tmp_path: Path) -> None:
     # Gatys' vgg_conv.pth, and a copy of it with the fully connected layers.
     done = bring(making.pth(tmp_path / "vgg_conv.pth", PLAIN | {"fc6.weight": torch.zeros(2)}))
-    assert done.recognised == "the names of its layers"
+    assert done.recognized_by == "the names of its layers"
     arrived(done, PLAIN, "small-caffe")
     # Unless the numbers say otherwise.
     arrived(bring(making.pth(tmp_path / "renamed.pth", RGB)), RGB, "small")
@@ -129,7 +129,7 @@ def test_impastos_own_files_travel(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     done = bring(making.pth(tmp_path / "x.pth", making.by_places(PLAIN)), "small-caffe")
     carried = shutil.copy(done.path, tmp_path / "carried")
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "another"))
-    assert bring(carried).recognised == "impasto's note in it"
+    assert bring(carried).recognized_by == "impasto's note in it"
     arrived(bring(carried), PLAIN, "small-caffe")
     refused(carried, "holds small-caffe, as impasto noted", "small")
 

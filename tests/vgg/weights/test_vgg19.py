@@ -80,7 +80,7 @@ def test_torch_files(tmp_path: Path, seeded: dict[str, torch.Tensor], image: tor
     table = {key: tensor.clone() for key, tensor in seeded.items()}
     table["features.0.weight"][0, :, 0, 0] = torch.tensor(weights.SPECS[name].corner)
     done = weights.import_file(making.pth(tmp_path / "x.pth", table))
-    assert (done.name, done.recognised) == (name, "the numbers in its first layer")
+    assert (done.name, done.recognized_by) == (name, "the numbers in its first layer")
     prepared = rgb_in_0_1(image) if name == "vgg19" else bgr_in_0_255(image)
     compare(name, expected(table, prepared), image)
 

@@ -127,7 +127,7 @@ def import_(file: Path, name: str | None, force: bool, quiet: bool) -> None:
     if not quiet:
         hash_note = "" if result.official else f", its hash is not one that impasto knows ({result.sha256[:12]}...)"
         state = "already here" if result.already else "imported"
-        by = "official file" if result.official else f"recognised by {result.recognised}"
+        by = "official file" if result.official else f"recognised by {result.recognized_by}"
         click.echo(f"{result.name}: {state}; {by}{hash_note}; in {printable(result.path)}", err=True)
 
 
@@ -158,7 +158,7 @@ def _progress(*, quiet: bool) -> Iterator["DownloadListener"]:
     if quiet:
         yield DownloadListener()
     elif not sys.stderr.isatty():
-        yield DownloadListener(_Lines().got, lambda text: click.echo(text, err=True))
+        yield DownloadListener(_Lines().show, lambda text: click.echo(text, err=True))
     else:
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
@@ -180,7 +180,7 @@ class _Lines:
     def __init__(self) -> None:
         self._next = time.monotonic() + self.INTERVAL
 
-    def got(self, received: int, total: int) -> None:
+    def show(self, received: int, total: int) -> None:
         """Write a line if it is time for one."""
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + self.INTERVAL

@@ -44,7 +44,7 @@ class BatchProgress:
         self._before = 0.0  # work of interrupted runs, which took none of this time
         self._begun = time.monotonic()
 
-    def told(self, task: Task, event: Mapping[str, Any]) -> None:
+    def add_event(self, task: Task, event: Mapping[str, Any]) -> None:
         """Take note of a step."""
         number = task.number
         if event["event"] == "stepped":
@@ -56,7 +56,7 @@ class BatchProgress:
                 self._before += max(0.0, finished_work - scale.height * scale.width)
             self._parts[number] = finished_work
 
-    def ended(self, task: Task) -> None:
+    def add_end(self, task: Task) -> None:
         """Take note of an end."""
         self._parts.pop(task.number, None)
         self._ended += self._costs[task.number]
@@ -111,7 +111,7 @@ class BatchDisplay:
     def show(self, message: Message) -> None:
         """Show what an executor said."""
         if isinstance(message, TaskEvent):
-            self._meter.told(message.task, message.event)
+            self._meter.add_event(message.task, message.event)
             name = {"begun": "picture_started", "lost": "worker_lost"}.get(message.event["event"])
             self._event({**message.event, "event": name or message.event["event"]}, message.task)
             if name == "worker_lost":
@@ -130,7 +130,7 @@ class BatchDisplay:
         self._event({"event": f"picture_{outcome.status}", **about}, task)
         if outcome.status == "stopped":
             return
-        self._meter.ended(task)
+        self._meter.add_end(task)
         self._count += 1
         place = f"{self._count} of {len(self._batch.ahead)}: {path}"
         if outcome.status == "failed":
@@ -207,7 +207,7 @@ def run_batch(batch: "Batch", executor: Executor | None, teller: BatchDisplay) -
         ImpastoError: the log cannot be written.
 
     """
-    batch.tidy()
+    batch.remove_stale_checkpoints()
     number = 0
     if executor is not None:
         signal_answer = Answer(executor.stop)

@@ -52,13 +52,13 @@ class SweepDisplay:
             return progress_display.make_listener(quiet=self._quiet, as_json=self._as_json, terminal=self._terminal)
         return progress_display.Silent()
 
-    def found(self, index: int, picture: Picture) -> None:
+    def show_loaded(self, index: int, picture: Picture) -> None:
         """Say that a cell was painted another time."""
         self._ahead.pop(index, None)
         self._line(index, "painted before")
         self._event("cell_finished", index, height=picture.height, width=picture.width, painted=False, seconds=0.0)
 
-    def begins(self, index: int) -> None:
+    def show_start(self, index: int) -> None:
         """Say that a cell is about to be painted."""
         # A damaged one was thought to be there.
         self._ahead.setdefault(index, _work(self._sweep.cells[index]))
@@ -68,13 +68,13 @@ class SweepDisplay:
         )
         self._event("cell_started", index)
 
-    def finished(self, index: int, picture: Picture, seconds: float) -> None:
+    def show_finished(self, index: int, picture: Picture, seconds: float) -> None:
         """Say that a cell has been painted."""
         self._painted += self._ahead.pop(index)
         self._seconds += seconds
         self._event("cell_finished", index, height=picture.height, width=picture.width, painted=True, seconds=seconds)
 
-    def failed(self, index: int, error: ImpastoError) -> None:
+    def show_failed(self, index: int, error: ImpastoError) -> None:
         """Say that a cell stays empty."""
         self._ahead.pop(index)
         click.echo(f"impasto: {self._sweep.cells[index].title}: {error}", err=True)
@@ -145,7 +145,7 @@ def _paint_here(sweep: "Sweep", board: Board, output: Output, teller: SweepDispl
                     picture = _load_or_paint(index, cell, output, teller)
                 except DivergedError as error:
                     # The others may do; the command fails in the end.
-                    teller.failed(index, error)
+                    teller.show_failed(index, error)
                     stopped = error
                     continue
                 board.put(index, picture)
@@ -165,9 +165,9 @@ def _paint_with_executor(
     finished = 0
     ahead = {task.number for task in tasks}
     for index, cell in enumerate(sweep.cells):
-        kept = None if index + 1 in ahead else cell.kept()
+        kept = None if index + 1 in ahead else cell.load()
         if kept is not None:
-            teller.found(index, kept)
+            teller.show_loaded(index, kept)
             board.put(index, kept)
             finished += 1
     signal_answer = signals.Answer(executor.stop)
@@ -177,14 +177,14 @@ def _paint_with_executor(
                 index = message.task.number - 1
                 if not isinstance(message, TaskFinished):
                     if message.event["event"] == "begun":
-                        teller.begins(index)
+                        teller.show_start(index)
                     continue
-                outcome, picture = message.outcome, sweep.cells[index].kept()
+                outcome, picture = message.outcome, sweep.cells[index].load()
                 if outcome.status == "failed" or (picture is None and outcome.status != "stopped"):
                     stopped = ImpastoError(outcome.reason or "its file is gone")
-                    teller.failed(index, stopped)
+                    teller.show_failed(index, stopped)
                 elif picture is not None:
-                    teller.finished(index, picture, outcome.seconds)
+                    teller.show_finished(index, picture, outcome.seconds)
                     board.put(index, picture)
                     finished += 1
     except signals.Interrupted as again:
@@ -207,7 +207,7 @@ def tasks(sweep: "Sweep", template: "Task") -> list["Task"]:
 
     tasks = []
     for index, cell in enumerate(sweep.cells):
-        if cell.kept() is None:
+        if cell.load() is None:
             recipe = cell.job.recipe
             assert isinstance(recipe, Recipe)
             form = Output(str(cell.file), cell.bits, preview=output.preview, save_every=output.save_every)
@@ -244,11 +244,11 @@ def _report_end(
 
 def _load_or_paint(index: int, cell: "Cell", output: Output, teller: SweepDisplay) -> Picture:
     """Return the picture of a cell, which is painted and kept if it was not before."""
-    picture = cell.kept()
+    picture = cell.load()
     if picture is not None:
-        teller.found(index, picture)
+        teller.show_loaded(index, picture)
         return picture
-    teller.begins(index)
+    teller.show_start(index)
     started = time.perf_counter()
     run, listener = cell.job.start(), teller.listener()
     stages = Stages(dataclasses.replace(output, path=str(cell.file), quality=None))
@@ -257,15 +257,15 @@ def _load_or_paint(index: int, cell: "Cell", output: Output, teller: SweepDispla
             listener.show(event)
             if isinstance(event, Stepped):
                 stages.show(run.picture)
-    picture = cell.keep(run.picture())
-    teller.finished(index, picture, time.perf_counter() - started)
+    picture = cell.save(run.picture())
+    teller.show_finished(index, picture, time.perf_counter() - started)
     return picture
 
 
 def describe_plan(sweep: "Sweep", layout: Layout, output: Output, folder: Path) -> str:
     """Return what would be done: a line for each cell, then all of them together."""
     runs = [cell.job.start() for cell in sweep.cells]
-    are_kept = [cell.kept() is not None for cell in sweep.cells]
+    are_kept = [cell.load() is not None for cell in sweep.cells]
     rows = [
         (
             f"{number} of {len(sweep)}",

@@ -46,7 +46,7 @@ class Snapshot:
     first: Tensor | None
     optimizer: State
 
-    def fresh(self, bounds: str) -> "Snapshot":
+    def without_history(self, bounds: str) -> "Snapshot":
         """Return the same image at the same place, without anything that was learnt of another objective."""
         image = self.image.clamp(0, 1) if bounds == "projected" else self.image
         return dataclasses.replace(

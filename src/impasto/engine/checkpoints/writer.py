@@ -84,16 +84,16 @@ class CheckpointWriter:
         self._every = every
         self._cost = 0.0
         self._last = time.monotonic()
-        self._said: Checkpointed | None = None
+        self._last_event: Checkpointed | None = None
 
     @property
-    def due(self) -> bool:
+    def is_due(self) -> bool:
         """Whether it is time for the next one."""
         return time.monotonic() - self._last >= max(self._every, _SHARE * self._cost)
 
     def write(self, snapshot: Snapshot) -> Checkpointed | CheckpointFailed:
         """Write one, unless the last one says the same; where it cannot be written, the one before is untouched."""
-        name, last = str(self.folder.path), self._said
+        name, last = str(self.folder.path), self._last_event
         if last is not None and (last.scale, last.step) == (snapshot.scale, snapshot.done):
             return last
         started = time.monotonic()
@@ -106,5 +106,5 @@ class CheckpointWriter:
             self._last = time.monotonic()
             self._cost = self._last - started
         self.written = True
-        self._said = Checkpointed(snapshot.scale, snapshot.done, name, self._cost)
-        return self._said
+        self._last_event = Checkpointed(snapshot.scale, snapshot.done, name, self._cost)
+        return self._last_event

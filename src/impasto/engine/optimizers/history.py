@@ -50,7 +50,7 @@ class CurvaturePairs:
         empty: Tensor = self._count == 0
         return empty
 
-    def learn(self, step: Tensor, change: Tensor, accepted: Tensor | bool = True) -> Tensor:
+    def add(self, step: Tensor, change: Tensor, accepted: Tensor | bool = True) -> Tensor:
         """Remember a pair, (n,) each, instead of the oldest if there is no room; return whether it was worth it.
 
         It is forgotten at once where it is not `accepted`. What is given is overwritten.

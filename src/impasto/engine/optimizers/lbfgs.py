@@ -47,7 +47,7 @@ class LBFGS(Optimizer):
         # In place, here and below: at print sizes every image counts.
         moved = state.last_image.neg_().add_(flat) if fixed else flat - state.last_image
         changed = state.last_slope.neg_().addcmul_(gradient, state.unit)
-        learnt = state.memory.learn(moved, changed, state.followed)
+        learnt = state.memory.add(moved, changed, state.followed)
         del moved
         state.last_image = state.last_image.copy_(flat) if fixed else flat
         slope = torch.mul(gradient, state.unit, out=state.last_slope)
@@ -66,12 +66,12 @@ class LBFGS(Optimizer):
         # The way back has nothing to teach: it was learnt on the way here.
         state.followed.copy_(~risen)
         if fixed:
-            moved = self._moved(image, self._direction(state, flat, slope))
+            moved = self._take_step(image, self._direction(state, flat, slope))
             return torch.where(risen, state.best.view_as(image), moved), None
         if risen:
             return state.best.view_as(image).clone(), None
         if self.capturable:
-            return self._moved(image, self._direction(state, flat, slope)), None
+            return self._take_step(image, self._direction(state, flat, slope)), None
         return self._search(state, image, evaluation, slope, evaluate)
 
     def _direction(self, state: "_State", flat: Tensor, slope: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ class LBFGS(Optimizer):
         factor = torch.where(state.memory.empty, first, (self.settings.max_step / size).clamp(max=1))
         return direction.mul_((factor * self._damping * state.caution).to(direction.dtype))
 
-    def _moved(self, image: Image, direction: Tensor) -> Image:
+    def _take_step(self, image: Image, direction: Tensor) -> Image:
         """Return where a step leads; `direction` is overwritten."""
         moved = direction.view_as(image).add_(image)
         return moved.clamp_(0, 1) if self._projected else moved
@@ -100,14 +100,14 @@ class LBFGS(Optimizer):
         evaluate: Evaluate,
     ) -> tuple[Image, Evaluation | None]:
         flat = image.flatten()
-        direction = self._moved(image, self._direction(state, flat, slope)).flatten() - flat
+        direction = self._take_step(image, self._direction(state, flat, slope)).flatten() - flat
         if not direction @ slope < 0:
             # The projection can turn a quasi-Newton step uphill, but never one along the gradient.
             state.memory.clear()
-            direction = self._moved(image, self._direction(state, flat, slope)).flatten() - flat
+            direction = self._take_step(image, self._direction(state, flat, slope)).flatten() - flat
 
         def at(distance: float) -> Trial[tuple[Image, Evaluation]]:
-            point = self._moved(image, distance * direction)
+            point = self._take_step(image, distance * direction)
             evaluation = evaluate(point)
             if not evaluation.is_finite:
                 return Trial(distance, float("inf"), float("inf"), (point, evaluation))

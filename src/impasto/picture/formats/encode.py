@@ -23,7 +23,7 @@ FULL_CHROMA: Final = "4:4:4"
 def to_levels(samples: Samples, options: Options) -> NDArray[Any]:
     """Return (H, W, C) as it is stored: the colours of the profile, and alpha where there is some."""
     dtype = np.uint16 if options.bits == 16 else np.uint8
-    colours = samples.values if options.profile is None else options.profile.converted(samples.values)
+    colours = samples.values if options.profile is None else options.profile.convert(samples.values)
     stored = quantize(colours, dtype)
     return stored if samples.alpha is None else np.dstack([stored, quantize(samples.alpha, dtype)])
 

@@ -28,13 +28,13 @@ class Imported:
     name: str
     path: Path
     sha256: str  # of the file given
-    recognised: str  # by what
+    recognized_by: str  # by what
     already: bool  # the same file had been imported before
 
     @property
     def official(self) -> bool:
         """Whether its hash is the publisher's."""
-        return self.recognised == OFFICIAL
+        return self.recognized_by == OFFICIAL
 
 
 def import_file(
