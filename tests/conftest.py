@@ -84,7 +84,7 @@ def small_network() -> Callable[..., VGG]:
 @pytest.fixture(autouse=True)
 def networks_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test finds a network that another has loaded."""
-    monkeypatch.setattr(networks, "_NETWORKS", Cache(2))
+    monkeypatch.setattr(networks, "LOADED_NETWORKS", Cache(2))
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_luminance_keeps_the_photo_s_hue_and_what_chroma_there_is_room_for(photo
     assert float(kept.float().mean()) > 0.3
     # Where it is not, with a fifth more it would be no colour of a screen.
     more = torch.cat([own[:, :1], own[:, 1:] * 1.2], 1)
-    assert not bool(oklab._is_in_gamut(oklab._to_linear(more), 1 / 255)[~kept].any())
+    assert not bool(oklab.is_in_gamut(oklab.to_linear(more), 1 / 255)[~kept].any())
     # But the lightness is a painting's.
     assert float((own[:, 0] - wanted[:, 0]).abs().mean()) > 0.02
 
@@ -122,8 +122,8 @@ def test_where_only_lightness_is_painted_the_image_is_grey_from_start_to_end(
     ).start()
     for event in run:
         if isinstance(event, impasto.Stepped):
-            assert run._image is not None
-            assert float((run._image.amax(1) - run._image.amin(1)).max()) < 1e-5
+            assert run.image is not None
+            assert float((run.image.amax(1) - run.image.amin(1)).max()) < 1e-5
 
 
 def test_the_loss_of_a_saved_luminance_picture_is_that_of_the_run(photo: Picture, painting: Picture) -> None:

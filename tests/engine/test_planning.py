@@ -36,7 +36,7 @@ canvases = st.builds(
     style_pixels=st.integers(0, 40_000_000),
     steps=st.integers(1, 500),
     element_size=st.sampled_from([2, 4]),
-    banded=st.booleans(),
+    is_banded=st.booleans(),
 )
 # About as much as the plans of `canvases` need.
 limits = st.integers(600 * 10**6, 30 * GB)
@@ -181,15 +181,15 @@ def test_smaller_tiles_take_less() -> None:
 
 
 def test_bands_and_half_precision_take_less() -> None:
-    plain = planning.memory(presets.DEFAULT, canvas(banded=False), None, 4)
-    assert planning.memory(presets.DEFAULT, canvas(banded=True), None, 4) < plain
-    assert planning.memory(presets.DEFAULT, canvas(banded=False, element_size=2), None, 4) < plain
+    plain = planning.memory(presets.DEFAULT, canvas(is_banded=False), None, 4)
+    assert planning.memory(presets.DEFAULT, canvas(is_banded=True), None, 4) < plain
+    assert planning.memory(presets.DEFAULT, canvas(is_banded=False, element_size=2), None, 4) < plain
 
 
 @pytest.mark.parametrize("change", [{"padding": "reflect"}, {"padding": "circular"}, {"pooling": "average"}])
 def test_where_blocks_are_not_computed_in_bands_no_memory_is_saved(change: dict[str, str]) -> None:
     recipe = presets.DEFAULT.replace(**change)
-    found = [planning.memory(recipe, canvas(banded=banded), None, 4) for banded in (False, True)]
+    found = [planning.memory(recipe, canvas(is_banded=banded), None, 4) for banded in (False, True)]
     assert found[0] == found[1]
 
 

@@ -140,7 +140,7 @@ def test_workers_fit_cores_and_memory(
     note: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(estimate, "cores", lambda: 8)
+    monkeypatch.setattr(estimate, "count_cores", lambda: 8)
     monkeypatch.setattr(devices, "available_memory", lambda device: 20 * 10**9)
     found = plan_workers("cpu", asked, tasks, memory)
     assert (found.devices, found.threads, found.note) == (("cpu",) * workers, threads, note)
@@ -166,14 +166,14 @@ NODES = st.lists(
 def test_a_cluster_has_room_for_what_is_asked_of_it(
     nodes: list[dict[str, float]], wanted: int, memory: int | None, gpus: float
 ) -> None:
-    if ray_cluster._count_fitting(nodes, 1, memory, gpus) == 0:
+    if ray_cluster.count_fitting(nodes, 1, memory, gpus) == 0:
         with pytest.raises(DeviceError, match="no node of the cluster has 1 CPU"):
             ray_cluster.divide_cluster(nodes, wanted, memory, gpus)
         return
     count, each = ray_cluster.divide_cluster(nodes, wanted, memory, gpus)
     assert 1 <= count <= wanted
     assert each["num_gpus"] == gpus
-    assert sum(ray_cluster._count_fitting([node], int(each["num_cpus"]), memory, gpus) for node in nodes) >= count
+    assert sum(ray_cluster.count_fitting([node], int(each["num_cpus"]), memory, gpus) for node in nodes) >= count
     assert count * each["num_cpus"] <= sum(node["CPU"] for node in nodes)
 
 

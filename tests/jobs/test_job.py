@@ -192,7 +192,7 @@ def test_a_batch_loads_once_and_measures_its_style_once(
     for picture_found, photo, styles in zip(
         found, [*photos, photos[0]], [style, style, style, [other, style]], strict=True
     ):
-        networks._NETWORKS.clear()
+        networks.LOADED_NETWORKS.clear()
         alone = impasto.stylize(photo, styles, recipe=QUICK, **BATCH)
         np.testing.assert_array_equal(picture_found.pixels, alone.pixels)
     assert len(work["loaded"]) == 5
@@ -217,7 +217,7 @@ def test_a_style_with_other_pixels_is_another_style(picture: Callable[..., Pictu
     first = impasto.stylize(picture(), style, recipe=QUICK, **BATCH).pixels
     style.pixels[:] = 1 - style.pixels
     changed = impasto.stylize(picture(), style, recipe=QUICK, **BATCH).pixels
-    networks._NETWORKS.clear()
+    networks.LOADED_NETWORKS.clear()
     np.testing.assert_array_equal(impasto.stylize(picture(), style, recipe=QUICK, **BATCH).pixels, changed)
     assert not np.array_equal(changed, first)
 
@@ -236,7 +236,7 @@ def test_what_was_painted_before_does_not_show(
         return impasto.stylize(picture(), picture(40, 30, 2), recipe=QUICK.replace(terms=terms), **BATCH).pixels
 
     alone = painted("relu2_2")
-    networks._NETWORKS.clear()
+    networks.LOADED_NETWORKS.clear()
     painted(layer)
     np.testing.assert_array_equal(painted("relu2_2"), alone)
 

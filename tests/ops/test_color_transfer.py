@@ -161,7 +161,7 @@ def test_a_histogram_is_matched_along_every_axis() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_matching_is_deterministic_and_draws_nothing_from_the_global_generator(method: ColorMatch) -> None:
-    color_transfer._rotations.cache_clear()
+    color_transfer.rotations.cache_clear()
     before = torch.random.get_rng_state()
     first, second = (color_transfer.recolor(cloud(1), of(patches()), method) for _ in range(2))
     assert torch.equal(first, second)

@@ -10,12 +10,11 @@ from tests.proof import problems
 from tests.proof.problems import Problem
 
 BOUNDS = pytest.mark.parametrize("bounded", [True, False], ids=["projected", "free"])
-SEARCH = pytest.mark.parametrize("line_search", ["none", "strong-wolfe"])
 
 
-def descend(problem: Problem, evaluations: int, line_search: str, *, bounded: bool) -> list[float]:
-    """The lowest loss after each evaluation, line searches included."""
-    settings = recipe.LBFGS(history=10, max_step=0.5, first_step=0.01, line_search=line_search)
+def descend(problem: Problem, evaluations: int, *, bounded: bool) -> list[float]:
+    """The lowest loss after each evaluation."""
+    settings = recipe.LBFGS(history=10, max_step=0.5, first_step=0.01)
     optimizer = LBFGS(settings, projected=bounded)
     lowest: list[float] = []
 
@@ -24,13 +23,12 @@ def descend(problem: Problem, evaluations: int, line_search: str, *, bounded: bo
         lowest.append(min(loss, lowest[-1] if lowest else loss))
         return Evaluation((), torch.tensor([loss], dtype=torch.float64), slope)
 
-    image, known = problem.image(problem.start), None
+    image = problem.image(problem.start)
     while len(lowest) < evaluations:
-        image, known = optimizer.step(image, known or evaluate(image), evaluate)
+        image = optimizer.step(image, evaluate(image))
     return lowest[:evaluations]
 
 
-@SEARCH
 @pytest.mark.parametrize(
     ("at_bounds", "bounded"),
     [
@@ -40,33 +38,31 @@ def descend(problem: Problem, evaluations: int, line_search: str, *, bounded: bo
         pytest.param(True, True, id="at-bounds-projected"),
     ],
 )
-def test_it_finds_the_minimum_of_a_convex_problem(at_bounds: bool, bounded: bool, line_search: str) -> None:
+def test_it_finds_the_minimum_of_a_convex_problem(at_bounds: bool, bounded: bool) -> None:
     problem = problems.softplus(at_bounds=at_bounds)
     known = problem.boxed if bounded else problem.free
     assert known is not None
-    found = descend(problem, 300, line_search, bounded=bounded)
+    found = descend(problem, 300, bounded=bounded)
     assert found[-1] - known[0] < 1e-6 * (found[0] - known[0])
 
 
-@SEARCH
 @BOUNDS
-def test_it_is_as_fast_as_scipys_on_a_badly_scaled_problem(bounded: bool, line_search: str) -> None:
+def test_it_is_as_fast_as_scipys_on_a_badly_scaled_problem(bounded: bool) -> None:
     problem = problems.quadratic(condition=1e4)
     known = problem.boxed if bounded else problem.free
     assert known is not None
     theirs = problems.scipy_descent(problem, 100, bounded=bounded)
     spent = theirs.evaluations[-1]
-    mine = descend(problem, 2 * spent, line_search, bounded=bounded)
+    mine = descend(problem, 2 * spent, bounded=bounded)
     # What SciPy has left of the way after its evaluations, ours has after at most twice as many, and mostly sooner.
     assert mine[-1] - known[0] < max(theirs.losses[-1] - known[0], 1e-9 * mine[0])
 
 
-@SEARCH
 @BOUNDS
 @pytest.mark.parametrize("pooling", ["average", "max"])
-def test_it_is_as_good_as_scipys_on_a_style_problem(pooling: str, bounded: bool, line_search: str) -> None:
+def test_it_is_as_good_as_scipys_on_a_style_problem(pooling: str, bounded: bool) -> None:
     problem = problems.style(pooling=pooling)
     theirs = problems.scipy_descent(problem, 60, bounded=bounded)
-    mine = descend(problem, theirs.evaluations[-1], line_search, bounded=bounded)
+    mine = descend(problem, theirs.evaluations[-1], bounded=bounded)
     # Not convex, so the ways part: within a fifth, for equal evaluations.
     assert mine[-1] < 1.2 * theirs.losses[-1]

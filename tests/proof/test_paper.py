@@ -175,7 +175,7 @@ def test_equations_2_and_6_are_the_slopes_at_the_layer() -> None:
     matched = content.target(photo)
     for value, slope in (
         (
-            lambda z: content.value(content.statistic(z, content.matched(matched), matched), matched),
+            lambda z: content.value(content.statistic(z, content.target_features(matched), matched), matched),
             paper.content_slope(f, p),
         ),
         (lambda z: style.value(moments(z), style.target(moments(painting))), paper.style_slope(f, a)),

@@ -44,7 +44,6 @@ optimizers = st.one_of(
         history=st.integers(1, 200),
         max_step=st.floats(1e-4, 1),
         first_step=st.floats(1e-4, 1),
-        line_search=st.sampled_from(["none", "strong-wolfe"]),
     ),
     st.builds(
         Adam,

@@ -54,7 +54,6 @@ optimizers = st.one_of(
         history=st.integers(1, 9),
         max_step=st.floats(1e-4, 1),
         first_step=st.floats(1e-4, 1),
-        line_search=st.sampled_from(["none", "strong-wolfe"]),
     ),
     st.builds(Adam, learning_rate=st.floats(1e-4, 1), beta1=st.floats(0, 0.99), average=st.floats(0, 0.99)),
 )

@@ -220,7 +220,7 @@ def evaluated(recipe: Recipe, x: dict[str, Array], p: dict[str, Array], a: dict[
         for layer, share in term.loss.layers:
             if isinstance(term.loss, Content):
                 target = loss.target(maps(p, layer))
-                value = loss.value(loss.statistic(maps(x, layer), loss.matched(target), target), target)
+                value = loss.value(loss.statistic(maps(x, layer), loss.target_features(target), target), target)
             else:
                 value = loss.value(moments(maps(x, layer)), loss.target(moments(maps(a, layer))))
             total += weight * share * value.item()

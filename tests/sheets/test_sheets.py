@@ -181,7 +181,7 @@ def test_labels_are_the_names_of_files(tmp_path: Path, monkeypatch: pytest.Monke
         said.append(list(labels))
         return lay_out_captioned(labels, *rest)
 
-    monkeypatch.setattr(impasto.sheets.contact, "captioned", remember)
+    monkeypatch.setattr(impasto.sheets.contact, "lay_out_captioned", remember)
     for folder in ("one", "two"):
         Path(folder).mkdir()
         solid(20, 20, 0, 0, 0).save(f"{folder}/a.png")

@@ -15,7 +15,7 @@ from impasto.vgg.layers import Core, Kernel
 from impasto.vgg.network import VGG
 from tests.conftest import PAIRED_LAYERS, SMALL_LAYERS, small_tensors
 
-NNPACK = pytest.mark.skipif(not torch._nnpack_available(), reason="this PyTorch has no NNPACK")
+NNPACK = pytest.mark.skipif(not torch._nnpack_available(), reason="this PyTorch has no NNPACK")  # noqa: SLF001
 SIZES = [(1, 1), (1, 9), (9, 1), (2, 3), (5, 7), (12, 18), (13, 8)]
 # Of 24 x 24 positions and more, even and odd and of one row or column.
 LARGE = [(24, 24), (31, 29), (1, 600), (600, 1)]
@@ -109,9 +109,9 @@ def test_every_size_has_its_route(
 ) -> None:
     taken: list[str] = []
     for name in ("products", "winograd"):
-        route = getattr(layers, f"_by_{name}")
+        route = getattr(layers, f"convolve_by_{name}")
         spy = lambda *given, name=name, route=route: taken.append(name) or route(*given)  # noqa: E731
-        monkeypatch.setattr(layers, f"_by_{name}", spy)
+        monkeypatch.setattr(layers, f"convolve_by_{name}", spy)
     weights = kernel(into, out, dtype=dtype)
     with_gradient(lambda x: layers.convolve(x, weights, 1), normal(1, into, *size, dtype=dtype))
     assert taken == expected
@@ -123,7 +123,7 @@ def test_products_are_a_convolution_to_the_last_digits(into: int, out: int, padd
     # In float64, for which the route is not taken, there is no rounding for a slip to hide in.
     x, weights = normal(2, into, 6, 5), kernel(into, out)
     for bias in (weights.bias, None):
-        found = layers._convolve_by_products(x, weights.weight, bias, padding)
+        found = layers.convolve_by_products(x, weights.weight, bias, padding)
         torch.testing.assert_close(found, F.conv2d(x, weights.weight, bias, padding=padding), rtol=1e-12, atol=1e-12)
 
 
@@ -135,7 +135,7 @@ def test_winograd_in_bands(size: tuple[int, int], padding: tuple[int, int], monk
         pytest.skip("nothing is left of one row without padding")
     x, weights = normal(2, 9, *size, dtype=torch.float32), kernel(9, 10, dtype=torch.float32)
     calls: list[Tensor] = []
-    convolution = torch._nnpack_spatial_convolution
+    convolution = torch._nnpack_spatial_convolution  # noqa: SLF001
     monkeypatch.setattr(
         torch,
         "_nnpack_spatial_convolution",
@@ -143,7 +143,7 @@ def test_winograd_in_bands(size: tuple[int, int], padding: tuple[int, int], monk
     )
     # Of one row even: a band has at least six.
     monkeypatch.setattr(layers, "_WINOGRAD_BYTES", 1e3)
-    found = layers._convolve_by_winograd(x, weights.weight, weights.bias, padding)
+    found = layers.convolve_by_winograd(x, weights.weight, weights.bias, padding)
     assert len(calls) == math.ceil((size[0] + 2 * padding[0] - 2) / 6)
     expected = F.conv2d(x.double(), weights.weight.double(), weights.bias.double(), padding=padding)
     assert_near([found], [expected], 5e-5)
@@ -205,9 +205,9 @@ def test_a_rectified_maximum_hides_no_nan(position: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize(("width", "dtype"), [(5, torch.int16), (6, torch.int16), (7, torch.int32), (12, torch.int32)])
 def test_offsets_of_wide_maps(width: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "_INT16_WIDTH", 6)
+    monkeypatch.setattr(layers, "INT16_WIDTH", 6)
     x, first, second = normal(2, 3, 7, width), kernel(3, 4), kernel(4, 5, seed=3)
-    assert layers._relu_max(x)[1].dtype == dtype
+    assert layers.relu_max(x)[1].dtype == dtype
     assert torch.equal(with_gradient(layers.relu_max_pool, x)[1], with_gradient(pooled, x)[1])
     found = with_gradient(lambda x: layers.convolve_block(x, first, second)[0], x)
     assert_near(found, with_gradient(lambda x: plain_block(x, first, second)[0], x), 1e-12)
@@ -215,7 +215,7 @@ def test_offsets_of_wide_maps(width: int, dtype: torch.dtype, monkeypatch: pytes
 
 def test_the_widest_offset_fits() -> None:
     # The last position of a cell of the widest map that 16 bits are taken for, and of one that is wider.
-    for width in (layers._INT16_WIDTH, layers._INT16_WIDTH + 1):
+    for width in (layers.INT16_WIDTH, layers.INT16_WIDTH + 1):
         x = torch.arange(2.0 * width).view(1, 1, 2, width).requires_grad_()
         (gradient,) = torch.autograd.grad(layers.relu_max_pool(x).sum(), x)
         assert torch.equal(gradient.nonzero()[-1], torch.tensor([0, 0, 1, width - 1]))
@@ -302,7 +302,7 @@ def test_a_block_in_float32_is_its_layers(into: int, band: int, monkeypatch: pyt
 def test_bands_are_worth_it_where_there_are_several(band: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layers, "BAND_POSITIONS", band)
     x = torch.zeros(1, 3, 30, 30)
-    assert layers.is_worth_bands(x) == (band == 40) == (len(list(layers._bands(30, 30))) > 1)
+    assert layers.is_worth_bands(x) == (band == 40) == (len(list(layers.row_bands(30, 30))) > 1)
     assert not layers.is_worth_bands(x.contiguous(memory_format=torch.channels_last))
 
 

@@ -60,8 +60,8 @@ def test_conv_features_are_not_overwritten_by_the_relu(small_network: Callable[.
 def test_evaluation_stops_at_the_deepest_layer(small_network: Callable[..., VGG]) -> None:
     vgg = small_network()
     called: list[str] = []
-    convolve = vgg._convolve
-    vgg._convolve = lambda x, name, padding: called.append(name) or convolve(x, name, padding)
+    convolve = vgg.convolve
+    vgg.convolve = lambda x, name, padding: called.append(name) or convolve(x, name, padding)
     assert list(vgg(torch.rand(1, 3, 16, 16), ["relu3_1", "relu1_1"])) == ["relu1_1", "relu3_1"]
     assert called == ["conv1_1", "conv2_1", "conv3_1"]
 
@@ -228,7 +228,7 @@ def test_a_network_without_stored_means_is_measured() -> None:
 
 
 def test_damaged_means_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(activations, "_read", lambda file: b"something else")
+    monkeypatch.setattr(activations, "read_file", lambda file: b"something else")
     with pytest.raises(WeightsError, match=r"vgg16-activity.safetensors: damaged or replaced"):
         activations.load_means("vgg16", "max")
 

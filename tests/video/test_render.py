@@ -157,9 +157,9 @@ def test_quality(film: Callable[..., VideoRun], tmp_path: Path) -> None:
     path = making.write(tmp_path / "a.mp4", making.panned(4), sound=None)
     filming = film(path)
     _, _, ledger = painted(filming, tmp_path / "frames")
-    for encoders in (encode._ENCODERS, {"mpeg4": (31, 1)}):
+    for encoders in (encode.ENCODERS, {"mpeg4": (31, 1)}):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(encode, "_ENCODERS", encoders)
+            patch.setattr(encode, "ENCODERS", encoders)
             codec = encode.write(tmp_path / "low.mp4", filming.clip, ledger, 4, 5).codec
             encode.write(tmp_path / "high.mp4", filming.clip, ledger, 4, 95)
         assert codec == next(iter(encoders))

@@ -1,4 +1,4 @@
-"""Going down at one scale: evaluate, step, remember the best; on CUDA as one captured graph."""
+"""The descent at one scale: evaluate, step, keep the best image; on CUDA, steps are replays of a captured graph."""
 
 import atexit
 import copy
@@ -19,7 +19,7 @@ from impasto.system.cache import Cache
 
 
 class BestImage(NamedTuple):
-    """The best image of a descent and what it is worth, as `Evaluation.numbers`."""
+    """The image of the lowest loss in a descent, and its `Evaluation.numbers`."""
 
     best: Image
     lowest: Tensor
@@ -27,12 +27,12 @@ class BestImage(NamedTuple):
 
 @dataclass(frozen=True)
 class CapturedStep:
-    """A step as one graph, and the tensors that it reads and writes.
+    """A step captured in a CUDA graph, and the tensors that it reads and writes.
 
     Attributes:
         replay: takes the step.
-        state: what a step changes, as `Descent.tensors`.
-        targets: what it compares with, as `Objective.graph_key_and_targets`.
+        state: the tensors that a step changes, in the order of `Descent.tensors`.
+        targets: the targets of the losses, in the order of `Objective.graph_key_and_targets`.
 
     """
 
@@ -41,31 +41,32 @@ class CapturedStep:
     targets: list[Tensor]
 
 
-# The graphs of the last recipes and sizes, for the next picture of a process. One that is in use is not in here.
+# The graphs of the recipes and sizes used last, for the next pictures of this process. A graph in use is not in here.
 CAPTURED_STEPS: Cache[CapturedStep] = Cache(6)
-# While the device is still there.
+# Free CUDA graphs before the interpreter tears the context down.
 atexit.register(CAPTURED_STEPS.clear)
 
 
 class Descent:
-    """The image on its way down, what it is worth, and the best one so far.
+    """One descent: the present image, its evaluation, and the best image so far.
 
-    A step does not wait for the device: its numbers go to a log, which is read when somebody wants them. On CUDA the
-    steps after the second are one graph in place of hundreds of launches, captured once for all pictures of that size
-    and recipe that a process paints; where that cannot be done, steps are taken as everywhere else.
+    A step does not wait for the device: losses go to a log on the device, which is read once in several steps. On CUDA
+    the steps after the second replay one graph instead of launching hundreds of kernels. The graph is captured once for
+    all pictures of the same size and recipe in a process; where capturing fails, steps are taken as on the CPU.
 
     Args:
-        objective: to go down.
-        optimizer: that goes.
+        objective: is minimised.
+        optimizer: computes the next image from the present one and its gradient.
         image: (1, 3, H, W) to start from.
-        steps: how many images are evaluated, the first among them unless it is the last one of a descent before.
-        record: of the descent before, if this one goes on with it. The image is evaluated again, which is no step.
-        reuse: whether graphs may be kept for the next picture, and with them some memory.
+        steps: number of evaluations. The evaluation of `image` is the first of them, unless `record` is given.
+        record: the best image of the descent that this one continues. `image` was evaluated by that descent; it is
+            evaluated again for its gradient, which is not counted as a step.
+        reuse: whether captured graphs, and the memory they hold, may be kept for the next picture.
 
     Attributes:
-        image: that was evaluated last.
-        best: of those evaluated, the one of the lowest loss.
-        taken: how many steps of the descent have been taken.
+        image: the image evaluated last.
+        best: the image of the lowest loss so far.
+        steps_done: number of steps taken.
 
     """
 
@@ -82,14 +83,14 @@ class Descent:
         self._reuse = reuse and image.shape[2] * image.shape[3] <= _MOST_PIXELS
         self._captured: CapturedStep | None = None
         self.image = self.best = image
-        self._objective = objective
+        self.objective = objective
         self._optimizer = optimizer
-        # Of an image that counted before there is nothing new to say.
-        self._before = 0 if record is None else 1
-        self._rows = steps + self._before
-        self.steps_done = 1 - self._before
-        # In a graph, everything is found again where it was.
-        self._is_in_place = devices.uses_graphs(image.device) and optimizer.capturable and objective.capturable
+        # On resume the first evaluation repeats one already reported; it is no step.
+        self._n_repeated = 0 if record is None else 1
+        self._rows = steps + self._n_repeated
+        self.steps_done = 1 - self._n_repeated
+        # A captured graph needs every tensor at the same address in every step.
+        self._is_in_place = devices.uses_graphs(image.device) and objective.capturable
         evaluation = objective.evaluate(image)
         self._labels, self._numbers, self._gradient = evaluation.labels, evaluation.numbers, evaluation.gradient
         if self._is_in_place:
@@ -98,87 +99,87 @@ class Descent:
         if record is not None:
             self.best = record.best
             self._lowest.copy_(record.lowest)
-        self._log = self._numbers.new_zeros(
-            self._rows, len(self._numbers) + 1
-        )  # the numbers, and whether all was finite
+        # A row for each evaluation: its numbers, and whether loss and gradient were finite.
+        self._log = self._numbers.new_zeros(self._rows, len(self._numbers) + 1)
         self._row = torch.zeros((), dtype=torch.long, device=image.device)
         self._log_evaluation()
 
     def steps(self, burst: int) -> Iterator[Evaluation | None]:
-        """Take all steps; yield what was said of each image, without its gradient, or None where that was not finite.
+        """Take all steps; yield each image's evaluation, without its gradient, or None where it was not finite.
 
         Args:
-            burst: how many steps are taken before the device is waited for. `image` is the last one of the burst.
+            burst: number of steps taken before waiting for the device. Within a burst, `image` is that of its end.
 
         """
-        move, recorded = self._advance, False
-        moved = 1
+        advance, is_captured = self._advance, False
+        n_evaluated = 1
         for first in range(0, self._rows, burst):
             last = min(first + burst, self._rows)
-            while moved < last:
-                move()
-                moved += 1
+            while n_evaluated < last:
+                advance()
+                n_evaluated += 1
                 self.steps_done += 1
-                if self._is_in_place and not recorded and moved > _SET_UP:
-                    move, recorded = self._capture_step(), True
+                if self._is_in_place and not is_captured and n_evaluated > _SET_UP:
+                    advance, is_captured = self._capture_step(), True
             self._copy_from_graph()
             for index, row in enumerate(self._log[first:last].cpu(), first):
                 if not row[-1]:
                     yield None
-                elif index >= self._before:
+                elif index >= self._n_repeated:
                     yield Evaluation(self._labels, row[:-1], None)
         self._return_graph()
 
     def _capture_step(self) -> Callable[[], None]:
-        """Return what takes a step as one graph: that of an earlier picture, or a new one."""
-        aims = self._objective.graph_key_and_targets if self._reuse else None
-        if aims is None:
+        """Return a function that takes a step as one graph: an earlier picture's, or one captured now."""
+        key_and_targets = self.objective.graph_key_and_targets if self._reuse else None
+        if key_and_targets is None:
             return devices.capture(self._advance)
-        self._key = self._graph_key(aims[0])
-        recording = CAPTURED_STEPS.take(self._key)
-        if recording is None:
-            # On tensors of its own: this picture's are needed when it is finished.
+        self._key = self._graph_key(key_and_targets[0])
+        captured = CAPTURED_STEPS.take(self._key)
+        if captured is None:
+            # Capture on copies of the tensors: the next picture overwrites them, and this one's are still needed then.
             twin = copy.deepcopy(self)
             replay = devices.capture(twin._advance)
-            shared = twin._objective.graph_key_and_targets
-            if replay == twin._advance or shared is None:
+            twins = twin.objective.graph_key_and_targets
+            if replay == twin._advance or twins is None:
                 return self._advance
-            recording = CapturedStep(replay, twin.tensors, shared[1])
-        self._captured = recording
-        _copy(self.tensors, recording.state)
-        _copy(aims[1], recording.targets)
-        return recording.replay
+            captured = CapturedStep(replay, twin.tensors, twins[1])
+        self._captured = captured
+        _copy(self.tensors, captured.state)
+        _copy(key_and_targets[1], captured.targets)
+        return captured.replay
 
-    def _graph_key(self, aim: Hashable) -> Hashable:
-        """Return what two descents must have in common for the graph of one to be the other's."""
-        slowed = float(self._optimizer.state()["damping"])
+    def _graph_key(self, objective_key: Hashable) -> Hashable:
+        """Return the key under which a graph is shared: all that is baked into it beside the values of its tensors."""
+        damping = float(self._optimizer.state()["damping"])
         shapes = tuple((tensor.shape, tensor.dtype, tensor.device) for tensor in self.tensors)
-        return aim, self._optimizer.settings, slowed, shapes, devices.tf32_settings()
+        return objective_key, self._optimizer.settings, damping, shapes, devices.tf32_settings()
 
     @property
     def tensors(self) -> list[Tensor]:
-        """What a step changes, where it is captured."""
+        """The tensors that a captured step changes."""
         assert self._gradient is not None
         learnt = [tensor for name, tensor in self._optimizer.state().items() if name != "damping"]
         return [self.image, self.best, self._numbers, self._gradient, self._lowest, self._log, self._row, *learnt]
 
     def _copy_from_graph(self) -> None:
-        """Take over what a graph on other tensors has done."""
+        """Copy the results out of the tensors of a shared graph."""
         if self._captured is not None:
             _copy(self._captured.state, self.tensors)
 
     def _return_graph(self) -> None:
-        """Leave the graph to the next picture."""
+        """Make the graph available to the next picture."""
         if self._captured is not None:
             CAPTURED_STEPS.put(self._key, self._captured)
             self._captured = None
 
     def _advance(self) -> None:
-        image, evaluation = self._step()
-        if evaluation is None:
-            if not self._is_in_place:
-                self._gradient = None  # as large as an image, and of no more use
-            evaluation = self._objective.evaluate(image)
+        """Take a step and evaluate the new image."""
+        image = self._step()
+        if not self._is_in_place:
+            # Free the gradient, as large as an image, before the next one is computed.
+            self._gradient = None
+        evaluation = self.objective.evaluate(image)
         if self._is_in_place:
             assert self._gradient is not None
             self.image.copy_(image)
@@ -188,49 +189,47 @@ class Descent:
             self.image, self._numbers, self._gradient = image, evaluation.numbers, gradient_of(evaluation)
         self._log_evaluation()
 
-    def _step(self) -> tuple[Image, Evaluation | None]:
-        evaluation = Evaluation(self._labels, self._numbers, self._gradient)
-        return self._optimizer.step(self.image, evaluation, self._objective.evaluate)
+    def _step(self) -> Image:
+        return self._optimizer.step(self.image, Evaluation(self._labels, self._numbers, self._gradient))
 
     def _log_evaluation(self) -> None:
+        """Add the present evaluation to the log, and update the best image; all on the device."""
         assert self._gradient is not None
-        finite = self._numbers.isfinite().all() & self._gradient.isfinite().all()
-        row = torch.cat([self._numbers, finite.to(self._numbers)[None]])
+        is_finite = self._numbers.isfinite().all() & self._gradient.isfinite().all()
+        row = torch.cat([self._numbers, is_finite.to(self._numbers)[None]])
         self._log.index_copy_(0, self._row[None], row[None])
         self._row += 1
-        better = finite & (self._numbers[0] < self._lowest[0])
-        self._lowest.copy_(torch.where(better, self._numbers, self._lowest))
+        is_best = is_finite & (self._numbers[0] < self._lowest[0])
+        self._lowest.copy_(torch.where(is_best, self._numbers, self._lowest))
         if self._is_in_place:
-            self.best.copy_(torch.where(better, self.image, self.best))
-        elif better:
+            self.best.copy_(torch.where(is_best, self.image, self.best))
+        elif is_best:
             self.best = self.image
 
     @property
     def best_image(self) -> BestImage:
-        """The best image and what it is worth; not copied."""
+        """The best image and its numbers; not copied."""
         return BestImage(self.best, self._lowest)
 
     @property
     def lowest(self) -> Evaluation:
-        """What the objective said of the best image."""
+        """The evaluation of the best image, without its gradient."""
         return Evaluation(self._labels, self._lowest, None)
 
-    def final_candidate(self) -> tuple[Image, Evaluation | None]:
-        """Return what to show after one more step, and what the objective says of it if that is known."""
-        image, evaluation = self._step()
-        result = self._optimizer.result(image)
-        return result, evaluation if result is image else None
+    def final_candidate(self) -> Image:
+        """Return the optimizer's result after one more step, whose loss may be lower than that of the best image."""
+        return self._optimizer.result(self._step())
 
 
 @dataclass
 class ScaleProgress:
-    """The way down one scale: one descent, or several where steps led astray.
+    """The progress of one scale: one descent, or several where a loss was not finite.
 
     Attributes:
-        start: the image it began with, if its end is to be compared with it.
-        first: what the objective said of that, as `Evaluation.numbers`.
-        failures: how often a step led to no finite loss.
-        base: steps taken before the present descent.
+        start: the image at the start of the scale, if the scale's result is to be compared with it.
+        first: the numbers of the first evaluation.
+        failures: how often a loss was not finite.
+        base: number of steps taken before the present descent.
         descent: the present one.
 
     """
@@ -242,7 +241,17 @@ class ScaleProgress:
     descent: Descent | None = None
 
     def snapshot(self, scale: int, seconds: float, plans: tuple[Plan, ...], optimizer: Optimizer) -> Snapshot:
-        """Return what is needed to go on from the image evaluated last; not copied, so good until the next step."""
+        """Return the state from which the run can continue at the image evaluated last.
+
+        The tensors are not copied, so the snapshot is valid until the next step.
+
+        Args:
+            scale: index of the scale, 0 is the coarsest.
+            seconds: that the run has taken so far.
+            plans: how each scale is computed.
+            optimizer: of the present descent.
+
+        """
         assert self.descent is not None
         best, lowest = self.descent.best_image
         return Snapshot(
@@ -260,12 +269,13 @@ class ScaleProgress:
         )
 
 
-def _copy(those: list[Tensor], into: list[Tensor]) -> None:
-    for tensor, place in zip(those, into, strict=True):
-        place.copy_(tensor)
+def _copy(sources: list[Tensor], destinations: list[Tensor]) -> None:
+    for source, destination in zip(sources, destinations, strict=True):
+        destination.copy_(source)
 
 
-# Ours: some 0.6 GB for each at 1024 px; larger pictures take so long that a capture is nothing.
+# Ours: a graph holds some 0.6 GB at 1024 px; larger pictures take so long that capturing anew costs nothing.
 _MOST_PIXELS = 1_200_000
-# The first step sets an optimiser up; after the second, every step is the same operations on the same tensors.
+# The first step allocates the optimizer's state; after the second, every step is the same operations on the same
+# tensors.
 _SET_UP = 2

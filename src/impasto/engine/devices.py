@@ -183,7 +183,7 @@ def keep_freed_memory(device: torch.device) -> Iterator[None]:
     A step frees and takes the same hundreds of megabytes again and again. Left to itself, glibc gives each large block
     back at once, and the system clears every page anew: a tenth of a step's time, measured.
     """
-    library = _glibc() if device.type == "cpu" else None
+    library = glibc() if device.type == "cpu" else None
     if library is None:
         yield
         return
@@ -197,7 +197,8 @@ def keep_freed_memory(device: torch.device) -> Iterator[None]:
         library.malloc_trim(0)
 
 
-def _glibc() -> ctypes.CDLL | None:
+def glibc() -> ctypes.CDLL | None:
+    """Return the C library if it is the GNU one, whose allocator can be told to keep freed memory."""
     if not sys.platform.startswith("linux"):
         return None
     library = ctypes.CDLL(None)

@@ -34,8 +34,8 @@ def load_network(
         ).to(device, dtype)
 
     key = (recipe.network, recipe.pooling, recipe.padding, recipe.activity, device, dtype, method)
-    return _NETWORKS.get(key, load)
+    return LOADED_NETWORKS.get(key, load)
 
 
 # Each takes some 120 MB.
-_NETWORKS: Cache[VGG] = Cache(2)
+LOADED_NETWORKS: Cache[VGG] = Cache(2)

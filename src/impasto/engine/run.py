@@ -81,7 +81,7 @@ class Run:
         self._optimizer: Optimizer | None = None
         is_winograd = self.device.type == "cpu" and self._method == "winograd"
         self.budget = Budget(scene, max_memory, self._dtype.itemsize, is_winograd)
-        self._image: Image | None = None  # with its margin, on the device
+        self.image: Image | None = None  # with its margin, on the device
         self._image_scale: Scale = scene.scales[0]  # that the image is of
         self._scale_index = 0
         self._steps_of_scale = 0  # steps of the present scale
@@ -137,7 +137,7 @@ class Run:
     @property
     def has_image(self) -> bool:
         """Whether there is a picture to ask for: true from the first `Stepped` on."""
-        return self._image is not None
+        return self.image is not None
 
     def picture(self) -> Picture:
         """Return what is painted so far, at the scale it has reached, with the photo's transparency.
@@ -146,13 +146,13 @@ class Run:
             UsageError: nothing has been painted yet.
 
         """
-        if self._image is None:
+        if self.image is None:
             raise UsageError("nothing has been painted yet; ask for the picture after the first Stepped event")
         # A free image is clipped when it is looked at.
         if self._finisher is None or self._finisher[0] != self._image_scale:
             # Kept: some ask for a picture at every step.
             self._finisher = self._image_scale, self._scene.finish(self._image_scale)
-        image = self._finisher[1](self._image)
+        image = self._finisher[1](self.image)
         alpha = self._scene.inputs.photo.alpha
         if alpha is not None:
             alpha = resample.resize(torch.from_numpy(alpha)[None, None], *image.shape[2:])[0, 0].numpy()
@@ -288,26 +288,26 @@ class Run:
             networks, self.recipe, photo, styles, plan.tile,
             regions=regions, protected=protected, temporal=temporal, cached_tiles=plan.cached_tiles,
         )  # fmt: skip
-        if self._image is None:
+        if self.image is None:
             image = first_image(self._scene, scale, photo, styles, regions)
         elif self._steps_of_scale == 0:
-            image = next_image(self._scene, self._image, photo, styles, regions)
+            image = next_image(self._scene, self.image, photo, styles, regions)
             self._optimizer.restart(*photo.shape[2:])
         else:
-            image = self._image
+            image = self.image
         # Free the inputs: the objective has its targets now.
         del photo, styles, regions, protected, temporal
         # Together: a picture asked for between two events must not be cut by the other scale's margin.
-        self._image, self._image_scale = image, scale
+        self.image, self._image_scale = image, scale
         del image
         return (yield from self._descend(objective, index, started))
 
     def _descend(self, objective: Objective, index: int, started: float) -> Generator[Event, None, Evaluation]:
         """Go down from `self._image`, leave there the best image of the scale, and return what it was worth."""
-        assert self._image is not None
+        assert self.image is not None
         assert self._optimizer is not None
         # A free image may be worth less clipped than what it started from; a projected one is never above its start.
-        trail = ScaleProgress(self._image if self.recipe.bounds == "free" else None)
+        trail = ScaleProgress(self.image if self.recipe.bounds == "free" else None)
         before, self._snapshot, self._progress = self._snapshot, None, trail
         steps = self.scales[index].steps
         record: BestImage | None = None
@@ -318,11 +318,11 @@ class Run:
         del before  # as large as all the optimiser's memory
         while self._steps_of_scale < steps or record is not None:
             steps_left, reuse = max(0, steps - self._steps_of_scale), self._limit is None
-            descent = Descent(objective, self._optimizer, self._image, steps_left, record, reuse=reuse)
+            descent = Descent(objective, self._optimizer, self.image, steps_left, record, reuse=reuse)
             trail.descent, trail.base, record = descent, self._steps_of_scale, None
             try:
                 for evaluation in descent.steps(devices.steps_per_wait(self.device)):
-                    self._image = descent.image
+                    self.image = descent.image
                     if evaluation is None:
                         break
                     self._steps_of_scale += 1
@@ -333,26 +333,30 @@ class Run:
                     yield from self._yield_and_checkpoint(event)
                 else:
                     first = None if trail.first is None else Evaluation(descent.lowest.labels, trail.first, None)
-                    contenders = [descent.final_candidate(), (descent.best, descent.lowest), (trail.start, first)]
-                    self._image = descent.best
+                    contenders = [
+                        (descent.final_candidate(), None),
+                        (descent.best, descent.lowest),
+                        (trail.start, first),
+                    ]
+                    self.image = descent.best
                     break
             except (RuntimeError, MemoryError):
                 # Where memory ran out, it goes on from here.
-                self._image = descent.best
+                self.image = descent.best
                 raise
             trail.failures += 1
             if trail.failures > _RETRIES:
                 raise _divergence(trail.failures)
             self._optimizer.slow_down()
-            self._image = descent.best
+            self.image = descent.best
         else:
             # Memory ran out after the last step.
-            contenders = [(self._image, None)]
+            contenders = [(self.image, None)]
         settled = [_evaluate_clipped(objective, image, value) for image, value in contenders if image is not None]
         finite = [(picture, worth) for picture, worth in settled if worth.is_finite]
         if not finite:
             raise _divergence(trail.failures)
-        self._image, final = min(finite, key=lambda pair: pair[1].loss)
+        self.image, final = min(finite, key=lambda pair: pair[1].loss)
         self._progress = None
         return final
 
@@ -369,7 +373,7 @@ class Run:
         self._is_between_steps = False
 
     def _restore(self, snapshot: Snapshot) -> None:
-        self._image, self._image_scale = snapshot.image, self.scales[snapshot.scale]
+        self.image, self._image_scale = snapshot.image, self.scales[snapshot.scale]
         self._scale_index, self._steps_of_scale, self._seconds = snapshot.scale, snapshot.done, snapshot.seconds
         self.plans = snapshot.plans
 

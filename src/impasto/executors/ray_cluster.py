@@ -223,7 +223,7 @@ def divide_cluster(
         DeviceError: not even one has room.
 
     """
-    room = _count_fitting(nodes, 1, memory, gpus)
+    room = count_fitting(nodes, 1, memory, gpus)
     if room == 0:
         needed = ", ".join(
             ["1 CPU", *([f"{memory / 1e9:.1f} GB"] if memory else []), *([f"{gpus:g} GPU"] * bool(gpus))]
@@ -231,13 +231,13 @@ def divide_cluster(
         raise DeviceError(f"no node of the cluster has {needed} for a worker; choose a smaller --size, or larger nodes")
     count = min(requested, room)
     threads = max(1, int(sum(node.get("CPU", 0) for node in nodes)) // count)
-    while threads > 1 and _count_fitting(nodes, threads, memory, gpus) < count:
+    while threads > 1 and count_fitting(nodes, threads, memory, gpus) < count:
         threads -= 1
     needs: dict[str, float] = {"num_cpus": threads, "num_gpus": gpus}
     return count, needs if memory is None else needs | {"memory": memory}
 
 
-def _count_fitting(nodes: Sequence[Mapping[str, float]], threads: int, memory: int | None, gpus: float) -> int:
+def count_fitting(nodes: Sequence[Mapping[str, float]], threads: int, memory: int | None, gpus: float) -> int:
     """Return how many workers of that size fit on the nodes."""
     total = 0
     for node in nodes:

@@ -206,8 +206,8 @@ def _scene(
     protect = found(masks_before["protect"], replacements.protect, "--protect")
     masks_now = one_each(replacements.style_masks, len(masks_before["styles"]), "style masks")
     style_masks = [
-        found(options_of, now, "--style-mask")
-        for options_of, now in zip(masks_before["styles"], masks_now, strict=True)
+        found(record, replacement, "--style-mask")
+        for record, replacement in zip(masks_before["styles"], masks_now, strict=True)
     ]
     weights = [float(record["weight"]) for record in before]
     paired = pair_styles(pictures, weights, style_masks, [*map(float, table["style_scales"])], table["style_parts"])

@@ -145,7 +145,7 @@ def _histogram(image: Image, colors: Palette) -> Image:
     moving = torch.cat([sample, pixels.flatten(2)[0].T]).T
     count = len(sample)
     even = sample.new_full((count,), 1 / count)
-    for rotation in _rotations():
+    for rotation in rotations():
         source, target = rotation.T @ moving, rotation.T @ colors.pixels.T
         for values, aims in zip(source, target, strict=True):
             values.copy_(_transport(values, _quantiles(values[:count], even), _quantiles(aims, colors.weights)))
@@ -184,7 +184,7 @@ def _quantiles(values: Tensor, weights: Tensor) -> Tensor:
 
 
 @functools.cache
-def _rotations() -> tuple[Tensor, ...]:
+def rotations() -> tuple[Tensor, ...]:
     """Return what the axes are turned by: the channels themselves first and last, so that theirs match."""
     generator = torch.Generator().manual_seed(0)
     plain = torch.eye(3, dtype=torch.float64)

@@ -36,12 +36,12 @@ def to_srgb(lab: Planes, knee: float = 1.0, ends: float = 0.0) -> Image:
         ends: what no channel comes nearer to 0 or 1, as far as there are greys of that lightness, in [0, 1/2).
 
     """
-    linear = _to_linear(lab)
+    linear = to_linear(lab)
     # Only those, as a list: (1, 3, pixels, 1).
-    at = (~_is_in_gamut(_to_linear(torch.cat([lab[:, :1], lab[:, 1:] / knee], 1)), ends)).nonzero(as_tuple=True)
+    at = (~is_in_gamut(to_linear(torch.cat([lab[:, :1], lab[:, 1:] / knee], 1)), ends)).nonzero(as_tuple=True)
     if at[0].numel():
         colors = lab.movedim(1, -1)[at].T[None, :, :, None]
-        linear.movedim(1, -1)[at] = _to_linear(_reduce_chroma(colors, knee, ends))[0, :, :, 0].T
+        linear.movedim(1, -1)[at] = to_linear(_reduce_chroma(colors, knee, ends))[0, :, :, 0].T
     # What is cut here is rounding.
     return _encode_gamma(linear.clamp(0, 1))
 
@@ -54,17 +54,18 @@ def _reduce_chroma(lab: Planes, knee: float, ends: float) -> Planes:
     for _ in range(_BISECTIONS):
         width = width / 2
         middle = torch.cat([light, (low + width) * chroma], 1)
-        low = torch.where(_is_in_gamut(_to_linear(middle), ends)[:, None], low + width, low)
+        low = torch.where(is_in_gamut(to_linear(middle), ends)[:, None], low + width, low)
     # From the knee on a hyperbola, which leaves in the line's direction and never reaches 1.
     beyond = (knee / low.clamp(min=_ROUNDING) - knee) / max(1 - knee, _ROUNDING)
     share = knee + (1 - knee) * beyond / (1 + beyond)
     return torch.cat([light, share * low * chroma], 1)
 
 
-def _is_in_gamut(linear: Image, ends: float = 0.0) -> Tensor:
+def is_in_gamut(linear: Image, ends: float = 0.0) -> Tensor:
+    """Return, (B, H, W), which colours of linear sRGB have all channels `ends` or more away from 0 and 1, encoded."""
     low, high = (float(_decode_gamma(torch.tensor(end, dtype=torch.float64))) for end in (ends, 1 - ends))
     smallest, largest = linear.aminmax(dim=1)
-    # In the dark less is much.
+    # Rounding below black is judged relative to the largest channel, as dark colours are small numbers.
     return (smallest >= low - _ROUNDING * largest) & (largest <= high + _ROUNDING)
 
 
@@ -72,7 +73,8 @@ def _cone_roots(image: Image) -> Planes:
     return _product(_RGB_TO_LMS, _decode_gamma(image)).clamp(min=0) ** (1 / 3)
 
 
-def _to_linear(lab: Planes) -> Image:
+def to_linear(lab: Planes) -> Image:
+    """Return linear sRGB of Oklab's L, a and b, (B, 3, H, W); beyond [0, 1] for colours out of gamut."""
     return _product(_LMS_TO_RGB, _product(_LAB_TO_LMS, lab) ** 3)
 
 

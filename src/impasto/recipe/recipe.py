@@ -32,7 +32,7 @@ from impasto.system.text import reason
 class LBFGS:
     """Limited-memory BFGS, Nocedal and Wright 2006, chapter 7. It needs about half of Adam's steps.
 
-    Without a line search each step costs one evaluation: the quasi-Newton step is taken as it is, but for its bound.
+    There is no line search, so a step costs one evaluation: the quasi-Newton step is taken whole, up to `max_step`.
     """
 
     kind: ClassVar[str] = "lbfgs"
@@ -41,9 +41,6 @@ class LBFGS:
     max_step: float = setting(0.08, help="largest root-mean-square change of a pixel in one step", above=0, maximum=1)
     first_step: float = setting(
         0.02, help="root-mean-square change of a pixel in the first step of a scale", above=0, maximum=1
-    )
-    line_search: Literal["none", "strong-wolfe"] = setting(
-        "none", help="how far to go along a direction: the whole way, or to where the strong Wolfe conditions hold"
     )
 
     def __post_init__(self) -> None:
@@ -325,6 +322,9 @@ class Recipe:
         """SHA-256 of what the recipe says, in hexadecimal; its name and description do not count."""
         table = self.to_table()
         del table["name"], table["description"]
+        if isinstance(self.optimizer, LBFGS):
+            # Versions with a line search counted it; the digests of recipes without one stay what they were.
+            table["optimizer"]["line_search"] = "none"
         return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
 
@@ -335,4 +335,8 @@ def _optimizer(table: Any) -> LBFGS | Adam:
     kind = rest.pop("name", None)
     if not isinstance(kind, str) or kind not in OPTIMIZERS:
         raise RecipeError(f"optimizer's name is {short_repr(kind)}; {suggest(short_repr(kind), OPTIMIZERS)}")
+    # Earlier versions had a line search, and wrote "none" into every recipe that did not ask for it.
+    line_search = rest.pop("line_search", "none") if kind == LBFGS.kind else "none"
+    if line_search != "none":
+        raise RecipeError(f"line_search is {short_repr(line_search)}; line searches were taken out, leave it out")
     return settings.from_table(OPTIMIZERS[kind], rest, f"the {kind} optimizer")

@@ -68,13 +68,13 @@ def _convolve_fastest(x: Tensor, weight: Tensor, bias: Tensor | None, padding: S
     if method == "winograd" and x.device.type == "cpu" and x.dtype == torch.float32:
         x = x.contiguous()
         if min(weight.shape[:2]) <= _FEW_CHANNELS:
-            return _convolve_by_products(x, weight, bias, padding)
+            return convolve_by_products(x, weight, bias, padding)
         if x.shape[2] * x.shape[3] >= _WINOGRAD_POSITIONS:
-            return _convolve_by_winograd(x, weight, bias, padding)
+            return convolve_by_winograd(x, weight, bias, padding)
     return F.conv2d(x, weight, bias, padding=padding)
 
 
-def _convolve_by_products(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides) -> Tensor:
+def convolve_by_products(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides) -> Tensor:
     """Convolve by one matrix product: three channels, the pixels', leave Winograd's method nothing to save."""
     out, into = weight.shape[:2]
     height, width = _output_size(x, padding)
@@ -90,7 +90,7 @@ def _convolve_by_products(x: Tensor, weight: Tensor, bias: Tensor | None, paddin
     return folded if bias is None else folded + bias[:, None, None]
 
 
-def _convolve_by_winograd(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides) -> Tensor:
+def convolve_by_winograd(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides) -> Tensor:
     """Convolve with NNPACK, in bands of rows where its transformed features would take much memory."""
     height, width = _output_size(x, padding)
     # NNPACK makes 8 x 8 numbers of every 6 x 6, of what goes in and of what comes out.
@@ -154,7 +154,7 @@ def relu_max_pool(x: Features) -> OutFeatures:
 class _ReluMaxPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        result, offset, alive = _relu_max(x)
+        result, offset, alive = relu_max(x)
         ctx.save_for_backward(offset, alive)
         ctx.size = x.shape[2:]
         return result
@@ -164,7 +164,7 @@ class _ReluMaxPool(torch.autograd.Function):
         return _unpool(gradients[0], *ctx.saved_tensors, *ctx.size)
 
 
-def _relu_max(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def relu_max(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the rectified maxima, where in its rows each lies, and whether it is above zero."""
     height, width = x.shape[2:]
     if height % 2 or width % 2:
@@ -180,12 +180,12 @@ def _relu_max(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     # Which column of the row chosen, in operations that are quick on truth values.
     above, below = column[..., 0::2, :], column[..., 1::2, :]
     column = above ^ (row & (above ^ below))
-    offset = column.to(torch.int32 if width > _INT16_WIDTH else torch.int16).add_(row, alpha=width)
+    offset = column.to(torch.int32 if width > INT16_WIDTH else torch.int16).add_(row, alpha=width)
     return result, offset, result > 0
 
 
 def _unpool(gradient: Tensor, offset: Tensor, alive: Tensor, height: int, width: int) -> Tensor:
-    """Return the gradient of what `_relu_max` chose from, of that height and width."""
+    """Return the gradient of what `relu_max` chose from, of that height and width."""
     gradient = gradient * alive
     rows, columns = (torch.arange(count, device=offset.device) for count in offset.shape[2:])
     index = (2 * width * rows[:, None] + 2 * columns) + offset
@@ -196,7 +196,7 @@ def _unpool(gradient: Tensor, offset: Tensor, alive: Tensor, height: int, width:
     return result
 
 
-_INT16_WIDTH = 2**15 - 2
+INT16_WIDTH = 2**15 - 2
 
 
 Core = tuple[slice, slice]
@@ -230,15 +230,15 @@ class _Block(torch.autograd.Function):
         middle, end = first.weight.shape[0], second.weight.shape[0]
         size = (x.shape[0], end, math.ceil(height / 2), math.ceil(width / 2))
         result, alive = x.new_empty(size), x.new_empty(size, dtype=torch.bool)
-        offset = x.new_empty(size, dtype=torch.int32 if width > _INT16_WIDTH else torch.int16)
+        offset = x.new_empty(size, dtype=torch.int32 if width > INT16_WIDTH else torch.int16)
         total, outer = x.new_zeros(x.shape[0], middle), x.new_zeros(x.shape[0], middle, middle)
-        for top, bottom in _bands(height, width):
+        for top, bottom in row_bands(height, width):
             features = _relu_rows(x, first, max(top - 1, 0), min(bottom + 1, height))
             core_features = _core_rows(features[:, :, int(top > 0) :], core, top, bottom).flatten(2)
             total += core_features.sum(2)
             outer += core_features @ core_features.mT
             around = _rows(features, -int(top == 0), features.shape[2] + int(bottom == height))
-            pooled = _relu_max(_convolve_fastest(around, second.weight, second.bias, (0, 1), second.method))
+            pooled = relu_max(_convolve_fastest(around, second.weight, second.bias, (0, 1), second.method))
             for stored, part in zip((result, offset, alive), pooled, strict=True):
                 stored[:, :, top // 2 : math.ceil(bottom / 2)] = part
         ctx.save_for_backward(x, offset, alive)
@@ -253,7 +253,7 @@ class _Block(torch.autograd.Function):
         height, width = x.shape[2:]
         both = outer + outer.mT
         result = torch.zeros_like(x)
-        for top, bottom in _bands(height, width):
+        for top, bottom in row_bands(height, width):
             # One row more on each side: what the second convolution made of this band's border.
             start, end = max(top - 2, 0), min(bottom + 2, height)
             rows = slice(start // 2, math.ceil(end / 2))
@@ -281,7 +281,7 @@ def _relu_rows(x: Tensor, kernel: Kernel, first: int, last: int) -> Tensor:
     return _convolve_fastest(_rows(x, first - 1, last + 1), kernel.weight, kernel.bias, (0, 1), kernel.method).relu_()
 
 
-def _bands(height: int, width: int) -> Iterator[Sides]:
+def row_bands(height: int, width: int) -> Iterator[Sides]:
     """Yield the first row of each band and the one after its last; each begins at an even row."""
     count = math.ceil(height * width / BAND_POSITIONS)
     step = 6 * math.ceil(height / count / 6)

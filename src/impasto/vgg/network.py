@@ -137,7 +137,7 @@ class VGG:
                 remaining -= {block[0].rectified}
                 continue
             for convolution in block:
-                x = self._convolve(x, convolution.name, padding)
+                x = self.convolve(x, convolution.name, padding)
                 keep = convolution.name in remaining
                 if keep:
                     yield convolution.name, x
@@ -165,7 +165,8 @@ class VGG:
             zeros and names <= summed & {block[0].rectified} and bool(remaining - inside) and layers.is_worth_bands(x)
         )
 
-    def _convolve(self, x: Tensor, name: str, padding: Padding) -> Tensor:
+    def convolve(self, x: Tensor, name: str, padding: Padding) -> Tensor:
+        """Return the output of a convolution, without the ReLU, of the size of `x`."""
         kernel = self.kernels[name]
         if padding == "zeros" or (padding == "replicate" and name != self.convolutions[0].name):
             return layers.convolve(x, kernel, 1)

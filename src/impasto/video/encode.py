@@ -104,9 +104,9 @@ def _painted_frame(ledger: FrameStore, index: int) -> Pixels:
 def _add_video_stream(
     film: OutputContainer, video: VideoStream, rate: Fraction, first: Pixels, quality: int
 ) -> VideoStream:
-    codec = next(name for name in _ENCODERS if name in av.codecs_available)
+    codec = next(name for name in ENCODERS if name in av.codecs_available)
     # From the worst to the best that the encoder has.
-    worst, best = _ENCODERS[codec]
+    worst, best = ENCODERS[codec]
     level = round(worst + (best - worst) * quality / 100)
     if codec == "libx264":
         # Left alone it would look 40 frames ahead, and hold them: 600 MB of a film in 4K.
@@ -163,7 +163,7 @@ def _copy_audio(film: OutputContainer, packet: "Packet[Any]", into: AudioStream,
 
 
 # The encoders, the first that is there counts, and their worst and best level.
-_ENCODERS: Final = {"libx264": (51, 0), "mpeg4": (31, 1)}
+ENCODERS: Final = {"libx264": (51, 0), "mpeg4": (31, 1)}
 # ITU-T H.273: what players take pictures of this kind to be in, and 16 to 235.
 _BT709: Final = 1
 _LIMITED: Final = 1

@@ -137,10 +137,10 @@ def load_start(task: WebTask, storage: Storage) -> Picture | None:
 
 def remove_other_stretches(task: WebTask, storage: Storage) -> None:
     """Remove what was kept for stretches of a task other than the present one."""
-    current_order = [_path(name, task, storage) for name in (_CHECKPOINT, _START)]
+    current_paths = [_path(name, task, storage) for name in (_CHECKPOINT, _START)]
     for name in (_CHECKPOINT, _START):
         for path in storage.job(task.id).glob(name.format("*")):
-            if path not in current_order:
+            if path not in current_paths:
                 storage.drop(path)
 
 

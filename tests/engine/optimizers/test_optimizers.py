@@ -12,17 +12,14 @@ from impasto.engine import optimizers
 from impasto.engine.objective import Evaluation
 from impasto.engine.optimizers import LBFGS, Adam, Optimizer
 from impasto.engine.optimizers.history import CurvaturePairs
-from impasto.engine.optimizers.line_search import CURVATURE, SUFFICIENT_DECREASE, Trial, strong_wolfe
 from impasto.recipe import recipe
 
 Problem = Callable[[torch.Tensor], Evaluation]
 
 LBFGS_SETTINGS = recipe.LBFGS(max_step=0.5, first_step=0.1)
-SEARCHING = recipe.LBFGS(max_step=0.5, first_step=0.1, line_search="strong-wolfe")
 ADAM = recipe.Adam(learning_rate=0.05, average=0.5)
 SETTINGS = [
     pytest.param(LBFGS_SETTINGS, id="lbfgs"),
-    pytest.param(SEARCHING, id="lbfgs-strong-wolfe"),
     pytest.param(ADAM, id="adam"),
 ]
 BOUNDS = pytest.mark.parametrize("projected", [True, False], ids=["projected", "free"])
@@ -59,9 +56,8 @@ def grey(size: int = 4) -> torch.Tensor:
 
 def descend(optimizer: Optimizer, problem: Problem, steps: int, image: torch.Tensor | None = None) -> torch.Tensor:
     image = grey() if image is None else image
-    known = None
     for _ in range(steps):
-        image, known = optimizer.step(image, known or problem(image), problem)
+        image = optimizer.step(image, problem(image))
     return optimizer.result(image)
 
 
@@ -76,22 +72,21 @@ def test_descends_a_convex_problem(settings: recipe.LBFGS | recipe.Adam, project
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_projected_the_image_stays_in_its_range(settings: recipe.LBFGS | recipe.Adam) -> None:
     optimizer = optimizers.build(settings, projected=True)
-    image, known = grey(), None
+    image = grey()
     target = torch.linspace(-1, 2, 48, dtype=torch.float64).view(1, 3, 4, 4)
 
     def problem(x: torch.Tensor) -> Evaluation:
         return evaluation((x - target).square().sum(), 2 * (x - target))
 
     for _ in range(20):
-        image, known = optimizer.step(image, known or problem(image), problem)
+        image = optimizer.step(image, problem(image))
         assert image.min() >= 0
         assert image.max() <= 1
     assert (image == 0).any()
     assert (image == 1).any()
 
 
-@pytest.mark.parametrize("line_search", ["none", "strong-wolfe"])
-def test_lbfgs_finds_the_constrained_minimum(line_search: str) -> None:
+def test_lbfgs_finds_the_constrained_minimum() -> None:
     # The minimum of the distance to a point outside the box is that point clamped: each pixel is on its own.
     generator = torch.Generator().manual_seed(1)
     weights = 10 ** (3 * torch.rand(48, generator=generator, dtype=torch.float64)).view(1, 3, 4, 4)
@@ -100,14 +95,14 @@ def test_lbfgs_finds_the_constrained_minimum(line_search: str) -> None:
     def problem(x: torch.Tensor) -> Evaluation:
         return evaluation((weights * (x - centre).square()).sum() / 2, weights * (x - centre))
 
-    settings = recipe.LBFGS(max_step=0.5, first_step=0.1, line_search=line_search)
+    settings = recipe.LBFGS(max_step=0.5, first_step=0.1)
     found = descend(LBFGS(settings), problem, 200)
     torch.testing.assert_close(found, centre.clamp(0, 1), atol=1e-3, rtol=0)
 
 
 @BOUNDS
 def test_lbfgs_is_as_good_as_scipys(projected: bool) -> None:
-    # Steps, not evaluations: SciPy's searches along each direction, ours only where it is asked to.
+    # Steps, not evaluations: SciPy's searches along each direction, ours never does.
     problem, _, _ = quadratic(4)
 
     def flat(x: np.ndarray) -> tuple[float, np.ndarray]:
@@ -118,11 +113,10 @@ def test_lbfgs_is_as_good_as_scipys(projected: bool) -> None:
     options = {"maxiter": 60, "maxcor": 10, "ftol": 0, "gtol": 0}
     theirs = minimize(flat, grey().flatten().numpy(), jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     start = problem(grey()).loss
-    for line_search in ("none", "strong-wolfe"):
-        settings = recipe.LBFGS(history=10, max_step=0.5, first_step=0.01, line_search=line_search)
-        mine = problem(descend(LBFGS(settings, projected=projected), problem, 60)).loss
-        # Both are far down: what is left is compared as what is left of the way, in orders of magnitude.
-        assert math.log10(mine / start) < 0.7 * math.log10(float(theirs.fun) / start)
+    settings = recipe.LBFGS(history=10, max_step=0.5, first_step=0.01)
+    mine = problem(descend(LBFGS(settings, projected=projected), problem, 60)).loss
+    # Both are far down: what is left is compared as what is left of the way, in orders of magnitude.
+    assert math.log10(mine / start) < 0.7 * math.log10(float(theirs.fun) / start)
 
 
 def test_the_memory_is_the_bfgs_matrix_of_its_pairs() -> None:
@@ -160,13 +154,12 @@ def test_the_memory_forgets_and_refuses_pairs_of_negative_curvature() -> None:
 def test_the_first_step_does_not_depend_on_the_scale_of_the_loss(scale: float) -> None:
     image = torch.full((1, 3, 4, 4), 0.5)
     gradient = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    moved, _ = LBFGS(recipe.LBFGS(first_step=0.02)).step(image, slope(scale * gradient), slope)
+    moved = LBFGS(recipe.LBFGS(first_step=0.02)).step(image, slope(scale * gradient))
     assert (moved - image).square().mean().sqrt().item() == pytest.approx(0.02, rel=1e-3)
 
 
-@pytest.mark.parametrize("line_search", ["none", "strong-wolfe"])
 @pytest.mark.parametrize("scale", [1e-25, 1e25])
-def test_lbfgs_does_not_stop_on_a_badly_scaled_problem(scale: float, line_search: str) -> None:
+def test_lbfgs_does_not_stop_on_a_badly_scaled_problem(scale: float) -> None:
     # torch.optim.LBFGS stops here at once: its tolerances are absolute, and its first step goes by the gradient's sum.
     problem, _, _ = quadratic(5, scale=scale)
 
@@ -174,7 +167,7 @@ def test_lbfgs_does_not_stop_on_a_badly_scaled_problem(scale: float, line_search
         found = problem(image.double())
         return evaluation(torch.tensor(found.loss), found.gradient.float())
 
-    settings = recipe.LBFGS(max_step=0.5, first_step=0.01, line_search=line_search)
+    settings = recipe.LBFGS(max_step=0.5, first_step=0.01)
     found = descend(LBFGS(settings), in_float32, 100, grey().float())
     assert in_float32(found).loss < 0.01 * in_float32(grey().float()).loss
 
@@ -187,13 +180,12 @@ def test_lbfgs_goes_back_when_a_step_leads_above_the_start() -> None:
 
     optimizer = LBFGS(recipe.LBFGS(first_step=0.3))
     first = grey()
-    far, _ = optimizer.step(first, problem(first), problem)
+    far = optimizer.step(first, problem(first))
     assert problem(far).loss > problem(first).loss
-    back, known = optimizer.step(far, problem(far), problem)
+    back = optimizer.step(far, problem(far))
     assert torch.equal(back, first)
-    assert known is None
     # What was learnt on the way shows where the bottom is.
-    after, _ = optimizer.step(back, problem(back), problem)
+    after = optimizer.step(back, problem(back))
     assert problem(after).loss < 1e-3 * problem(first).loss
 
 
@@ -202,7 +194,7 @@ def test_a_step_is_bounded(projected: bool) -> None:
     optimizer = LBFGS(recipe.LBFGS(max_step=0.03), projected=projected)
     image = torch.full((1, 3, 4, 4), 0.5)
     for _ in range(10):
-        following, _ = optimizer.step(image, slope((image - 0.9) * 1e-3), slope)
+        following = optimizer.step(image, slope((image - 0.9) * 1e-3))
         assert (following - image).square().mean().sqrt() <= 0.03 * 1.001
         image = following
 
@@ -212,7 +204,7 @@ def test_a_zero_gradient_moves_nothing(settings: recipe.LBFGS | recipe.Adam) -> 
     image = torch.rand(1, 3, 4, 4)
     optimizer = optimizers.build(settings)
     for _ in range(3):
-        following, _ = optimizer.step(image, slope(torch.zeros_like(image)), slope)
+        following = optimizer.step(image, slope(torch.zeros_like(image)))
         assert torch.equal(following, image)
 
 
@@ -225,14 +217,14 @@ def test_a_state_resumes_to_the_bit(settings: recipe.LBFGS | recipe.Adam, projec
     image = descend(optimizer, problem, 12)
     image = grey()
     for _ in range(12):
-        image, _ = optimizer.step(image, problem(image), problem)
+        image = optimizer.step(image, problem(image))
     state = {name: value.clone() for name, value in optimizer.state().items()}
     copy = optimizers.build(settings, projected=projected)
     copy.load(state)
     mine, theirs = image, image.clone()
     for _ in range(10):
-        mine, _ = optimizer.step(mine, problem(mine), problem)
-        theirs, _ = copy.step(theirs, problem(theirs), problem)
+        mine = optimizer.step(mine, problem(mine))
+        theirs = copy.step(theirs, problem(theirs))
         assert torch.equal(mine, theirs)
     assert torch.equal(optimizer.result(mine), copy.result(theirs))
 
@@ -243,53 +235,6 @@ def test_the_state_of_a_beginning_is_a_beginning(settings: recipe.LBFGS | recipe
     copy = optimizers.build(settings)
     copy.load(optimizers.build(settings).state())
     assert torch.equal(descend(copy, problem, 3), descend(optimizers.build(settings), problem, 3))
-
-
-def line(f: Callable[[float], float], g: Callable[[float], float]) -> Callable[[float], Trial[None]]:
-    return lambda distance: Trial(distance, f(distance), g(distance), None)
-
-
-@pytest.mark.parametrize("first", [1e-4, 0.1, 1.0, 30.0])
-@pytest.mark.parametrize(
-    ("f", "g"),
-    [
-        (lambda t: (t - 2) ** 2, lambda t: 2 * (t - 2)),
-        # More and Thuente 1994, equations 5.1 and 5.3: a long slope, and one with wiggles.
-        (lambda t: -t / (t * t + 2), lambda t: (t * t - 2) / (t * t + 2) ** 2),
-        (lambda t: math.cosh(t - 1) - 0.05 * math.sin(20 * t), lambda t: math.sinh(t - 1) - math.cos(20 * t)),
-    ],
-)
-def test_the_strong_wolfe_conditions_hold(
-    f: Callable[[float], float], g: Callable[[float], float], first: float
-) -> None:
-    at = line(f, g)
-    start = at(0.0)
-    found = strong_wolfe(at, start, first, math.inf)
-    assert found.loss <= start.loss + SUFFICIENT_DECREASE * found.distance * start.slope
-    assert abs(found.slope) <= CURVATURE * abs(start.slope)
-
-
-def test_a_line_search_stays_within_reach_and_gives_the_lowest_where_nothing_else_holds() -> None:
-    at = line(lambda t: -t, lambda t: -1.0)
-    assert strong_wolfe(at, at(0.0), 0.5, 1.0).distance == 1.0
-    cliff = line(lambda t: math.inf if t > 0 else 0.0, lambda t: math.inf if t > 0 else -1.0)
-    start = cliff(0.0)
-    assert strong_wolfe(cliff, start, 1.0, math.inf) is start
-
-
-@pytest.mark.parametrize("projected", [True, False])
-def test_a_line_search_never_goes_up(projected: bool) -> None:
-    problem, _, _ = quadratic(8)
-    optimizer = LBFGS(SEARCHING, projected=projected)
-    image, known = grey(), None
-    losses = []
-    for _ in range(40):
-        known = known or problem(image)
-        losses.append(known.loss)
-        image, known = optimizer.step(image, known, problem)
-        assert known is not None
-        assert known.loss == problem(image).loss
-    assert losses == sorted(losses, reverse=True)
 
 
 def test_adam_equals_torch_where_no_bound_is_met() -> None:
@@ -309,7 +254,7 @@ def test_adams_rate_decays_as_keras_exponential_decay() -> None:
     image = torch.zeros(1, 3, 2, 2, dtype=torch.float64)
     lengths = []
     for _ in range(9):
-        following, _ = optimizer.step(image, slope(torch.ones_like(image)), slope)
+        following = optimizer.step(image, slope(torch.ones_like(image)))
         lengths.append(float((image - following)[0, 0, 0, 0]))
         image = following
     assert lengths == pytest.approx([0.01 * 0.5 ** (step / 4) for step in range(9)], rel=1e-6)
@@ -320,7 +265,7 @@ def test_adam_result_is_the_unbiased_running_mean() -> None:
     image = torch.full((1, 3, 2, 2), 0.5)
     images = []
     for _ in range(4):
-        image, _ = optimizer.step(image, slope(torch.ones_like(image)), slope)
+        image = optimizer.step(image, slope(torch.ones_like(image)))
         images.append(image)
     weights = torch.tensor([0.75**3, 0.75**2, 0.75, 1.0])
     expected = sum(w * i for w, i in zip(weights, images, strict=True)) / weights.sum()
@@ -331,12 +276,12 @@ def test_adam_carries_its_moments_to_the_next_scale() -> None:
     carried, fresh = Adam(recipe.Adam()), Adam(recipe.Adam())
     image = torch.full((1, 3, 4, 4), 0.5)
     for _ in range(5):
-        carried.step(image, slope(torch.ones_like(image)), slope)
+        carried.step(image, slope(torch.ones_like(image)))
     carried.restart(8, 8)
     larger = torch.full((1, 3, 8, 8), 0.5)
     # After five steps downhill, one opposite gradient does not turn it round.
-    assert (carried.step(larger, slope(-torch.ones_like(larger)), slope)[0] < larger).all()
-    assert (fresh.step(larger, slope(-torch.ones_like(larger)), slope)[0] > larger).all()
+    assert (carried.step(larger, slope(-torch.ones_like(larger))) < larger).all()
+    assert (fresh.step(larger, slope(-torch.ones_like(larger))) > larger).all()
 
 
 @pytest.mark.parametrize("settings", [LBFGS_SETTINGS, ADAM])
@@ -345,5 +290,5 @@ def test_slowing_down_halves_the_step(settings: recipe.LBFGS | recipe.Adam) -> N
     gradient = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     usual, slow = optimizers.build(settings), optimizers.build(settings)
     slow.slow_down()
-    halved, whole = (optimizer.step(image, slope(gradient), slope)[0] - image for optimizer in (slow, usual))
+    halved, whole = (optimizer.step(image, slope(gradient)) - image for optimizer in (slow, usual))
     torch.testing.assert_close(2 * halved, whole)

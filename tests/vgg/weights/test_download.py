@@ -289,8 +289,8 @@ def test_only_https(server: Server, content: bytes, url: str) -> None:
 
 def test_https_never_leads_to_http() -> None:
     request = downloading.urllib.request.Request("https://example.org/x")
-    with pytest.raises(downloading._PermanentFailure, match="not https"):
-        downloading._Redirects().redirect_request(request, io.BytesIO(), 302, "", {}, "http://127.0.0.1/x")
+    with pytest.raises(downloading.PermanentFailure, match="not https"):
+        downloading.Redirects().redirect_request(request, io.BytesIO(), 302, "", {}, "http://127.0.0.1/x")
 
 
 def test_offline_fails_at_once(server: Server, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

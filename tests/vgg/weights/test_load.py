@@ -116,7 +116,7 @@ def test_weights_that_are_not_here_are_not_downloaded(cache: Path) -> None:
 
 
 def test_measured_activations_with_a_flipped_bit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = activations._read
+    read = activations.read_file
     assert activations.load_means("vgg16", "max")
 
     def flipped(file: str) -> bytes:
@@ -124,6 +124,6 @@ def test_measured_activations_with_a_flipped_bit_are_refused(monkeypatch: pytest
         blob[-1] ^= 1
         return bytes(blob)
 
-    monkeypatch.setattr(activations, "_read", flipped)
+    monkeypatch.setattr(activations, "read_file", flipped)
     with pytest.raises(WeightsError, match="damaged or replaced; install impasto again"):
         activations.load_means("vgg16", "max")

@@ -153,7 +153,7 @@ def inputs(content: str, styles: Sequence[str], start: str | None, options: dict
     """
     masks = [None if name == "none" else name for name in options["style_masks"]]
     paired = pair_styles(styles, options["weights"], masks, options["style_scales"] or (), parts(options))
-    return Inputs(content, paired, resolve_start, options["content_mask"], options["protect"])
+    return Inputs(content, paired, start, options["content_mask"], options["protect"])
 
 
 def parts(options: dict[str, Any]) -> tuple[str, ...]:

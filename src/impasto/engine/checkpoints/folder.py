@@ -144,7 +144,7 @@ class Folder:
             size = unfinished.stat().st_size
             unfinished.replace(tensors)
             run = {**table, "position": snapshot.position, "tensors": {"sha256": digest, "bytes": size}}
-            write_whole(document, _pack(run))
+            write_whole(document, pack(run))
         except BaseException:
             # Also on Ctrl-C: half a checkpoint takes room and is good for nothing.
             for path in (document, unfinished, tensors):
@@ -192,7 +192,8 @@ class Folder:
             self.path.rmdir()
 
 
-def _pack(run: Mapping[str, Any]) -> bytes:
+def pack(run: Mapping[str, Any]) -> bytes:
+    """Return the document of a checkpoint: JSON with the version and a SHA-256 of its content."""
     document = {"impasto-checkpoint": SCHEMA, "version": __version__, "sha256": _digest(__version__, run), "run": run}
     return json.dumps(document, indent=1).encode() + b"\n"
 

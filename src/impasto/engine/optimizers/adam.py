@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from impasto.engine.objective import Evaluation, gradient_of
-from impasto.engine.optimizers.base import Evaluate, Optimizer, State
+from impasto.engine.optimizers.base import Optimizer, State
 from impasto.ops.resample import interpolate
 from impasto.ops.shapes import Image
 from impasto.recipe import recipe
@@ -19,19 +19,13 @@ class Adam(Optimizer):
         self.settings: recipe.Adam = settings
         self._projected = projected
         self._damping = 1.0
-        self._known: State = {}
+        self._state: State = {}
 
-    @property
-    def capturable(self) -> bool:
-        """Every step is the same operations."""
-        return True
-
-    def step(self, image: Image, evaluation: Evaluation, evaluate: Evaluate) -> tuple[Image, Evaluation | None]:
+    def step(self, image: Image, evaluation: Evaluation) -> Image:
         """Return the image after a step."""
-        del evaluate
-        gradient, settings, state = gradient_of(evaluation), self.settings, self._known
+        gradient, settings, state = gradient_of(evaluation), self.settings, self._state
         if "count" not in state:
-            # float64 on the device: powers of it are taken. Metal has none.
+            # Powers of the count are taken, hence float64, on the device; Metal has no float64.
             wide = torch.float32 if image.device.type == "mps" else torch.float64
             state |= {"count": image.new_zeros((), dtype=wide)}
             state |= {"mean": torch.zeros_like(image), "square": torch.zeros_like(image)}
@@ -51,37 +45,37 @@ class Adam(Optimizer):
             image = image.clamp_(0, 1)
         state["averaged"] += 1
         state["average"].lerp_(image, 1 - settings.average)
-        return image, None
+        return image
 
     def result(self, image: Image) -> Image:
-        """Return the running mean of this scale's images, its start's bias removed."""
-        if "average" not in self._known:
+        """Return the running mean of this scale's images, corrected for its start at 0 as Adam's own means are."""
+        if "average" not in self._state:
             return image
-        bias = 1 - self.settings.average ** self._known["averaged"]
-        return self._known["average"] / bias.to(image.dtype)
+        bias = 1 - self.settings.average ** self._state["averaged"]
+        return self._state["average"] / bias.to(image.dtype)
 
     def restart(self, height: int, width: int) -> None:
-        """Carry the running means of the gradient over (crowsonkb); begin the average of the images anew."""
-        state = self._known
+        """Resize the running means of the gradient (crowsonkb's style-transfer-pytorch); restart the images' mean."""
+        state = self._state
         if "count" not in state:
             return
-        self._known = {
+        self._state = {
             "count": state["count"],
             "mean": interpolate(state["mean"], height, width, "bilinear"),
             "square": interpolate(state["square"], height, width, "bilinear").clamp_(min=0),
         }
 
     def slow_down(self) -> None:
-        """Take steps of half the size, without memory."""
+        """Halve the size of the steps and forget the running means."""
         self._damping /= 2
-        self._known = {}
+        self._state = {}
 
     def state(self) -> State:
         """Return the running means and the counts."""
         damping = torch.tensor(self._damping, dtype=torch.float64)
-        return {"damping": damping} | self._known
+        return {"damping": damping} | self._state
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take over what `state` returned."""
+        """Continue from what `state` returned."""
         self._damping = state["damping"].item()
-        self._known = {name: value.clone() for name, value in state.items() if name != "damping"}
+        self._state = {name: value.clone() for name, value in state.items() if name != "damping"}

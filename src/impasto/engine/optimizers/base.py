@@ -1,7 +1,7 @@
 """What every optimiser does."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from torch import Tensor
 
@@ -9,58 +9,50 @@ from impasto.engine.objective import Evaluation
 from impasto.ops.shapes import Image
 from impasto.recipe import recipe
 
-Evaluate = Callable[[Image], Evaluation]
 State = dict[str, Tensor]
 
 
 class Optimizer(ABC):
-    """Makes the next image of an image and what the objective says of it, and remembers what it learnt on the way.
+    """Computes the next image from the present one and its gradient, and keeps state from step to step.
+
+    A step, after the first, is the same operations on the same tensors, so that CUDA can capture it as a graph.
 
     Attributes:
-        settings: what it was made of.
+        settings: the optimizer's part of the recipe.
 
     """
 
     settings: recipe.LBFGS | recipe.Adam
 
-    @property
     @abstractmethod
-    def capturable(self) -> bool:
-        """Whether a step, after the first, is the same operations on the same tensors: fit for a CUDA graph."""
-
-    @abstractmethod
-    def step(self, image: Image, evaluation: Evaluation, evaluate: Evaluate) -> tuple[Image, Evaluation | None]:
+    def step(self, image: Image, evaluation: Evaluation) -> Image:
         """Return the next image.
 
         Args:
             image: (1, 3, H, W) sRGB; in [0, 1] unless the bounds are free.
-            evaluation: what the objective says of it, finite and with its gradient.
-            evaluate: the objective, for optimisers that look before they step.
-
-        Returns:
-            The next image, and what the objective says of it where that is known already.
+            evaluation: the objective's evaluation of `image`, finite and with its gradient.
 
         """
 
     @abstractmethod
     def result(self, image: Image) -> Image:
-        """Return what to show for the run so far, `image` being the last."""
+        """Return the result of the steps so far, `image` being the last image: that image itself, or an average."""
 
     @abstractmethod
     def restart(self, height: int, width: int) -> None:
-        """Carry over to images of another size what still holds there, and forget the rest."""
+        """Prepare for images of another size in pixels: resize the state that stays valid, discard the rest."""
 
     @abstractmethod
     def slow_down(self) -> None:
-        """Take smaller steps from now on, and forget the ones that led astray."""
+        """Take smaller steps from now on, and discard the state that led to a loss that is not finite."""
 
     @abstractmethod
     def state(self) -> State:
-        """Return all that has been learnt, as named tensors; `load` continues from there, step for step the same.
+        """Return the whole state as named tensors, from which `load` continues bit for bit.
 
-        They are not copies: the next step changes them.
+        The tensors are not copies: the next step changes them.
         """
 
     @abstractmethod
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take over what `state` returned of an optimiser with the same settings."""
+        """Continue from what `state` returned of an optimizer with the same settings."""

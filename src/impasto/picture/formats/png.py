@@ -130,8 +130,8 @@ def _plain(width: int, height: int, depth: int, colour_type: int, scanlines: mem
 
 def _alpha_of_key(pixels: NDArray[Any], key: tuple[int, ...], depth: int) -> NDArray[np.uint8]:
     """Return alpha: 0 where a pixel has the transparent colour, which is given at the file's depth."""
-    to_levels = np.array(key) * ((2 ** max(depth, 8) - 1) // (2**depth - 1))
-    return np.where((pixels == to_levels).all(axis=2), np.uint8(0), np.uint8(255))
+    levels = np.array(key) * ((2 ** max(depth, 8) - 1) // (2**depth - 1))
+    return np.where((pixels == levels).all(axis=2), np.uint8(0), np.uint8(255))
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

@@ -29,7 +29,7 @@ def load_means(name: str, pooling: str) -> dict[str, Tensor] | None:
     """
     if name not in FILES:
         return None
-    blob = _read(FILES[name])
+    blob = read_file(FILES[name])
     if hashlib.sha256(blob).hexdigest() != SHA256[name]:
         raise WeightsError(f"{FILES[name]}: damaged or replaced; install impasto again")
     prefix = f"{pooling}."
@@ -55,7 +55,8 @@ def permute_channels(image: Tensor) -> list[Tensor]:
     return [image[:, list(order)] for order in itertools.permutations(range(3))]
 
 
-def _read(file: str) -> bytes:
+def read_file(file: str) -> bytes:
+    """Return the content of a file of the package's data."""
     try:
         return (resources.files("impasto.vgg.weights") / "data" / file).read_bytes()
     except OSError as error:

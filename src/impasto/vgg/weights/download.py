@@ -48,12 +48,12 @@ class DownloadListener:
 
 
 @final
-class _TransientFailure(Exception):  # noqa: N818
+class TransientFailure(Exception):  # noqa: N818
     """One try failed; the next one may not."""
 
 
 @final
-class _PermanentFailure(Exception):  # noqa: N818
+class PermanentFailure(Exception):  # noqa: N818
     """No further try will do better."""
 
 
@@ -75,11 +75,11 @@ def download(file: Official, part: Path, listener: DownloadListener, patience: P
                 return
             _forget(part)
             if again or not pieced:
-                raise _PermanentFailure(fault)
+                raise PermanentFailure(fault)
             # Its pieces may be of two files: once more from the start, which decides.
             again = True
             listener.note(f"{fault}; starting again")
-        except _TransientFailure as error:
+        except TransientFailure as error:
             size = _size(part)
             failures = 0 if size >= furthest + patience.progress else failures + 1
             furthest = max(furthest, size)
@@ -88,7 +88,7 @@ def download(file: Official, part: Path, listener: DownloadListener, patience: P
             pause = patience.pause * 2 ** max(failures - 1, 0)
             listener.note(f"{error}; trying again in {pause:g} s")
             patience.sleep(pause)
-        except _PermanentFailure as error:
+        except PermanentFailure as error:
             raise WeightsError(f"{file.url}: {error}") from error
         except OSError as error:
             raise not_written(part, error) from error
@@ -112,23 +112,23 @@ def _receive(file: Official, part: Path, listener: DownloadListener, patience: P
         with part.open("ab" if start else "wb") as out:
             while block := _block(response):
                 if start == 0 and block.lstrip().startswith(b"<"):
-                    raise _PermanentFailure(
+                    raise PermanentFailure(
                         "a web page came instead of the file; perhaps a login or an error page is in the way"
                     )
                 start += len(block)
                 if start > file.bytes:
                     out.close()
                     _forget(part)
-                    raise _PermanentFailure(f"more than the expected {file.bytes} bytes came; it is another file now")
+                    raise PermanentFailure(f"more than the expected {file.bytes} bytes came; it is another file now")
                 out.write(block)
                 out.flush()  # a kill loses nothing of what came
                 listener.got(start, file.bytes)
                 if time.monotonic() >= due:
                     if start - mark < patience.least:
-                        raise _TransientFailure("next to nothing came for too long")
+                        raise TransientFailure("next to nothing came for too long")
                     mark, due = start, time.monotonic() + patience.timeout
     if start < file.bytes:
-        raise _TransientFailure(f"the connection ended after {start} of {file.bytes} bytes")
+        raise TransientFailure(f"the connection ended after {start} of {file.bytes} bytes")
     return pieced
 
 
@@ -142,24 +142,24 @@ def _request(file: Official, part: Path, start: int) -> urllib.request.Request:
 
 
 def _open(request: urllib.request.Request, part: Path, timeout: float) -> Any:
-    opener = urllib.request.build_opener(_Redirects())
+    opener = urllib.request.build_opener(Redirects())
     try:
         return opener.open(request, timeout=timeout)
     except urllib.error.HTTPError as error:
         with error:
             if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 _forget(part)
-                raise _TransientFailure("the server has another file than the one begun; starting again") from error
+                raise TransientFailure("the server has another file than the one begun; starting again") from error
             if error.code < http.HTTPStatus.BAD_REQUEST:
-                raise _PermanentFailure("the server redirects without end") from error
+                raise PermanentFailure("the server redirects without end") from error
             problem = f"the server answered {error.code} {printable(error.reason)[:60]}".rstrip()
-            raise (_TransientFailure if error.code in _PASSING else _PermanentFailure)(problem) from error
+            raise (TransientFailure if error.code in _PASSING else PermanentFailure)(problem) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         cause = getattr(error, "reason", error)
         if isinstance(cause, ssl.SSLCertVerificationError):
-            raise _PermanentFailure(f"the server's certificate is not to be trusted ({reason(cause)})") from error
+            raise PermanentFailure(f"the server's certificate is not to be trusted ({reason(cause)})") from error
         problem_text = reason(cause) if isinstance(cause, BaseException) else printable(cause)[:160]
-        raise _TransientFailure(f"the server cannot be reached ({problem_text})") from error
+        raise TransientFailure(f"the server cannot be reached ({problem_text})") from error
 
 
 def _start(response: Any, file: Official, part: Path, offset: int) -> int:
@@ -172,7 +172,7 @@ def _start(response: Any, file: Official, part: Path, offset: int) -> int:
         f"bytes{offset}-{file.bytes - 1}/*",
     ):
         _forget(part)
-        raise _TransientFailure(f"the server sends another part than asked for ({printable(content_range)[:60]})")
+        raise TransientFailure(f"the server sends another part than asked for ({printable(content_range)[:60]})")
     return offset
 
 
@@ -181,7 +181,7 @@ def _expect(response: Any, file: Official, start: int) -> None:
     length = response.headers.get("Content-Length")
     if length is not None and length.strip() != str(file.bytes - start):
         page = " and sends a web page" if "html" in response.headers.get("Content-Type", "") else ""
-        raise _PermanentFailure(
+        raise PermanentFailure(
             f"the server announces {printable(length)[:20]} bytes{page} where {file.bytes - start} are missing"
         )
 
@@ -190,9 +190,9 @@ def _block(response: Any) -> bytes:
     try:
         block: bytes = response.read1(BLOCK)
     except TimeoutError as error:
-        raise _TransientFailure("nothing came for too long") from error
+        raise TransientFailure("nothing came for too long") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _TransientFailure(f"the connection broke ({reason(error)})") from error
+        raise TransientFailure(f"the connection broke ({reason(error)})") from error
     return block
 
 
@@ -213,7 +213,7 @@ def _check_address(url: str) -> None:
 
 
 @final
-class _Redirects(urllib.request.HTTPRedirectHandler):
+class Redirects(urllib.request.HTTPRedirectHandler):
     """Follows a few redirects, never to an address that is read along or that is not the web."""
 
     max_redirections = 5  # ours; publishers use none or one
@@ -225,7 +225,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         """Refuse to leave https."""
         if urlsplit(newurl).scheme != urlsplit(req.full_url).scheme:
             fp.close()
-            raise _PermanentFailure(f"the server sends us to an address that is not https ({printable(newurl)[:80]})")
+            raise PermanentFailure(f"the server sends us to an address that is not https ({printable(newurl)[:80]})")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
