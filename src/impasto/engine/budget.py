@@ -1,4 +1,4 @@
-"""The plans of a run, and the memory and time that they take, before it begins."""
+"""The plans of a run, and the memory and time that they will take, computed before it begins."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from impasto.recipe.schedule import Scale
 
 @dataclass(frozen=True)
 class Budget:
-    """What a scene may take, and what it does.
+    """The memory limit of a run, and what the run will take.
 
     Attributes:
-        scene: what is painted.
-        limit: bytes to make do with; what is free if None.
-        element_size: bytes of a feature.
-        is_winograd: whether features are computed by Winograd's method, and so can be in bands of rows.
+        scene: the pictures, the recipe and the device.
+        limit: in bytes; None for all that is free.
+        element_size: bytes per number of the features.
+        is_winograd: whether convolutions use Winograd's method, so that blocks can be computed in bands of rows.
 
     """
 
@@ -30,10 +30,10 @@ class Budget:
     is_winograd: bool
 
     def plans(self) -> tuple[Plan, ...]:
-        """Return how each scale is best computed within the limit.
+        """Return the best plan within the limit for each scale.
 
         Raises:
-            DeviceError: there is no way; the message says what size would fit.
+            DeviceError: nothing fits into the limit; the message names the largest size that would.
 
         """
         limit = self.limit or devices.available_memory(self.scene.device)
@@ -45,16 +45,16 @@ class Budget:
         return plans
 
     def seconds(self, plans: Sequence[Plan]) -> float:
-        """Return the seconds that all steps take on this machine's CPU, scale by scale as planned."""
+        """Return the seconds that all steps will take on this machine's CPU with these plans."""
         pairs = zip(self.scene.scales, plans, strict=True)
         return sum(planning.seconds(self.scene.recipe, self._size(scale), plan) for scale, plan in pairs)
 
     def next_smaller(self, scale: Scale, plan: Plan) -> Plan | None:
-        """Return the next plan for a scale that takes clearly less memory; None if there is none."""
+        """Return the next plan for a scale that takes clearly less memory than `plan`; None if there is none."""
         return planning.next_smaller(self.scene.recipe, self._size(scale), plan)
 
     def alternatives(self, scale: Scale) -> list[Plan]:
-        """Return all plans for a scale, the best first."""
+        """Return all plans for a scale, best first."""
         return list(planning.plans(self.scene.recipe, self._size(scale)))
 
     def _with(self, recipe: Recipe) -> "Budget":
@@ -70,7 +70,7 @@ class Budget:
         return all(planning.least_memory(self.scene.recipe, size) <= limit for size in sizes)
 
     def _refusal(self, limit: int) -> DeviceError:
-        """Return the error for a scene that fits in no way, with the largest size that would."""
+        """Return the error for a scene that no plan fits, naming the largest size that would fit."""
         scene, recipe = self.scene, self.scene.recipe
         last = scene.scales[-1]
         full = max(last.height, last.width) if recipe.size == "original" else recipe.size

@@ -1,4 +1,4 @@
-"""Which device a run uses."""
+"""The device of a run, its precision and its memory."""
 
 import ctypes
 import re
@@ -22,7 +22,7 @@ def device(name: str = "auto") -> torch.device:
 
     Raises:
         UsageError: there is no device of that name.
-        DeviceError: it is not in this machine.
+        DeviceError: this machine does not have it.
 
     """
     if name == "auto":
@@ -50,12 +50,12 @@ def _cuda(name: str, index: int) -> torch.device:
 
 
 def devices(names: str) -> tuple[torch.device, ...]:
-    """Return the devices called `names`, with commas between them; the first is where the picture is.
+    """Return the devices of a comma-separated list; the first one holds the image.
 
-    `auto` is every CUDA device there is, or what `device` makes of it.
+    `auto` is all CUDA devices of the machine; without any, the device that `device("auto")` returns.
 
     Raises:
-        UsageError: as `device`, or they are not of one kind.
+        UsageError: as `device`, or the devices are of different kinds.
         DeviceError: as `device`.
 
     """
@@ -68,13 +68,13 @@ def devices(names: str) -> tuple[torch.device, ...]:
 
 
 def dtype(precision: Precision, on: torch.device) -> torch.dtype:
-    """Return in what features are computed; statistics, losses and the image are in float32 always.
+    """Return the dtype of features; statistics, losses and the image are always float32.
 
-    `auto` is bfloat16 on CUDA devices that have it, where it doubles the speed and costs nothing that can be seen
+    `auto` is bfloat16 on CUDA devices that have it, where it doubles the speed without a visible difference
     (docs/deviations.md), and float32 elsewhere.
 
     Raises:
-        DeviceError: bfloat16 on a CUDA device that does not have it.
+        DeviceError: bfloat16 was asked for on a CUDA device that does not have it.
 
     """
     if precision == "float32":
@@ -88,26 +88,26 @@ def dtype(precision: Precision, on: torch.device) -> torch.dtype:
     return torch.bfloat16 if has else torch.float32
 
 
-# NVIDIA's Ampere, the first with bfloat16 matrix products.
+# NVIDIA's Ampere, the first architecture with bfloat16 matrix products.
 _BFLOAT16_CAPABILITY = (8, 0)
 
 
 def steps_per_wait(on: torch.device) -> int:
-    """Return how many steps are taken before the device is waited for."""
-    # Ours: a wait for each ten steps costs nothing that can be measured, and pictures still come often enough.
+    """Return the number of steps between two waits for the device."""
+    # Ours: a wait every ten steps costs nothing measurable, and previews still come often enough.
     return 10 if on.type == "cuda" else 1
 
 
 def uses_graphs(on: torch.device) -> bool:
-    """Whether steps are captured in a graph there."""
+    """Whether steps are captured in a CUDA graph on this device."""
     return on.type == "cuda"
 
 
 def capture(work: Callable[[], None]) -> Callable[[], None]:
-    """Return what does `work` on the present CUDA device as one graph; `work` itself where it cannot be captured.
+    """Return a function that does `work` as one CUDA graph; `work` itself where it cannot be captured.
 
     Args:
-        work: operations on tensors that stay where they are; it has been done before, so that all libraries are ready.
+        work: operations on tensors that keep their addresses. It has run before, so that libraries are set up.
 
     """
     torch.cuda.synchronize()
@@ -126,9 +126,9 @@ def capture(work: Callable[[], None]) -> Callable[[], None]:
 
 @contextmanager
 def float32_precision(on: torch.device, *, exact: bool) -> Iterator[None]:
-    """Let CUDA multiply float32 numbers in TF32, or not if `exact`.
+    """Allow or forbid CUDA to multiply float32 matrices in TF32, while the context lasts.
 
-    TF32 keeps all of bfloat16's digits, so that statistics of bfloat16 features lose nothing.
+    TF32 keeps all digits of bfloat16, so that statistics of bfloat16 features lose nothing.
     """
     if on.type != "cuda":
         yield
@@ -142,18 +142,18 @@ def float32_precision(on: torch.device, *, exact: bool) -> Iterator[None]:
 
 
 def tf32_settings() -> tuple[bool, bool]:
-    """Return what CUDA multiplies in TF32 now: matrices, and convolutions."""
+    """Return whether CUDA uses TF32 now: for matrix products, and for convolutions."""
     return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether PyTorch gave up for lack of memory, of the device or of the machine."""
-    # The CPU's allocator has no exception of its own.
+    """Whether an error means that memory ran out, on the device or on the CPU."""
+    # The CPU's allocator raises a plain RuntimeError.
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def available_memory(device: torch.device) -> int | None:
-    """Return the bytes that this process may still take on `device`; None where nobody says."""
+    """Return the bytes that this process can still allocate on `device`; None where that is unknown."""
     if device.type == "cuda" and torch.cuda.is_available():
         return torch.cuda.mem_get_info(device)[0]
     if device.type != "cpu" or not sys.platform.startswith("linux"):
@@ -162,7 +162,7 @@ def available_memory(device: torch.device) -> int | None:
     bounds = [_kilobytes("/proc/meminfo")["MemAvailable"] + status["VmRSS"]]
     address_space = resource.getrlimit(resource.RLIMIT_AS)[0]
     if address_space != resource.RLIM_INFINITY:
-        # Libraries and stacks take addresses that are no memory.
+        # Libraries and stacks reserve addresses without using memory.
         bounds.append(address_space - (status["VmSize"] - status["VmRSS"]))
     group = Path("/sys/fs/cgroup/memory.max")
     if group.exists() and (text := group.read_text().strip()).isdecimal():
@@ -171,17 +171,17 @@ def available_memory(device: torch.device) -> int | None:
 
 
 def _kilobytes(path: str) -> dict[str, int]:
-    """Return the sizes that a file of /proc lists, in bytes."""
+    """Return the sizes that a file of /proc lists, in bytes, by name."""
     entries = re.findall(r"^(\w+):\s+(\d+) kB$", Path(path).read_text(), re.MULTILINE)
     return {name: 1024 * int(value) for name, value in entries}
 
 
 @contextmanager
 def keep_freed_memory(device: torch.device) -> Iterator[None]:
-    """Let freed memory stay with the process for its next use, on the CPU and with glibc.
+    """Keep freed memory in the process for its next use, while the context lasts; on the CPU and with glibc only.
 
-    A step frees and takes the same hundreds of megabytes again and again. Left to itself, glibc gives each large block
-    back at once, and the system clears every page anew: a tenth of a step's time, measured.
+    A step allocates and frees the same hundreds of megabytes again and again. By default glibc returns each large
+    block to the system at once, which clears every page anew: a tenth of a step's time, measured.
     """
     library = glibc() if device.type == "cpu" else None
     if library is None:
@@ -205,6 +205,6 @@ def glibc() -> ctypes.CDLL | None:
     return library if hasattr(library, "gnu_get_libc_version") else None
 
 
-# malloc.h
+# The parameters of mallopt in glibc's malloc.h.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4

@@ -8,10 +8,10 @@ from impasto.recipe import schedule
 
 
 def evaluate(scene: Scene) -> Evaluation:
-    """Return what the objective of a scene's last scale says of the picture that it starts from.
+    """Return the evaluation of the scene's start picture by the objective of the last scale, without a gradient.
 
     Raises:
-        UsageError: that picture has another aspect ratio than the photo.
+        UsageError: the start picture has another aspect ratio than the photo.
 
     """
     scale = scene.scales[-1]

@@ -1,4 +1,7 @@
-"""What the image starts as. Random numbers are drawn on the CPU, so that a seed means the same on every device."""
+"""The image that a scale starts from.
+
+Random numbers are drawn on the CPU, so that a seed gives the same image on every device.
+"""
 
 from collections.abc import Sequence
 
@@ -15,22 +18,22 @@ from impasto.recipe.schedule import Scale
 
 
 def noise(height: int, width: int, seed: int) -> Image:
-    """Return white noise, uniform in [0, 1)."""
+    """Return white noise (1, 3, H, W), uniform in [0, 1)."""
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
 def grey(height: int, width: int, seed: int) -> Image:
-    """Return the mean grey of the networks' training pictures with noise of one level of 255, uniform.
+    """Return the mean colour of ImageNet with uniform noise of up to 1 in 0..255, (1, 3, H, W) in [0, 1].
 
-    The start of Keras' example and, with still fainter noise, of Johnson's neural-style.
+    The start of Keras' example and, with less noise, of Johnson's neural-style.
     """
-    # The mean of the ImageNet training images, subtracted by the authors' Caffe models; RGB in 0..255.
+    # The mean of ImageNet's training images, which the authors' Caffe models subtract; RGB in 0..255.
     mean = torch.tensor([123.68, 116.779, 103.939]).view(1, 3, 1, 1)
     return (mean + noise(height, width, seed)) / 255
 
 
 def style_noise(colors: Palette, height: int, width: int, seed: int, method: ColorMatch) -> Image:
-    """Return noise in the colours of a palette, clamped to [0, 1]."""
+    """Return noise (1, 3, H, W) in the colours of a palette, clamped to [0, 1]."""
     return color_transfer.recolor(noise(height, width, seed), colors, method)
 
 
@@ -41,7 +44,16 @@ def first_image(
     styles: Sequence[tuple[AnyImage, float]],
     regions: Sequence[Region] = (),
 ) -> Image:
-    """Return what the image starts as, with its margin; `photo`, `styles` and `regions` are those of `scale`."""
+    """Return the image that the first scale starts from, with its margin.
+
+    Args:
+        scene: the pictures and the recipe.
+        scale: the first scale.
+        photo: (1, 3, H, W) the photo at `scale`, with its margin.
+        styles: the style pictures at `scale` and their weights.
+        regions: the regions at `scale`, if there are masks.
+
+    """
     if scene.inputs.start is not None:
         return scene.padded(scene.inputs.start, scale)
     height, width = photo.shape[2:]
@@ -67,13 +79,21 @@ def next_image(
     styles: Sequence[tuple[AnyImage, float]],
     regions: Sequence[Region] = (),
 ) -> Image:
-    """Return what the image is at the size of `photo`, the end of the scale before being `image`.
+    """Return the image that the next scale starts from: the last scale's result with the photo's detail added.
 
-    Enlarged, it has nothing of the finest forms: `recipe.detail` takes them from the photo in the style's colours.
+    Enlarging adds no fine detail. `recipe.detail` adds that of the photo, recoloured with the palette of the styles.
+
+    Args:
+        scene: the pictures and the recipe.
+        image: the result of the scale before, with its margin.
+        photo: (1, 3, H, W) the photo at the next scale, with its margin.
+        styles: the style pictures at the next scale and their weights.
+        regions: the regions at the next scale, if there are masks.
+
     """
     height, width = photo.shape[2:]
     if scene.recipe.strength == 0 and scene.recipe.init == "content" and scene.inputs.start is None:
-        # It is the photo still; enlarged it would be one out of focus.
+        # The image is still the photo. Enlarging it would only blur it.
         return photo
     larger = scene.resized(image, height, width)
     if scene.recipe.detail == 0 or image.shape == photo.shape:
@@ -87,7 +107,7 @@ def next_image(
 def _recolored_photo(
     scene: Scene, photo: Image, styles: Sequence[tuple[AnyImage, float]], regions: Sequence[Region]
 ) -> Image:
-    """Return `photo` in the colours of the styles, each of its regions in those of its own."""
+    """Return `photo` recoloured with the palette of the styles, each region with that of its own styles."""
     if not any(region.mask is not None for region in regions):
         return color_modes.recolor_photo(_target_palette(scene, photo, styles, *regions), photo, scene.recipe)
     matched = photo.clone()
@@ -101,7 +121,7 @@ def _recolored_photo(
 def _target_palette(
     scene: Scene, photo: Image, styles: Sequence[tuple[AnyImage, float]], region: Region | None = None
 ) -> Palette:
-    """Return the colours that a region, or all of the picture, is to have."""
+    """Return the palette that a region, or the whole picture, is to have."""
     sources = region.sources if region else tuple(Source(index) for index in range(len(styles)))
     weights = guidance.normalize_weights([styles[source.style][1] for source in sources])
     parts: list[tuple[AnyImage, float, Mask | None]] = [

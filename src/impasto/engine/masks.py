@@ -1,4 +1,4 @@
-"""Masks as people draw them: grey ones, and maps that have a colour for each region."""
+"""Masks as people draw them: grey ones, and maps with one colour per region."""
 
 import dataclasses
 import functools
@@ -15,7 +15,7 @@ from impasto.picture import Picture
 from impasto.recipe import Inputs
 from impasto.recipe.provenance import Drawn, Input, plain_name
 
-# (H, W) in [0, 1], how much each pixel belongs to something.
+# (H, W) in [0, 1]: how much each pixel belongs to a region.
 Plane = NDArray[np.float32]
 
 
@@ -23,8 +23,8 @@ class Area(NamedTuple):
     """A region of the photo.
 
     Attributes:
-        mask: of the photo; None for all of it.
-        styles: the indices of the style pictures it is painted after, and which part of each; None for all of it.
+        mask: (H, W) of the photo; None for the whole photo.
+        styles: the index of each style of the region, with the mask of the style picture; None for the whole picture.
 
     """
 
@@ -34,12 +34,12 @@ class Area(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Masks:
-    """Where what is painted.
+    """Which parts of the photo are painted in which styles.
 
     Attributes:
-        areas: regions of the photo; none where the whole photo is painted after all styles.
-        kept: how much of each pixel is the photo's and stays it.
-        drawn: the pictures that say so.
+        areas: the regions of the photo; none if the whole photo is painted in all styles.
+        protected: (H, W), how far each pixel stays the photo's; None if nothing is protected.
+        drawn: the mask pictures, for the provenance.
 
     """
 
@@ -49,19 +49,20 @@ class Masks:
 
 
 def assign(inputs: Inputs[Picture]) -> Masks:
-    """Return which parts of the photo are painted after which styles.
+    """Return which parts of the photo are painted in which styles.
 
-    A grey content mask: white is painted after the first style and black after the second; with one style, black is
-    left to the photo. A coloured one: every colour is a region, in the order of `hue_order`; the first is painted after
-    the first style and so on, and if there is one style less, the last colour is left to the photo. Coloured masks of
-    styles: a region is painted after what has its colour, and left to the photo where nothing has; a style without a
-    mask counts for every region. A grey mask of a style: its white parts count. What is transparent in a mask is black.
+    A grey content mask: white is painted in the first style and black in the second; with one style, black is
+    protected. A coloured content mask: every colour is a region, in the order of `hue_order`; the first is painted in
+    the first style and so on, and with one style less than colours the last colour is protected. Coloured masks of
+    styles: a region is painted in the styles that have its colour, and protected where none has; a style without a
+    mask belongs to every region. A grey mask of a style: only its white parts are used. Transparent pixels of a mask
+    are black.
 
     Args:
-        inputs: their content mask and `protect` must have the photo's aspect ratio, the mask of a style the style's.
+        inputs: the content mask and `protect` must have the photo's aspect ratio, the mask of a style its style's.
 
     Raises:
-        UsageError: masks that fit neither the photo nor the number of styles.
+        UsageError: a mask has another aspect ratio, or the regions do not match the number of styles.
 
     """
     photo, content, protect = inputs.photo, inputs.content_mask, inputs.protect
@@ -90,7 +91,7 @@ def assign(inputs: Inputs[Picture]) -> Masks:
 def _areas(
     styles: int, content: Picture | None, style_masks: Sequence[Picture | None]
 ) -> tuple[tuple[Area, ...], Plane | None]:
-    """Return the regions, and what is left to the photo."""
+    """Return the regions, and the mask of what belongs to none."""
     coloured = [mask for mask in style_masks if mask is not None and _is_coloured(mask)]
     if content is None or not _is_coloured(content):
         if coloured:
@@ -126,7 +127,7 @@ def _by_color(
     regions: Sequence[Plane],
     style_masks: Sequence[Picture | None],
 ) -> tuple[tuple[Area, ...], Plane | None]:
-    """Return the regions, each painted after what has its colour in the masks of the styles; and what is left."""
+    """Return the regions, each with the styles whose masks have its colour, and the mask of what belongs to none."""
     areas = []
     unassigned = np.zeros_like(regions[0])
     of_styles = [None if mask is None else _color_memberships(mask, colors, _APART) for mask in style_masks]
@@ -144,10 +145,10 @@ def _by_color(
 
 
 def palette(mask: Picture) -> list[NDArray[np.float32]]:
-    """Return the colours of a map, (3,) each in [0, 1], in the order of `hue_order`; those of soft edges do not count.
+    """Return the colours of a map, (3,) each in [0, 1], in the order of `hue_order`, without those of soft edges.
 
     Raises:
-        UsageError: there are too many to be told apart.
+        UsageError: there are more than twelve colours.
 
     """
     step = max(1, math.isqrt(mask.width * mask.height // _ENOUGH))
@@ -172,7 +173,7 @@ def palette(mask: Picture) -> list[NDArray[np.float32]]:
 
 
 def _find_flat(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return where a map has one colour as far as two pixels around: edges, soft or of a JPEG, have many."""
+    """Return where a map has one colour within two pixels: soft edges and those of a JPEG have several."""
     around = np.pad(pixels, ((0, 0), (_EDGE, _EDGE), (_EDGE, _EDGE)), mode="edge")
     steps = range(2 * _EDGE + 1)
     height, width = pixels.shape[1:]
@@ -189,24 +190,24 @@ def _find_flat(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def hue_order(color: NDArray[np.float32]) -> tuple[bool, float]:
-    """Return the place of a colour: red, yellow, green, cyan, blue, magenta, then white, grey and black."""
+    """Return the sort key of a colour: red, yellow, green, cyan, blue, magenta, then white, grey and black."""
     red, green, blue = (float(value) for value in color)
     high, low = max(color), min(color)
     if high - low < _COLOURLESS:
         return True, -float(high)
     if high == red:
         hue = ((green - blue) / (high - low)) % 6
-        hue = 0 if hue > 5.5 else hue  # a red with a little blue is still the first
+        hue = 0 if hue > 5.5 else hue  # a red with a little blue comes first too
     else:
         hue = 2 + (blue - red) / (high - low) if high == green else 4 + (red - green) / (high - low)
     return False, float(hue)
 
 
 def _color_memberships(mask: Picture, colors: Sequence[NDArray[np.float32]], within: float = math.inf) -> list[Plane]:
-    """Return for each of `colors` 1 where it is the nearest, and not farther than `within`, and 0 elsewhere."""
+    """Return a mask for each of `colors`: 1 where it is the nearest and no farther than `within`, else 0."""
     nearest = np.full(mask.pixels.shape[1:], -1)
     smallest = np.full(nearest.shape, within, np.float32)
-    # One after the other: the distances of all take much memory.
+    # One colour at a time: the distances to all at once would take much memory.
     for index, color in enumerate(colors):
         distance = np.linalg.norm(mask.pixels - color[:, None, None], axis=0)
         closer = distance < smallest
@@ -225,7 +226,7 @@ def _grey(mask: Picture) -> Plane:
 
 
 def _style_mask(mask: Picture) -> Plane:
-    """Return how much of a style counts where; nothing may not."""
+    """Return the mask of a style picture, which must not be empty."""
     plane = _grey(mask)
     if plane.max() < _SMALLEST:
         raise UsageError(f"{mask.source}: is black, so nothing of the style counts; make white what should")
@@ -237,14 +238,14 @@ def _input(mask: Picture | None) -> Input | None:
 
 
 def _on_black(mask: Picture) -> Picture:
-    """Return a mask on black: what was not drawn belongs to nothing."""
+    """Return a mask laid on black, so that what was not drawn belongs to no region."""
     if mask.alpha is None:
         return mask
     return dataclasses.replace(mask, pixels=mask.pixels * mask.alpha, alpha=None)
 
 
 def _to_one_size(*planes: Plane) -> list[Plane]:
-    """Return masks at the size of the largest; their edges are softened later."""
+    """Return masks resized to the largest, without smoothing; scaling them to the image softens their edges later."""
     height, width = max((plane.shape for plane in planes), key=math.prod)
     resized = []
     for plane in planes:
@@ -259,18 +260,18 @@ def _name_colors(colors: Sequence[NDArray[np.float32]]) -> str:
     return ", ".join("#" + "".join(f"{round(255 * float(value)):02x}" for value in color) for color in colors)
 
 
-# Ours: masks drawn at another size are a pixel off; more is another picture.
+# Ours: a mask drawn at another size may be a pixel off; more is the mask of another picture.
 _ASPECT: Final = 0.02
 # Ours: JPEG leaves traces of colour in grey.
 _COLOURLESS: Final = 0.15
-# Ours, a part of the picture: less is a soft edge or a speck.
+# Ours, as a fraction of the picture: anything smaller is a soft edge or a speck.
 _SMALLEST: Final = 0.005
-# Ours, px: a JPEG's colours are at half its size.
+# Ours, px: JPEG stores colours at half resolution.
 _EDGE: Final = 2
-# Ours: so many pixels of a map tell its colours.
+# Ours: this many pixels are enough to find the colours of a map.
 _ENOUGH: Final = 250_000
-# Ours: levels of a channel that are told apart, and the least distance of two colours in [0, 1]^3.
+# Ours: levels per channel in which colours are counted, and the least distance of two colours in [0, 1]^3.
 _CELLS: Final = 9
 _APART: Final = 0.3
-# Ours: more are no map but a picture.
+# Ours: a map with more colours is a photo.
 _MOST: Final = 12

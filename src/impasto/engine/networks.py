@@ -1,4 +1,4 @@
-"""Networks that a process has loaded."""
+"""The cache of loaded networks."""
 
 import torch
 
@@ -14,13 +14,13 @@ def load_network(
     dtype: torch.dtype = torch.float32,
     method: convolutions.Method | None = None,
 ) -> VGG:
-    """Return the network that `recipe` asks for; the last ones used are kept for the next run.
+    """Return the network of `recipe`; those used last stay loaded.
 
     Args:
         recipe: names the network, its pooling, padding and activity.
         device: where features are computed.
         dtype: of the features.
-        method: how a CPU convolves in float32; what is fastest here if left out.
+        method: the convolution method on a CPU in float32; None for the fastest on this machine.
 
     Raises:
         WeightsError: its weights are missing or damaged.
@@ -37,5 +37,5 @@ def load_network(
     return LOADED_NETWORKS.get(key, load)
 
 
-# Each takes some 120 MB.
+# A network takes some 120 MB.
 LOADED_NETWORKS: Cache[VGG] = Cache(2)

@@ -1,6 +1,6 @@
-"""What a run will take, before it begins: memory and time, and how to make do with less.
+"""How a scale is computed: the memory and time of each possible plan.
 
-The constants were fitted to `scripts/bench sizes`; `docs/benchmarks.md` has what they predict beside what was measured.
+The constants were fitted to `scripts/bench sizes`; `docs/benchmarks.md` compares predictions and measurements.
 """
 
 import math
@@ -19,10 +19,11 @@ class Plan:
     """How one scale is computed.
 
     Attributes:
-        tile: longest side of the tiles in pixels; None for the whole at once.
-        history: pairs that L-BFGS remembers; 0 for an optimiser without any.
-        memory: bytes in use at the peak.
-        held: how many tiles keep their features from the statistics to the gradient; the others are computed twice.
+        tile: longest side of the tiles in pixels; None for the whole image at once.
+        history: pairs that L-BFGS keeps; 0 for another optimizer.
+        memory: peak in bytes.
+        cached_tiles: tiles that keep their features from the forward pass to the backward pass; the others are computed
+            twice.
 
     """
 
@@ -34,20 +35,20 @@ class Plan:
 
 @dataclass(frozen=True)
 class ScaleSize:
-    """What memory depends on: the picture's size with its margin, the largest style picture's, and the steps."""
+    """The sizes that memory depends on: of the image with its margin, of the largest style picture, and the steps."""
 
     height: int
     width: int
     style_pixels: int
     steps: int
-    element_size: int = 4  # bytes of a feature
-    is_banded: bool = True  # whether the machine computes blocks in bands
+    element_size: int = 4  # bytes per number of the features
+    is_banded: bool = True  # whether the VGG's blocks are computed in bands of rows
 
 
 def plans(recipe: Recipe, canvas: ScaleSize) -> Iterator[Plan]:
-    """Yield all ways to compute a scale, the best first, each with less memory than all before.
+    """Yield all plans for a scale, best first, each with less memory than those before.
 
-    Tiles cost time, a shorter memory of L-BFGS a little quality; so tiles come first, the fastest before the others.
+    Tiles cost time, a shorter L-BFGS history costs a little quality; so tiles come first, the fastest before the rest.
     """
     smallest = math.inf
     for history in _histories(recipe, canvas):
@@ -63,31 +64,40 @@ def plans(recipe: Recipe, canvas: ScaleSize) -> Iterator[Plan]:
 
 
 def choose(recipe: Recipe, canvas: ScaleSize, limit: int | None) -> Plan | None:
-    """Return the best plan that takes no more than `limit` bytes; None if there is none."""
+    """Return the best plan of at most `limit` bytes; None if there is none."""
     return next((plan for plan in plans(recipe, canvas) if limit is None or plan.memory <= limit), None)
 
 
 def next_smaller(recipe: Recipe, canvas: ScaleSize, plan: Plan) -> Plan | None:
-    """Return the next plan that is clearly less than `plan`: holding as little as it can; None if there is none."""
+    """Return the next plan that takes clearly less than `plan`, caching as few tiles as possible; None if none does."""
     less = [other for other in plans(recipe, canvas) if other.memory < plan.memory]
     alike = (other for other in reversed(less) if (other.tile, other.history) == (less[0].tile, less[0].history))
     return next(alike, None)
 
 
 def least_memory(recipe: Recipe, canvas: ScaleSize) -> int:
-    """Return the bytes that the plan of the least memory takes."""
+    """Return the bytes of the plan that takes the least memory."""
     history = _histories(recipe, canvas)[-1]
     return min(memory(recipe, canvas, tile, history) for tile in _sides(recipe, canvas))
 
 
 def memory(recipe: Recipe, canvas: ScaleSize, tile: int | None, history: int, cached_tiles: int = 1) -> int:
-    """Return the bytes of main memory that the process uses at its peak while a scale of that size is painted."""
+    """Return the process's peak of main memory in bytes while a scale is painted.
+
+    Args:
+        recipe: names losses, network and optimizer.
+        canvas: the sizes of the scale.
+        tile: see `Plan`.
+        history: see `Plan`.
+        cached_tiles: see `Plan`.
+
+    """
     pixels = canvas.height * canvas.width
     computed, style = float(pixels), float(canvas.style_pixels)
     if tile is not None:
         side = tile + 2 * _HALO
         computed, style = min(computed, side * side * (1 + _HELD * (cached_tiles - 1))), min(style, side * side)
-    # A pair of L-BFGS is two images of three float32 channels; Adam's moments and average are three.
+    # A pair of L-BFGS is two images of three float32 channels; Adam's two moments and the average are three.
     images = _IMAGES + (2 * history if isinstance(recipe.optimizer, LBFGS) else 3)
     content = sum(4 * info.channels / info.stride**2 for info in _layers(recipe, "content"))
     features = max(computed * _bytes_per_pixel(recipe, canvas), style * _STYLE_BYTES_PER_PIXEL)
@@ -96,7 +106,7 @@ def memory(recipe: Recipe, canvas: ScaleSize, tile: int | None, history: int, ca
 
 
 def operations(recipe: Recipe) -> float:
-    """Return the multiply-adds, times two, of a step for each pixel: through the deepest layer and back."""
+    """Return the floating-point operations of a step per pixel: forward to the deepest layer, and back."""
     infos = [info for role in ("content", "style") for info in _layers(recipe, role)]
     convolutions = vgg_layers.NETWORKS[recipe.network]
     layers = vgg_layers.layers(convolutions)
@@ -109,7 +119,7 @@ def operations(recipe: Recipe) -> float:
 
 
 def seconds(recipe: Recipe, canvas: ScaleSize, plan: Plan) -> float:
-    """Return the seconds that the steps of a scale take on this machine's CPU."""
+    """Return the seconds that all steps of a scale take on this machine's CPU."""
     flops_per_second = convolutions.flops_per_second()
     per_pixel = operations(recipe) / flops_per_second + _SECONDS_PER_PIXEL
     extra = sum(loss.extra_seconds(size, flops_per_second) for loss, size in _losses(recipe, canvas))
@@ -117,23 +127,25 @@ def seconds(recipe: Recipe, canvas: ScaleSize, plan: Plan) -> float:
 
 
 def step_cost(height: int, width: int, plan: Plan) -> float:
-    """Return how many pixels a step computes."""
+    """Return the number of pixels that a step computes; tiles compute more than the picture has."""
     pixels = float(height * width)
     if plan.tile is not None:
-        # Once for the sums and once for the gradient, which goes forward again where nothing was held; and all halos.
+        # Forward for the statistics and back for the gradient; tiles that are not cached are computed forward twice.
+        # The
+        # halos come on top.
         again = 1 - plan.cached_tiles / _count(height, width, plan.tile)
         pixels *= (1 + again / 2) * ((plan.tile + 2 * _HALO) / plan.tile) ** 2
     return pixels
 
 
 def _histories(recipe: Recipe, canvas: ScaleSize) -> list[int]:
-    """Return how many pairs L-BFGS might remember, the most first."""
+    """Return the history lengths to consider, longest first."""
     full = min(recipe.optimizer.history, canvas.steps) if isinstance(recipe.optimizer, LBFGS) else 0
     return list(dict.fromkeys((full, min(full, 4), min(full, 2))))
 
 
 def _sides(recipe: Recipe, canvas: ScaleSize) -> list[int | None]:
-    """Return what the longest side of a tile might be, the whole first."""
+    """Return the tile sides to consider, the whole image first."""
     smaller = [] if recipe.whole_only else [tile for tile in _TILES if tile < max(canvas.height, canvas.width)]
     return [None, *smaller]
 
@@ -143,13 +155,13 @@ def _count(height: int, width: int, tile: int) -> int:
 
 
 def _cached_tile_counts(canvas: ScaleSize, tile: int | None) -> set[int]:
-    """Return how many tiles might be held, by eighths of all."""
+    """Return the numbers of cached tiles to consider, in eighths of all tiles."""
     count = 1 if tile is None else _count(canvas.height, canvas.width, tile)
     return {1, *(count * eighths // 8 for eighths in range(1, 8))} - {0}
 
 
 def _losses(recipe: Recipe, canvas: ScaleSize) -> Iterator[tuple[AnyLoss, LossSize]]:
-    """Yield the losses of the terms that count, and what their memory and time depend on."""
+    """Yield the losses of the recipe's terms of positive weight, and the sizes that their costs depend on."""
     for term in recipe.terms:
         if recipe.weight_of(term) > 0:
             shapes = tuple(_shapes(recipe, term.loss)) if isinstance(term.loss, LayeredLoss) else ()
@@ -157,7 +169,7 @@ def _losses(recipe: Recipe, canvas: ScaleSize) -> Iterator[tuple[AnyLoss, LossSi
 
 
 def _shapes(recipe: Recipe, loss: LayeredLoss) -> Iterator[tuple[float, int]]:
-    """Yield of each layer that counts how many numbers it has for a pixel, and its stride."""
+    """Yield, for each layer of a loss, the numbers that its features have per pixel, and its stride."""
     layers = vgg_layers.layers(vgg_layers.NETWORKS[recipe.network])
     for name, weight in loss.layers:
         if weight > 0:
@@ -181,9 +193,9 @@ def _bytes_per_pixel(recipe: Recipe, canvas: ScaleSize) -> float:
     return (_BANDED_BYTES_PER_PIXEL if banded else _PLAIN_BYTES_PER_PIXEL) * canvas.element_size / 4
 
 
-# Sides of tiles, in pixels: with their halos they cost 1.7, 1.9, 2.3 and 3.4 times the whole's work if none is held.
+# Sides of tiles in pixels. With their halos they cost 1.7, 1.9, 2.3 and 3.4 times the whole image if none is cached.
 _TILES = (2048, 1024, 512, 256)
-# The reach of relu5_1, which most recipes use.
+# The receptive field of relu5_1 beyond a tile, in pixels; most recipes' deepest layer.
 _HALO = 64
 # Fitted to scripts/bench sizes.
 _PROCESS_BYTES = 650e6
@@ -191,6 +203,7 @@ _IMAGES = 7
 _BANDED_BYTES_PER_PIXEL = 1000
 _PLAIN_BYTES_PER_PIXEL = 2800
 _STYLE_BYTES_PER_PIXEL = 700
-# Ours, measured at 512 px: of these bytes, what waits for the gradient, 472 in bands and 1466 without, and some more.
+# Ours, measured at 512 px: the fraction of these bytes that a cached tile keeps for the gradient: 472 a pixel in bands,
+# 1466 without, and a reserve.
 _HELD = 0.55
 _SECONDS_PER_PIXEL = 1e-6

@@ -1,4 +1,4 @@
-"""The run: an iterator of events that paints a picture on the way."""
+"""The run: an iterator of events that paints one picture, scale by scale."""
 
 import contextlib
 import dataclasses
@@ -45,16 +45,16 @@ from impasto.vgg.network import VGG
 class Run:
     """One picture being painted.
 
-    Iterating does the work; each event says how far it is. Not asking for the next event pauses the run, closing it or
-    dropping it ends it, and `picture` gives what there is at any time.
+    Iterating does the work; each event reports progress. Not asking for the next event pauses the run; closing or
+    dropping it ends the run. `picture` returns the present image at any time.
 
     Args:
         scene: the pictures, the recipe and the device.
-        others: further devices that share the tiles of a picture computed in tiles.
-        max_memory: bytes of the device's memory, or for the CPU of the process, to make do with; what is there if None.
+        others: further devices, which compute tiles too where a picture is computed in tiles.
+        max_memory: limit in bytes, of the process on the CPU, of the device elsewhere; None for all that is free.
         precision: see `impasto.engine.devices.dtype`.
-        snapshot: where a run of the same pictures was interrupted; this one goes on from there.
-        method: how a CPU convolves in float32; what is fastest here if None.
+        snapshot: the state of an interrupted run of the same pictures, from which this one continues.
+        method: the convolution method on a CPU in float32; None for the fastest on this machine.
 
     """
 
@@ -71,7 +71,7 @@ class Run:
         self.recipe = scene.recipe
         self.device = scene.device
         self.scales = scene.scales
-        self.notes = scene.notes  # what a person should know about the pictures that were read
+        self.notes = scene.notes  # what a person should know about the input pictures
         self._scene = scene
         self._devices = (scene.device, *others)
         self._limit = max_memory
@@ -82,15 +82,15 @@ class Run:
         is_winograd = self.device.type == "cpu" and self._method == "winograd"
         self.budget = Budget(scene, max_memory, self._dtype.itemsize, is_winograd)
         self.image: Image | None = None  # with its margin, on the device
-        self._image_scale: Scale = scene.scales[0]  # that the image is of
+        self._image_scale: Scale = scene.scales[0]  # the scale of `image`
         self._scale_index = 0
-        self._steps_of_scale = 0  # steps of the present scale
-        self._finisher: tuple[Scale, Callable[[Image], Image]] | None = None  # of the size that was last asked for
-        self._seconds = 0.0  # that the run took before it was interrupted
+        self._steps_of_scale = 0  # taken at the present scale
+        self._finisher: tuple[Scale, Callable[[Image], Image]] | None = None  # for the scale last asked for
+        self._seconds = 0.0  # spent before the run was interrupted
         self._started = 0.0
         self._progress: ScaleProgress | None = None
-        self._is_between_steps = self.stepped = False  # whether now is between two steps; whether one was taken
-        self.checkpoint_writer: CheckpointWriter | None = None  # of the checkpoints
+        self._is_between_steps = self.stepped = False  # whether it may be checkpointed now; whether any step was taken
+        self.checkpoint_writer: CheckpointWriter | None = None
         self._is_finished = False
         self._losses: list[float] = []  # of the present scale
         self._snapshot = snapshot
@@ -99,58 +99,58 @@ class Run:
         self._events = self._paint()
 
     def __iter__(self) -> Iterator[Event]:
-        """Return the events; they can be gone through once."""
+        """Return the events; they can be iterated over once."""
         return self._events
 
     def close(self) -> None:
-        """End the run; `picture` still gives what there is."""
+        """End the run; `picture` still returns the present image."""
         self._events.close()
 
     @functools.cached_property
     def plans(self) -> tuple[Plan, ...]:
-        """How each scale is computed, within the memory there is or what was asked to make do with.
+        """How each scale is computed, within the memory limit.
 
         Raises:
-            DeviceError: there is no way; the message says what size would fit.
+            DeviceError: nothing fits into the limit; the message names the largest size that would.
 
         """
         return self.budget.plans()
 
     @functools.cached_property
     def early_advice(self) -> tuple[Advice, ...]:
-        """What the pictures show, before they are painted, to be a problem; `Started` has it too."""
+        """Problems that the input pictures show before painting begins; the event `Started` carries them too."""
         styles = [style.picture.pixels for style in self._scene.inputs.styles]
         return advice.foresee(self._scene.inputs.photo.pixels, styles, self.recipe)
 
     @property
     def expected_memory(self) -> int | None:
-        """Bytes of main memory the process will use at its peak; None on devices where this was not measured."""
+        """Peak of the process's main memory in bytes; None on devices where this was not measured."""
         return max(plan.memory for plan in self.plans) if self.device.type == "cpu" else None
 
     @property
     def expected_seconds(self) -> float | None:
-        """Seconds that the steps will take; None on devices where this was not measured."""
+        """Duration of all steps in seconds; None on devices where this was not measured."""
         if self.device.type != "cpu":
             return None
         return self.budget.seconds(self.plans)
 
     @property
     def has_image(self) -> bool:
-        """Whether there is a picture to ask for: true from the first `Stepped` on."""
+        """Whether `picture` can be called: from the first `Stepped` on."""
         return self.image is not None
 
     def picture(self) -> Picture:
-        """Return what is painted so far, at the scale it has reached, with the photo's transparency.
+        """Return the present image at the scale it has reached, with the photo's transparency.
 
         Raises:
-            UsageError: nothing has been painted yet.
+            UsageError: no step was taken yet.
 
         """
         if self.image is None:
             raise UsageError("nothing has been painted yet; ask for the picture after the first Stepped event")
-        # A free image is clipped when it is looked at.
+        # With free bounds the image may leave [0, 1]; `finish` clips it for display.
         if self._finisher is None or self._finisher[0] != self._image_scale:
-            # Kept: some ask for a picture at every step.
+            # Cached, since some callers ask for a picture after every step.
             self._finisher = self._image_scale, self._scene.finish(self._image_scale)
         image = self._finisher[1](self.image)
         alpha = self._scene.inputs.photo.alpha
@@ -168,16 +168,24 @@ class Run:
 
     @property
     def steps_done(self) -> int:
-        """How many steps have been taken at all scales."""
+        """Number of steps taken at all scales."""
         return sum(scale.steps for scale in self.scales[: self._scale_index]) + self._steps_of_scale
 
     @property
     def resumable(self) -> bool:
-        """Whether `checkpoint` can write where the run is now."""
+        """Whether `checkpoint` can be called now."""
         return self.checkpoint_writer is not None and self._is_between_steps
 
     def enable_checkpoints(self, folder: Folder, options: Mapping[str, Any], *, every: float, keep: bool) -> None:
-        """Write checkpoints into `folder`, which is locked, from now on; `options` are plain values kept with them."""
+        """Write checkpoints from now on.
+
+        Args:
+            folder: locked by this process.
+            options: plain values to keep with each checkpoint.
+            every: seconds between two checkpoints.
+            keep: whether they stay when the run is over.
+
+        """
         compute_options = {
             "max_memory": self._limit,
             "precision": self._precision,
@@ -189,10 +197,10 @@ class Run:
         self.checkpoint_writer = CheckpointWriter(folder, table, every=every, keep=keep)
 
     def checkpoint(self) -> Checkpointed | CheckpointFailed:
-        """Write a checkpoint of the run as it is after its last `Stepped`, and return whether that succeeded.
+        """Write a checkpoint of the state after the last `Stepped`, and return whether that succeeded.
 
         Raises:
-            UsageError: the job names no folder for them, or the run is not between two steps.
+            UsageError: checkpoints are not enabled, or the run is not between two steps.
 
         """
         if self.checkpoint_writer is None or not self._is_between_steps:
@@ -224,13 +232,13 @@ class Run:
                 final = yield from self._within_memory(index, networks, started)
         assert final is not None
         self._is_finished = True
-        self._optimizer = None  # the larger part of the memory, which what is said and saved now needs
+        self._optimizer = None  # frees most of the memory, which writing the result and the advice need
         steps = sum(scale.steps for scale in self.scales)
         seconds = time.perf_counter() - started
         yield Finished(final.loss, final.terms, steps, seconds, self._final_advice(final.loss))
 
     def _final_advice(self, final: float) -> tuple[Advice, ...]:
-        """Return what is to be said of the result, and what was foreseen."""
+        """Return the advice on the result, after the advice on the input pictures."""
         scale = self.scales[-1]
         margin = self._scene.margin(scale)
         try:
@@ -239,14 +247,14 @@ class Run:
             losses = [*self._losses, final]
             remarks = advice.advise(self.picture().pixels, photo, styles, self.recipe, losses)
         except (RuntimeError, MemoryError) as error:
-            # A picture is not lost for want of what could be said of it.
+            # The picture is finished; without memory for more, only the advice on it is left out.
             if not devices.is_out_of_memory(error):
                 raise
             remarks = ()
         return (*self.early_advice, *remarks)[: advice.MOST]
 
     def _prepare_optimizer(self, plan: Plan) -> None:
-        """Have an optimiser as `plan` says; one that fits already keeps what it knows."""
+        """Make the optimizer for a plan, unless the present one has the same settings; that one keeps its state."""
         settings = self.recipe.optimizer
         if isinstance(settings, LBFGS):
             settings = dataclasses.replace(settings, history=max(1, plan.history))
@@ -254,7 +262,7 @@ class Run:
             self._optimizer = optimizers.build(settings, projected=self.recipe.bounds == "projected")
 
     def _within_memory(self, index: int, networks: list[VGG], started: float) -> Generator[Event, None, Evaluation]:
-        """Paint a scale; where memory runs out in spite of the plan, go on from there in a way that takes less."""
+        """Paint a scale; where memory runs out in spite of the plan, continue with a smaller plan."""
         scale, plan = self.scales[index], self.plans[index]
         while True:
             try:
@@ -269,7 +277,7 @@ class Run:
                         f"choose a --size under {max(scale.height, scale.width)}, or another device"
                     ) from error
                 plan = smaller
-            # Only out here has the error let go of what was computed.
+            # Outside of the except clause, since the error's traceback refers to the tensors that are to be freed.
             self._optimizer = self._progress = None
             CAPTURED_STEPS.clear()
             gc.collect()
@@ -297,16 +305,17 @@ class Run:
             image = self.image
         # Free the inputs: the objective has its targets now.
         del photo, styles, regions, protected, temporal
-        # Together: a picture asked for between two events must not be cut by the other scale's margin.
+        # Both at once, so that a picture asked for between two events is not cut with the margin of the other scale.
         self.image, self._image_scale = image, scale
         del image
         return (yield from self._descend(objective, index, started))
 
     def _descend(self, objective: Objective, index: int, started: float) -> Generator[Event, None, Evaluation]:
-        """Go down from `self._image`, leave there the best image of the scale, and return what it was worth."""
+        """Minimise the objective from `self.image` on, leave the best image there, and return its evaluation."""
         assert self.image is not None
         assert self._optimizer is not None
-        # A free image may be worth less clipped than what it started from; a projected one is never above its start.
+        # With free bounds the clipped result may be worse than the clipped start, so the start is compared too. With
+        # projected bounds no result is worse than the start.
         trail = ScaleProgress(self.image if self.recipe.bounds == "free" else None)
         before, self._snapshot, self._progress = self._snapshot, None, trail
         steps = self.scales[index].steps
@@ -315,7 +324,7 @@ class Run:
             self._optimizer.load(before.optimizer)
             trail.start, trail.first, trail.failures = before.start, before.first, before.failures
             record = BestImage(before.best, before.lowest)
-        del before  # as large as all the optimiser's memory
+        del before  # as large as the whole state of the optimizer
         while self._steps_of_scale < steps or record is not None:
             steps_left, reuse = max(0, steps - self._steps_of_scale), self._limit is None
             descent = Descent(objective, self._optimizer, self.image, steps_left, record, reuse=reuse)
@@ -341,7 +350,7 @@ class Run:
                     self.image = descent.best
                     break
             except (RuntimeError, MemoryError):
-                # Where memory ran out, it goes on from here.
+                # When memory ran out, the next plan continues from here.
                 self.image = descent.best
                 raise
             trail.failures += 1
@@ -350,7 +359,7 @@ class Run:
             self._optimizer.slow_down()
             self.image = descent.best
         else:
-            # Memory ran out after the last step.
+            # Memory ran out after the last step was taken.
             contenders = [(self.image, None)]
         settled = [_evaluate_clipped(objective, image, value) for image, value in contenders if image is not None]
         finite = [(picture, worth) for picture, worth in settled if worth.is_finite]
@@ -361,7 +370,7 @@ class Run:
         return final
 
     def _yield_and_checkpoint(self, event: Event) -> Generator[Event, None, None]:
-        """Yield `event` between two steps, and write a checkpoint if it is time for one."""
+        """Yield `event`, and after it write a checkpoint if one is due."""
         self._is_between_steps = self.stepped = True
         yield event
         if self.checkpoint_writer is not None:
@@ -378,12 +387,12 @@ class Run:
         self.plans = snapshot.plans
 
 
-# Ours: enough to get past a chance overflow, few enough to end soon.
+# Ours: enough to get over a rare overflow, few enough to fail soon.
 _RETRIES = 5
 
 
 def _evaluate_clipped(objective: Objective, image: Image, evaluation: Evaluation | None) -> tuple[Image, Evaluation]:
-    """Return `image` as it will be saved, and what that is worth."""
+    """Return the image clipped to [0, 1], as it is saved, and the evaluation of that."""
     clipped = image.clamp(0, 1)
     if evaluation is None or not torch.equal(clipped, image):
         evaluation = objective.evaluate(clipped, gradient=False)

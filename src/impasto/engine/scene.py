@@ -1,4 +1,4 @@
-"""The pictures of a run at any of its scales."""
+"""The pictures, masks and colours of a run at each of its scales, as tensors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from impasto.recipe.schedule import Scale
 
 @dataclass(frozen=True)
 class PreviousFrame:
-    """What was painted of a film before this frame, moved to where it is now.
+    """The painted frame before this one of a film, warped to where things are now (Ruder et al. 2016).
 
     Attributes:
-        picture: of the photo's frame.
-        certain: of the photo's frame, how far each pixel of it can be believed, in [0, 1].
-        weight: how much the image is kept like it.
+        picture: of the size of the frame.
+        reliable: of the size of the frame, in [0, 1]: how far the warped pixel can be trusted; 0 where it was hidden.
+        weight: of the temporal loss.
 
     """
 
@@ -37,14 +37,14 @@ class PreviousFrame:
 
 @dataclass(frozen=True)
 class Scene:
-    """The photo, the styles and what to start from.
+    """The pictures of a run, its recipe and its device.
 
     Attributes:
-        inputs: the pictures; of the photo only its size counts where the recipe has no content term.
-        recipe: gives the sizes at which the pictures are compared.
-        device: where their tensors are made.
-        masks: which parts of the photo are painted after which styles; see `assign`.
-        previous_frame: of a frame of a video, what it is kept like.
+        inputs: the pictures. If the recipe has no content term, only the size of the photo counts.
+        recipe: gives, among others, the sizes of the scales.
+        device: where tensors are made.
+        masks: which parts of the photo are painted in which styles; see `assign`.
+        previous_frame: for a frame of a film after the first.
 
     """
 
@@ -61,13 +61,13 @@ class Scene:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know about the pictures that were read."""
+        """What a person should know about the input pictures."""
         pictures = [self.inputs.photo, *(style.picture for style in self.inputs.styles)]
         return tuple(f"{picture.source}: {note}" for picture in pictures for note in picture.notes)
 
     def remembered(self, width: int, height: int, *, finished: bool) -> Remembered:
-        """Return what a picture of that size, painted of these, should remember."""
-        # The frame of a texture is a size and nothing else.
+        """Return the provenance of a result of that size in pixels, painted from these pictures."""
+        # A texture has a photo of its own making, of which only the size counts.
         framed = self.inputs.photo.sha256 is None and not self.recipe.compares("content")
         return Remembered(
             recipe=self.recipe,
@@ -83,30 +83,30 @@ class Scene:
         )
 
     def margin(self, scale: Scale) -> int:
-        """Return the width of the border painted around the picture at `scale`, in pixels."""
+        """Return the width of the margin painted around the picture at `scale`, in pixels."""
         return round(self.recipe.margin * max(scale.height, scale.width))
 
     def canvas_size(self, scale: Scale) -> tuple[int, int]:
-        """Return height and width of the picture at `scale` with its margin, in pixels."""
+        """Return height and width at `scale` with the margin, in pixels."""
         margin = self.margin(scale)
         return scale.height + 2 * margin, scale.width + 2 * margin
 
     def photo(self, scale: Scale) -> Image:
-        """Return the photo with its margin."""
+        """Return the photo at `scale` with its margin, (1, 3, H, W)."""
         return self.padded(self.inputs.photo, scale)
 
     def padded(self, picture: Picture, scale: Scale) -> Image:
-        """Return a picture of the photo's frame, with the margin mirrored around it."""
+        """Return a picture of the photo's size at `scale`, with a mirrored margin around it, (1, 3, H, W)."""
         margin = round(self.recipe.margin * max(picture.height, picture.width))
         image = self.resized(resample.with_margin(self._image_tensor(picture), margin), *self.canvas_size(scale))
         return color_modes.to_network_colors(image, self.recipe)
 
     def finish(self, scale: Scale) -> Callable[[Image], Image]:
-        """Return what makes the result of an image of `scale`: on the CPU, without its margin, in its final colours.
+        """Return the function that makes the result of an image of `scale`: its margin cut off, in its final colours.
 
-        Where the photo is kept, it is the photo.
+        It clips to [0, 1], puts the photo where that is protected, and returns a tensor on the CPU.
         """
-        # Not that of the canvas, on which a margin of whole pixels may move the photo by a part of one.
+        # Resized without its margin: a margin of whole pixels would move the photo by a fraction of a pixel.
         photo, protected, margin = (
             self._photo_without_margin(scale.height, scale.width).cpu(),
             self.protected(scale),
@@ -116,14 +116,14 @@ class Scene:
         under = None if protected is None else resample.without_margin(protected, margin).cpu()
 
         def finished(image: Image) -> Image:
-            # A free image is clipped when it is looked at.
+            # With free bounds the image may leave [0, 1].
             result = colored(resample.without_margin(image, margin).float().cpu().clamp(0, 1))
             return result if under is None else result.lerp(photo, under)
 
         return finished
 
     def resized(self, image: Image, height: int, width: int) -> Image:
-        """Return `image` at another size; one that tiles still does."""
+        """Return `image` at another size in pixels; a seamless texture stays seamless."""
         return resample.resize(image, height, width, wraps=self.recipe.padding == "circular")
 
     def style_pixels(self, scale: Scale) -> int:
@@ -131,7 +131,7 @@ class Scene:
         return max((height * width for height, width in self._style_sizes(scale)), default=0)
 
     def style_images(self, scale: Scale) -> list[tuple[Image, float]]:
-        """Return the style pictures and their weights, in the colours they are painted in."""
+        """Return the style pictures at `scale`, recoloured as `recipe.colors` asks for, and their weights."""
         photo = self._photo_without_margin(scale.height, scale.width)
         return [
             (
@@ -154,9 +154,9 @@ class Scene:
         ]
 
     def regions(self, scale: Scale) -> list[Region]:
-        """Return the parts of the picture that have styles of their own; none where all have all of them.
+        """Return the regions with styles of their own at `scale`; none where every region has all styles.
 
-        What is kept belongs to no part: else the rest would be painted in what the photo lacks of the style.
+        Protected pixels belong to no region: otherwise the rest would have to make up for the style that they lack.
         """
         if not self.masks.areas and not self.inputs.style_parts and not self._excludes_protected:
             return []
@@ -182,31 +182,34 @@ class Scene:
 
     @property
     def has_masks(self) -> bool:
-        """Whether some positions count more than others."""
+        """Whether positions have weights, so that moments cannot be taken inside the network's fast path."""
         return bool(self.masks.areas) or self._excludes_protected
 
     @property
     def _excludes_protected(self) -> bool:
-        """Whether what is kept is left out of the picture's statistics: what compares features knows no masks."""
+        """Whether protected pixels are excluded from the style moments.
+
+        Off for losses that need all features (patches, histogram), which ignore masks.
+        """
         return self.masks.protected is not None and bool(self.masks.protected.any()) and not self.recipe.compared_whole
 
     def protected(self, scale: Scale) -> Mask | None:
-        """Return how much of each pixel is left to the photo."""
+        """Return the mask of protected pixels at `scale`, with the margin; None if nothing is protected."""
         return None if self.masks.protected is None else self._mask(self.masks.protected, scale)
 
     def temporal(self, scale: Scale) -> tuple[Temporal, float] | None:
-        """Return what keeps a frame of a film like those before it, and how much it counts."""
+        """Return the temporal loss of a frame of a film and its weight; None for anything else."""
         if self.previous_frame is None:
             return None
         image = self.padded(self.previous_frame.picture, scale)
-        certain = self._mask(self.previous_frame.reliable, scale)
-        return Temporal(image, certain), self.previous_frame.weight
+        reliable = self._mask(self.previous_frame.reliable, scale)
+        return Temporal(image, reliable), self.previous_frame.weight
 
     def _mask(self, plane: Plane, scale: Scale) -> Mask:
-        """Return a mask of the photo at `scale`, with the margin."""
+        """Return a mask of the photo at `scale`, with the margin, (1, 1, H, W)."""
         margin = round(self.recipe.margin * max(plane.shape))
         mask = resample.resize(resample.with_margin(self._mask_tensor(plane), margin), *self.canvas_size(scale))
-        # Resampling leaves 1 a rounding below; what is kept is kept to the bit.
+        # Resampling may leave 1 slightly below; protected pixels are to be the photo's to the bit.
         return torch.where(mask > 1 - _ROUNDING, 1.0, mask)
 
     def _style_mask(self, plane: Plane, size: tuple[int, int]) -> Mask:
@@ -219,7 +222,7 @@ class Scene:
         return torch.from_numpy(np.ascontiguousarray(picture.pixels))[None].to(self.device)
 
     def _photo_without_margin(self, height: int, width: int) -> Image:
-        """Return the photo without a margin, at a size."""
+        """Return the photo at a size in pixels, without a margin."""
         return resample.resize(self._image_tensor(self.inputs.photo), height, width)
 
 
@@ -229,7 +232,7 @@ def _product(mask: Mask | None, other: Mask | None) -> Mask | None:
     return mask * other
 
 
-# Ours: far below a level of 16 bits, far above what resampling in float32 rounds.
+# Ours: far below a level of 16 bits, far above the rounding of resampling in float32.
 _ROUNDING = 4e-6
 
 

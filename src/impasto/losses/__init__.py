@@ -1,7 +1,7 @@
-"""The arithmetic of the losses that `impasto.recipe.terms` names. One loss a file.
+"""The losses: the computation of each loss of `impasto.recipe.terms`, one in a file.
 
-The loss of `terms.MeanCovariance` is the class `MeanCovariance` in `mean_covariance.py`, and so for every other:
-`build` finds it by its name.
+The loss that `terms.MeanCovariance` names is the class `MeanCovariance` in `mean_covariance.py`; `build` finds every
+loss by this rule.
 """
 
 import importlib
@@ -23,7 +23,7 @@ from impasto.losses.base import (
 )
 from impasto.recipe import terms
 
-# Of whatever target.
+# A loss with a target of any type.
 AnyLoss = Loss[Any]
 
 __all__ = [
@@ -44,7 +44,7 @@ __all__ = [
 
 
 def build(spec: terms.Loss) -> AnyLoss:
-    """Return the loss that `spec` names, ready to be fitted.
+    """Return the loss that `spec` names; its `fit` is to be called next.
 
     >>> from impasto.recipe import terms
     >>> type(build(terms.MeanCovariance())).__module__

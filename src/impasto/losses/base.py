@@ -1,8 +1,8 @@
-"""What every loss implements, and the five kinds of losses by what they compare.
+"""The interface of a loss, and one base class for each kind of data that losses compare.
 
-A loss of features is a statistic and a distance. The statistic decides how the loss behaves under tiling: moments and
-sums over positions add up tile by tile, and the distance of the sum is exact. A loss that needs all positions of a
-layer at once cannot be tiled; one of the image itself, which is whole even then, can.
+A loss of features is computed in two parts: a statistic, and the value that follows from it. Moments, and sums over
+positions, are additive, so the statistics of an image's tiles add up to those of the whole, exactly. A loss that needs
+all positions of a layer at once cannot be tiled. Losses of the image itself never are: the image is always there whole.
 """
 
 import enum
@@ -22,24 +22,24 @@ Target = TypeVar("Target")
 
 
 class Need(enum.Enum):
-    """What a loss compares: the data that the objective has to compute for it."""
+    """The data that a loss compares, which the objective computes for it."""
 
-    MOMENTS = enum.auto()  # of the features of a layer
-    POSITIONS = enum.auto()  # the features of a layer, position by position
-    FEATURES = enum.auto()  # all the features of a layer at once
+    MOMENTS = enum.auto()  # moments of the features of a layer
+    POSITIONS = enum.auto()  # features of a layer, position by position
+    FEATURES = enum.auto()  # all features of a layer at once
     IMAGE = enum.auto()  # the image itself
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What a loss is fitted to: of a layer, if it compares features.
+    """What a loss can be fitted to; the features and moments are those of its layer.
 
     Attributes:
         photo: (1, 3, H, W) sRGB in [0, 1].
-        photo_features: (1, C, h, w) of the photo; for losses that compare position by position.
-        style_moments: of the styles, blended; for losses of moments.
-        style_features: (1, C, h, w) of each style with its weight, above 0, which sum to 1; for losses that need all.
-        n_positions: h w, the positions of the image's features at the layer.
+        photo_features: (1, C, h, w); for a `PositionLoss`.
+        style_moments: of all styles, blended; for a `MomentLoss`.
+        style_features: (1, C, h, w) of each style with its weight above 0; they sum to 1; for a `FeatureLoss`.
+        n_positions: h w, the number of positions of the image's features.
 
     """
 
@@ -51,22 +51,22 @@ class Sources:
 
 
 class TileView(NamedTuple):
-    """A tile of the image as a network sees it, at one layer."""
+    """The features of a tile of the image at one layer."""
 
-    features: Tensor  # (1, C, h, w) of the tile's core
+    features: Tensor  # (1, C, h, w) at the positions of the tile's core
     tile: Tile
     stride: int  # of the layer, in pixels
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The whole image, as far as a loss needs it.
+    """The whole image, as the statistics that a loss needs.
 
     Attributes:
         image: (1, 3, H, W) sRGB in [0, 1].
-        wraps: whether the image continues at its other side.
-        moments: of the features of the layer in the region; for losses of moments.
-        statistic: the loss's own, added over all tiles; None where it has none.
+        wraps: whether opposite edges of the image are neighbours, as in a seamless texture.
+        moments: of the features of the layer in the component's region; for a `MomentLoss`.
+        statistic: the sum of `tile_statistic` over all tiles; None if the loss has none.
 
     """
 
@@ -77,32 +77,32 @@ class Summary:
 
 
 class LossSize(NamedTuple):
-    """What the memory and the time of a loss depend on."""
+    """The sizes that the memory and time of a loss depend on."""
 
     pixels: int  # of the image
     style_pixels: int  # of the largest style picture
-    layers: Sequence[tuple[float, int]]  # of each layer compared: its numbers for a pixel, and its stride
+    layers: Sequence[tuple[float, int]]  # of each layer: numbers per pixel of the image, and stride
 
 
 class Loss(ABC, Generic[Target]):
-    """One loss, computed: fitted once to a photo and its styles, then evaluated at every step."""
+    """A loss: fitted once to a photo and its styles, then evaluated in every step."""
 
     need: ClassVar[Need]
 
     @abstractmethod
     def fit(self, sources: Sources) -> Target:
-        """Return what the loss aims at: all that it needs to know of photo and styles."""
+        """Return the target: all that the loss needs of photo and styles."""
 
     @abstractmethod
     def tile_statistic(self, view: TileView, target: Target) -> Tensor | None:
-        """Return what the loss needs of a tile's features, additive over tiles; None if moments or the image do."""
+        """Return the additive statistic of a tile; None if the loss follows from moments or from the image."""
 
     @abstractmethod
     def evaluate(self, summary: Summary, target: Target) -> Scalar:
-        """Return the loss of the whole image."""
+        """Return the loss of the whole image, a scalar."""
 
     def extra_bytes(self, size: LossSize) -> float:
-        """Return the bytes that an evaluation takes beyond the network's features."""
+        """Return the bytes that an evaluation needs beyond the network's features."""
         return 0.0
 
     def extra_seconds(self, size: LossSize, flops_per_second: float) -> float:
@@ -111,17 +111,17 @@ class Loss(ABC, Generic[Target]):
 
 
 class PositionLoss(Loss[Target]):
-    """Compares features position by position with the photo's."""
+    """A loss that compares features with the photo's, position by position."""
 
     need = Need.POSITIONS
 
     @abstractmethod
     def target(self, features: Features) -> Target:
-        """Return what the loss needs to know of the features to be matched."""
+        """Return the target for the photo's features."""
 
     @abstractmethod
     def target_features(self, target: Target) -> Features:
-        """Return the features that `target` holds, position by position."""
+        """Return the target's features, (1, C, h, w)."""
 
     @abstractmethod
     def statistic(self, features: Features, matched: Features, target: Target) -> Tensor:
@@ -136,39 +136,39 @@ class PositionLoss(Loss[Target]):
 
     @abstractmethod
     def value(self, statistic: Tensor, target: Target) -> Scalar:
-        """Return the loss at one layer, from the statistic of all positions."""
+        """Return the loss at one layer from the statistic of all positions."""
 
     def fit(self, sources: Sources) -> Target:
-        """Return the target that the photo's features are."""
+        """Return the target for the photo's features."""
         assert sources.photo_features is not None
         return self.target(sources.photo_features)
 
     def tile_statistic(self, view: TileView, target: Target) -> Tensor:
-        """Return the statistic of the tile's positions."""
+        """Return the statistic of the positions in the tile's core."""
         matched = view.tile.part(self.target_features(target), view.stride)
         return self.statistic(view.features, matched.to(view.features.device), target)
 
     def evaluate(self, summary: Summary, target: Target) -> Scalar:
-        """Return the loss from the statistic of all tiles."""
+        """Return the loss from the statistics of all tiles."""
         assert summary.statistic is not None
         return self.value(summary.statistic, target)
 
 
 class MomentLoss(Loss[Target]):
-    """Compares the moments of features, wherever in the picture they are."""
+    """A loss that compares moments of features, which know no places."""
 
     need = Need.MOMENTS
 
     @abstractmethod
     def target(self, moments: Moments) -> Target:
-        """Return what the loss needs to know of the moments to be matched."""
+        """Return the target for the styles' moments."""
 
     @abstractmethod
     def value(self, moments: Moments, target: Target) -> Scalar:
-        """Return the loss of `moments` at one layer."""
+        """Return the loss at one layer."""
 
     def fit(self, sources: Sources) -> Target:
-        """Return the target that the styles' moments are."""
+        """Return the target for the styles' blended moments."""
         assert sources.style_moments is not None
         return self.target(sources.style_moments)
 
@@ -182,30 +182,30 @@ class MomentLoss(Loss[Target]):
 
 
 class FeatureLoss(Loss[Target]):
-    """Compares all the features of a layer with all those of the styles, wherever in the picture they are."""
+    """A loss that compares all features of a layer with all those of the styles, at whatever positions."""
 
     need = Need.FEATURES
 
     @abstractmethod
     def target(self, styles: Sequence[tuple[AnyFeatures, float]], positions: int) -> Target:
-        """Return what the loss needs to know of the styles to judge features of that many positions.
+        """Return the target for the styles' features.
 
         Args:
-            styles: (1, C, h, w) of each, and its weight, above 0; the weights sum to 1.
-            positions: of the features to be judged.
+            styles: (1, C, h, w) of each with its weight above 0; the weights sum to 1.
+            positions: number of positions of the image's features.
 
         """
 
     @abstractmethod
     def value(self, features: Features, target: Target) -> Scalar:
-        """Return the loss of `features`, all positions of one layer."""
+        """Return the loss at one layer; `features` has all positions."""
 
     def fit(self, sources: Sources) -> Target:
-        """Return the target that the styles' features are."""
+        """Return the target for the styles' features."""
         return self.target(sources.style_features, sources.n_positions)
 
     def tile_statistic(self, view: TileView, target: Target) -> Tensor:
-        """Return the loss itself: the only tile is the whole picture."""
+        """Return the loss itself, since the only tile is the whole image."""
         return self.value(view.features, target)
 
     def evaluate(self, summary: Summary, target: Target) -> Scalar:
@@ -215,24 +215,24 @@ class FeatureLoss(Loss[Target]):
 
 
 class PhotoLoss(Loss[Target]):
-    """Compares the image itself with the photo."""
+    """A loss that compares the image itself with the photo."""
 
     need = Need.IMAGE
 
     @abstractmethod
     def target(self, photo: Image) -> Target:
-        """Return what the loss needs to know of the photo."""
+        """Return the target for the photo."""
 
     @abstractmethod
     def value(self, image: Image, target: Target) -> Scalar:
-        """Return the loss of `image`, as large as the photo."""
+        """Return the loss of `image`, which has the photo's size."""
 
     def fit(self, sources: Sources) -> Target:
-        """Return the target that the photo is."""
+        """Return the target for the photo."""
         return self.target(sources.photo)
 
     def tile_statistic(self, view: TileView, target: Target) -> None:
-        """Return None: nothing is asked of features."""
+        """Return None: this loss compares no features."""
 
     def evaluate(self, summary: Summary, target: Target) -> Scalar:
         """Return the loss of the image."""
@@ -240,7 +240,7 @@ class PhotoLoss(Loss[Target]):
 
 
 class ImageLoss(Loss[None]):
-    """Depends on the image alone."""
+    """A loss of the image alone."""
 
     need = Need.IMAGE
 
@@ -249,12 +249,12 @@ class ImageLoss(Loss[None]):
         """Return the loss of `image`."""
 
     def fit(self, sources: Sources) -> None:
-        """Return None: there is nothing to be matched."""
+        """Return None: there is no target."""
 
     def tile_statistic(self, view: TileView, target: None) -> None:
-        """Return None: nothing is asked of features."""
+        """Return None: this loss compares no features."""
 
     def evaluate(self, summary: Summary, target: None) -> Scalar:
-        """Return the loss of the image, and across its edges if it continues at its other side."""
+        """Return the loss of the image; if that wraps, also across its edges."""
         image = summary.image
         return self.value(F.pad(image, (0, 1, 0, 1), mode="circular") if summary.wraps else image)

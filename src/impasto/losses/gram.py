@@ -1,4 +1,4 @@
-"""Style as Gram matrices. Gatys et al. 2016, equations 3 and 4."""
+"""The style loss of Gatys et al. 2016, equations 3 and 4: squared distance between Gram matrices."""
 
 from typing import NamedTuple
 
@@ -12,20 +12,30 @@ from impasto.recipe import terms
 
 
 class GramTarget(NamedTuple):
-    """The style's Gram matrix per position, and what its distance is multiplied by."""
+    """The style's Gram matrix per position, and the factor on the squared distance."""
 
     gram: Matrix
     scale: Tensor | float
 
 
 class Gram(MomentLoss[GramTarget]):
-    """See `impasto.recipe.terms.Gram`."""
+    """The Gram loss in one of its forms, which `impasto.recipe.terms.Gram` defines.
+
+    >>> import torch
+    >>> from impasto.ops.moments import moments
+    >>> from impasto.recipe import terms
+    >>> loss = Gram(terms.Gram(form="mean"))
+    >>> target = loss.target(moments(torch.tensor([[[[1.0, 3.0]]]])))  # A / M = (1 + 9) / 2 = 5
+    >>> loss.value(moments(torch.tensor([[[[1.0, 1.0]]]])), target).item()  # G / M = 1
+    16.0
+
+    """
 
     def __init__(self, spec: terms.Gram) -> None:
         self.form = spec.form
 
     def target(self, moments: Moments) -> GramTarget:
-        """Return the style's Gram matrix and the scale of the chosen form."""
+        """Return the style's Gram matrix and the factor of the form."""
         gram = moments.gram
         channels = gram.shape[-1]
         if self.form == "literal":
@@ -36,5 +46,5 @@ class Gram(MomentLoss[GramTarget]):
         return GramTarget(gram, 1 / gram.square().sum().clamp(min=TINY))
 
     def value(self, moments: Moments, target: GramTarget) -> Scalar:
-        """Return the scaled sum of squared differences between the Gram matrices per position."""
+        """Return the squared distance between the Gram matrices per position, times the form's factor."""
         return (moments.gram - target.gram).square().sum() * target.scale

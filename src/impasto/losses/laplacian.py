@@ -1,4 +1,4 @@
-"""Content as lines and edges. Li, Xu, Nie and Liu 2017, "Laplacian-Steered Neural Style Transfer"."""
+"""The Laplacian loss of Li, Xu, Nie and Liu 2017, "Laplacian-Steered Neural Style Transfer"."""
 
 from typing import NamedTuple
 
@@ -11,14 +11,25 @@ from impasto.recipe import terms
 
 
 class LaplacianTarget(NamedTuple):
-    """The photo's Laplacian, and what the distance to it is multiplied by."""
+    """The photo's Laplacian, and the factor on the squared distance."""
 
     laplacian: Tensor
     scale: Tensor
 
 
 class Laplacian(PhotoLoss[LaplacianTarget]):
-    """See `impasto.recipe.terms.Laplacian`."""
+    """The Laplacian loss, which `impasto.recipe.terms.Laplacian` defines.
+
+    >>> import torch
+    >>> from impasto.recipe import terms
+    >>> loss = Laplacian(terms.Laplacian(pool=1))
+    >>> photo = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    >>> loss.value(photo + 0.5, loss.target(photo)).item() < 1e-6  # an even shift moves no edge
+    True
+    >>> round(loss.value(0 * photo, loss.target(photo)).item(), 4)  # no edges at all
+    1.0
+
+    """
 
     def __init__(self, spec: terms.Laplacian) -> None:
         self.pool = spec.pool
@@ -29,16 +40,16 @@ class Laplacian(PhotoLoss[LaplacianTarget]):
         return LaplacianTarget(laplacian, 1 / laplacian.square().mean().clamp(min=_FLOOR))
 
     def value(self, image: Image, target: LaplacianTarget) -> Scalar:
-        """Return the squared distance between the Laplacians, relative to the photo's own."""
+        """Return the squared distance between the Laplacians, relative to the photo's energy."""
         return (self._laplacian(image) - target.laplacian).square().mean() * target.scale
 
     def _laplacian(self, image: Image) -> Tensor:
-        # Rounded up, so that no border pixel goes unseen.
+        # Sizes are rounded up, so that no pixel at the border is left out.
         pooled = F.avg_pool2d(image, self.pool, ceil_mode=True, count_include_pad=False)
         wide = F.pad(pooled, (1, 1, 1, 1), mode="replicate")
         rows = wide[:, :, :-2, 1:-1] + wide[:, :, 2:, 1:-1]
         return rows + wide[:, :, 1:-1, :-2] + wide[:, :, 1:-1, 2:] - 4 * pooled
 
 
-# Ours: a photo without edges is measured against an edge of one level of 255 instead.
+# Ours: the energy of a photo without edges is taken to be that of edges of one level of 255.
 _FLOOR = (1 / 255) ** 2

@@ -1,4 +1,4 @@
-"""Style as means and covariances, each measured against the style's own. Ours; see docs/recipes.md."""
+"""Style as means and covariances of features, each relative to the style's own. Ours; see docs/recipes.md."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from impasto.recipe import terms
 
 
 class MeanCovarianceTarget(NamedTuple):
-    """The style's mean and covariance, and what their distances are divided by."""
+    """The style's mean and covariance, and their squared norms."""
 
     mean: Vector
     covariance: Matrix
@@ -21,17 +21,28 @@ class MeanCovarianceTarget(NamedTuple):
 
 
 class MeanCovariance(MomentLoss[MeanCovarianceTarget]):
-    """See `impasto.recipe.terms.MeanCovariance`."""
+    """The mean and covariance loss, which `impasto.recipe.terms.MeanCovariance` defines.
+
+    >>> import torch
+    >>> from impasto.ops.moments import moments
+    >>> from impasto.recipe import terms
+    >>> loss = MeanCovariance(terms.MeanCovariance())
+    >>> target = loss.target(moments(torch.tensor([[[[1.0, 3.0]]]])))  # mean 2, variance 1
+    >>> loss.value(moments(torch.tensor([[[[4.0, 4.0]]]])), target).item()  # 2^2 / 2^2 + 1^2 / 1^2
+    2.0
+
+    """
 
     def __init__(self, spec: terms.MeanCovariance) -> None:
-        del spec  # it has no settings but its layers
+        del spec  # it has no settings beyond its layers
 
     def target(self, moments: Moments) -> MeanCovarianceTarget:
-        """Return the style's mean, covariance and their squared norms."""
+        """Return the style's mean and covariance, and their squared norms."""
         mean, covariance = moments.mean, moments.covariance
         mean_norm = mean.square().sum().clamp(min=TINY)
-        # A style of one colour has no covariance to be measured against; a hundredth of its mean's outer product, whose
-        # norm is the squared norm of the mean, bounds the loss. Paintings lie far above it.
+        # A style of one colour has no covariance to be relative to. A hundredth of its mean's outer product, whose norm
+        # is
+        # the squared norm of the mean, bounds the loss; paintings lie far above it.
         floor = (_COVARIANCE_FLOOR * mean_norm) ** 2
         covariance_norm = covariance.square().sum().clamp(min=floor.item())
         return MeanCovarianceTarget(mean, covariance, mean_norm, covariance_norm)
@@ -43,5 +54,5 @@ class MeanCovariance(MomentLoss[MeanCovarianceTarget]):
         return mean + covariance
 
 
-# Ours. Over all sample pictures at 256 px the smallest ||C|| / ||mu||^2 of any layer is 0.075 (the cat's pixels).
+# Ours. Over all sample pictures at 256 px, the smallest ||C|| / ||mu||^2 of any layer is 0.075 (the cat's pixels).
 _COVARIANCE_FLOOR = 0.01

@@ -1,4 +1,4 @@
-"""What a frame of a film differs by from the frames before it. Ruder, Dosovitskiy and Brox 2016."""
+"""The temporal loss of Ruder, Dosovitskiy and Brox 2016: distance of a frame from the warped frame before it."""
 
 import torch
 
@@ -7,24 +7,30 @@ from impasto.ops.shapes import Image, Mask, Scalar
 
 
 class Temporal(PhotoLoss[Image]):
-    """The mean over pixels and channels of certain x (image - earlier)^2, sRGB in [0, 1].
+    """The mean over pixels and channels of reliable x (image - warped)^2, sRGB in [0, 1].
 
-    Several earlier frames are one image: in their long-term form, too, each pixel counts for one of them at most.
+    In Ruder et al.'s long-term form each pixel is compared with at most one of several earlier frames, so those are one
+    image here.
+
+    >>> loss = Temporal(torch.zeros(1, 3, 1, 2), torch.tensor([[[[1.0, 0.0]]]]))
+    >>> image = torch.ones(1, 3, 1, 2)  # the second pixel has just come into sight
+    >>> loss.value(image, loss.target(image)).item()
+    0.5
 
     Args:
-        earlier: (1, 3, H, W) what was painted before, moved to where it is now.
-        certain: (1, 1, H, W) in [0, 1], how far that can be believed; 0 where something has come into sight.
+        earlier: (1, 3, H, W) what was painted before, warped to where it is now.
+        reliable: (1, 1, H, W) in [0, 1], how far the warped pixel can be trusted; 0 where it was hidden before.
 
     """
 
-    def __init__(self, earlier: Image, certain: Mask) -> None:
+    def __init__(self, earlier: Image, reliable: Mask) -> None:
         self._earlier = earlier
-        self._certain = certain
+        self._reliable = reliable
 
     def target(self, photo: Image) -> Image:
-        """Return the earlier image: the target is what was painted, and not the photo."""
+        """Return the warped earlier image, of the dtype and device of `photo`."""
         return self._earlier.to(photo)
 
     def value(self, image: Image, target: Image) -> Scalar:
-        """Return the distance of `image` from what was painted before."""
-        return torch.mean(self._certain * (image - target).square())
+        """Return the distance of `image` from the warped earlier image, where that is reliable."""
+        return torch.mean(self._reliable * (image - target).square())

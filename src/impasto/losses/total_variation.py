@@ -1,4 +1,4 @@
-"""Total variation: what neighbouring pixels differ by. Rudin, Osher and Fatemi 1992, anisotropic."""
+"""Total variation: differences between neighbouring pixels. Rudin, Osher and Fatemi 1992, anisotropic form."""
 
 from typing import Any
 
@@ -11,7 +11,14 @@ from impasto.recipe import terms
 
 
 class TotalVariation(ImageLoss):
-    """See `impasto.recipe.terms.TotalVariation`."""
+    """Total variation in one of its forms, which `impasto.recipe.terms.TotalVariation` defines.
+
+    >>> from impasto.recipe import terms
+    >>> image = torch.tensor([0.0, 0.5]).expand(1, 3, 2, 2)  # rows 0, 0.5
+    >>> TotalVariation(terms.TotalVariation()).value(image).item()  # 0.5^2 along rows, 0 along columns
+    0.25
+
+    """
 
     def __init__(self, spec: terms.TotalVariation) -> None:
         self.form = spec.form
@@ -23,7 +30,7 @@ class TotalVariation(ImageLoss):
 
 
 class _Variation(torch.autograd.Function):
-    """The value with a gradient of two images; autograd's own has seven of them at its peak."""
+    """The value, with a gradient that takes two images of memory; autograd's takes seven at its peak."""
 
     @staticmethod
     def forward(ctx: Any, image: Tensor, form: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""Checkpoints: what a run needs to go on exactly where it was, in a folder, whole at any moment."""
+"""Checkpoints: the whole state of a run in a folder, from which it continues exactly; valid at any moment."""
 
 from impasto.engine.checkpoints.folder import Folder, SavedRun
 from impasto.engine.checkpoints.snapshot import Snapshot

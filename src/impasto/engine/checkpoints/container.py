@@ -1,6 +1,6 @@
-"""Tensors to a safetensors file and back, one at a time: a second copy of all of them may not fit into memory.
+"""Tensors in a safetensors file, written and read one at a time: a copy of all of them may not fit into memory.
 
-The form is https://github.com/huggingface/safetensors#format: eight bytes of length, a JSON table, the numbers.
+The format is https://github.com/huggingface/safetensors#format: eight bytes of length, a JSON table, the data.
 """
 
 import hashlib
@@ -27,13 +27,13 @@ _CHUNK: Final = 1 << 24
 
 
 def write(path: Path, tensors: Mapping[str, Tensor]) -> str:
-    """Write a new file, all of it onto the disk; return its SHA-256.
+    """Write a new file, synced to the disk, and return its SHA-256.
 
     Raises:
-        OSError: it cannot be written; what there is of it stays.
+        OSError: it cannot be written; an incomplete file may be left.
 
     """
-    # Those of the widest numbers first, so that all lie where their type wants them.
+    # The widest dtypes first, so that every tensor is aligned.
     names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
     digest = hashlib.sha256()
     with path.open("xb") as file:
@@ -78,9 +78,9 @@ def read(path: Path, device: torch.device) -> dict[str, Tensor]:
     """Return the tensors of a file, on `device`.
 
     Raises:
-        OSError: it cannot be read; or whatever the library raises of a file that is none.
+        OSError: it cannot be read; or what the safetensors library raises for another kind of file.
 
     """
     with safe_open(path, framework="pt") as file:
-        # Copied: in the file they need not lie where memory of torch's own would, which can change the last bits.
+        # Copied: tensors of the file may be aligned differently from PyTorch's own, which can change the last bits.
         return {name: file.get_tensor(name).clone().to(device) for name in file.keys()}  # noqa: SIM118

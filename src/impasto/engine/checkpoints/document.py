@@ -1,4 +1,4 @@
-"""What a checkpoint knows of the pictures it was made of: where they were, and what they held to the bit."""
+"""The document of a checkpoint: the recipe, the options, and the pictures with their paths and digests."""
 
 import hashlib
 import os
@@ -14,17 +14,17 @@ from impasto.picture import Picture, PictureSource, as_picture
 from impasto.recipe.provenance import plain_name
 from impasto.system.text import printable
 
-# What pictures that come from no file are called: `impasto.picture.files.stream_name`.
+# Names of pictures that come from no file; see `impasto.picture.files.stream_name`.
 _NAMELESS: Final = ("memory", "stdin")
 
 
 def table(scene: Scene, folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all that a checkpoint of a run says beside where it is.
+    """Return the document of a run's checkpoints, without the position in the run.
 
     Args:
-        scene: the run's.
-        folder: where the checkpoint is kept: paths are noted as they are and as they are from there.
-        options: of the run; plain values.
+        scene: of the run.
+        folder: of the checkpoints; paths are kept both absolute and relative to it.
+        options: of the run, as plain values.
 
     """
     inputs = scene.inputs
@@ -47,27 +47,27 @@ def table(scene: Scene, folder: Path, options: Mapping[str, Any]) -> dict[str, A
 
 
 def portable_path(path: str | os.PathLike[str], folder: Path) -> dict[str, str]:
-    """Return a path from the root, and from the folder: with it, it can be moved."""
+    """Return a path as absolute and as relative to the folder, so that both can be moved together."""
     absolute = os.path.abspath(path)  # noqa: PTH100
     return {"path": absolute, "relative": os.path.relpath(absolute, os.path.abspath(folder))}  # noqa: PTH100
 
 
 def candidate_paths(record: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Return where what `portable_path` noted may be now, the likeliest first."""
+    """Return the paths that `portable_path` may stand for now, the likeliest first."""
     return [Path(record["path"]), Path(os.path.abspath(folder / record["relative"]))]  # noqa: PTH100
 
 
 def picture(record: Mapping[str, Any], folder: Path, replacement: PictureSource | None, option: str) -> Picture:
-    """Return a picture that a run was made of.
+    """Return an input picture of a run, after checking that it has not changed.
 
     Args:
-        record: what `table` has of it.
+        record: the picture's part of `table`.
         folder: of the checkpoint.
-        replacement: where it is now, instead of where it was.
-        option: by which a person says so.
+        replacement: a picture to read instead of the file that the record names.
+        option: of the command line that names a replacement, for messages.
 
     Raises:
-        CheckpointError: it is not there, or not the same any more.
+        CheckpointError: the picture is missing, or has changed.
 
     """
     name = printable(record["name"])
@@ -103,7 +103,7 @@ def _describe(picture: Picture, folder: Path) -> dict[str, Any]:
         "file": portable_path(picture.source, folder) if has_file else None,
         "sha256": picture.sha256,
         "pixels": _digest(picture),
-        # That of a texture: a size and nothing else.
+        # The frame of a texture is only a size.
         "frame": list(picture.size) if picture.sha256 is None and _is_frame(picture) else None,
     }
 

@@ -1,10 +1,10 @@
-"""A folder that holds the checkpoint of one run: at every moment a whole one, the last or the one before.
+"""A folder with the checkpoint of one run; at every moment one is complete, the last or the one before.
 
-    lock                            held by the process whose run it is; the system lets go of it when that ends
+    lock                            locked by the process of the run; the system releases it when the process ends
     checkpoint-000012.safetensors   the tensors
-    checkpoint-000012.json          everything else, and the tensors' SHA-256; a checkpoint is there when this is
+    checkpoint-000012.json          everything else, and the tensors' SHA-256; complete when it exists
 
-Each is written under another name, onto the disk, and renamed; then the generation before is removed.
+Each file is written under another name, synced to the disk and renamed; then the checkpoint before is removed.
 """
 
 import contextlib
@@ -32,18 +32,18 @@ from impasto.system.text import printable, reason
 SCHEMA: Final = 2
 
 _NAME: Final = re.compile(r"checkpoint-(\d{6,12})\.json")
-# Ours: a document takes some kilobytes; it grows with the number of styles.
+# Ours: a document takes some kilobytes, and grows with the number of styles.
 _MOST_BYTES: Final = 1 << 24
 
 
 @dataclass(frozen=True)
 class SavedRun:
-    """A checkpoint as it was read, without its tensors.
+    """A checkpoint read from disk, except for its tensors.
 
     Attributes:
         recipe: that the run was started with.
         table: everything else, by name; as `impasto.engine.checkpoints.document` writes it.
-        tensors: the file of the tensors, whose SHA-256 is as it was noted.
+        tensors: the file of the tensors, whose SHA-256 was verified.
 
     """
 
@@ -52,10 +52,10 @@ class SavedRun:
     tensors: Path
 
     def snapshot(self, device: torch.device) -> Snapshot:
-        """Return where the run was, on `device`.
+        """Return the state of the run, with its tensors on `device`.
 
         Raises:
-            CheckpointError: the tensors are not what a run writes.
+            CheckpointError: the tensors are not those of a run.
 
         """
         try:
@@ -65,15 +65,15 @@ class SavedRun:
 
 
 class Folder:
-    """The folder, locked for this process until `close`.
+    """A folder of checkpoints, locked by this process until `close`.
 
     Args:
-        path: where it is, or shall be if `create`.
-        create: whether to make it where there is none.
+        path: of the folder.
+        create: whether to make it if it does not exist.
 
     Raises:
-        OutputError: it cannot be made, is no folder or cannot be written to.
-        CheckpointError: it is not there, or another process is using it.
+        OutputError: it cannot be made, is no folder, or cannot be written to.
+        CheckpointError: it does not exist, or another process has locked it.
 
     """
 
@@ -104,13 +104,13 @@ class Folder:
 
     @property
     def empty(self) -> bool:
-        """Whether there is no checkpoint in it."""
+        """Whether it holds no checkpoint."""
         return not self._numbers()
 
     def close(self) -> None:
-        """Let other processes have it; what is in it stays, and a folder made for nothing goes."""
+        """Release the lock; a folder that was made here and is still empty is removed."""
         if self._lock >= 0:
-            # It may be gone by now, with all that was in it.
+            # Somebody may have removed it by now.
             with contextlib.suppress(OSError):
                 if self._made and self.empty:
                     self._remove()
@@ -118,7 +118,7 @@ class Folder:
             self._lock = -1
 
     def remove(self) -> None:
-        """Remove every checkpoint, and the folder if nothing else is in it."""
+        """Remove all checkpoints, and the folder if nothing else is in it."""
         if self._lock >= 0:
             with contextlib.suppress(OSError):
                 self._sweep(keep=[])
@@ -127,10 +127,10 @@ class Folder:
             self.close()
 
     def write(self, snapshot: Snapshot, table: Mapping[str, Any]) -> None:
-        """Write the next checkpoint, and remove the one before.
+        """Write the next checkpoint, then remove the one before.
 
         Raises:
-            OSError: it could not be written; the one before is untouched.
+            OSError: it could not be written; the one before is still valid.
 
         """
         before = self._numbers()
@@ -146,7 +146,7 @@ class Folder:
             run = {**table, "position": snapshot.position, "tensors": {"sha256": digest, "bytes": size}}
             write_whole(document, pack(run))
         except BaseException:
-            # Also on Ctrl-C: half a checkpoint takes room and is good for nothing.
+            # Also on Ctrl-C: an incomplete checkpoint only takes space.
             for path in (document, unfinished, tensors):
                 with contextlib.suppress(OSError):
                     path.unlink()
@@ -155,10 +155,10 @@ class Folder:
             self._sweep(keep=[number])
 
     def read(self) -> SavedRun:
-        """Return the newest checkpoint that is whole.
+        """Return the newest complete checkpoint.
 
         Raises:
-            CheckpointError: none is, or they are of another version's.
+            CheckpointError: there is none, or another version wrote it.
 
         """
         problem: CheckpointError | None = None
@@ -170,7 +170,7 @@ class Folder:
         raise problem or CheckpointError(f"{printable(self.path)}: holds no checkpoint; name the folder of one")
 
     def _numbers(self) -> list[int]:
-        """Return the numbers of the checkpoints, the oldest first."""
+        """Return the numbers of the checkpoints, oldest first."""
         return sorted(int(match[1]) for name in os.listdir(self.path) if (match := _NAME.fullmatch(name)))  # noqa: PTH208
 
     def _files(self, number: int) -> tuple[Path, Path]:
@@ -178,9 +178,9 @@ class Folder:
         return self.path / f"{stem}.json", self.path / f"{stem}.safetensors"
 
     def _sweep(self, keep: list[int]) -> None:
-        """Remove every checkpoint but some, and what a killed process left unfinished."""
+        """Remove all checkpoints but those in `keep`, and what a killed process left incomplete."""
         kept_paths = {path for number in keep for path in self._files(number)}
-        # A document goes before its tensors: without them it would be a damaged checkpoint.
+        # The document first: a document without its tensors would be a damaged checkpoint.
         for pattern in ("checkpoint-*.json", "checkpoint-*.safetensors", ".checkpoint-*.tmp", ".impasto-*.tmp"):
             for path in self.path.glob(pattern):
                 if path not in kept_paths:

@@ -1,4 +1,4 @@
-"""What a run needs, beside its pictures and its recipe, to go on between two steps as if it had never stopped."""
+"""The state of a run between two steps."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -17,20 +17,22 @@ _OPTIMIZER = "optimizer."
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run between two steps. There is no random state: only the first image is random, and its seed is the recipe's.
+    """The state of a run between two steps, from which it continues as if it had never stopped.
+
+    There is no random state: only the first image is random, and its seed is the recipe's.
 
     Attributes:
-        scale: 0 is the coarsest.
-        done: steps taken at that scale, at least 1.
-        failures: how often a step led to no finite loss at that scale.
-        seconds: that the run has taken so far.
-        plans: how each scale is computed, which makes a difference in the last bits.
-        image: (1, 3, H, W) with its margin, float32: evaluated, but not stepped from.
-        best: (1, 3, H, W) the best image since the optimiser was last slowed down.
-        lowest: (1 + terms,) what the objective said of it; None where the way down begins anew from `image`.
-        start: (1, 3, H, W) where the scale began, if its end is to be compared with it.
-        first: (1 + terms,) what the objective said of that, if it is known.
-        optimizer: what the optimiser has learnt.
+        scale: index of the present scale; 0 is the coarsest.
+        done: steps taken at the present scale, at least 1.
+        failures: how often a loss was not finite at the present scale.
+        seconds: duration of the run so far.
+        plans: how each scale is computed, which decides the last bits.
+        image: (1, 3, H, W) with its margin, float32; evaluated, but no step was taken from it yet.
+        best: (1, 3, H, W) the best image since the optimizer was last slowed down.
+        lowest: (1 + terms,) the numbers of its evaluation; None if the descent starts anew from `image`.
+        start: (1, 3, H, W) the image at the start of the scale, if the result is to be compared with it.
+        first: (1 + terms,) the numbers of the evaluation of `start`, if known.
+        optimizer: the state of the optimizer.
 
     """
 
@@ -47,7 +49,7 @@ class Snapshot:
     optimizer: State
 
     def without_history(self, bounds: str) -> "Snapshot":
-        """Return the same image at the same place, without anything that was learnt of another objective."""
+        """Return the same position and image without the optimizer's state, for another objective."""
         image = self.image.clamp(0, 1) if bounds == "projected" else self.image
         return dataclasses.replace(
             self, image=image, best=image, lowest=None, start=None, first=None, failures=0, optimizer={}
@@ -55,7 +57,7 @@ class Snapshot:
 
     @property
     def tensors(self) -> dict[str, Tensor]:
-        """Everything large, by name; not copied."""
+        """All tensors by name; not copied."""
         images = {
             "image": self.image,
             "best": self.best,
@@ -68,7 +70,7 @@ class Snapshot:
 
     @property
     def position(self) -> dict[str, Any]:
-        """Everything small, as JSON holds it."""
+        """Everything but the tensors, as plain values for JSON."""
         return {
             "scale": self.scale,
             "done": self.done,
@@ -79,10 +81,10 @@ class Snapshot:
 
     @classmethod
     def of(cls, position: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "Snapshot":
-        """Put together again what `position` and `tensors` gave.
+        """Return the snapshot that `position` and `tensors` were taken of.
 
         Raises:
-            ValueError: they are not what a run writes; or a KeyError, where something is missing.
+            ValueError: they are not those of a snapshot; or a KeyError if something is missing.
 
         """
         scale, done, failures = (int(position[name]) for name in ("scale", "done", "failures"))

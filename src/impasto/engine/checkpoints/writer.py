@@ -1,4 +1,4 @@
-"""When checkpoints are written: seldom enough to cost nothing, often enough to lose little."""
+"""When checkpoints are written: rarely enough to cost nothing, often enough to lose little."""
 
 import os
 import time
@@ -12,21 +12,21 @@ from impasto.errors import UsageError
 from impasto.reports.events import Checkpointed, CheckpointFailed
 from impasto.system.text import printable, reason
 
-# Ours: half a minute of work is no great loss.
+# Ours: losing half a minute of work is bearable.
 INTERVAL: Final = 30.0
-# Ours: no more than a fiftieth, 2 %, of a run goes into its checkpoints.
+# Ours: at most one part in fifty, 2 %, of the time goes into checkpoints.
 _SHARE: Final = 50
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Where a run keeps its checkpoints, and how often it writes one.
+    """Where and how often a run writes checkpoints.
 
     Attributes:
-        folder: is made if it is not there; the folder that it is in must be.
-        every: seconds from one to the next; it takes longer where writing one takes more than a fiftieth of that.
-        keep: whether they are kept when the run is over, so that it can be given more steps.
-        replace: whether a checkpoint of another run that is there already may be replaced.
+        folder: made if it does not exist; its parent must exist.
+        every: seconds between two checkpoints; more where writing one takes more than a fiftieth of that.
+        keep: whether they stay when the run is over, so that it can be given more steps.
+        replace: whether checkpoints of another run in the folder may be replaced.
 
     """
 
@@ -40,11 +40,12 @@ class Checkpoints:
             raise UsageError(f"checkpoints every {self.every} seconds; give a number of at least 0")
 
     def open(self) -> Folder:
-        """Return the folder, locked.
+        """Return the folder, locked by this process.
 
         Raises:
             OutputError: it cannot be written to.
-            CheckpointError: another process is using it, or it holds a checkpoint that may not be replaced.
+            CheckpointError: another process has locked it.
+            UsageError: it holds checkpoints of another run, which may not be replaced.
 
         """
         folder = Folder(self.folder, create=True)
@@ -59,19 +60,19 @@ class Checkpoints:
 
 
 class CheckpointWriter:
-    """Writes the checkpoints of one run.
+    """Writes the checkpoints of a run.
 
     Args:
-        folder: where to, locked.
-        table: what does not change on the way.
+        folder: locked by this process.
+        table: the part of the document that stays the same during the run.
         every: see `Checkpoints`.
         keep: see `Checkpoints`.
 
     Attributes:
-        folder: where to.
+        folder: of the checkpoints.
         keep: see `Checkpoints`.
         written: whether the folder holds a checkpoint of this run.
-        failures: how often one could not be written.
+        failures: how often writing failed.
 
     """
 
@@ -88,11 +89,11 @@ class CheckpointWriter:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time for the next one."""
+        """Whether it is time to write one."""
         return time.monotonic() - self._last >= max(self._every, _SHARE * self._cost)
 
     def write(self, snapshot: Snapshot) -> Checkpointed | CheckpointFailed:
-        """Write one, unless the last one says the same; where it cannot be written, the one before is untouched."""
+        """Write a checkpoint, unless the last one is of the same step; if that fails, the last one stays valid."""
         name, last = str(self.folder.path), self._last_event
         if last is not None and (last.scale, last.step) == (snapshot.scale, snapshot.done):
             return last

@@ -1,4 +1,4 @@
-"""The terms of a recipe as single losses at single layers."""
+"""The components of an objective: each term of the recipe at each of its layers."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,12 +17,12 @@ class Component:
     """One loss at one layer, or of the image.
 
     Attributes:
-        label: the name of the term that it counts for.
-        weight: of the term and the layer.
-        loss: what is computed.
+        label: the label of its term.
+        weight: the term's times the layer's.
+        loss: the loss that is computed.
         layer: such as `relu4_2`; None for a loss of the image.
-        region: the index of the region whose moments it compares.
-        is_of_photo: whether its target is the photo's instead of the styles'; see `split_over_regions`.
+        region: index of the region whose moments are compared.
+        is_of_photo: whether the target is the photo's instead of the styles'; see `split_over_regions`.
         target: what `loss.fit` returned.
 
     """
@@ -37,7 +37,7 @@ class Component:
 
 
 def components(recipe: Recipe) -> Iterator[Component]:
-    """Yield a component for every layer of every term that counts, without targets."""
+    """Yield a component, without its target, for each layer of each term of positive weight."""
     labels: set[str] = set()
     for term in recipe.terms:
         label = term.label if term.label not in labels else f"{term.label} {len(labels) + 1}"
@@ -54,15 +54,16 @@ def components(recipe: Recipe) -> Iterator[Component]:
 def split_over_regions(
     component: Component, regions: Sequence[Region], style_weights: Sequence[float], strength: float
 ) -> Iterator[Component]:
-    """Yield the component once for each region, weighing as much as the region has pixels and its styles weigh.
+    """Yield the component once for each region, weighted by the region's area and the weights of its styles.
 
-    Together the regions weigh as much as all of them have pixels: a region is painted no stronger for being small.
-    Where features are compared one by one, `strength` divides the component between the styles and the photo.
+    The regions' weights sum to the fraction of the picture that they cover, so that a small region is not painted more
+    strongly than a large one. For losses that compare all features, `strength` splits the component between the styles
+    and the photo instead.
 
     Args:
-        component: of a recipe, for the whole image.
-        regions: of the image, at least one.
-        style_weights: of all styles, in their order.
+        component: of the whole image.
+        regions: at least one.
+        style_weights: of all styles, in order.
         strength: from the photo (0) to the styles (1).
 
     """
@@ -78,11 +79,11 @@ def split_over_regions(
     weights = [sum(style_weights[source.style] for source in region.sources) for region in regions]
     total_weight = sum(area * weight for area, weight in zip(areas, weights, strict=True))
     for index, (area, weight) in enumerate(zip(areas, weights, strict=True)):
-        # A region without pixels, or with styles of no weight, is not painted.
+        # A region without pixels, or whose styles have no weight, gets the weight 0.
         share = area * weight / total_weight * min(1.0, sum(areas)) if total_weight > 0 else 0.0
         yield dataclasses.replace(component, weight=component.weight * share, region=index)
 
 
 def layers_with(plan: Iterable[Component], need: Need) -> frozenset[str]:
-    """Return the layers at which a loss with that need compares features."""
+    """Return the layers at which a loss of that need compares features."""
     return frozenset(part.layer for part in plan if part.layer is not None and part.loss.need is need)

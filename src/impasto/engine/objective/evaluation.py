@@ -1,4 +1,4 @@
-"""What an objective says of an image."""
+"""The value of an objective for one image."""
 
 import functools
 import math
@@ -15,9 +15,9 @@ class Evaluation:
 
     Attributes:
         labels: the names of the terms.
-        numbers: (1 + terms,) the loss and what each term adds to it, on the device where they were computed: reading
-            them as numbers waits for the device.
-        gradient: (1, 3, H, W) of the loss by the image; None if it was not asked for.
+        numbers: (1 + terms,) the loss and what each term adds to it, on the device; reading them as numbers waits
+            for it.
+        gradient: (1, 3, H, W) of the loss with respect to the image; None if it was not asked for.
 
     """
 
@@ -41,7 +41,7 @@ class Evaluation:
         return dict(zip(self.labels, self._numbers[1:], strict=True))
 
     def without_gradient(self) -> "Evaluation":
-        """Return the same without the gradient, which takes as much memory as the image."""
+        """Return a copy without the gradient, which takes as much memory as the image."""
         return Evaluation(self.labels, self.numbers, None)
 
     @functools.cached_property
@@ -51,6 +51,6 @@ class Evaluation:
 
 
 def gradient_of(evaluation: Evaluation) -> Image:
-    """Return the gradient of an evaluation that was asked for one."""
+    """Return the gradient of an evaluation that has one."""
     assert evaluation.gradient is not None
     return evaluation.gradient

@@ -22,7 +22,7 @@ from impasto.ops.tiling import Tile
 from impasto.recipe import Recipe
 from impasto.vgg.network import VGG
 
-# The image of a tile, and its statistics as functions of it.
+# A tile of the image as a leaf of autograd, and the statistics computed from it.
 Graph = tuple[Tensor, Sums]
 
 
@@ -30,19 +30,19 @@ class Objective:
     """The weighted style-transfer loss for one image size; `evaluate` returns its value, its terms and the gradient.
 
     Args:
-        networks: the network whose features are compared; one on each of several devices share the tiles among them.
+        networks: the network whose features are compared; given on several devices, these share the tiles.
         recipe: its terms and weights; a term of weight 0 costs nothing.
         content: (1, 3, H, W) the photo, sRGB in [0, 1].
         styles: the style pictures, (1, 3, h, w) each, and their weights, which need not sum to 1.
         regions: parts of the picture with styles of their own; one with all styles if left out.
-        protected: (1, 1, H, W) in [0, 1], how much of each pixel stays the photo's.
-        temporal: what the image is kept like, if it is a frame of a video, and the weight of that.
+        protected: (1, 1, H, W) in [0, 1]: how far each pixel stays the photo's.
+        temporal: the temporal loss of a frame of a film, and its weight.
         tile: longest side of the tiles the picture is computed in, in pixels, without the halo; None for the whole at
             once. The loss and its gradient are the same, in less memory and more time.
-        cached_tiles: how many tiles, on each device, keep their features from the statistics to the gradient.
+        cached_tiles: tiles, per device, that keep their features from the forward pass to the backward pass.
 
     Raises:
-        UsageError: tiles of a picture that continues at its other side, or of terms that need all of it at once;
+        UsageError: tiles with circular padding or with terms that need the whole image at once;
             regions with such terms.
 
     """
@@ -109,7 +109,7 @@ class Objective:
 
     @property
     def capturable(self) -> bool:
-        """Whether an evaluation is the same operations every time, on one device: fit for a CUDA graph."""
+        """Whether an evaluation is the same sequence of operations every time, on one device: fit for a CUDA graph."""
         return self._tiled.tile is None and len(self._networks) == 1
 
     @property
@@ -126,7 +126,7 @@ class Objective:
         return (self._digest, id(self._networks[0]), numbers), targets
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Objective":
-        """Return one with the same network, and targets of its own."""
+        """Return a copy that shares the networks and has its own targets."""
         memo |= {id(network): network for network in self._networks}
         other = object.__new__(type(self))
         memo[id(self)] = other
@@ -137,7 +137,7 @@ class Objective:
         """Return the loss of `image`, (1, 3, H, W) sRGB in [0, 1], term by term, and its gradient."""
         if self._protected is None:
             return self._evaluate_unprotected(image.detach(), gradient=gradient)
-        # The result is the image under the photo, as far as that is protected.
+        # The result shows the photo where it is protected, so that is what is evaluated.
         protected, photo = self._protected
         evaluation = self._evaluate_unprotected(image.detach().lerp(photo, protected), gradient=gradient)
         if evaluation.gradient is None:
@@ -164,7 +164,7 @@ class Objective:
                 total, numbers = self._total_loss(sums, image)
             derivative = self._backward_through_tiles(total, image, sums, tiles, graphs) if gradient else None
         if self._is_grey and derivative is not None:
-            # Project on the grey axis: only the image's lightness is optimised, so one that starts grey stays grey.
+            # Project on the grey axis: only lightness is optimised, so an image that starts grey stays grey.
             derivative = derivative.mean(1, keepdim=True).expand_as(derivative).contiguous()
         image.requires_grad_(False)
         return Evaluation(self._labels, numbers.detach(), derivative)
@@ -172,7 +172,7 @@ class Objective:
     def _forward_tiles(
         self, image: Image, tiles: Sequence[Tile], cached: Sequence[Tile], graphs: dict[Tile, Graph]
     ) -> Iterator[Sums]:
-        """Yield the sums of the tiles; put the graphs of those that are `cached` into `graphs`."""
+        """Yield the sums of the tiles; those of the `cached` tiles keep their autograd graphs, in `graphs`."""
         yield from self._tiled.map(tiles, lambda network, tile: self._tile_sums(network, tile.cut(image), tile))
         graphs_of_tiles = self._tiled.map(cached, lambda network, tile: self._forward_with_graph(image, network, tile))
         for tile, (part, sums) in zip(cached, graphs_of_tiles, strict=True):
@@ -180,7 +180,7 @@ class Objective:
             yield {name: value.detach() for name, value in sums.items()}
 
     def _forward_with_graph(self, image: Image, network: VGG, tile: Tile) -> Graph:
-        """Return a tile, and its sums as functions of it."""
+        """Return a tile as a leaf of autograd, and its sums."""
         part = tile.cut(image.detach()).to(network.device).requires_grad_()
         with torch.enable_grad():
             return part, self._tile_sums(network, part, tile)
@@ -206,7 +206,7 @@ class Objective:
         return result
 
     def _tile_sums(self, network: VGG, image: Image, tile: Tile) -> Sums:
-        """Return what the losses need to know of a tile, as sums over the positions of its core."""
+        """Return the additive statistics of a tile: sums over the positions of its core, by layer or loss."""
         tiled, sums = self._tiled, Sums()
         allow_moments = not any(self._masks)
         walk = tiled.features(network, image.to(network.device), tile, tiled.needs.all, allow_moments=allow_moments)
@@ -228,7 +228,7 @@ class Objective:
         return sums
 
     def _total_loss(self, sums: Sums, image: Image) -> tuple[Scalar, Tensor]:
-        """Return the loss, and a tensor of it and of what each term adds."""
+        """Return the loss, and a tensor of the loss and what each term adds to it."""
         values: dict[str, Tensor] = {}
         for index, component in enumerate(self._components):
             layer, region_moments = component.layer, None
@@ -249,7 +249,7 @@ class Objective:
 
 
 def _leaves(target: Any) -> Iterator[Any]:
-    """Yield the tensors and numbers of a target."""
+    """Yield the tensors and numbers that a target consists of."""
     if isinstance(target, tuple | list):
         for part in target:
             yield from _leaves(part)

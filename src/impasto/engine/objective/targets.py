@@ -1,4 +1,4 @@
-"""What the losses aim at: the photo's features, and the styles' moments and features."""
+"""The sources of the losses' targets: the photo's features, and the styles' moments and features."""
 
 import hashlib
 import math
@@ -16,20 +16,20 @@ from impasto.ops.shapes import Image, Mask
 from impasto.ops.tiling import Tile
 from impasto.vgg.network import Padding
 
-# A mask at every layer that is compared.
+# A mask at each layer whose moments are compared, by the layer's name.
 LayerMasks = dict[str, Mask]
 
 
 class TargetSources:
-    """Photo and styles as the network sees them, computed once; the losses are fitted to them.
+    """Features and moments of photo and styles, computed once; the losses are fitted to them.
 
     Args:
-        network: which sees them, in tiles where the image is computed in tiles.
+        network: computes the features, in tiles where the image is computed in tiles.
         photo: (1, 3, H, W) sRGB in [0, 1].
         styles: the style pictures, (1, 3, h, w) each, and their weights.
-        regions: parts of the image with styles of their own, at least one.
+        regions: regions of the image, at least one.
         strength: from the photo (0) to the styles (1).
-        style_padding: what the network sees outside a style picture; None for what it sees outside the image.
+        style_padding: of the style pictures; None for the network's own.
 
     """
 
@@ -53,7 +53,7 @@ class TargetSources:
         self._style_features = self._all_features() if network.needs.features else {}
 
     def of(self, component: Component) -> Sources:
-        """Return what the loss of a component is fitted to."""
+        """Return the sources that the loss of a component is fitted to."""
         layer = component.layer
         if layer is None:
             return Sources(self._photo)
@@ -83,7 +83,7 @@ class TargetSources:
         return assembled
 
     def _blended_moments(self) -> dict[tuple[int, str], Moments]:
-        """Return the moments that each region is to have at each layer."""
+        """Return the target moments by region and layer: those of its styles, blended by weight, and of the photo."""
         layers = self._network.needs.moments
         result: dict[tuple[int, str], Moments] = {}
         for number, region in enumerate(self._regions):
@@ -110,7 +110,7 @@ class TargetSources:
         return result
 
     def _all_features(self) -> dict[tuple[bool, str], list[tuple[Tensor, float]]]:
-        """Return by layer the features of the styles that weigh anything, and under True the photo's, if it counts."""
+        """Return all features by layer: of styles of positive weight, and, under True, of the photo if it counts."""
         total = sum(weight for _, weight in self._styles)
         pictures = [(False, image, weight / total, self._style_padding) for image, weight in self._styles if weight > 0]
         if self._strength == 0:
@@ -125,7 +125,7 @@ class TargetSources:
         return result
 
     def _moments(self, image: Image, mask: Mask | None, padding: Padding | None) -> dict[str, Moments]:
-        """Return the moments of a style picture; a process that paints many pictures computes them once."""
+        """Return the moments of a picture by layer; cached, since a process may paint many pictures in one style."""
         network = self._network
         layers = sorted(network.needs.moments)
         masks = layer_masks(network, mask)
@@ -150,7 +150,7 @@ class TargetSources:
 
 
 def layer_masks(network: TiledNetwork, mask: Mask | None) -> LayerMasks:
-    """Return a mask at every layer whose moments are compared; none where there is no mask."""
+    """Return a mask at each layer whose moments are compared; an empty table for no mask."""
     if mask is None:
         return {}
     # A region without pixels still needs a positive number of positions to divide by.
@@ -158,7 +158,7 @@ def layer_masks(network: TiledNetwork, mask: Mask | None) -> LayerMasks:
 
 
 def mask_of_tile(network: TiledNetwork, masks: LayerMasks, layer: str, tile: Tile) -> Mask | None:
-    """Return the part of a layer's mask that belongs to a tile's core."""
+    """Return the part of a layer's mask in the core of a tile."""
     return tile.part(masks[layer], network.strides[layer]) if masks else None
 
 
@@ -166,5 +166,5 @@ def _digest(tensor: Tensor) -> bytes:
     return hashlib.sha256(tensor.cpu().contiguous().numpy().tobytes()).digest()
 
 
-# Of the largest value of a mask, 1: far below what an 8-bit mask can say.
+# Ours: far below the smallest step of an 8-bit mask, 1/255.
 _LEAST = 1e-6

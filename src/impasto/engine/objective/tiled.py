@@ -36,17 +36,17 @@ class LayerNeeds:
 
     @property
     def only_moments(self) -> frozenset[str]:
-        """The layers of whose features only moments are needed: the network need not return the features."""
+        """The layers of which only moments are needed, so that the network need not return their features."""
         return self.moments - self.positions - self.features
 
 
 class TiledNetwork:
-    """A network, once on each of several devices, and how an image is cut into tiles for it.
+    """A network, perhaps on several devices, that computes an image tile by tile.
 
     Args:
         networks: the same network on each device.
         tile: longest side of a tile in pixels, without its halo; None for the whole image at once.
-        needs: the layers that are compared.
+        needs: the layers whose features are compared.
 
     """
 
@@ -60,13 +60,13 @@ class TiledNetwork:
         }
 
     def tiles(self, image: Image, layers: Iterable[str]) -> list[Tile]:
-        """Return the tiles of an image, with halos for the deepest of `layers`."""
+        """Return the tiles of an image, with halos as wide as the receptive field of the deepest of `layers`."""
         halo, stride = tiling.reach(layers, self.convolutions)
         height, width = image.shape[2:]
         return tiling.tiles(height, width, self.tile, halo, stride)
 
     def n_positions(self, image: Image, layer: str) -> int:
-        """Return how many positions the features of an image have at a layer."""
+        """Return the number of positions of an image's features at a layer."""
         return math.prod(math.ceil(side / self.strides[layer]) for side in image.shape[2:])
 
     def features(
@@ -79,15 +79,15 @@ class TiledNetwork:
         *,
         allow_moments: bool,
     ) -> Iterator[tuple[str, Tensor | Moments]]:
-        """Yield the features of a tile's core, layer by layer, or their moments where nothing else is needed.
+        """Yield the features of a tile's core by layer, or their moments where nothing else is needed.
 
         Args:
             network: on the device of `image`.
             image: (1, 3, H, W) the tile with its halo.
-            tile: where it lies.
-            layers: those wanted.
-            padding: instead of the network's own.
-            allow_moments: whether moments may take the place of features: not where positions count differently.
+            tile: its place in the whole image.
+            layers: whose features are needed.
+            padding: at the picture's edges; None for the network's own.
+            allow_moments: whether to return moments where they suffice; not with masks, whose positions have weights.
 
         """
         summed = {
@@ -99,19 +99,19 @@ class TiledNetwork:
             yield layer, features if isinstance(features, Moments) else tile.core(features, self.strides[layer])
 
     def map(self, tiles: Sequence[Tile], work: Callable[[VGG, Tile], Result]) -> Iterator[Result]:
-        """Yield what `work` returns for a network and each tile, in the order of the tiles, on all devices at once."""
+        """Yield `work(network, tile)` for each tile, in the order of the tiles, on all devices in parallel."""
         if len(self.networks) == 1 or len(tiles) < 2:
             yield from (work(self.networks[0], tile) for tile in tiles)
             return
         count = len(self.networks)
         with ThreadPoolExecutor(count) as pool:
-            # As many tiles at a time as there are devices: results wait in memory until it is their turn.
+            # One tile per device at a time, since results wait in memory for their turn.
             for first in range(0, len(tiles), count):
                 yield from pool.map(work, self.networks, tiles[first : first + count])
 
 
 def add_sums(parts: Iterable[Sums]) -> Sums:
-    """Return the sums of the whole image from those of its tiles."""
+    """Return the sums of the whole image: those of its tiles, added."""
     result: Sums = {}
     for part in parts:
         for name, value in part.items():

@@ -1,4 +1,4 @@
-"""What L-BFGS remembers, and the inverse Hessian it stands for."""
+"""The curvature pairs that L-BFGS keeps, and the inverse Hessian that they define."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ State = dict[str, Tensor]
 
 
 class CurvaturePairs:
-    """The last pairs of steps s and changes of the gradient y, scaled to unit curvature, s . y = 1.
+    """The last pairs of steps s and gradient changes y, scaled so that s . y = 1.
 
     Byrd, Nocedal and Schnabel 1994, equation 3.1: the inverse Hessian is
 
@@ -17,26 +17,27 @@ class CurvaturePairs:
                            [ -R^-1                       0   ] [ g Y^T ]
 
     with s and y as columns from the oldest, R the upper triangle of S^T Y, D its diagonal, and g = 1 / (y . y) of the
-    last pair. It is the matrix of the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4), applied with four
-    products with all pairs at once instead of a loop over them.
+    last pair. It equals the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4), with four products of all
+    pairs at once instead of a loop over them.
 
-    Nothing here waits for the device, and everything is kept where it was: a step can be captured in a CUDA graph.
+    Nothing here waits for the device, and every tensor keeps its address, so that a CUDA graph can capture a step.
 
     Args:
-        capacity: how many pairs.
-        like: (n,) whose size, type and device theirs are.
+        capacity: largest number of pairs.
+        like: (n,) a tensor of the size, dtype and device of a step.
 
     """
 
     def __init__(self, capacity: int, like: Tensor) -> None:
-        # Small systems in float64: triangular ones of float32 lose digits that the step needs. Metal has no float64.
+        # The small systems are solved in float64: in float32 triangular ones lose digits that matter. Metal has no
+        # float64.
         wide = torch.float32 if like.device.type == "mps" else torch.float64
         self._steps = like.new_zeros(capacity, like.numel())  # rows without a pair are zero
         self._changes = torch.zeros_like(self._steps)
         self._products = like.new_zeros(capacity, capacity, dtype=wide)  # s_i . y_j
         self._squares = torch.zeros_like(self._products)  # y_i . y_j
         self._count = like.new_zeros((), dtype=torch.long)
-        self._row = torch.zeros_like(self._count)  # where the next pair goes: the oldest, once all rows are taken
+        self._row = torch.zeros_like(self._count)  # of the next pair: that of the oldest once all rows are in use
         self._ages = torch.arange(capacity, device=like.device)
 
     def clear(self) -> None:
@@ -46,17 +47,20 @@ class CurvaturePairs:
 
     @property
     def empty(self) -> Tensor:
-        """Whether there is no pair, as a truth value on the device."""
+        """Whether there is no pair, as a boolean tensor on the device."""
         empty: Tensor = self._count == 0
         return empty
 
     def add(self, step: Tensor, change: Tensor, accepted: Tensor | bool = True) -> Tensor:
-        """Remember a pair, (n,) each, instead of the oldest if there is no room; return whether it was worth it.
+        """Add a pair, (n,) each, in place of the oldest if there is no room; both are overwritten.
 
-        It is forgotten at once where it is not `accepted`. What is given is overwritten.
+        Returns:
+            Whether it was added: its curvature is large enough, and it was `accepted`.
+
         """
         curvature = step @ change
-        # Negative or vanishing curvature would turn the next step uphill: Nocedal and Wright 2006, section 7.2.
+        # A pair of negative or vanishing curvature would turn the next step uphill: Nocedal and Wright 2006, section
+        # 7.2.
         worth: Tensor = (curvature > _MIN_CURVATURE * step.norm() * change.norm()) & accepted
         unit = torch.where(worth, curvature, 1).rsqrt()
         row = self._row[None]
@@ -65,7 +69,7 @@ class CurvaturePairs:
         newest = self._changes.index_select(0, row)[0]
         wide = self._products.dtype
         products, squares = (self._steps @ newest).to(wide), (self._changes @ newest).to(wide)
-        # Of the new step with the changes before it there is no need: only the triangle counts.
+        # Products of the new step with older changes lie below the diagonal, which is not used.
         self._products.index_copy_(1, row, products[:, None])
         self._squares.index_copy_(1, row, squares[:, None])
         self._squares.index_copy_(0, row, squares[None])
@@ -75,9 +79,9 @@ class CurvaturePairs:
         return worth
 
     def inverse_hessian(self, slope: Tensor) -> Tensor:
-        """Return H times `slope`, (n,), which is overwritten; the slope itself where nothing has been learnt."""
+        """Return H times `slope`, (n,), which is overwritten; `slope` itself if there is no pair."""
         wide = self._products.dtype
-        # From the oldest; rows without a pair come first and take no part: their products are 0.
+        # From the oldest. Rows without a pair come first; their products are 0, so they contribute nothing.
         order = (self._row + self._ages) % len(self._ages)
         unused = self._ages < len(self._ages) - self._count
         squares = self._squares[order][:, order]
@@ -99,7 +103,7 @@ class CurvaturePairs:
         return result
 
     def state(self) -> State:
-        """Return the pairs and their products, row by row as they lie."""
+        """Return the pairs and their products, in the order of their rows."""
         return {
             "row": self._row,
             "count": self._count,
@@ -110,10 +114,10 @@ class CurvaturePairs:
         }
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take over what `state` returned of a memory of the same size."""
+        """Continue from what `state` returned of a history of the same capacity."""
         for name, tensor in self.state().items():
             tensor.copy_(state[name])
 
 
-# Ours: pairs of less curvature carry more rounding than knowledge.
+# Ours: pairs of less curvature are mostly rounding errors.
 _MIN_CURVATURE = 1e-6
