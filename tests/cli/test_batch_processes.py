@@ -100,7 +100,7 @@ def actors(marker: str) -> list[int]:
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
-            if b"Painter" in (path / "cmdline").read_bytes() and marker.encode() in (path / "environ").read_bytes():
+            if b"RayWorker" in (path / "cmdline").read_bytes() and marker.encode() in (path / "environ").read_bytes():
                 found.append(int(path.name))
         except OSError:
             continue

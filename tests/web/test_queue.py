@@ -120,7 +120,7 @@ def test_the_power_may_go_at_any_moment_of_steering(
 
     changed = dataclasses.replace(order, recipe=RECIPE.replace(content_weight=3.0), settings={"content_weight": 3.0})
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("keep_start", "let_go", "tidy", "begin"):
+        for name in ("save_start", "release", "remove_other_stretches", "begin"):
             patch.setattr(runs, name, photographed(name))
         studio.steer(id, changed)
         until(lambda: len(moments) == 8)

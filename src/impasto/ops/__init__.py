@@ -1,1 +1,1 @@
-"""Arithmetic on tensors: statistics of features, tiles, masks, resampling and colour."""
+"""Computations on tensors: statistics of features, tiles, guidance masks, resampling and colours."""

@@ -1,4 +1,4 @@
-"""Colour statistics, carried from one picture to another."""
+"""Transfer of colours: a picture recoloured with the colour statistics of others."""
 
 import functools
 import math
@@ -16,12 +16,12 @@ from impasto.recipe import ColorMatch
 
 @dataclass(frozen=True, eq=False)
 class Palette:
-    """The colours of one or several pictures, as every way of matching wants to know them.
+    """The colours of one or several pictures, in the forms that the transfer methods need.
 
     Attributes:
-        moments: of all pixels, each picture weighing what it was given.
-        pixels: (N, 3) float64, a sample of them.
-        weights: (N,) float64, how much each counts; their sum is that of the pictures' weights.
+        moments: of the sRGB pixels, each picture with its weight.
+        pixels: (N, 3) float64 sRGB, a sample.
+        weights: (N,) float64, of the sampled pixels; they sum to the pictures' weights.
 
     """
 
@@ -31,10 +31,10 @@ class Palette:
 
 
 def palette(pictures: Iterable[tuple[Tensor, float, Mask | None]]) -> Palette:
-    """Return the colours of pictures, (1, 3, H, W) sRGB each, what each weighs, and which of its pixels count."""
+    """Return the palette of some pictures: (1, 3, H, W) sRGB each, with a weight, and a mask or None for all pixels."""
     has_mask, samples, shares = [], [], []
     for picture, weight, mask in pictures:
-        # On the CPU: it is quick, and MPS has no float64.
+        # On the CPU, where it is quick, and since MPS has no float64.
         pixels = picture.cpu().double()
         counts = None if mask is None else mask.cpu().double().clamp(min=_LEAST)
         has_mask.append((moments(pixels, counts), weight))
@@ -48,9 +48,17 @@ def palette(pictures: Iterable[tuple[Tensor, float, Mask | None]]) -> Palette:
 def recolor(
     image: Image, colors: Palette, method: ColorMatch, mask: Mask | None = None, shoulder: float = 0.0
 ) -> Image:
-    """Return `image`, sRGB in [0, 1], in the colours of a palette, `clip_or_compress`.
+    """Return `image` with the colours of a palette, its values clipped or compressed into [0, 1].
 
-    All of it, so that what `mask` counts has those colours; a histogram is matched by all of the image.
+    The whole image is recoloured, such that the pixels in the mask get the palette's colours.
+
+    Args:
+        image: (1, 3, H, W) sRGB in [0, 1].
+        colors: the palette.
+        method: how the colours are matched.
+        mask: (1, 1, H, W) weights of the pixels that are to match; `histogram` ignores it.
+        shoulder: see `clip_or_compress`.
+
     """
     if method == "histogram":
         return clip_or_compress(_histogram(image, colors), shoulder).to(image)
@@ -59,12 +67,12 @@ def recolor(
 
 
 def clip_or_compress(values: Tensor, shoulder: float = 0.0) -> Tensor:
-    """Return values in [0, 1]: cut off there, or drawn into ends as wide as `shoulder`, their order kept."""
+    """Return values in [0, 1]: clipped, or compressed within `shoulder` of the ends, which keeps their order."""
     if not shoulder:
         return values.clamp(0, 1)
 
     def drawn_up(values: Tensor) -> Tensor:
-        # A hyperbola that leaves in the line's direction and never reaches 0.
+        # A hyperbola that starts with slope 1 and never reaches 0.
         return torch.where(values < shoulder, shoulder**2 / (2 * shoulder - values.clamp(max=shoulder)), values)
 
     return 1 - drawn_up(1 - drawn_up(values))
@@ -73,13 +81,13 @@ def clip_or_compress(values: Tensor, shoulder: float = 0.0) -> Tensor:
 def match(
     image: Image, colors: Moments, method: ColorMatch = "monge-kantorovich", source: Moments | None = None
 ) -> Image:
-    """Return `image` with the mean and covariance of its colours changed to those of `colors`, not clamped.
+    """Return `image` with its colours mapped linearly to the mean and covariance of `colors`, not clipped.
 
     Args:
         image: (1, 3, H, W) sRGB in [0, 1].
-        colors: moments of the sRGB pixels to be matched, C = 3.
+        colors: moments of the sRGB pixels to match, C = 3.
         method: any but `histogram`, which needs more than moments.
-        source: moments of those of the image's pixels that are to match, in float64; of all of them if left out.
+        source: moments of the pixels of `image` that are to match, in float64; None for all of them.
 
     """
     source = source or moments(image.double())
@@ -92,9 +100,14 @@ def match(
 def linear_map(source: Matrix, target: Matrix, method: ColorMatch) -> Matrix:
     """Return a matrix T with T source T^T = target, both symmetric and positive definite.
 
-    There are as many as there are rotations. `monge-kantorovich` moves colours least (Pitie and Kokaram 2007);
-    `cholesky` and `symmetric` are those of Gatys et al. 2016, "Preserving color in neural artistic style transfer", the
-    second after Hertzmann's image analogies; `pca` turns principal axes into each other, the longest into the longest.
+    There is one for each rotation. `monge-kantorovich` moves colours least (Pitie and Kokaram 2007). `cholesky` and
+    `symmetric` are from Gatys et al. 2016, "Preserving color in neural artistic style transfer", the second after
+    Hertzmann's image analogies. `pca` maps principal axes to each other, in the order of their lengths.
+
+    Args:
+        source: (B, 3, 3) covariance.
+        target: (B, 3, 3) covariance.
+        method: one of those above.
 
     Raises:
         ValueError: `histogram` is no linear map.
@@ -112,7 +125,7 @@ def linear_map(source: Matrix, target: Matrix, method: ColorMatch) -> Matrix:
             transport = root(target) @ torch.linalg.inv(root(source))
         case "pca":
             (lengths, axes), (target_lengths, directions) = torch.linalg.eigh(source), torch.linalg.eigh(target)
-            # Either end of an axis is its end: the one that turns less.
+            # An axis has no direction; take the one that turns it less.
             agree = torch.where((axes * directions).sum(1, keepdim=True) < 0, -1.0, 1.0)
             transport = (directions * agree * (target_lengths / lengths).sqrt()[:, None, :]) @ axes.mT
         case "histogram":
@@ -121,27 +134,27 @@ def linear_map(source: Matrix, target: Matrix, method: ColorMatch) -> Matrix:
 
 
 def root(matrix: Matrix) -> Matrix:
-    """Return the symmetric root of symmetric positive semidefinite matrices."""
-    # Metal has no eigenvalues.
+    """Return the symmetric square root of symmetric positive semidefinite matrices."""
+    # Metal has no eigenvalue decomposition.
     eigenvalues, vectors = torch.linalg.eigh(with_float64(matrix))
     result: Matrix = (vectors * eigenvalues.clamp(min=0).sqrt()[:, None, :]) @ vectors.mT
     return result.to(matrix.device)
 
 
 def _with_ridge(covariance: Matrix) -> Matrix:
-    # A picture of one colour has no spread to be scaled; 1e-6, a quarter of an 8-bit level squared, stands in for it.
+    # A picture of one colour has no spread to scale; 1e-6, a quarter of an 8-bit level squared, stands in for it.
     return covariance + _RIDGE * torch.eye(3, dtype=covariance.dtype, device=covariance.device)
 
 
 def _histogram(image: Image, colors: Palette) -> Image:
     """Return `image` with the distribution of its colours changed to a palette's.
 
-    Along the axes of one rotation after the other the values are carried over rank by rank: Pitie, Kokaram and Dahyot
-    2007, "Automated colour grading using colour distribution transfer".
+    Iterated one-dimensional optimal transport along rotated axes: Pitie, Kokaram and Dahyot 2007, "Automated colour
+    grading using colour distribution transfer".
     """
     pixels = image.cpu().double()
     sample = _sample(pixels)
-    # The transport is found for a sample, and the whole picture is taken along.
+    # The transport is computed for a sample and applied to the whole picture.
     moving = torch.cat([sample, pixels.flatten(2)[0].T]).T
     count = len(sample)
     even = sample.new_full((count,), 1 / count)
@@ -154,11 +167,11 @@ def _histogram(image: Image, colors: Palette) -> Image:
 
 
 def _transport(values: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    """Return the values moved from quantiles to the same quantiles of another distribution."""
-    # A value that takes up many quantiles, as in flat pictures, goes to their mean.
+    """Return values mapped from the quantiles of `source` to the same quantiles of `target`."""
+    # A value that fills several quantiles, as in even pictures, maps to the mean of theirs.
     levels, where, counts = torch.unique(source, return_inverse=True, return_counts=True)
     moved = torch.zeros_like(levels).index_add(0, where, target) / counts
-    # To look a value up in even steps is several times as quick as to search for it.
+    # Looking a value up in an even table is several times as fast as searching for it.
     steps = torch.linspace(float(levels[0]), float(levels[-1]), _STEPS, dtype=levels.dtype)
     table = _interpolate(steps, levels, moved)
     width = float(levels[-1] - levels[0]) / (_STEPS - 1)
@@ -185,35 +198,35 @@ def _quantiles(values: Tensor, weights: Tensor) -> Tensor:
 
 @functools.cache
 def rotations() -> tuple[Tensor, ...]:
-    """Return what the axes are turned by: the channels themselves first and last, so that theirs match."""
+    """Return the rotations of the axes; the first and the last are the identity, so that the channels match."""
     generator = torch.Generator().manual_seed(0)
     plain = torch.eye(3, dtype=torch.float64)
     gaussian = torch.randn(_ROTATIONS - 2, 3, 3, dtype=torch.float64, generator=generator)
-    # By Gram and Schmidt as LAPACK does it; with the signs of R taken out, they are evenly spread.
+    # Rotations from the QR decomposition; with the signs of R's diagonal taken out, they are evenly distributed.
     rotations, triangles = torch.linalg.qr(gaussian)
     rotations = rotations * triangles.diagonal(dim1=1, dim2=2).sign()[:, None, :]
     return (plain, *rotations, plain)
 
 
 def _sample(picture: Planes) -> Tensor:
-    """Return at most some 16384 pixels, (N, C), evenly spread."""
+    """Return some 16384 pixels at most, (N, C), evenly spread over the picture."""
     height, width = picture.shape[2:]
     stride = -(-height * width // _SAMPLE)
-    # So that no column is left out.
+    # A stride coprime to the width samples every column.
     while math.gcd(stride, width) > 1:
         stride += 1
     return picture.flatten(2)[0].T[::stride]
 
 
 _RIDGE = 1e-6
-# Ours: finer than 8 bits, where a picture's colours are evenly spread.
+# Ours: more quantiles than 8 bits have levels.
 _LEVELS = 1024
-# Ours: with 12 the mean distance along any axis is under one and a half 8-bit levels (see
-# tests/ops/test_color_transfer.py).
+# Ours: with 12 the mean distance along any axis is under one and a half 8-bit levels;
+# see tests/ops/test_color_transfer.py.
 _ROTATIONS = 12
-# Ours: 16 pixels a level.
+# Ours: 16 pixels per quantile.
 _SAMPLE = 16384
-# Ours: a sixteenth of an 8-bit level where the picture has them all.
+# Ours: a sixteenth of an 8-bit level if the picture uses the full range.
 _STEPS = 4096
-# Of the loudest pixel of a mask: something must be divided by where nothing counts.
+# Ours, relative to the largest weight: a mask without pixels still needs a positive sum to divide by.
 _LEAST = 1e-6

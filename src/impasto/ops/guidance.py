@@ -15,17 +15,17 @@ from impasto.ops.shapes import Mask
 from impasto.recipe import Part, vgg_layers
 from impasto.recipe.vgg_layers import Convolution
 
-# Layers whose positions are at most this many pixels apart speak of strokes, the others of forms.
+# Ours: layers with positions at most this many pixels apart see strokes, coarser ones shapes.
 _FINE_STRIDE: Final = 2
 
 
 class Source(NamedTuple):
-    """Where a region takes its style from.
+    """A style picture, or a part of it, that a region is painted in.
 
     Attributes:
         style: index of the style picture.
-        mask: (1, 1, h, w) in [0, 1], how much each of its pixels counts; None where all count alike.
-        part: which layers it speaks for: of strokes and colours (`fine`), of forms (`coarse`), or `all`.
+        mask: (1, 1, h, w) in [0, 1], weights of the picture's pixels; None for 1 everywhere.
+        part: the layers it counts at: those of strokes and colours (`fine`), of shapes (`coarse`), or `all`.
 
     """
 
@@ -34,17 +34,17 @@ class Source(NamedTuple):
     part: Part = "all"
 
     def applies_to(self, stride: int) -> bool:
-        """Whether it has a say at layers of that stride."""
+        """Whether the style counts at layers of that stride."""
         return self.part == "all" or (self.part == "fine") == (stride <= _FINE_STRIDE)
 
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """A part of the picture and its style.
+    """A region of the picture and its styles.
 
     Attributes:
-        mask: (1, 1, H, W) in [0, 1], how much each pixel belongs to it; None for the whole picture.
-        sources: what it takes its style from, at least one.
+        mask: (1, 1, H, W) in [0, 1], how much each pixel belongs to the region; None for the whole picture.
+        sources: its styles, at least one.
 
     """
 
@@ -53,20 +53,21 @@ class Region:
 
 
 def normalize_weights(weights: Sequence[float]) -> list[float]:
-    """Return weights that sum to 1; all the same where none weighs anything."""
+    """Return weights that sum to 1; equal ones if all are 0."""
     total = sum(weights)
     return [weight / total for weight in weights] if total > 0 else [1 / len(weights)] * len(weights)
 
 
 def propagate_mask(mask: Mask, convolutions: Iterable[Convolution], layers: Iterable[str]) -> dict[str, Mask]:
-    """Return `mask` as the layers see it: averaged over 3 x 3 positions at each convolution and 2 x 2 at each pooling.
+    """Return a mask at each layer: averaged over 3 x 3 positions per convolution and 2 x 2 per pooling.
 
-    A position near an edge belongs to both sides as much as it sees of them: regions neither bleed nor leave a gap.
+    A position near an edge belongs to each side by the part of it that it sees, so regions neither overlap nor leave
+    gaps.
 
     Args:
         mask: (1, 1, H, W) in [0, 1].
         convolutions: of the network.
-        layers: those wanted, such as `relu4_2`.
+        layers: whose masks are needed, such as `relu4_2`.
 
     Returns:
         Masks by layer, each of the size of the layer's features, in [0, 1]; masks that sum to 1 still do.

@@ -1,7 +1,7 @@
-"""Sums over the positions of a feature map, from which every style statistic follows.
+"""Moments of features: sums over positions, from which every style statistic follows.
 
-Sums add up exactly: the moments of a picture are those of its tiles added, and those of a blend of styles are weighted
-sums of theirs. A loss that speaks of moments only gets tiles, masks and blends for nothing.
+The sums are additive: the moments of a picture are those of its tiles added, and those of a blend of styles are
+weighted sums of theirs. So a loss that needs moments only works with tiles, masks and blends without code of its own.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,14 @@ from impasto.ops.shapes import Count, Features, Mask, Matrix, Vector
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Number of positions, sum of the features and sum of their outer products.
+    """The number of positions, and the sums of the features and of their outer products over them.
+
+    >>> import torch
+    >>> m = moments(torch.tensor([[[[1.0, 3.0]]]]))
+    >>> m.mean.item(), m.covariance.item(), m.gram.item()
+    (2.0, 1.0, 5.0)
+    >>> (m + m).mean.item()
+    2.0
 
     Attributes:
         count: (B,) number of positions, M in the paper.
@@ -39,7 +46,7 @@ class Moments:
         return Moments(self.count * factor, self.total * factor, self.outer * factor)
 
     def detach(self) -> "Moments":
-        """Return the same numbers without their history."""
+        """Return the moments without their autograd history."""
         return Moments(self.count.detach(), self.total.detach(), self.outer.detach())
 
     @property
@@ -61,12 +68,12 @@ class Moments:
 def moments(features: Features, mask: Mask | None = None) -> Moments:
     """Return the moments of `features` over all positions, in float32 or better.
 
-    Half precision never reaches a Gram matrix: its sums of thousands of products overflow float16 and lose every digit
-    in bfloat16.
+    Sums of thousands of products would overflow float16 and lose all digits in bfloat16, so they are never taken in
+    half precision.
 
     Args:
-        features: any.
-        mask: (1, 1, h, w) how much each position counts, at least 0; all count 1 without it.
+        features: (B, C, h, w).
+        mask: (1, 1, h, w) weights of the positions, at least 0; None for 1 everywhere.
 
     """
     wide = wide_dtype(features.dtype)
@@ -78,7 +85,7 @@ def moments(features: Features, mask: Mask | None = None) -> Moments:
 
 
 class _Sums(torch.autograd.Function):
-    """Sum of the features and of their outer products; the gradient of both in one product."""
+    """Sums of the features and of their outer products, with both gradients in one matrix product."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -105,7 +112,7 @@ class _Sums(torch.autograd.Function):
 
 
 def _flat(features: Tensor) -> Tensor:
-    """Return (B, C, M) in float32 or better, without a copy in either layout if it is that already."""
+    """Return (B, C, M) in float32 or better; without a copy, in either memory layout, if it is that already."""
     features = widen(features)
     if features.is_contiguous():
         return features.flatten(2)
@@ -113,7 +120,7 @@ def _flat(features: Tensor) -> Tensor:
 
 
 def blend(parts: Iterable[tuple[Moments, float]]) -> Moments:
-    """Return the moments of a mixture: each part weighs what it is given, however many positions it has.
+    """Return the moments of a mixture, in which each part has the weight that it is given.
 
     Args:
         parts: moments of one picture each (B = 1) and their weights, which need not sum to 1.

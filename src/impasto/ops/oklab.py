@@ -1,4 +1,4 @@
-"""Lightness, chroma and hue as the eye has them: the OKLab colour space, and colours that no screen has led back.
+"""The Oklab colour space: lightness, chroma and hue as people see them, and clipping to the gamut of sRGB.
 
 Ottosson 2020, "A perceptual color space for image processing", https://bottosson.github.io/posts/oklab/. L is 0 for
 black and 1 for white; a and b are 0 for greys; their length is the chroma, their direction the hue.
@@ -16,38 +16,37 @@ def from_srgb(image: Image) -> Planes:
 
 
 def lightness(image: Image) -> Lightness:
-    """Return L alone, (B, 1, H, W), in [0, 1], of sRGB in [0, 1]."""
+    """Return L, (B, 1, H, W) in [0, 1], of sRGB in [0, 1]."""
     return _product(_LMS_TO_LAB[:1], _cone_roots(image))
 
 
 def grey(lightness: Lightness) -> Image:
-    """Return the greys, sRGB in [0, 1], of a lightness in [0, 1]."""
+    """Return greys, (B, 3, H, W) sRGB in [0, 1], of lightness in [0, 1]."""
     return _encode_gamma(lightness.clamp(0, 1) ** 3).expand(-1, 3, -1, -1).contiguous()
 
 
 def to_srgb(lab: Planes, knee: float = 1.0, ends: float = 0.0) -> Image:
-    """Return sRGB in [0, 1]; a colour outside loses chroma, its lightness and hue kept, until it is inside.
+    """Return sRGB in [0, 1]; colours out of gamut lose chroma, with their lightness and hue unchanged.
 
     Args:
-        lab: (B, 3, H, W), L in [0, 1].
-        knee: share of the chroma there is room for that is kept as it is, in (0, 1]; what is beyond is drawn together
-            into the rest, so that colours that differ go on differing and none is on the gamut's surface. With 1 they
-            are cut off there.
-        ends: what no channel comes nearer to 0 or 1, as far as there are greys of that lightness, in [0, 1/2).
+        lab: (B, 3, H, W) L, a and b, L in [0, 1].
+        knee: fraction of the largest chroma in gamut up to which colours are unchanged, in (0, 1]. Chroma beyond is
+            compressed into the rest, so that different colours stay different; with 1 it is cut off.
+        ends: the least distance of a channel from 0 and 1, in [0, 1/2), as far as greys of that lightness allow.
 
     """
     linear = to_linear(lab)
-    # Only those, as a list: (1, 3, pixels, 1).
+    # Only the colours that need it, as a list: (1, 3, pixels, 1).
     at = (~is_in_gamut(to_linear(torch.cat([lab[:, :1], lab[:, 1:] / knee], 1)), ends)).nonzero(as_tuple=True)
     if at[0].numel():
         colors = lab.movedim(1, -1)[at].T[None, :, :, None]
         linear.movedim(1, -1)[at] = to_linear(_reduce_chroma(colors, knee, ends))[0, :, :, 0].T
-    # What is cut here is rounding.
+    # Only rounding is clipped here.
     return _encode_gamma(linear.clamp(0, 1))
 
 
 def _reduce_chroma(lab: Planes, knee: float, ends: float) -> Planes:
-    """Return colours of more chroma than `knee` of what there is room for, which is found by bisection, with less."""
+    """Return colours with chroma beyond `knee` compressed; the largest chroma in gamut is found by bisection."""
     light, chroma = lab[:, :1].clamp(0, 1), lab[:, 1:] / knee
     low = torch.zeros_like(light)
     width = torch.ones_like(light)
@@ -55,7 +54,7 @@ def _reduce_chroma(lab: Planes, knee: float, ends: float) -> Planes:
         width = width / 2
         middle = torch.cat([light, (low + width) * chroma], 1)
         low = torch.where(is_in_gamut(to_linear(middle), ends)[:, None], low + width, low)
-    # From the knee on a hyperbola, which leaves in the line's direction and never reaches 1.
+    # Beyond the knee a hyperbola, which starts with slope 1 and never reaches 1.
     beyond = (knee / low.clamp(min=_ROUNDING) - knee) / max(1 - knee, _ROUNDING)
     share = knee + (1 - knee) * beyond / (1 + beyond)
     return torch.cat([light, share * low * chroma], 1)
@@ -113,5 +112,5 @@ _LMS_TO_RGB = torch.linalg.inv(_RGB_TO_LMS)
 _LAB_TO_LMS = torch.linalg.inv(_LMS_TO_LAB)
 # Ours: 2^-14 of the chroma is far below a level of 16 bits.
 _BISECTIONS = 14
-# Ours: what float32 makes of white.
+# Ours: the rounding error of white in float32.
 _ROUNDING = 3e-6

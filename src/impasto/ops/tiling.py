@@ -1,8 +1,8 @@
-"""A picture in tiles, whose statistics add up to those of the whole exactly.
+"""Tiles of a picture whose statistics add up exactly to those of the whole.
 
-Each tile has a core, which no other tile has, and around it a halo as wide as the deepest layer's receptive field
-reaches: at the positions of its core, the network sees in the tile what it sees in the whole picture. Cores begin at
-multiples of the deepest layer's stride, so that poolings fall on the same pixels.
+Each tile has a core, which belongs to no other tile, and around it a halo as wide as the receptive field of the deepest
+layer, so that at the core's positions the network computes from the tile what it computes from the whole picture. Cores
+begin at multiples of the deepest layer's stride, so that poolings cover the same pixels.
 """
 
 import math
@@ -34,23 +34,23 @@ class Span(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """A part of a picture."""
+    """A part of a picture: a core with a halo around it."""
 
     rows: Span
     columns: Span
 
     def cut(self, image: Tensor) -> Tensor:
-        """Return the tile of an image, with its halo; a view."""
+        """Return the tile of an image, halo included, as a view."""
         return image[
             ..., self.rows.outer_start : self.rows.outer_end, self.columns.outer_start : self.columns.outer_end
         ]
 
     def core(self, features: Tensor, stride: int) -> Tensor:
-        """Return the core of the tile's features; a view."""
+        """Return the core of the tile's features, as a view."""
         return features[..., self.rows.core(stride), self.columns.core(stride)]
 
     def part(self, features: Tensor, stride: int) -> Tensor:
-        """Return the core of the whole picture's features; a view."""
+        """Return the core in the whole picture's features, as a view."""
         return features[..., self.rows.positions(stride), self.columns.positions(stride)]
 
 
@@ -79,13 +79,16 @@ def _spans(length: int, size: int | None, halo: int, stride: int) -> Iterator[Sp
 
 
 def reach(layers: Iterable[str], convolutions: Iterable[Convolution]) -> tuple[int, int]:
-    """Return how many pixels beyond its own the deepest of `layers` sees, a multiple of its stride, and that stride."""
+    """Return the receptive field of the deepest layer beyond a position, in pixels, and the layer's stride.
+
+    The first is rounded up to a multiple of the stride.
+    """
     convolutions = tuple(convolutions)
     known = vgg_layers.layers(convolutions)
     deepest = max((known[layer] for layer in layers if layer != vgg_layers.PIXELS), default=None, key=_field)
     if deepest is None:
         return 0, 1
-    # Each convolution reaches one position further on both sides; a pooling on one, within its own position.
+    # A convolution adds one position on each side; a pooling adds none beyond its own position.
     wide = 0
     for convolution in convolutions:
         wide += known[convolution.name].stride

@@ -1,8 +1,8 @@
-"""Which convolutions a CPU is fastest with: PyTorch's default, or NNPACK's by Winograd's method.
+"""The choice between two convolution methods on a CPU: PyTorch's default, and NNPACK's by Winograd's method.
 
-The two differ in the last digits, and so do pictures. Timed anew by every process, two that are nearly as fast would be
-chosen now one and now the other; so the choice is made once for a machine, a version of PyTorch and a number of
-threads, kept in the cache folder, and written into checkpoints, from which a run goes on as it began.
+The two round differently, so pictures differ in their last bits. If every process timed them anew, methods of nearly
+the same speed would be chosen now one and now the other. So the choice is made once per machine, version of PyTorch and
+number of threads, kept in the cache folder, and written into checkpoints, so that a resumed run continues as it began.
 """
 
 import contextlib
@@ -27,15 +27,15 @@ from impasto.system.text import printable
 Method = Literal["default", "winograd"]
 METHODS: Final[tuple[Method, ...]] = get_args(Method)
 
-# Chooses a method for all runs, such as to paint the same bits on machines that would choose differently.
+# Chooses a method for all runs, for example to get the same bits on machines that would choose differently.
 VARIABLE: Final = "IMPASTO_CONVOLUTIONS"
 FILE: Final = "convolutions.json"
-# Ours, measured: with three tries one process in five to ten chose otherwise than the rest; 0.1 s in all.
+# Ours, measured: with three tries, one process in five to ten chose otherwise than the rest; eight take 0.1 s in all.
 _TRIES: Final = 8
 
 
 class Seconds(NamedTuple):
-    """The least of several times."""
+    """The shortest of several durations."""
 
     elapsed: float
     own: float  # processor time of the calling thread
@@ -57,38 +57,38 @@ def method() -> Method:
 
 
 def available(name: object) -> Method | None:
-    """Return the method of that name where it is available, else the default; None where there is no such method."""
+    """Return the method of that name, or the default where it is not available; None if there is no such method."""
     method = next((method for method in METHODS if method == name), None)
     return "default" if method == "winograd" and not torch._nnpack_available() else method
 
 
 def forget() -> None:
-    """Forget what the cache folder said, as if this process had just begun."""
+    """Forget the choice read from the cache folder, as if this process had just started."""
     _machine_choice.cache_clear()
 
 
 def flops_per_second() -> float:
-    """Return the operations a second that convolutions do here, counted as if without Winograd's savings."""
+    """Return the floating-point operations per second of convolutions, counted as if Winograd's method saved none."""
     return 2 * 9 * 128 * 128 * 64 * 64 / min(seconds.elapsed for seconds in time_methods())
 
 
 def faster(default: Seconds, winograd: Seconds) -> Method:
-    """Return the faster method, by the calling thread's own time, which other work on the machine does not change."""
+    """Return the faster method by the calling thread's processor time, which other processes do not change."""
     return "winograd" if winograd.own < default.own else "default"
 
 
 @functools.cache
 def _machine_choice() -> Method:
-    """Return the machine's choice from the cache folder; made, and kept there, if it is not there yet."""
+    """Return this machine's choice from the cache folder, after making it and keeping it there if there is none yet."""
     key = f"{_processor()}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}"
-    # Without a cache folder that can be read and written, the choice holds for this process.
+    # If the cache folder cannot be read or written, the choice holds for this process only.
     with contextlib.suppress(ImpastoError, OSError, ValueError):
         path = cache_folder() / FILE
         if (remembered := _read(path).get(key)) in METHODS:
             return remembered
         choice = faster(*time_methods())
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Another process may have been first: its choice holds for both.
+        # If another process was first, its choice holds for both.
         choices = {key: choice} | _read(path)
         write_whole(path, json.dumps(choices, indent=1).encode())
         return choices[key]
@@ -104,7 +104,7 @@ def _read(path: Path) -> dict[str, Method]:
 
 
 def _processor() -> str:
-    """Return what tells one kind of processor from another."""
+    """Return a name that tells kinds of processors apart."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
             if line.startswith("model name"):
@@ -114,7 +114,7 @@ def _processor() -> str:
 
 @functools.cache
 def time_methods() -> tuple[Seconds, Seconds]:
-    """Return the times of a convolution of middle size, by default and by Winograd's method; once a process."""
+    """Return the durations of a medium convolution, by default and by Winograd's method; timed once a process."""
     generator = torch.Generator().manual_seed(0)
     x, weight = (torch.randn(shape, generator=generator) for shape in ((1, 128, 64, 64), (128, 128, 3, 3)))
     last, last_weight = (tensor.contiguous(memory_format=torch.channels_last) for tensor in (x, weight))

@@ -1,7 +1,7 @@
-"""The layers of a VGG, as fast as a stock PyTorch has them, keeping nothing that the image's gradient does not need.
+"""The layers of a VGG, as fast as stock PyTorch computes them, saving only what the image's gradient needs.
 
-The network's weights never change, so no layer keeps its input. A convolution keeps nothing, a rectified maximum two
-bytes and a bit for four positions: painting takes a quarter of the memory that recorded standard layers take.
+The network's weights never change, so no layer saves its input. A convolution saves nothing, a max pooling with ReLU
+two bytes and a bit for four positions: painting takes a quarter of the memory that autograd takes with standard layers.
 """
 
 import functools
@@ -22,12 +22,12 @@ Sides = tuple[int, int]
 
 
 class Kernel:
-    """A 3 x 3 convolution's weights, ready for both directions.
+    """The weights of a 3 x 3 convolution, ready for the forward and the backward pass.
 
     Args:
         weight: (out, in, 3, 3).
         bias: (out,).
-        method: how a CPU convolves in float32; what is fastest here if left out.
+        method: the convolution method on a CPU in float32; None for the fastest on this machine.
 
     """
 
@@ -45,7 +45,7 @@ class Kernel:
 
 
 def convolve(x: Features, kernel: Kernel, padding: int) -> OutFeatures:
-    """Return the convolution of `x` with `padding` zeros around it, 0 or 1; differentiable once, by `x` only."""
+    """Return the convolution of `x` with `padding` zeros around it, 0 or 1; once differentiable, by `x` only."""
     result: Tensor = _Convolution.apply(x, kernel, padding)  # type: ignore[no-untyped-call]
     return result
 
@@ -64,7 +64,7 @@ class _Convolution(torch.autograd.Function):
 
 
 def _convolve_fastest(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides, method: Method) -> Tensor:
-    """Take the fastest way that there is for these sizes; `padding` is that of rows and that of columns."""
+    """Convolve by the method that is fastest for these sizes; `padding` is (rows, columns)."""
     if method == "winograd" and x.device.type == "cpu" and x.dtype == torch.float32:
         x = x.contiguous()
         if min(weight.shape[:2]) <= _FEW_CHANNELS:
@@ -75,15 +75,15 @@ def _convolve_fastest(x: Tensor, weight: Tensor, bias: Tensor | None, padding: S
 
 
 def convolve_by_products(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides) -> Tensor:
-    """Convolve by one matrix product: three channels, the pixels', leave Winograd's method nothing to save."""
+    """Convolve by one matrix product, which is fastest for the three channels of an image."""
     out, into = weight.shape[:2]
     height, width = _output_size(x, padding)
     if into < out:
         result = x.new_empty(x.shape[0], out, height, width)
         torch.matmul(weight.reshape(out, into * 9), F.unfold(x, 3, padding=padding), out=result.flatten(2))
         return result if bias is None else result.add_(bias[:, None, None])
-    # The other way round: every position's products, added up where their pixels are. The sum over a kernel turned
-    # twice is that over the kernel.
+    # Few output channels: multiply at every position, then add up what overlaps. Flipping the kernel turns the sum of
+    # `fold` into a correlation.
     flat = weight.flip(2, 3).transpose(1, 2).transpose(2, 3).reshape(out * 9, into)
     product = flat @ x.flatten(2)
     folded = F.fold(product, (height, width), 3, padding=(2 - padding[0], 2 - padding[1]))
@@ -91,9 +91,9 @@ def convolve_by_products(x: Tensor, weight: Tensor, bias: Tensor | None, padding
 
 
 def convolve_by_winograd(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides) -> Tensor:
-    """Convolve with NNPACK, in bands of rows where its transformed features would take much memory."""
+    """Convolve with NNPACK's Winograd method, in bands of rows where its buffers would take much memory."""
     height, width = _output_size(x, padding)
-    # NNPACK makes 8 x 8 numbers of every 6 x 6, of what goes in and of what comes out.
+    # NNPACK transforms every 6 x 6 values, of input and output, into 8 x 8.
     row_bytes = width * sum(weight.shape[:2]) * x.element_size() * 64 / 36
     bands = math.ceil(height * row_bytes / _WINOGRAD_BYTES)
     if bands == 1:
@@ -108,43 +108,43 @@ def convolve_by_winograd(x: Tensor, weight: Tensor, bias: Tensor | None, padding
 
 
 def _output_size(x: Tensor, padding: Sides) -> Sides:
-    """Return height and width of what a convolution makes of `x`."""
+    """Return height and width of the convolution's output."""
     return x.shape[2] + 2 * padding[0] - 2, x.shape[3] + 2 * padding[1] - 2
 
 
 def _rows(x: Tensor, first: int, last: int) -> Tensor:
-    """Return rows of `x`; those outside are zeros."""
+    """Return rows `first` to `last` of `x`, with zeros for those outside."""
     height = x.shape[2]
     inside = x[:, :, max(first, 0) : min(last, height)]
     return F.pad(inside, (0, 0, max(-first, 0), max(last - height, 0))) if first < 0 or last > height else inside
 
 
-# Ours: half a gigapixel in 64 channels is convolved at once; bands take a little longer than the whole.
+# Ours: half a megapixel in 64 channels is convolved at once; bands take slightly longer than the whole.
 _WINOGRAD_BYTES = 300e6
 
 
 def to_fast_layout(tensor: Tensor, method: Method) -> Tensor:
-    """Return an image, features or a kernel laid out as a method is fastest with."""
+    """Return an image, features or a kernel in the memory layout that is fastest for the method."""
     is_nchw = tensor.device.type == "cpu" and method == "winograd"
     return tensor.contiguous(memory_format=torch.contiguous_format if is_nchw else torch.channels_last)
 
 
 def prefers_nchw() -> bool:
-    """Whether features are best laid out channel by channel here: where NNPACK's Winograd convolution is the fastest.
+    """Whether contiguous (NCHW) features are fastest here, because NNPACK's Winograd convolution is.
 
-    It is decided for all layers at once, which then go by their sizes; see `impasto.vgg.convolutions`.
+    The choice is made once for all layers; see `impasto.vgg.convolutions`.
     """
     return convolutions.method() == "winograd"
 
 
-# Ours, measured: below, transforming the kernel anew at every call takes longer than it saves.
+# Ours, measured: for smaller maps, transforming the kernel in every call takes longer than it saves.
 _WINOGRAD_POSITIONS = 24 * 24
-# The pixels' three; at 64 Winograd's method is ahead.
+# Ours, measured: at the image's three channels matrix products are faster, at 64 Winograd's method is.
 _FEW_CHANNELS = 8
 
 
 def relu_max_pool(x: Features) -> OutFeatures:
-    """Return the ReLU of the largest of each 2 x 2 positions, sizes rounded up; the first of equals has the slope."""
+    """Return ReLU and 2 x 2 max pooling with `ceil_mode`; a tie sends its gradient to the first maximum."""
     if not x.is_contiguous():
         return F.max_pool2d(x, 2, ceil_mode=True).relu_()
     result: Tensor = _ReluMaxPool.apply(x)  # type: ignore[no-untyped-call]
@@ -165,11 +165,11 @@ class _ReluMaxPool(torch.autograd.Function):
 
 
 def relu_max(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the rectified maxima, where in its rows each lies, and whether it is above zero."""
+    """Return the rectified maxima of 2 x 2 positions, their offsets in these, and whether each is positive."""
     height, width = x.shape[2:]
     if height % 2 or width % 2:
-        # Rounded up at odd sizes, as Caffe does, in which the paper's network was written. A repeated border is never
-        # larger than the border.
+        # Sizes are rounded up, as in Caffe, in which the paper's network was written. A repeated edge never exceeds the
+        # edge.
         x = F.pad(x, (0, width % 2, 0, height % 2), mode="replicate")
     left, right = x[..., 0::2], x[..., 1::2]
     column = right > left
@@ -177,7 +177,7 @@ def relu_max(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     upper, lower = wide[..., 0::2, :], wide[..., 1::2, :]
     row = lower > upper
     result = torch.maximum(upper, lower).relu_()
-    # Which column of the row chosen, in operations that are quick on truth values.
+    # The column of the maximum in the row chosen, by operations that are fast on booleans.
     above, below = column[..., 0::2, :], column[..., 1::2, :]
     column = above ^ (row & (above ^ below))
     offset = column.to(torch.int32 if width > INT16_WIDTH else torch.int16).add_(row, alpha=width)
@@ -185,7 +185,7 @@ def relu_max(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _unpool(gradient: Tensor, offset: Tensor, alive: Tensor, height: int, width: int) -> Tensor:
-    """Return the gradient of what `relu_max` chose from, of that height and width."""
+    """Return the gradient with respect to the input of `relu_max`, which has that height and width."""
     gradient = gradient * alive
     rows, columns = (torch.arange(count, device=offset.device) for count in offset.shape[2:])
     index = (2 * width * rows[:, None] + 2 * columns) + offset
@@ -203,13 +203,18 @@ Core = tuple[slice, slice]
 
 
 def convolve_block(x: Features, first: Kernel, second: Kernel, core: Core | None = None) -> tuple[OutFeatures, Moments]:
-    """Return what a block of two convolutions makes of `x`, and the moments of its first layer, rectified.
+    """Return the pooled output of a block of two convolutions, and the moments of its first layer after the ReLU.
 
-    The moments are those of the rows and columns that `core` says; of all if it says nothing.
+    The result is that of `convolve` with padding 1, ReLU, `moments`, `convolve` and `relu_max_pool`. It is computed in
+    bands of rows whose features are not saved; the backward pass computes the first layer again. Between these two
+    convolutions lies half the memory of a VGG's features, for a thirtieth of its work.
 
-    The same as `convolve` with a padding of 1, ReLU, `moments`, `convolve` and `rectified_maximum`, in bands of rows
-    whose features are forgotten at once: on the way back the first layer is computed again. Half of all that a VGG's
-    features take lies between these two convolutions, for a thirtieth of its work.
+    Args:
+        x: (B, C, H, W) input of the block.
+        first: the first convolution.
+        second: the second convolution.
+        core: the rows and columns whose moments are taken; None for all.
+
     """
     core = core or (slice(0, x.shape[2]), slice(0, x.shape[3]))
     result, total, outer = _Block.apply(x, first, second, core)  # type: ignore[no-untyped-call]
@@ -218,8 +223,8 @@ def convolve_block(x: Features, first: Kernel, second: Kernel, core: Core | None
 
 
 def is_worth_bands(x: Features) -> bool:
-    """Whether `convolve_block` saves memory on a map of this size: where it is one band, it does not."""
-    wide = x.dtype in (torch.float32, torch.float64)  # half precision is no good for sums
+    """Whether `convolve_block` saves memory for a map of this size: not if it is a single band."""
+    wide = x.dtype in (torch.float32, torch.float64)  # sums in half precision lose too many digits
     return wide and x.is_contiguous() and x.device.type == "cpu" and x.shape[2] * x.shape[3] > BAND_POSITIONS
 
 
@@ -254,7 +259,7 @@ class _Block(torch.autograd.Function):
         both = outer + outer.mT
         result = torch.zeros_like(x)
         for top, bottom in row_bands(height, width):
-            # One row more on each side: what the second convolution made of this band's border.
+            # One row more on each side, since the second convolution's outputs beyond the band depend on it.
             start, end = max(top - 2, 0), min(bottom + 2, height)
             rows = slice(start // 2, math.ceil(end / 2))
             slope = _unpool(gradient[:, :, rows], offset[:, :, rows], alive[:, :, rows], end - start, width)
@@ -272,7 +277,7 @@ class _Block(torch.autograd.Function):
 
 
 def _core_rows(features: Tensor, core: Core, top: int, bottom: int) -> Tensor:
-    """Return what is in the core of the rows from `top` to `bottom`, the first of which is the first of `features`."""
+    """Return the part of a band's features, rows `top` to `bottom`, that lies in the core; a view."""
     first, last = max(core[0].start, top), min(core[0].stop, bottom)
     return features[:, :, max(first - top, 0) : max(last - top, 0), core[1]]
 
@@ -282,12 +287,12 @@ def _relu_rows(x: Tensor, kernel: Kernel, first: int, last: int) -> Tensor:
 
 
 def row_bands(height: int, width: int) -> Iterator[Sides]:
-    """Yield the first row of each band and the one after its last; each begins at an even row."""
+    """Yield (first row, row after the last) of each band; each begins at an even row, as poolings need."""
     count = math.ceil(height * width / BAND_POSITIONS)
     step = 6 * math.ceil(height / count / 6)
     for top in range(0, height, step):
         yield top, min(top + step, height)
 
 
-# Ours, measured: larger bands are no faster, and smaller ones slower.
+# Ours, measured: larger bands are no faster, smaller ones slower.
 BAND_POSITIONS = 80_000

@@ -1,4 +1,4 @@
-"""VGG with its layers by name, from sRGB pixels to features."""
+"""VGG: features of an image at named layers."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,17 +25,17 @@ Activity = Literal["published", "unit-mean"]
 
 
 class VGG:
-    """The convolutional part of a VGG, evaluated up to the deepest layer asked for.
+    """The convolutional part of a VGG, computed up to the deepest layer asked for.
 
     Args:
-        convolutions: its layers.
+        convolutions: the layers.
         tensors: `{name}.weight` (out, in, 3, 3) and `{name}.bias` (out,) of each, for RGB in [0, 1] minus `mean`.
         mean: (3,) RGB in [0, 1], subtracted from the image.
-        pooling: between the blocks: `max` as trained, `average` as Gatys et al. 2016, `l2` the root of the mean square.
-        padding: what lies outside the picture: `zeros` at every convolution, as trained; `replicate` the border pixels
-            at the first convolution, zeros at the others; `reflect` every map mirrored at its border; `circular` every
-            map going on at its other side.
-        method: how a CPU convolves in float32; what is fastest here if left out.
+        pooling: between blocks: `max` as trained, `average` as in Gatys et al. 2016, `l2` the root of the mean square.
+        padding: values beyond the picture's edges: `zeros` at every convolution, as trained; `replicate` the edge
+            pixels at the first convolution, zeros at the others; `reflect` every map mirrored at its edges; `circular`
+            every map continued on its opposite side.
+        method: the convolution method on a CPU in float32; None for the fastest on this machine.
 
     """
 
@@ -54,10 +54,10 @@ class VGG:
         self.pooling: Pooling = pooling
         self.padding: Padding = padding
         self.mean = tuple(mean)
-        # Of each some 2.5 MB, by what they depend on; they go when the network goes.
+        # The moments of style pictures, some 2.5 MB each, by all that they depend on; freed with the network.
         self.known_styles: Cache[dict[str, Moments]] = Cache(32)
         first = tensors[f"{self.convolutions[0].name}.bias"]
-        # On the device beforehand: a captured graph cannot fetch it.
+        # Made here: while a CUDA graph is captured, nothing can be copied to the device.
         self._mean = torch.tensor(self.mean, device=first.device, dtype=wide_dtype(first.dtype)).view(1, 3, 1, 1)
         self.kernels = {
             layer.name: Kernel(
@@ -70,16 +70,16 @@ class VGG:
 
     @property
     def dtype(self) -> torch.dtype:
-        """In which features are computed."""
+        """The dtype of features."""
         return self.kernels[self.convolutions[0].name].bias.dtype
 
     @property
     def device(self) -> torch.device:
-        """Where features are computed."""
+        """The device that features are computed on."""
         return self.kernels[self.convolutions[0].name].bias.device
 
     def to(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> "VGG":
-        """Return the same network elsewhere, or in another precision."""
+        """Return the network on another device, or in another precision."""
         tensors = {}
         for name, kernel in self.kernels.items():
             tensors[f"{name}.weight"] = kernel.weight.to(device=device, dtype=dtype)
@@ -89,12 +89,12 @@ class VGG:
         )
 
     def __call__(self, image: Image, names: Iterable[str], padding: Padding | None = None) -> LayerFeatures:
-        """Return the features of `image` at the layers named.
+        """Return the features of `image` at the named layers.
 
         Args:
             image: (B, 3, H, W) sRGB in [0, 1], of any size.
-            names: such as `relu4_2`, or `rgb` for the image itself; evaluation stops at the deepest.
-            padding: what lies outside this image, where that is another than the network's own.
+            names: such as `relu4_2`, or `rgb` for the image itself.
+            padding: for this image; None for the network's own.
 
         Returns:
             Features by name, (B, C, H / stride, W / stride) rounded up, in the order of evaluation.
@@ -113,10 +113,17 @@ class VGG:
         *,
         summed: Mapping[str, layers.Core | None] | None = None,
     ) -> Iterator[tuple[str, Features | Moments]]:
-        """Yield what a call returns, layer by layer: what is done with at once takes no memory after that.
+        """Yield (name, features) layer by layer, so that features done with at once need not be kept in memory.
 
-        Of the layers in `summed` the moments alone are wanted, over the rows and columns it says: only they are yielded
-        where that saves memory.
+        For layers in `summed` only the moments are needed, over the rows and columns given there. Where that saves
+        memory, the moments are yielded instead of the features.
+
+        Args:
+            image: (B, 3, H, W) sRGB in [0, 1].
+            names: of the layers.
+            padding: for this image; None for the network's own.
+            summed: the rows and columns by layer.
+
         """
         remaining, summed = set(names), summed or {}
         vgg_layers.check_layers(remaining, self.convolutions)
@@ -144,7 +151,7 @@ class VGG:
                 rectified = convolution.rectified in remaining
                 remaining -= {convolution.name, convolution.rectified}
                 if rectified or keep or convolution is not block[-1] or self.pooling != "max":
-                    # In place unless somebody keeps the convolution's own output, which it would overwrite.
+                    # In place, unless the convolution's own output is needed too.
                     x = F.relu(x, inplace=not keep)
                 if rectified:
                     yield convolution.rectified, x
@@ -155,7 +162,7 @@ class VGG:
     def _can_fuse(
         self, x: Tensor, block: tuple[Convolution, ...], remaining: set[str], summed: set[str], padding: Padding
     ) -> bool:
-        """Whether a block is computed in bands: nobody wants its features, and they would take much memory."""
+        """Whether a block is computed in bands: its inner features are not needed, and would take much memory."""
         if self.pooling != "max" or len(block) != 2:
             return False
         zeros = padding == "zeros" or (padding == "replicate" and block[0] is not self.convolutions[0])
@@ -170,18 +177,18 @@ class VGG:
         kernel = self.kernels[name]
         if padding == "zeros" or (padding == "replicate" and name != self.convolutions[0].name):
             return layers.convolve(x, kernel, 1)
-        # A map one position wide has nothing to mirror: its only column is repeated.
+        # A map one position wide has nothing to mirror; its only column is repeated.
         mode = "replicate" if padding == "reflect" and min(x.shape[2:]) == 1 else padding
         return layers.convolve(F.pad(x, (1, 1, 1, 1), mode=mode), kernel, 0)
 
 
 def _pool(x: Tensor, pooling: Pooling) -> Tensor:
-    # Rounded up at odd sizes, as Caffe does, in which the paper's network was written: no border pixel goes unseen.
+    # Sizes are rounded up, as in Caffe, in which the paper's network was written: no pixel at the border is left out.
     if pooling == "max":
         return layers.relu_max_pool(x)
     if pooling == "average":
         return F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
-    # The root's slope is infinite at zero, where rectified features often are; 1e-8 is far below any that counts.
+    # sqrt has infinite gradient at 0, which rectified features often are; 1e-8 is far below any that matters.
     return (F.avg_pool2d(x * x, 2, ceil_mode=True, count_include_pad=False) + 1e-8).sqrt()
 
 
@@ -193,14 +200,14 @@ def load(
     activity: Activity = "published",
     method: Method | None = None,
 ) -> VGG:
-    """Return the network called `name`, on the CPU.
+    """Return the network of that name, on the CPU.
 
     Args:
-        name: one of `architecture.NETWORKS`.
+        name: one of `impasto.recipe.vgg_layers.NETWORKS`.
         pooling: see `VGG`.
         padding: see `VGG`.
         activity: `unit-mean` rescales the weights so that every filter's mean activation is 1, Gatys et al. 2016.
-        method: how a CPU convolves in float32; what is fastest here if left out.
+        method: the convolution method on a CPU in float32; None for the fastest on this machine.
 
     Raises:
         WeightsError: the weights are not on this machine, or damaged.
@@ -209,8 +216,9 @@ def load(
     published = weights.load(name)
     tensors, convention = dict(published), published.convention
     first = f"{published.spec.convolutions[0].name}.weight"
-    # Published for other pixels: turned round, or in 0..255, or divided by a deviation. W ((x white - mean) / std) is
-    # (W white / std) (x - mean / white), so a kernel with its channels scaled says the same of RGB in [0, 1].
+    # Weights may be published for BGR, for 0..255, or for pixels divided by a deviation. W ((x white - mean) / std)
+    # equals
+    # (W white / std) (x - mean / white), so scaling the kernel's input channels makes it fit RGB in [0, 1].
     scale = torch.tensor([convention.white / deviation for deviation in convention.std])
     tensors[first] = tensors[first] * scale.view(1, 3, 1, 1)
     mean = [value / convention.white for value in convention.mean]
@@ -222,14 +230,14 @@ def load(
 
 
 def normalize_activations(vgg: VGG, means: Mapping[str, Tensor]) -> VGG:
-    """Return `vgg` with every filter's activations divided by its mean; rectified, it says the same in other units.
+    """Return `vgg` with every filter's activations divided by their mean; after the ReLU only their scale changes.
 
-    Every filter's kernel and bias are divided by its mean, and its share in the kernels of the next layer is multiplied
-    by it. ReLU and all poolings pass a factor above 0 through. Source: Gatys et al. 2016, section 2.
+    Every filter's kernel and bias are divided by its mean, and the matching input channel of the next layer's kernels
+    is multiplied by it; ReLU and every pooling commute with positive factors. Source: Gatys et al. 2016, section 2.
 
     Args:
-        vgg: any.
-        means: (C,) above 0, of every convolution's rectified output by its name, such as `conv4_2`.
+        vgg: the network.
+        means: (C,) positive, the mean of every filter's rectified output, by its convolution's name, such as `conv4_2`.
 
     """
     tensors = {}
@@ -245,22 +253,23 @@ def normalize_activations(vgg: VGG, means: Mapping[str, Tensor]) -> VGG:
 
 
 def activation_means(name: str, vgg: VGG) -> dict[str, Tensor]:
-    """Return the mean activation of every filter over natural images, in float32, by its convolution.
+    """Return the mean activation of every filter over natural images, in float32, by convolution.
 
-    Those of VGG-16 come with impasto (scripts/measure_activations). Others are measured now, on smaller photographs.
+    Those of VGG-16 come with impasto (scripts/measure_activations). Others are measured on first use, on small
+    photographs.
     """
     means = activations.load_means(name, vgg.pooling) or measure_means(vgg, activations.photographs())
-    # A filter that a few photographs hardly wake is taken for a tenth as active as its layer: see docs/deviations.md.
+    # Filters that few photographs activate are taken to be a tenth as active as their layer: see docs/deviations.md.
     return {key: mean.clamp(min=LEAST_ACTIVITY * mean.mean()).float() for key, mean in means.items()}
 
 
-# Ours, looked at: without it some sixteen filters of VGG-16's 4224 make up nearly all of the style loss, and no picture
-# appears in 400 steps.
+# Ours, judged by eye: without the floor, some sixteen of VGG-16's 4224 filters make up nearly all of the style loss,
+# and no picture appears within 400 steps.
 LEAST_ACTIVITY = 0.1
 
 
 def measure_means(vgg: VGG, images: Iterable[Image]) -> dict[str, Tensor]:
-    """Return the mean activation of every filter over all positions of `images`, in float64, by its convolution."""
+    """Return the mean activation of every filter over all positions of `images`, in float64, by convolution."""
     totals: dict[str, Tensor] = {}
     count: dict[str, int] = {}
     rectified = {convolution.rectified: convolution.name for convolution in vgg.convolutions}

@@ -1,5 +1,5 @@
-"""Films: frames painted one after the other, each like the one before. Ruder, Dosovitskiy and Brox 2016.
+"""Films: each frame is painted from the one before, warped to where things are now. Ruder, Dosovitskiy and Brox 2016.
 
-Reading goes `clip` (what is in the file) -> `flow` (what has moved where) -> `filming` (painted, kept in a `ledger`) ->
-`shooting` (the film, with the clip's times and sound).
+`clip` reads the file, `flow` finds the motion, `render` paints the frames into a `FrameStore`, and `encode` writes the
+film with the clip's times and sound.
 """

@@ -1,7 +1,7 @@
-"""What is in the file of a clip: its frames with their times, upright, and its sound. PyAV reads it.
+"""Reading a clip with PyAV: its frames, upright, with their times, and its sound.
 
 FFmpeg knows hundreds of formats, some of which name other files and servers. Here the file's first bytes choose one of
-four, nothing but this file is open, and only common codecs decode.
+four, no other file is opened, and only common codecs are decoded.
 """
 
 import contextlib
@@ -30,13 +30,13 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Shot:
-    """One frame as it was filmed.
+    """One frame of a clip.
 
     Attributes:
         index: 0 is the first.
-        time: when it is shown, in seconds.
-        frame: as it was decoded.
-        clip: it is of.
+        time: at which it is shown, in seconds.
+        frame: as decoded.
+        clip: that it belongs to.
 
     """
 
@@ -52,22 +52,22 @@ class Shot:
 
 
 class Clip:
-    """A film in a file, of which the first frame has been decoded.
+    """A film in a file, whose first frame has been decoded.
 
     Args:
         path: of a regular file in MP4, QuickTime, Matroska, WebM, AVI or GIF.
         limits: how large it may be.
 
     Attributes:
-        height: of the frames as they are shown: turned as the file says, with square pixels.
-        width: the same.
-        seconds: that it takes, as it declares; None if it does not.
-        frames: how many there are, about; None if that is not known.
-        rate: frames a second, on average.
+        height: of the frames as they are shown: upright, with square pixels.
+        width: likewise.
+        seconds: its declared duration; None if it declares none.
+        frames: its number of frames, approximately; None if unknown.
+        rate: average frames per second.
         notes: what a person should know about it.
 
     Raises:
-        FilmError: it is no such file, damaged, too large, or shows nothing.
+        FilmError: the file is of another kind, damaged, too large, or has no frames.
 
     """
 
@@ -101,10 +101,10 @@ class Clip:
 
     @contextlib.contextmanager
     def open_container(self) -> Iterator[tuple[InputContainer, VideoStream]]:
-        """Give the container, open, and its stream of pictures.
+        """Open the file, and give the container and its video stream.
 
         Raises:
-            FilmError: it cannot be opened or is not what is read.
+            FilmError: it cannot be opened, or is not of a format that is read.
 
         """
         with contextlib.ExitStack() as stack:
@@ -122,13 +122,13 @@ class Clip:
         """Yield the frames in the order in which they are shown.
 
         Raises:
-            FilmError: the file is damaged, or more comes out of it than the limits allow.
+            FilmError: the file is damaged, or its content exceeds the limits.
 
         """
         with self.open_container() as (container, video):
             numbering, packets = Numbering(self), container.demux(video)
             while True:
-                # Not around the yield: whoever looks at the frame has errors of their own.
+                # The yield is outside: errors of the caller are not errors of the file.
                 with self._reading():
                     packet = next(packets, None)
                     shots = [] if packet is None else list(numbering.shots(packet, video))
@@ -137,7 +137,7 @@ class Clip:
                 yield from shots
 
     def check_frame(self, shot: Shot, first: Shot) -> Shot:
-        """Refuse a frame that is over the limits."""
+        """Return the frame, or refuse one that exceeds the limits."""
         self._limits.check_frames(shot.index + 1, self._name)
         self._limits.check_size(shot.frame.width, shot.frame.height, self._name)
         self._limits.check_length(float(shot.time - first.time), self._name)
@@ -145,7 +145,7 @@ class Clip:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
-        """Have what FFmpeg and the system say of the file in one line."""
+        """Turn errors of FFmpeg and the system into a one-line `FilmError`."""
         try:
             yield
         except (av.FFmpegError, OSError, ValueError) as error:
@@ -154,7 +154,7 @@ class Clip:
     def _known_format(self) -> str:
         try:
             info = self.path.stat()
-            # Opening a pipe would wait for a writer for ever.
+            # Opening a pipe would wait for a writer forever.
             if not stat.S_ISREG(info.st_mode):
                 raise FilmError(f"{printable(self._name)}: is not a regular file; name the file of a film")
             self._limits.check_bytes(info.st_size, self._name)
@@ -172,7 +172,7 @@ class Clip:
         )
 
     def _container(self, file: BinaryIO) -> InputContainer:
-        # An open file instead of a path: whatever is in it, FFmpeg has no name to open another by.
+        # An open file instead of a path, so that FFmpeg has no name by which to open other files.
         options = {"protocol_whitelist": "", "format_whitelist": self._format, "max_streams": "100"}
         return av.open(file, "r", format=self._format, options=options)
 
@@ -182,13 +182,13 @@ class Clip:
         if name not in _CODECS:
             raise FilmError(f"{printable(self._name)}: its codec is {printable(name)}; convert it to H.264")
         self._limits.check_size(context.width, context.height, self._name)
-        # Inside the stream the size may be another than in its container.
+        # The size inside the stream may differ from that in the container.
         context.options = {"max_pixels": str(self._limits.max_pixels)}
         context.thread_count = 1
 
 
 class Numbering:
-    """Numbers the frames that come out of packets, and gives each a time after the one before."""
+    """Numbers the frames that are decoded, and makes their times ascending."""
 
     def __init__(self, clip: Clip) -> None:
         self._clip = clip
@@ -196,7 +196,7 @@ class Numbering:
         self._last: Shot | None = None
 
     def shots(self, packet: "Packet[Any]", video: VideoStream) -> Iterator[Shot]:
-        """Yield what a packet of `video` decodes to."""
+        """Yield the frames that a packet of `video` decodes to."""
         decoded: Any = packet.decode()
         for frame in decoded:
             index = 0 if self._last is None else self._last.index + 1
@@ -213,8 +213,8 @@ class Numbering:
 
 
 def audio_streams(container: InputContainer) -> list[AudioStream]:
-    """Return the streams of sound whose codec is known."""
-    # PyAV's types promise a codec; a damaged file has none.
+    """Return the audio streams whose codec is known."""
+    # PyAV's types promise a codec, but a damaged file has none.
     return [stream for stream in container.streams.audio if getattr(stream, "codec_context", None) is not None]
 
 
@@ -224,17 +224,17 @@ def _upright(frame: VideoFrame) -> Pixels:
 
 
 def _quarter_turns(frame: VideoFrame) -> int:
-    """Return by how many quarter turns, against the clock, a frame is turned before it is shown."""
+    """Return the number of quarter turns, anticlockwise, by which a frame is turned before it is shown."""
     return round(frame.rotation / 90) % 4
 
 
 def _aspect(declared: Fraction | None) -> float:
-    """Return the width of a pixel by its height."""
+    """Return the ratio of a pixel's width to its height."""
     aspect = float(declared or 1)
     return aspect if 1 / _MOST_ASPECT <= aspect <= _MOST_ASPECT else 1.0
 
 
-# By FFmpeg's names: where in a file its signature is, and what that may be.
+# By FFmpeg's name of the format: the position of its signature in the file, and its possible values.
 _SIGNATURES: Final[dict[str, tuple[int, tuple[bytes, ...]]]] = {
     "mov": (4, (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")),
     "matroska": (0, (b"\x1aE\xdf\xa3",)),
@@ -242,14 +242,14 @@ _SIGNATURES: Final[dict[str, tuple[int, tuple[bytes, ...]]]] = {
     "gif": (0, (b"GIF87a", b"GIF89a")),
 }
 _LONGEST_SIGNATURE: Final = 16
-# What cameras, phones, editors and the web make.
+# The codecs that cameras, phones, editors and the web produce.
 _CODECS: Final = (
     *("av1", "libdav1d", "libaom-av1", "h263", "h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v3"),
     *("theora", "vp8", "vp9", "libvpx", "libvpx-vp9", "mjpeg", "prores", "ffv1", "gif", "png", "rawvideo"),
 )
 _USUAL_RATE: Final = Fraction(25)
-# Ours: anamorphic film has 2; what is over 10 is a mistake.
+# Ours: anamorphic film has 2; a ratio over 10 is a mistake.
 _MOST_ASPECT: Final = 10.0
-# ITU-T H.273: PQ and HLG.
+# ITU-T H.273: the transfer characteristics PQ and HLG.
 _HDR_CURVES: Final = (16, 18)
 _HDR: Final = "{}: is HDR, and its colours are taken as sRGB; they come out pale"

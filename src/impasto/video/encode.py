@@ -1,4 +1,4 @@
-"""Painted frames to a film: with the clip's times, and its sound as it is."""
+"""Writing the painted frames as a film, with the clip's times and its sound."""
 
 import os
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ class WrittenFilm:
     """A film that was written.
 
     Attributes:
-        codec: of its pictures, as FFmpeg calls it.
-        sound: the codecs of its sound.
+        codec: of the video, by FFmpeg's name.
+        sound: the codecs of the audio streams.
         notes: what a person should know about it.
 
     """
@@ -37,25 +37,25 @@ class WrittenFilm:
     notes: tuple[str, ...]
 
 
-def write(path: str | os.PathLike[str], clip: Clip, ledger: FrameStore, frames: int, quality: int) -> WrittenFilm:
-    """Write the first `frames` of a ledger as a film, whole or not at all, replacing an existing file.
+def write(path: str | os.PathLike[str], clip: Clip, store: FrameStore, frames: int, quality: int) -> WrittenFilm:
+    """Write the first `frames` of a store as a film, whole or not at all, replacing an existing file.
 
     Args:
-        path: its ending is one of `OUTPUTS`.
-        clip: gives each frame its time, and the sound for as long as there are frames.
-        ledger: the frames.
-        frames: how many of them, at least 1.
+        path: with one of the endings in `OUTPUTS`.
+        clip: gives each frame its time, and the sound up to the last frame.
+        store: the frames.
+        frames: number of frames to write, at least 1.
         quality: 1 to 100.
 
     Raises:
-        FilmError: it cannot be written; what was there before is untouched.
+        FilmError: it cannot be written; an existing file is unchanged.
 
     """
     end = next((shot.time for shot in clip.shots() if shot.index == frames), None)
     kind = OUTPUTS[Path(path).suffix.lower()]
     try:
         with writing(path) as file, clip.open_container() as (source, video), av.open(file, "w", format=kind) as film:
-            return _copy_film(film, source, video, clip, ledger, quality, end)
+            return _copy_film(film, source, video, clip, store, quality, end)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise FilmError(
             f"{printable(os.fspath(path))}: could not be written ({reason(error)}); "
@@ -68,12 +68,12 @@ def _copy_film(
     source: InputContainer,
     video: VideoStream,
     clip: Clip,
-    ledger: FrameStore,
+    store: FrameStore,
     quality: int,
     end: Fraction | None,
 ) -> WrittenFilm:
-    """Go through the clip once, up to `end`, with the painted frames instead of its own."""
-    first = _painted_frame(ledger, 0)
+    """Read the clip once, up to `end`, and write it with the painted frames in place of its own."""
+    first = _painted_frame(store, 0)
     pictures = _add_video_stream(film, video, clip.rate, first, quality)
     copied, notes = _add_audio_streams(film, source)
     numbering = Numbering(clip)
@@ -81,7 +81,7 @@ def _copy_film(
         if packet.stream is video:
             for shot in numbering.shots(packet, video):
                 if end is None or shot.time < end:
-                    frame = _frame(_painted_frame(ledger, shot.index))
+                    frame = _frame(_painted_frame(store, shot.index))
                     frame.time_base = pictures.codec_context.time_base
                     frame.pts = round(shot.time / frame.time_base)
                     frame.duration = round((shot.frame.duration or 0) * (shot.frame.time_base or 0) / frame.time_base)
@@ -92,11 +92,11 @@ def _copy_film(
     return WrittenFilm(pictures.codec_context.name, tuple(stream.codec_context.name for stream, _ in copied), notes)
 
 
-def _painted_frame(ledger: FrameStore, index: int) -> Pixels:
-    pixels = ledger.frame(index)
+def _painted_frame(store: FrameStore, index: int) -> Pixels:
+    pixels = store.frame(index)
     if pixels is None:
         raise FilmError(
-            f"{printable(ledger.path)}: frame {index + 1} is missing or damaged; give the same command again"
+            f"{printable(store.path)}: frame {index + 1} is missing or damaged; give the same command again"
         )
     return pixels
 
@@ -105,24 +105,24 @@ def _add_video_stream(
     film: OutputContainer, video: VideoStream, rate: Fraction, first: Pixels, quality: int
 ) -> VideoStream:
     codec = next(name for name in ENCODERS if name in av.codecs_available)
-    # From the worst to the best that the encoder has.
+    # The encoder's levels, from the worst to the best.
     worst, best = ENCODERS[codec]
     level = round(worst + (best - worst) * quality / 100)
     if codec == "libx264":
-        # Left alone it would look 40 frames ahead, and hold them: 600 MB of a film in 4K.
+        # By default x264 looks 40 frames ahead and holds them: 600 MB for a film in 4K.
         options = {"crf": str(level), "rc-lookahead": "10"}
     else:
         options = {"qmin": str(level), "qmax": str(level)}
     stream = cast(VideoStream, film.add_stream(codec, rate=rate, options=options))
     stream.height, stream.width = first.shape[:2]
     stream.pix_fmt = "yuv420p"
-    # MPEG-4 counts to 65,535 a second at most.
+    # MPEG-4 allows at most 65,535 ticks per second.
     clock = video.time_base or 1 / rate
     context = stream.codec_context
     context.time_base = clock if codec == "libx264" else clock.limit_denominator(65535)
     context.colorspace = context.color_primaries = context.color_trc = _BT709
     context.color_range = _LIMITED
-    # One: the same frames are the same bytes on every computer.
+    # One thread, so that the same frames give the same bytes on every computer.
     context.thread_count = 1
     return stream
 
@@ -130,12 +130,12 @@ def _add_video_stream(
 def _add_audio_streams(
     film: OutputContainer, source: InputContainer
 ) -> tuple[list[tuple[AudioStream, AudioStream]], tuple[str, ...]]:
-    """Return the sound that goes into the film as it is, with the streams for it there, and what is to be said."""
+    """Return the audio streams to copy, with their streams in the film, and notes for the person."""
     copied, left_out = [], []
     for stream in audio_streams(source):
         name = stream.codec_context.name
         try:
-            # MP4 has a place for it that hardly anybody reads, and FFmpeg may fail to write it.
+            # MP4 can hold PCM, but hardly any player reads it, and FFmpeg may fail to write it.
             if film.format.name == "mp4" and name.startswith("pcm_"):
                 raise ValueError(name)
             copied.append((stream, film.add_stream_from_template(stream)))
@@ -154,7 +154,7 @@ def _frame(pixels: Pixels) -> VideoFrame:
 
 
 def _copy_audio(film: OutputContainer, packet: "Packet[Any]", into: AudioStream, end: Fraction | None) -> None:
-    # The last of a stream is an empty one.
+    # The last packet of a stream is empty.
     if packet.dts is None or packet.pts is None or packet.time_base is None:
         return
     if end is None or packet.pts * packet.time_base < end:
@@ -162,8 +162,8 @@ def _copy_audio(film: OutputContainer, packet: "Packet[Any]", into: AudioStream,
         film.mux(packet)
 
 
-# The encoders, the first that is there counts, and their worst and best level.
+# The encoders in order of preference, with their worst and best level.
 ENCODERS: Final = {"libx264": (51, 0), "mpeg4": (31, 1)}
-# ITU-T H.273: what players take pictures of this kind to be in, and 16 to 235.
+# ITU-T H.273: the code of BT.709, and of limited range (16 to 235), which players assume for such video.
 _BT709: Final = 1
 _LIMITED: Final = 1

@@ -1,4 +1,4 @@
-"""What the painting of a film says on its way. Plain numbers only."""
+"""The events of painting a film: plain numbers only."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class FilmStarted:
     """The film is about to begin."""
 
-    frames: int | None  # about; None if the clip does not say
+    frames: int | None  # approximately; None if the clip does not say
     height: int
     width: int
     device: str
@@ -15,14 +15,14 @@ class FilmStarted:
 
 @dataclass(frozen=True)
 class FramePainted:
-    """A frame is painted and on the disk."""
+    """A frame has been painted and written to the disk."""
 
     frame: int  # 1 is the first
-    time: float  # when it is shown, in seconds
-    opening: bool  # whether a scene begins with it, so that it was painted from the coarsest scale on
-    kept: bool  # whether it was painted before
-    uncertain: float  # share of its pixels that none of the frames before it shows for certain
-    seconds: float  # since this went on
+    time: float  # at which it is shown, in seconds
+    opening: bool  # whether it begins a scene, and so was painted from the coarsest scale on
+    kept: bool  # whether an earlier run painted it
+    uncertain: float  # fraction of its pixels that no earlier frame shows reliably
+    seconds: float  # since this run began
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""The frames painted so far, in a folder: from here an interrupted film goes on.
+"""The frames painted so far, in a folder from which an interrupted film continues.
 
-lock              held by the process that paints; the system lets go of it when that ends
-film.json         what they are frames of: another film's are never taken for this one's
+lock              locked by the process that paints; the system releases it when the process ends
+film.json         the identity of the film, so that frames of another are never mixed in
 frame-000001.png  a frame, written whole or not at all
 """
 
@@ -25,16 +25,16 @@ Pixels = NDArray[np.uint8]
 
 
 class FrameStore:
-    """The folder, locked for this process until `close`.
+    """A folder of painted frames, locked by this process until `close`.
 
     Args:
-        path: where it is or shall be.
-        identity: all that decides what the frames look like, as plain values.
-        force: whether frames of another film are thrown away.
+        path: of the folder; made if it does not exist.
+        identity: all that decides how the frames look, as plain values.
+        force: whether to delete frames of another film.
 
     Raises:
-        OutputError: it holds another film's frames, or cannot be made or written to.
-        CheckpointError: another process is using it.
+        OutputError: it holds frames of another film, or cannot be made or written to.
+        CheckpointError: another process has locked it.
 
     """
 
@@ -54,7 +54,7 @@ class FrameStore:
             ) from error
 
     def _claim(self, identity: Mapping[str, Any], *, force: bool) -> None:
-        """Make sure that what is there belongs to this film."""
+        """Check that the frames in the folder are of this film."""
         content = json.dumps(identity, indent=1, sort_keys=True).encode() + b"\n"
         note = self.path / "film.json"
         self._sweep(".impasto-*.tmp")
@@ -74,7 +74,7 @@ class FrameStore:
         self.close()
 
     def frame(self, index: int) -> Pixels | None:
-        """Return a frame, (H, W, 3) sRGB, that was painted before; None if it was not, or is damaged."""
+        """Return a frame painted before, (H, W, 3) sRGB; None if it is missing or damaged."""
         try:
             return read_picture(self._file(index)).to_numpy()
         except PictureError:
@@ -91,14 +91,14 @@ class FrameStore:
 
     @property
     def count(self) -> int:
-        """How many frames there are, from the first one on without a gap."""
+        """Number of frames, from the first one on without a gap."""
         number = 0
         while self._file(number).exists():
             number += 1
         return number
 
     def close(self) -> None:
-        """Let other processes have it; what is in it stays."""
+        """Release the lock; the frames stay."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -120,5 +120,5 @@ class FrameStore:
 
 
 def of_pixels(pixels: Pixels) -> Picture:
-    """Return (H, W, 3) sRGB as a picture, without looking at it again."""
+    """Return (H, W, 3) sRGB as a picture, without checking it."""
     return Picture(np.ascontiguousarray(np.moveaxis(pixels, -1, 0), dtype=np.float32) / np.float32(255))

@@ -1,4 +1,4 @@
-"""How large a clip may be: checked before its frames are decoded, and again as they come."""
+"""Limits on clips: checked before frames are decoded, and again while they are."""
 
 from dataclasses import dataclass
 
@@ -13,16 +13,16 @@ class FilmLimits:
     Attributes:
         max_pixels: height times width of a frame.
         max_side: the longer side of a frame, px.
-        max_file_bytes: the size of the file.
-        max_seconds: how long it takes.
-        max_frames: how many frames there are.
-        max_streams: of pictures, sound, subtitles and all else.
+        max_file_bytes: of the file.
+        max_seconds: of the duration.
+        max_frames: number of frames.
+        max_streams: number of streams of any kind.
 
     """
 
-    # Ours: 8192 x 4320, the largest that cameras film.
+    # Ours: 8192 x 4320, the largest format of cameras.
     max_pixels: int = 8192 * 4320
-    # Ours: what H.264 and HEVC, at their highest levels, hold.
+    # Ours: the limit of H.264 and HEVC at their highest levels.
     max_side: int = 16384
     # Ours: four hours at 35 Mbit/s.
     max_file_bytes: int = 64 * 1024**3
@@ -34,11 +34,11 @@ class FilmLimits:
     max_streams: int = 100
 
     def check_bytes(self, count: int, name: str) -> None:
-        """Refuse a file that is too large."""
+        """Refuse a file over the limit."""
         self._check(count, self.max_file_bytes, "bytes", name)
 
     def check_size(self, width: int, height: int, name: str) -> None:
-        """Refuse frames that are too large, or none.
+        """Refuse frames over the limits, or of no size.
 
         Raises:
             FilmError: the size is outside the limits.
@@ -50,11 +50,11 @@ class FilmLimits:
         self._check(max(width, height), self.max_side, "pixels a side", name)
 
     def check_length(self, seconds: float, name: str) -> None:
-        """Refuse a clip that takes too long."""
+        """Refuse a clip whose duration is over the limit."""
         self._check(seconds, self.max_seconds, "seconds", name)
 
     def check_frames(self, count: int, name: str) -> None:
-        """Refuse a clip of too many frames."""
+        """Refuse a clip with too many frames."""
         self._check(count, self.max_frames, "frames", name)
 
     def _check(self, value: float, limit: float, quantity: str, name: str) -> None:

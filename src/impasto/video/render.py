@@ -1,4 +1,4 @@
-"""The loop of a film: an iterator of events that paints a frame after the other, and remembers only a few."""
+"""The painting of a film: an iterator of events that paints one frame after the other."""
 
 import dataclasses
 import functools
@@ -35,7 +35,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame as it was filmed and as it was painted, (H, W, 3) sRGB each, of the film's size."""
+    """A frame of the clip and its painting, (H, W, 3) sRGB each, of the film's size."""
 
     source: Pixels
     painted: Pixels
@@ -43,13 +43,14 @@ class Frame:
 
 @dataclass(frozen=True)
 class Past:
-    """What the frames before show of the present one, as far as they do.
+    """The earlier frames as far as they show the present one.
 
     Attributes:
         motion: to the frame before.
-        image: (1, 3, H, W) each pixel from the latest frame in which it was in sight; where it was in none, as it was
-            filmed, in the colours that the frame before is painted in.
-        certain: (H, W) 1 where it was in one of them, 0 elsewhere.
+        image: (1, 3, H, W) each pixel from the latest frame that shows it; where none does, the frame of the clip,
+            recoloured
+            like the painting before.
+        reliable: (H, W) 1 where one of them shows the pixel, else 0.
 
     """
 
@@ -61,17 +62,17 @@ class Past:
 class VideoRun:
     """A film being painted.
 
-    Iterating does the work. Not asking for the next event pauses it, closing it ends it; what is painted is in the
-    ledger, and another `Filming` of the same goes on from there.
+    Iterating does the work. Not asking for the next event pauses it, closing it ends it. Painted frames are in the
+    store, from which another `VideoRun` of the same film continues.
 
     Args:
-        clip: what was filmed.
-        job: the styles and how each frame is painted; its content is none of them.
+        clip: to be painted.
+        job: the styles, the recipe and how to compute; its photo is not used.
         settings: how a frame follows from those before it.
-        until: seconds of the clip to be painted; all of it if None.
+        until: seconds of the clip to paint; None for all.
 
     Raises:
-        UsageError: the recipe gives the finished picture colours of its own, which would flicker.
+        UsageError: the recipe recolours the finished picture, which would make the film flicker.
 
     """
 
@@ -82,12 +83,12 @@ class VideoRun:
         self.clip = clip
         self.settings = settings
         self.shimmer = WarpError()
-        self.painted = 0  # frames, so far, with those that were there before
+        self.painted = 0  # number of frames so far, with those of earlier runs
         self._until = until
-        # Scaled to this, and cut to whole pairs of pixels: the encoders that every player knows want them.
+        # Scaled to this size, then cut to even sides, which the encoders that every player supports need.
         self._scaled = schedule.scales(clip.height, clip.width, recipe)[-1]
         self.height, self.width = (max(2, side // 2 * 2) for side in self._scaled[:2])
-        # The frames come at the film's size.
+        # The frames are resized before they are painted.
         self._recipe = recipe.replace(size="original")
         self._job = dataclasses.replace(job, recipe=self._recipe)
         self._recent: deque[Frame] = deque(maxlen=max(settings.lags))
@@ -103,7 +104,7 @@ class VideoRun:
 
     @property
     def frames(self) -> int | None:
-        """How many frames there are to paint, about; None if the clip does not say."""
+        """Number of frames to paint, approximately; None if the clip does not say."""
         if self._until is None:
             return self.clip.frames
         limit = math.ceil(self._until * self.clip.rate)
@@ -111,7 +112,7 @@ class VideoRun:
 
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
-        """All that decides what the frames look like, as plain values; the device counts for little, and not here."""
+        """All that decides how the frames look, as plain values; not the device, which changes only the last digits."""
         with self.clip.path.open("rb") as file:
             clip = hashlib.file_digest(file, "sha256").hexdigest()
         inputs = self._job.inputs
@@ -131,18 +132,18 @@ class VideoRun:
 
     @property
     def opening_run(self) -> Run:
-        """The run of a scene's first frame, to ask what it takes."""
+        """The run of the first frame of a scene, for its cost."""
         return self._make_run(np.zeros((self.height, self.width, 3), np.uint8), None)
 
     @property
     def following_run(self) -> Run:
-        """The run of every other frame, to ask what it takes."""
+        """The run of any other frame, for its cost."""
         black = np.zeros((self.height, self.width, 3), np.uint8)
         still = motion(black, black)
         return self._make_run(black, Past(still, _image(black), still.reliable))
 
     def shots(self) -> Iterator[Shot]:
-        """Yield the frames that are to be painted, as they were filmed."""
+        """Yield the clip's frames that are to be painted."""
         start = None
         for shot in self.clip.shots():
             start = shot.time if start is None else start
@@ -150,11 +151,11 @@ class VideoRun:
                 return
             yield shot
 
-    def paint(self, ledger: FrameStore) -> Generator[FilmEvent, None, None]:
-        """Paint what is not in the ledger yet, and put it there.
+    def paint(self, store: FrameStore) -> Generator[FilmEvent, None, None]:
+        """Paint the frames that are not in the store yet, and add them to it.
 
         Raises:
-            ImpastoError: the clip is damaged, or a frame cannot be painted or kept.
+            ImpastoError: the clip is damaged, or a frame cannot be painted or written.
 
         """
         started = time.perf_counter()
@@ -163,11 +164,11 @@ class VideoRun:
         for shot in self.shots():
             filmed = self._resize(shot.pixels)
             past = self._compare_with_past(filmed)
-            painted = ledger.frame(shot.index)
+            painted = store.frame(shot.index)
             is_kept = painted is not None and painted.shape == filmed.shape
             if painted is None or not is_kept:
                 painted = self._paint_frame(filmed, past)
-                ledger.keep(shot.index, painted)
+                store.keep(shot.index, painted)
             if past is not None:
                 before = self._recent[-1]
                 pairs = (painted, before.painted), (filmed, before.source)
@@ -187,7 +188,7 @@ class VideoRun:
         return _pixels(image)
 
     def _compare_with_past(self, filmed: Pixels) -> Past | None:
-        """Return what is known of a frame from those before it; None if a scene begins with it."""
+        """Return what earlier frames show of a frame; None if it begins a scene."""
         if not self._recent:
             return None
         nearest = motion(filmed, self._recent[-1].source)
@@ -195,22 +196,22 @@ class VideoRun:
             self._recent.clear()
             return None
         before = _image(self._recent[-1].painted)
-        # What was moved from elsewhere would stay: the steps of one frame are too few to paint it over.
+        # Content warped to a wrong place would stay: the few steps of one frame do not paint over it.
         fresh = color_transfer.recolor(
             _image(filmed), color_transfer.palette([(before, 1.0, None)]), self._recipe.color_match
         )
         image = fresh.lerp(nearest.warp(before), torch.from_numpy(nearest.seen))
-        certain = nearest.reliable
+        reliable = nearest.reliable
         for lag in self.settings.lags[1:]:
             if lag > len(self._recent):
                 break
             frame = self._recent[-lag]
             vectors = motion(filmed, frame.source)
-            # Ruder et al. 2016, long-term consistency: a pixel counts for the latest frame in which it was in sight.
-            share = np.minimum(vectors.reliable, 1 - certain)
+            # Ruder et al. 2016, long-term consistency: each pixel is taken from the latest frame that shows it.
+            share = np.minimum(vectors.reliable, 1 - reliable)
             image = image.lerp(vectors.warp(_image(frame.painted)), torch.from_numpy(share))
-            certain = certain + share
-        return Past(nearest, image, certain)
+            reliable = reliable + share
+        return Past(nearest, image, reliable)
 
     def _paint_frame(self, filmed: Pixels, past: Past | None) -> Pixels:
         run = self._make_run(filmed, past)

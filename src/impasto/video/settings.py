@@ -1,4 +1,4 @@
-"""How the frames of a film are painted, beyond what a recipe says of each. Words only: no torch."""
+"""The settings of a film beyond the recipe of its frames. No torch."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,7 +9,7 @@ from impasto.recipe.settings import setting
 
 @dataclass(frozen=True)
 class FilmSettings:
-    """What decides how a frame follows from those before it.
+    """How a frame follows from those before it.
 
     Raises:
         RecipeError: a field is out of type or range.
@@ -39,7 +39,7 @@ class FilmSettings:
 
     @property
     def lags(self) -> tuple[int, ...]:
-        """How many frames back each is compared, the nearest first; the frame before is always one."""
+        """Distances in frames to the earlier frames compared with, nearest first; always with the frame before."""
         return tuple(sorted({1, *self.long_term}))
 
     def to_table(self) -> dict[str, Any]:
@@ -47,5 +47,5 @@ class FilmSettings:
         return settings.to_table(self)
 
 
-# The formats a film can be written in, by their endings: those that take H.264 and most kinds of sound.
+# The formats that a film can be written in, by ending: those that take H.264 and most audio codecs.
 OUTPUTS: Final = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}

@@ -1,7 +1,7 @@
-"""How much a film flickers: what its frames differ by from those before them, moved to where they are now.
+"""The warp error: how much a film flickers. Lai et al. 2018, "Learning Blind Video Temporal Consistency".
 
-The warp error of Lai et al. 2018, "Learning Blind Video Temporal Consistency", of the painted film and of the clip
-itself, whose own is what noise, light and the flow's errors make of it.
+Each frame is compared with the frame before, warped to it. The error of the clip itself is that of noise, light and the
+flow; the painted film's is compared with it.
 """
 
 import math
@@ -15,12 +15,12 @@ from impasto.video.flow import Motion
 
 @dataclass
 class WarpError:
-    """Warp errors, added up as the film goes; scene cuts are left out by whoever adds.
+    """Warp errors, summed over the frames of a film; the caller leaves out scene cuts.
 
     Attributes:
-        pixels: how many were compared.
-        painted: sum of the squared differences in the painted film.
-        filmed: the same in the clip.
+        pixels: number of pixels compared.
+        painted: sum of squared differences in the painted film.
+        filmed: sum of squared differences in the clip.
 
     """
 
@@ -29,7 +29,7 @@ class WarpError:
     filmed: float = 0.0
 
     def add(self, motion: Motion, painted: tuple[Image, Image], filmed: tuple[Image, Image]) -> None:
-        """Compare two frames, each as (now, before), where the motion between them is certain."""
+        """Compare two frames, each pair as (present, before), where the motion between them is reliable."""
         certain = torch.from_numpy(motion.reliable)
         self.pixels += float(certain.sum())
         self.painted += _squared_error(motion, *painted)
@@ -37,12 +37,12 @@ class WarpError:
 
     @property
     def of_painted(self) -> float:
-        """Root of the mean squared warp error of the painted film, in levels of 255; 0 if nothing was compared."""
+        """Root mean square warp error of the painted film, in levels of 255; 0 if nothing was compared."""
         return self._levels(self.painted)
 
     @property
     def of_filmed(self) -> float:
-        """The same of the clip."""
+        """Root mean square warp error of the clip, likewise."""
         return self._levels(self.filmed)
 
     def _levels(self, total: float) -> float:
