@@ -1,10 +1,10 @@
-"""Batches: many pictures from a folder or a list, each painted once, however often and wherever the work is begun.
+"""Batches: many pictures from a folder or a list, each painted once, however often and wherever a batch is started.
 
-`batches.items`      what a line of a list says
+`batches.item`        a line of a list
 `batches.manifest`   lists: TOML, JSON lines, CSV
-`batches.gathering`  folders and globs of photos x styles
-`batches.naming`     the names of the outputs
-`batches.ledger`     the log, which is only a cache: the truth is the list and the outputs
-`batches.shards`     a part of the work for each of several machines
-`batches.batch`      what is there, what is missing, and doing it
+`batches.inputs`      folders and globs: photos x styles
+`batches.templates`   the names of the outputs
+`batches.log`         the log, which is only a cache: the outputs and the list are the truth
+`batches.shards`      the part of each of several machines
+`batches.batch`       which pictures exist, which are missing, and painting those
 """

@@ -1,4 +1,4 @@
-"""A batch: which of its pictures are there, which are missing, and doing these."""
+"""A batch: which of its pictures exist, which are missing, and painting those."""
 
 import dataclasses
 import platform
@@ -23,49 +23,48 @@ State = Literal["there", "missing", "changed", "foreign"]
 
 
 def measure_inputs(tasks: Iterable[Task]) -> dict[str, Measure]:
-    """Return size and digest of every picture that is read; those that cannot be read are left out."""
+    """Return size and digest of every input picture by path, without those that cannot be read."""
     measures: dict[str, Measure] = {}
     for path in dict.fromkeys(path for task in tasks for path in task.inputs.sources):
         try:
             measures[path] = measure(path)
         except PictureError:
-            # What is wrong with it is said of the pictures that need it, when it is their turn.
+            # Reported with each picture that needs it, when that picture's turn comes.
             continue
     return measures
 
 
 def with_digests(task: Task, measures: Mapping[str, Measure]) -> Task:
-    """Return a task that knows the digests of what it reads."""
+    """Return the task with the digests of its inputs."""
     return dataclasses.replace(
         task, digests={path: measures[path].sha256 for path in task.inputs.sources if path in measures}
     )
 
 
 def shard_of(tasks: Sequence[Task], measures: Mapping[str, Measure], index: int, count: int) -> list[Task]:
-    """Return the tasks of shard `index`, 1 is the first, of `count`."""
+    """Return the tasks of one of `count` shards; `index` 1 is the first."""
     costs = [estimate.step_pixels(estimate.scales_of(task, measures)) for task in tasks]
     indices = shards.assign(costs, count)
     return [task for task, shard in zip(tasks, indices, strict=True) if shard == index - 1]
 
 
 class Batch:
-    """Tasks with the log of what became of them.
+    """Tasks, and the log of their outcomes.
 
     Args:
-        tasks: with the digests of what they read; no two with the same output.
+        tasks: with the digests of their inputs; no two with the same output.
         ledger: the log.
-        force: whether everything is painted, whatever is there.
-        only_failed: whether only those are painted that failed the last time.
+        force: whether to paint everything, whatever exists.
+        only_failed: whether to paint only tasks that failed the last time.
 
     Attributes:
         tasks: all of them.
-        there: those whose picture is there.
+        there: those whose picture exists.
         ahead: those to paint, in order.
         left: those that are neither.
 
     Raises:
-        OutputError: there is a file in the place of an output that is no picture of this batch; or a store cannot be
-            reached.
+        OutputError: an output's path holds a file that is no picture of this batch; or a store cannot be reached.
 
     """
 
@@ -91,15 +90,15 @@ class Batch:
             )
 
     def remove_stale_checkpoints(self) -> None:
-        """Remove the checkpoints of pictures that are there: who painted them was killed before it could."""
+        """Remove checkpoints of pictures that exist: their worker was killed before it could remove them."""
         for task in self.there:
             discard(task)
 
     def run(self, executor: Executor) -> Iterator[Message]:
-        """Paint what is missing; yield what the executor says, after it was noted.
+        """Paint what is missing; log every outcome, and yield the executor's messages.
 
         Raises:
-            OutputError: the log or a folder of the outputs cannot be written.
+            OutputError: the log, or a folder of the outputs, cannot be written.
 
         """
         make_folders(self.ahead)
@@ -109,7 +108,7 @@ class Batch:
             yield message
 
     def _note(self, task: Task, outcome: Outcome) -> None:
-        """Write the line of a picture."""
+        """Log the outcome of a task."""
         if outcome.status == "stopped":
             return
         extra = {
@@ -158,13 +157,13 @@ class Batch:
 
 
 def _is_of_same_inputs(memory: Remembered, task: Task) -> bool:
-    """Whether a picture was painted of files of the names that the task has, whatever they held and however."""
+    """Whether a picture was painted from files with the names of the task's inputs, whatever they contained."""
     names = [memory.content and memory.content.name, *(style.name for style in memory.styles)]
     return names == [plain_name(path) for path in (task.inputs.photo, *(style.picture for style in task.inputs.styles))]
 
 
 def make_folders(tasks: Iterable[Task]) -> None:
-    """Make the folders that outputs go to, where there are none.
+    """Make the folders of the outputs.
 
     Raises:
         OutputError: one cannot be made.
@@ -180,7 +179,7 @@ def make_folders(tasks: Iterable[Task]) -> None:
 
 
 def estimate_tasks(tasks: Iterable[Task], measures: Mapping[str, Measure]) -> dict[int, estimate.TaskCost | str]:
-    """Return what each task will take, by its number; of one that cannot be painted, why."""
+    """Return by number what each task will take; for one that cannot be painted, the reason."""
     foreseer = estimate.Estimator(measures)
     needs: dict[int, estimate.TaskCost | str] = {}
     for task in tasks:

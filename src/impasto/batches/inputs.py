@@ -1,4 +1,4 @@
-"""From folders and globs to lists: every photo with every style."""
+"""Photos and styles from folders and globs: every photo with every style."""
 
 import glob
 import os
@@ -11,17 +11,17 @@ from impasto.errors import UsageError
 from impasto.picture.formats.registry import FORMATS
 from impasto.system.text import printable
 
-# Of everything that `impasto.picture` reads: what a folder's other files are is not guessed at.
+# The endings of all formats that are read; other files of a folder are skipped.
 ENDINGS: Final = tuple(ending for format in FORMATS.values() for ending in format.endings)
 
 
 def list_files(text: str) -> list[str]:
-    """Return the pictures that a folder, a glob or a path names, sorted by name.
+    """Return the pictures of a folder, a glob or a path, sorted by name.
 
-    Of a folder those whose ending is one of a picture's, not those in folders inside it.
+    Of a folder, the files with an ending of a picture format, without those in subfolders.
 
     Raises:
-        UsageError: it names none.
+        UsageError: there are none.
 
     """
     if Path(text).is_dir():
@@ -29,7 +29,7 @@ def list_files(text: str) -> list[str]:
             names = [entry.name for entry in entries if entry.is_file() and not entry.name.startswith(".")]
         paths = [os.path.join(text, name) for name in names if Path(name).suffix.lower() in ENDINGS]  # noqa: PTH118
     elif Path(text).exists() or not glob.has_magic(text):
-        # One that is not there is said to be so where it is read, with all others.
+        # A missing file is reported when it is read, with the other problems.
         return [text]
     else:
         paths = [path for path in glob.glob(text, recursive=True) if not Path(path).is_dir()]  # noqa: PTH207
@@ -39,7 +39,7 @@ def list_files(text: str) -> list[str]:
 
 
 def make_items(photos: str, styles: Sequence[str], *, blend: bool) -> list[Item]:
-    """Return every photo with every style, or with all of them if they shall `blend`.
+    """Return every photo with every style, or with all styles at once if they are to `blend`.
 
     Raises:
         UsageError: there are none.

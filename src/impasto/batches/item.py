@@ -1,4 +1,4 @@
-"""What one line of a list says."""
+"""One line of a list."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,14 +8,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Item:
-    """A photo, its styles, and what is different for this picture.
+    """A photo, its styles, and the settings of this picture.
 
     Attributes:
         content: the path of the photo.
-        styles: the paths of the style pictures, which blend; none for those of the command.
-        output: where the picture goes, possibly with placeholders; None for what the command says.
-        settings: values by the name of an option, or by a dotted name as `--set` takes it.
-        where: how messages call it.
+        styles: the paths of the style pictures, which are blended; empty for the command's styles.
+        output: the picture's path, possibly with placeholders; None for the command's.
+        settings: values by option, or by a dotted name as `--set` takes it.
+        where: the line, for messages.
         base: the folder that its paths are relative to; empty for the working directory.
 
     """
@@ -28,10 +28,10 @@ class Item:
     base: str = ""
 
     def to_table(self) -> dict[str, Any]:
-        """Return the item as plain values, as JSON holds them."""
+        """Return the item as plain values for JSON."""
         return dataclasses.asdict(self) | {"styles": list(self.styles), "settings": dict(self.settings)}
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> "Item":
-        """Make an item of what `to_table` returned."""
+        """Return the item that `to_table` made a table of."""
         return cls(**{**table, "styles": tuple(table["styles"])})

@@ -1,6 +1,6 @@
-"""The log of a batch, a line of JSON for each picture that was done or failed.
+"""The log of a batch: one line of JSON for each picture that was painted or failed.
 
-It is a cache and nothing more: without it, what is there is told by what the outputs remember.
+It is only a cache: without it, the provenance in the outputs tells which pictures exist.
 """
 
 import dataclasses
@@ -22,15 +22,15 @@ NAME: Final = "impasto-batch.jsonl"
 
 @dataclass(frozen=True)
 class LogEntry:
-    """The last that was said of an output.
+    """The latest entry of an output.
 
     Attributes:
         status: `painted` or `failed`.
-        identity: of what was painted; None where an input could not be read.
+        identity: of the task; None if an input could not be read.
         sha256: of the output's file.
         size: of that file, bytes.
-        changed: when the file was changed last, ns.
-        mark: of a file in a store, instead of the three; see `remote.marks`.
+        changed: modification time of the file, ns.
+        mark: the entity tag of a file in a store, in place of the three before; see `executors.storage.etags`.
         reason: why it failed.
 
     """
@@ -44,23 +44,23 @@ class LogEntry:
     reason: str = ""
 
     def is_of(self, path: Path) -> bool:
-        """Whether the file at `path` is the one that this was said of, to the bit."""
+        """Whether the file at `path` is the one logged, bit for bit."""
         try:
             info = path.stat()
             if info.st_size != self.size:
                 return False
-            # A copy has another time, and costs a look at all of it.
+            # A copy has another modification time; then its content decides.
             return info.st_mtime_ns == self.changed or file_digest(path) == self.sha256
         except OSError:
             return False
 
 
 class BatchLog:
-    """The log of one batch, or of one shard of it; those of the other shards beside it are read too.
+    """The log of a batch or of one shard; logs of other shards in the same folder are read too.
 
     Args:
-        path: where it is; made with the first line.
-        shard: which one of how many.
+        path: of the log; made with the first entry.
+        shard: (index, count), if the batch is sharded.
 
     """
 
@@ -71,11 +71,11 @@ class BatchLog:
         self._entries = dict(self._read())
 
     def entry(self, output: str) -> LogEntry | None:
-        """Return the last that was said of an output."""
+        """Return the latest entry of an output."""
         return self._entries.get(self._key(output))
 
     def add(self, output: str, entry: LogEntry, extra: Mapping[str, Any]) -> None:
-        """Say something of an output, with more that a reader may want to know.
+        """Append an entry, with further values for readers of the log.
 
         Raises:
             OutputError: it cannot be written.
@@ -84,7 +84,7 @@ class BatchLog:
         line = {"output": self._key(output), **dataclasses.asdict(entry), **extra}
         self._entries[self._key(output)] = entry
         try:
-            # One write to the end of the file: a line is there or it is not, but for a power cut.
+            # A single write at the end of the file: the line is complete or missing, except after a power cut.
             with self.path.open("ab", buffering=0) as file:
                 file.write(json.dumps(line).encode() + b"\n")
         except OSError as error:
@@ -95,7 +95,7 @@ class BatchLog:
     def _key(self, output: str) -> str:
         if is_url(output):
             return output
-        # From the log, so that the folder can be moved and seen from other machines.
+        # Relative to the log, so that the folder can be moved and read on other machines.
         return os.path.relpath(os.path.realpath(output), os.path.realpath(self._folder))
 
     def _read(self) -> Iterator[tuple[str, LogEntry]]:
@@ -106,7 +106,7 @@ class BatchLog:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a log that are whole; a cache that cannot be read is an empty one."""
+    """Yield the complete lines of a log; none if it cannot be read."""
     try:
         data = path.read_bytes()
     except OSError:

@@ -1,7 +1,7 @@
-"""Lists of pictures to paint: TOML, JSON lines and CSV, which all say the same.
+"""Lists of pictures to paint: TOML, JSON lines and CSV, with the same content.
 
-A line has `content`, `style` (a path or a list of them; in CSV with semicolons between them), `output`, and any option
-of `impasto stylize` by its name, without the dashes: `size`, `content-weight`, `recipe`, `optimizer.history`.
+A line has `content`, `style` (a path or a list of paths; in CSV separated by semicolons), `output`, and any option of
+`impasto stylize` by its name without dashes: `size`, `content-weight`, `recipe`, `optimizer.history`.
 """
 
 import csv
@@ -25,15 +25,15 @@ _TABLE: Final = "picture"
 
 
 def is_manifest(path: str) -> bool:
-    """Whether a path is that of a list, by its ending."""
+    """Whether a path names a list, by its ending."""
     return Path(path).suffix.lower() in ENDINGS
 
 
 def read(path: str) -> list[Item]:
-    """Return what a list says, line by line.
+    """Return the items of a list.
 
     Raises:
-        UsageError: it cannot be read, is not of its kind, or a line says what no line can; the message names the line.
+        UsageError: it cannot be read or parsed, or a line is not valid; the message names the line.
 
     """
     name = printable(path)
@@ -68,7 +68,7 @@ def _toml(text: str, name: str) -> Iterator[tuple[int, Any]]:
     rows = document.get(_TABLE, [])
     if not isinstance(rows, list):
         raise UsageError(f"{name}: {_TABLE} is one table; write [[{_TABLE}]] with two brackets")
-    # The parser does not say where a table was; its heads do, unless they are inside a text of several lines.
+    # The TOML parser gives no line numbers; the heads of the tables do, unless they are inside a multi-line text.
     heads = [number for number, line in enumerate(text.splitlines(), 1) if _HEAD.match(line)]
     lines = heads if len(heads) == len(rows) else range(1, len(rows) + 1)
     yield from zip(lines, rows, strict=True)
@@ -92,7 +92,7 @@ def _csv(text: str, name: str) -> Iterator[tuple[int, Any]]:
         for row in reader:
             if "" in row or None in row.values():
                 raise UsageError(f"{name}, line {reader.line_num}: has not as many values as the first line has names")
-            # An empty value is none.
+            # An empty cell is no value.
             values = {key: value for key, value in row.items() if value}
             style = values.get("style", values.get("styles", ""))
             rest = {key: value for key, value in values.items() if key not in ("style", "styles")}

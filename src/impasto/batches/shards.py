@@ -1,4 +1,4 @@
-"""A part of the work for each of several machines, the same on all of them."""
+"""Shards: the part of a batch for each of several machines, computed alike on all of them."""
 
 import heapq
 import re
@@ -8,10 +8,10 @@ from impasto.errors import UsageError
 
 
 def parse(text: str) -> tuple[int, int]:
-    """Return (I, N) of `I/N`, 1/N being the first of N shards.
+    """Return (I, N) of `I/N`; 1/N is the first of N shards.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not of that form.
 
     """
     match = re.fullmatch(r"\s*(\d{1,9})\s*/\s*(\d{1,9})\s*", text)
@@ -22,10 +22,10 @@ def parse(text: str) -> tuple[int, int]:
 
 
 def assign(costs: Sequence[float], count: int) -> list[int]:
-    """Return the shard of each of some tasks, 0 is the first: the costliest first, each to who has least to do.
+    """Return the shard of each task, 0 is the first: the costliest task first, each to the shard with the least cost.
 
-    No shard then has more than the others by more than one task (Graham 1969, "Bounds on multiprocessing timing
-    anomalies"). Equal costs go by their place in the list, so that every machine comes to the same.
+    No shard then costs more than another by more than one task (Graham 1969, "Bounds on multiprocessing timing
+    anomalies"). Equal costs keep their order in the list, so that every machine computes the same.
     """
     loads = [(0.0, 0, shard) for shard in range(count)]
     shards = [0] * len(costs)

@@ -1,4 +1,4 @@
-"""The names of outputs: templates such as `out/{content}_{style}.png`, of which no two may come to the same."""
+"""Templates of output names, such as `out/{content}_{style}.png`, which must not give the same name twice."""
 
 import os
 import re
@@ -17,13 +17,13 @@ DEFAULT: Final = "{content}_{style}.png"
 def placeholder_values(
     content: str, styles: Sequence[str], recipe: str, size: int | str, number: int
 ) -> dict[str, str]:
-    """Return what stands for each placeholder.
+    """Return the value of each placeholder.
 
     Args:
         content: the path of the photo.
         styles: the paths of the styles.
         recipe: its name, or the path of its file.
-        size: as the recipe has it.
+        size: of the recipe.
         number: of the picture, 1 is the first.
 
     """
@@ -37,15 +37,15 @@ def placeholder_values(
 
 
 def _plain(name: str) -> str:
-    # A recipe is called what its file says: no folder, and none above.
+    # From the recipe's file; it must not name a folder.
     return re.sub(r"[^\w.+-]+", "-", name).strip(".") or "recipe"
 
 
 def expand(template: str, values: Mapping[str, str]) -> str:
-    """Return the path that a template comes to; `{n:4}` has at least four digits.
+    """Return the path of a template; `{n:4}` has at least four digits.
 
     Raises:
-        UsageError: a placeholder that does not exist, or a brace without its other half.
+        UsageError: an unknown placeholder, or an unmatched brace.
 
     """
     try:
@@ -68,14 +68,14 @@ def expand(template: str, values: Mapping[str, str]) -> str:
 
 
 def check_distinct(outputs: Iterable[tuple[str, str]], inputs: Iterable[str]) -> None:
-    """Refuse outputs of which two are the same file, or one is an input.
+    """Refuse outputs of which two are one file, or one is an input.
 
     Args:
-        outputs: pairs of what messages call it, and its path.
-        inputs: paths of all pictures that are read.
+        outputs: pairs of a name for messages and a path.
+        inputs: paths of all input pictures.
 
     Raises:
-        OutputError: naming both.
+        OutputError: two are one file; the message names both.
 
     """
     read = {_file_identity(path): path for path in inputs}
@@ -96,5 +96,5 @@ def check_distinct(outputs: Iterable[tuple[str, str]], inputs: Iterable[str]) ->
 
 
 def _file_identity(path: str) -> str:
-    """Return where a path leads; two that differ in case only may be one on some disks, and are one here."""
+    """Return what identifies a file; names that differ in case only count as equal, as on some disks."""
     return os.path.realpath(path).casefold()

@@ -11,9 +11,10 @@ from impasto.executors.task import Task
 
 @dataclass(frozen=True)
 class TaskEvent:
-    """Something happened on the way: an event of the run as plain values, or one of the executor's own.
+    """An event of a task: one of its run, as plain values, or one of the executor's own.
 
-    `begun` says that a worker has the task, `lost` that this worker died and another one will have it.
+    The executor's own are `begun`, a worker has the task, and `lost`, the worker died and another one will get the
+    task.
     """
 
     task: Task
@@ -38,15 +39,15 @@ class Executor(ABC):
 
     @abstractmethod
     def run(self, tasks: Iterable[Task]) -> Iterator[Message]:
-        """Paint tasks and yield what is said of them, as it comes.
+        """Paint tasks; yield their events and outcomes as they come.
 
-        A task is asked for when there is a worker for it, so that there are never more under way than workers. Each
-        one ends with exactly one `Ended`; tasks that were not begun when `stop` was called end with none.
+        The next task is taken from `tasks` only when a worker is free for it. Each one ends with exactly one
+        `TaskFinished`; tasks that had not begun when `stop` was called end with none.
         """
 
     @abstractmethod
     def stop(self) -> None:
-        """Begin no more tasks, and stop those under way after their step, with a checkpoint.
+        """Begin no more tasks, and stop those under way after their present step, with a checkpoint.
 
         Signal handlers may call it.
         """

@@ -16,17 +16,17 @@ from impasto.picture import Measure, Picture
 from impasto.recipe import Inputs, pair_styles, schedule
 from impasto.recipe.schedule import Scale
 
-# Ours: what the planner does not see of several processes, the system's own included.
+# Ours: a reserve for the system, and for what the planner does not see of several processes.
 _USABLE = 0.9
 
 
 @dataclass(frozen=True)
 class TaskCost:
-    """What one task will take; None where this was not measured for the device.
+    """What one task will take; each None on devices where it was not measured.
 
     Attributes:
         scales: sizes and steps, coarsest first.
-        memory: bytes of a process at its peak.
+        memory: peak of a process in bytes.
         seconds: with all cores.
 
     """
@@ -49,10 +49,10 @@ def scales_of(task: Task, measures: Mapping[str, Measure]) -> tuple[Scale, ...]:
 
 
 class Estimator:
-    """Foresees what tasks take; equal ones once.
+    """Estimates what tasks will take; equal tasks are estimated once.
 
     Args:
-        measures: of the pictures, by path; a task with others is not foreseen.
+        measures: of the pictures by path; a task that reads others cannot be estimated.
 
     """
 
@@ -61,10 +61,10 @@ class Estimator:
         self._known: dict[object, TaskCost | DeviceError] = {}
 
     def cost(self, task: Task) -> TaskCost | None:
-        """Return what a task will take; None if one of its pictures is not known.
+        """Return what a task will take; None if one of its pictures was not measured.
 
         Raises:
-            DeviceError: there is no such device, or it fits in no way.
+            DeviceError: there is no such device, or no plan fits into its memory.
 
         """
         inputs = task.inputs
@@ -92,17 +92,17 @@ def _task_cost(task: Task, sizes: Sequence[tuple[int, int]], *, masked: bool) ->
     styles = pair_styles(pictures, scales=task.inputs.style_scales)
     scene = Scene(Inputs(photo, styles), task.recipe, device, masks)
     run = Run(scene, max_memory=task.compute.memory_limit, precision=task.compute.precision)
-    _ = run.plans  # refuses what does not fit
+    _ = run.plans  # raises if nothing fits into memory
     return TaskCost(run.scales, run.expected_memory, run.expected_seconds)
 
 
 @dataclass(frozen=True)
 class WorkerPlan:
-    """How many workers there are, and with what.
+    """The workers of a machine.
 
     Attributes:
-        devices: one for each.
-        threads: of each one on a CPU.
+        devices: one for each worker.
+        threads: of each worker on a CPU.
         note: what a person should know; empty if nothing.
 
     """
@@ -113,17 +113,17 @@ class WorkerPlan:
 
 
 def plan_workers(device: str, requested: int | None, tasks: int, memory: int | None) -> WorkerPlan:
-    """Return the workers of this machine for some tasks: one a device; on the CPU no more than cores and memory allow.
+    """Return the workers for some tasks: one per device; on the CPU as many as cores and memory allow.
 
     Args:
         device: as `--device` takes it.
-        requested: how many workers at most; None for as many as fit.
-        tasks: how many tasks there are.
-        memory: bytes that the largest task takes; None where that is not known.
+        requested: largest number of workers; None for as many as fit.
+        tasks: number of tasks.
+        memory: bytes that the largest task takes; None if unknown.
 
     Raises:
         UsageError: there is no device of that name.
-        DeviceError: it is not in this machine.
+        DeviceError: this machine does not have it.
 
     """
     parsed_devices = devices.devices(device)

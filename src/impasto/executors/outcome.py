@@ -15,18 +15,18 @@ class Outcome:
     """How a task ended.
 
     Attributes:
-        status: `painted`; `there` already, by a worker that died after it; `failed`; or `stopped` on request.
+        status: `painted`; `there` already, by a worker that died afterwards; `failed`; or `stopped` on request.
         reason: why it failed, in one line.
-        seconds: from its beginning to its end.
-        steps: that were taken now.
-        before: steps that were taken before, by a run that was interrupted.
+        seconds: from beginning to end.
+        steps: taken by this run.
+        before: steps taken by an interrupted run before it.
         size: height and width of the picture, px.
         loss: of the picture.
         sha256: of the file.
         notes: what a person should know.
-        advice: what helps, in words.
-        kept: of a stopped one, whether there is a checkpoint to go on from.
-        mark: of the file in a store, see `remote.marks`.
+        advice: on the picture.
+        kept: whether a stopped task has a checkpoint.
+        mark: the entity tag of the file in a store; see `storage.etags`.
 
     """
 

@@ -10,9 +10,9 @@ from impasto.executors.base import Executor, Message, TaskEvent, TaskFinished
 from impasto.executors.outcome import Outcome
 from impasto.executors.task import Task
 
-# Ours: a picture whose worker died four times is what they died of.
+# Ours: if four workers died painting a picture, it is the picture that they died of.
 ATTEMPTS: Final = 4
-_WAIT: Final = 0.2  # seconds: so soon a call of `stop` is heard
+_WAIT: Final = 0.2  # seconds between two looks at `stop`
 
 
 class LostError(Exception):
@@ -28,9 +28,9 @@ class Worker(ABC):
 
     @abstractmethod
     def poll(self) -> list[dict[str, Any]]:
-        """Return what it has said since, without waiting; raise `LostError` if it is dead and has nothing more to say.
+        """Return the worker's new messages, without waiting; raise `LostError` if it is dead and has no more of them.
 
-        An event of the run, or at the end `{"outcome": ...}`.
+        A message is an event of the run, or at the end `{"outcome": ...}`.
         """
 
     @abstractmethod
@@ -62,8 +62,8 @@ class Pool(Executor):
     """Paints with several workers.
 
     Args:
-        crew: says what they are.
-        workers: how many at most; each is made when there is a task for it.
+        crew: makes the workers.
+        workers: largest number; each is started when there is a task for it.
 
     """
 
@@ -100,7 +100,7 @@ class Pool(Executor):
                         self._active[place] = self._factory.spawn(place)
                     self._active[place].submit(task)
                 except LostError:
-                    # It died between two tasks; this one was not begun.
+                    # It died between two tasks, so this one had not begun.
                     self._dismiss(place)
                     again.append(task)
                     continue
@@ -128,7 +128,7 @@ class Pool(Executor):
         if following.attempt >= ATTEMPTS:
             yield TaskFinished(task, Outcome("failed", f"its worker died {following.attempt} times ({error})"))
         elif self._stopping:
-            # What it left in its last checkpoint is there for the next time.
+            # The next run of the batch continues from its last checkpoint.
             yield TaskFinished(task, Outcome("stopped", f"its worker died ({error})"))
         else:
             yield TaskEvent(task, {"event": "lost", "reason": str(error)})

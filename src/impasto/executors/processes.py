@@ -14,7 +14,7 @@ from typing import Any, Final
 from impasto.executors.pool import LostError, Worker, WorkerFactory
 from impasto.executors.task import Task
 
-# Of a terminal and of schedulers, which signal whole groups: that the work is to stop, its master says.
+# Terminals and schedulers send these to whole process groups; workers are stopped by their parent instead.
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
@@ -22,17 +22,18 @@ def count_cores() -> int:
     """Return how many cores this process may use; a container's limit counts, in whole cores."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with contextlib.suppress(OSError, ValueError):
-        # https://docs.kernel.org/admin-guide/cgroup-v2.html, cpu.max: microseconds of each so many; "max" is no number.
+        # https://docs.kernel.org/admin-guide/cgroup-v2.html, cpu.max: a quota of microseconds per period; "max" for
+        # none.
         quota, period = map(int, Path("/sys/fs/cgroup/cpu.max").read_text().split())
         count = min(count, max(1, quota // period))
     return count
 
 
 class ProcessFactory(WorkerFactory):
-    """Processes, each with a device and its share of the cores.
+    """Starts worker processes, each with a device and its share of the cores.
 
     Args:
-        devices: that of each place; places beyond them take them in turn.
+        devices: by the worker's place; further places use them in turn.
         threads: of each process on the CPU.
 
     """
@@ -40,7 +41,7 @@ class ProcessFactory(WorkerFactory):
     def __init__(self, devices: Sequence[str], threads: int) -> None:
         self._devices = tuple(devices)
         self._threads = threads
-        # Not a fork: threads and CUDA do not survive one.
+        # No fork: threads and CUDA contexts do not survive one.
         self._context = multiprocessing.get_context("spawn")
 
     def spawn(self, place: int) -> "ProcessWorker":
@@ -79,7 +80,7 @@ class ProcessWorker(Worker):
             while self.pipe.poll():
                 messages.append(json.loads(self.pipe.recv_bytes()))
         except (EOFError, OSError) as error:
-            # What it said before it died comes first; that it is dead is found out again.
+            # Return what it said before it died; the next call finds out that it is dead.
             if not messages:
                 self._process.join()
                 raise LostError(_cause_of_death(self._process.exitcode)) from error
@@ -128,7 +129,7 @@ def _thread_limit(count: int) -> Iterator[None]:
 @contextlib.contextmanager
 def _signals_blocked() -> Iterator[None]:
     """Let a process started here never hear the signals that its master answers."""
-    # Starting the first process would start this, and that lets two of the signals through.
+    # Otherwise starting the first process would start it, which unblocks two of the signals.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
@@ -156,7 +157,7 @@ def _serve_one(pipe: "Connection[Any, Any]", task: Task) -> None:
     is_stopping = False
 
     def stopping() -> bool:
-        # Between two tasks nothing but a task is sent, so what comes now is a call to stop, or the master's end.
+        # Between two tasks only tasks are sent, so a message now is a request to stop, or the parent's end.
         nonlocal is_stopping
         is_stopping = is_stopping or pipe.poll()
         return is_stopping
@@ -173,5 +174,5 @@ def _serve_one(pipe: "Connection[Any, Any]", task: Task) -> None:
             try:
                 pipe.send_bytes(json.dumps(event).encode())
             except OSError:
-                # The master is dead; the next step is the last, and its checkpoint is for who comes after.
+                # The parent is dead: stop after the next step; its checkpoint is for the next run.
                 orphaned = True

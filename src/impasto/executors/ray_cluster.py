@@ -1,7 +1,7 @@
-"""Workers that are actors of a Ray cluster: one of this machine's own, or one that is there.
+"""Workers on a Ray cluster: one started on this machine, or one that is running.
 
-Only JSON's kinds of values go to the actors and come back. Pictures are files, so that all nodes and this machine have
-to see the same folders under the same names.
+Actors receive and return plain JSON values only. Pictures are files, so all nodes and this machine must see the same
+folders under the same names.
 """
 
 import contextlib
@@ -19,8 +19,8 @@ from impasto.executors.processes import count_cores
 from impasto.executors.task import Task
 from impasto.system.text import printable, reason
 
-_ASK_EVERY: Final = 1.0  # seconds between two questions how far a worker is
-_PATIENCE: Final = 10.0  # seconds to wait for a cluster to answer the door
+_ASK_EVERY: Final = 1.0  # seconds between two questions about progress
+_PATIENCE: Final = 10.0  # seconds to wait for a cluster to answer
 
 
 class RayWorker:
@@ -39,7 +39,7 @@ class RayWorker:
         from impasto.executors.worker import paint
 
         if self._device == "cpu":
-            # Here, not where it is made: OpenMP has a number for each thread.
+            # In the thread that paints: OpenMP's number of threads is a property of the thread.
             torch.set_num_threads(self._threads)
         painting = paint(Task.from_table(table).on(self._device), lambda: self._stopping)
         while True:
@@ -109,7 +109,7 @@ class RayWorkerHandle(Worker):
 
 
 class RayWorkerFactory(WorkerFactory):
-    """Actors that ask for what they need.
+    """Starts actors with the resources that they need.
 
     Args:
         ray: the module, connected.
@@ -126,7 +126,7 @@ class RayWorkerFactory(WorkerFactory):
     def spawn(self, place: int) -> RayWorkerHandle:
         """Make an actor, wherever there is room; one that died is replaced by a new one, perhaps on another node."""
         del place
-        # Two threads: one paints, the other answers. That it is made again is the pool's affair, which counts.
+        # Two threads: one paints, the other answers. The pool restarts dead workers itself, since it counts attempts.
         made = self._ray.remote(RayWorker).options(max_concurrency=2, max_restarts=0, max_task_retries=0, **self._needs)
         return RayWorkerHandle(self._ray, made.remote(self._device, max(1, int(self._needs["num_cpus"]))))
 
@@ -142,19 +142,19 @@ class RayWorkerFactory(WorkerFactory):
 def make_pool(
     address: str | None, *, device: str, workers: int | None, tasks: int, memory: int | None, gpus: float | None
 ) -> Pool:
-    """Return a pool of actors.
+    """Return a pool of workers on a Ray cluster.
 
     Args:
-        address: of a cluster that is there; None to start one of this machine's own.
-        device: as `--device` has it.
-        workers: how many at most; None for as many as there is room for.
-        tasks: how many tasks there are.
-        memory: bytes that the largest of them takes; None where that is not known.
-        gpus: the part of a GPU for each; None for what the device asks for.
+        address: of a running cluster; None to start one on this machine.
+        device: as `--device` takes it.
+        workers: largest number; None for as many as fit.
+        tasks: number of tasks.
+        memory: bytes that the largest task takes; None if unknown.
+        gpus: fraction of a GPU for each worker; None for what the device needs.
 
     Raises:
         UsageError: Ray is not installed.
-        DeviceError: there is no cluster, or no room for a worker in it.
+        DeviceError: the cluster does not answer, or has no room for a worker.
 
     """
     gpus_per_worker = gpus if gpus is not None else float(device.startswith("cuda"))
@@ -186,7 +186,7 @@ def _check_answered(address: str) -> None:
 def _connect(address: str | None) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address is None:
-        # As Ray recommends: who does not know the token gets no further than the door. A new one for each cluster.
+        # As Ray recommends: clients without the token are turned away. Each cluster gets a new one.
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
@@ -211,16 +211,16 @@ def _connect(address: str | None) -> Any:
 def divide_cluster(
     nodes: Sequence[Mapping[str, float]], requested: int, memory: int | None, gpus: float
 ) -> tuple[int, dict[str, float]]:
-    """Return how many workers there are, and what each asks for: all CPUs are shared out.
+    """Return how many workers fit, and what each requests: all CPUs are divided among them.
 
     Args:
-        nodes: what each has, as Ray says it: `CPU`, `GPU`, `memory` in bytes.
-        requested: how many workers at most.
-        memory: bytes that each takes.
-        gpus: the part of a GPU that each takes.
+        nodes: resources of each node in Ray's terms: `CPU`, `GPU`, `memory` in bytes.
+        requested: largest number of workers.
+        memory: bytes that each needs.
+        gpus: fraction of a GPU that each needs.
 
     Raises:
-        DeviceError: not even one has room.
+        DeviceError: not even one fits.
 
     """
     room = count_fitting(nodes, 1, memory, gpus)

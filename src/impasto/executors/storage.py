@@ -17,9 +17,9 @@ import platformdirs
 from impasto.errors import OutputError
 from impasto.system.text import printable, reason
 
-# Two letters at least: a single one is a Windows drive.
+# At least two letters: a single one is a Windows drive.
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://.")
-# What a store says of a file that is another one after every change; the first of them that it says counts.
+# Fields of a store's file information that change with every change of the file; the first one present is used.
 _ETAG_FIELDS: Final = (
     *("ETag", "etag", "md5Hash", "content_md5"),
     *("mtime", "modify", "LastModified", "last_modified", "created"),
@@ -45,12 +45,12 @@ def staging_path(url: str) -> Path:
 
 
 def etags(urls: Iterable[str]) -> dict[str, str]:
-    """Return a mark of each file that is there, another one after every change; empty where the store knows none.
+    """Return the entity tag of each file that exists, which changes with the file; empty where the store has none.
 
     Each folder is listed once.
 
     Raises:
-        OutputError: a store cannot be reached, or its protocol is not known here.
+        OutputError: a store cannot be reached, or its protocol is not installed.
 
     """
     listed: dict[str, dict[str, dict[str, Any]]] = {}
@@ -66,7 +66,7 @@ def etags(urls: Iterable[str]) -> dict[str, str]:
 
 
 def etag(url: str) -> str | None:
-    """Return the mark of one file, as `marks` would; None where it is not there.
+    """Return the entity tag of one file, as `etags` does; None if the file does not exist.
 
     Raises:
         OutputError: the store cannot be reached.
@@ -101,7 +101,7 @@ def _list_siblings(url: str) -> dict[str, dict[str, Any]]:
 
 
 def read(url: str) -> io.BytesIO | None:
-    """Return all of a file; None where it is not there.
+    """Return the content of a file; None if it does not exist.
 
     Raises:
         OutputError: it cannot be read.
@@ -115,7 +115,7 @@ def read(url: str) -> io.BytesIO | None:
 
 
 def upload(file: Path, url: str) -> None:
-    """Write a copy of a file: who looks sees what was there before, or all of the new one.
+    """Copy a file into a store, whole or not at all: readers see the old file or the new one.
 
     Raises:
         OutputError: it cannot be written.
@@ -124,15 +124,15 @@ def upload(file: Path, url: str) -> None:
     with _file_system(url) as (store, path):
         folder = store._parent(path)
         if path.startswith("/"):
-            # Elsewhere there are no folders, and what would be made is a bucket that was misspelt.
+            # Object stores have no folders; making one there could create a bucket of a misspelt name.
             store.makedirs(folder, exist_ok=True)
-        # The name is given when all of it is there. fsspec's own transactions need a /tmp in some stores.
+        # Upload under another name, then rename. fsspec's own transactions need a /tmp in some stores.
         unfinished = f"{folder}/.impasto-{secrets.token_hex(8)}.part"
         try:
             store.put_file(os.fspath(file), unfinished)
             store.mv(unfinished, path)
         except BaseException:
-            # What went wrong is more than that this does.
+            # The first error is the one to report.
             with contextlib.suppress(Exception):
                 store.rm_file(unfinished)
             raise
@@ -146,7 +146,7 @@ def _file_system(url: str) -> Iterator[tuple[Any, str]]:
     try:
         yield fsspec.core.url_to_fs(url)
     except Exception as error:
-        # Each store has errors of its own, of the packages that it is made with.
+        # Each store raises errors of its own, from the packages it is built on.
         raise OutputError(
             f"{printable(without_password(url))}: cannot be reached or written ({reason(error)})"
         ) from error

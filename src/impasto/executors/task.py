@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """What `impasto stylize` is asked for, every picture a path.
+    """One picture to paint, as `impasto stylize` would; every picture is a path.
 
     Attributes:
-        inputs: the paths of all pictures that are read.
-        recipe: with everything that was changed in it.
-        output: where the picture goes, and in what form; with `url`, where it is made.
-        number: of the task among others; 1 is the first.
+        inputs: the paths of all input pictures.
+        recipe: with all changes made.
+        output: where the picture goes and in what form; with `url`, a file that is then uploaded.
+        number: of the task in its batch; 1 is the first.
         compute: device, memory and precision; an executor may choose another device.
         checkpoint: `auto`, `off` or a folder.
-        force: whether what is there already may be replaced.
-        every: seconds from one checkpoint to the next; those of `impasto.Checkpoints` if left out.
-        over: seconds; `auto` keeps checkpoints of runs that are expected to take longer.
-        digests: SHA-256 of the files that are read, by path; of those that could be.
-        attempt: how often it was begun before by workers that died.
-        url: where the picture goes when it is finished, if not to a path; see `remote`.
+        force: whether existing files may be replaced.
+        every: seconds between two checkpoints; None for the default of `impasto.Checkpoints`.
+        over: seconds; with `auto`, runs expected to take longer keep checkpoints.
+        digests: SHA-256 by path, of the input files that could be read.
+        attempt: number of workers that died painting it.
+        url: of the finished picture, if it goes to a store; see `storage`.
 
     """
 
@@ -69,9 +69,9 @@ class Task:
 
     @cached_property
     def identity(self) -> str | None:
-        """SHA-256 of all that the output follows from: inputs, recipe, version, form. None while an input is unknown.
+        """SHA-256 of all that determines the output: inputs, recipe, version, form; None while an input is unreadable.
 
-        The device is not in it: on another one only the last digits differ.
+        Not of the device, on which only the last digits depend.
         """
         if any(path not in self.digests for path in self.inputs.sources):
             return None

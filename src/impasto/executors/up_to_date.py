@@ -20,10 +20,10 @@ def is_up_to_date(task: Task) -> bool:
 
 
 def read_provenance(task: Task) -> Remembered | None:
-    """Return what the output of a task remembers; None where it is not there, or remembers nothing.
+    """Return the provenance in the output of a task; None if there is no output, or it has none.
 
     Raises:
-        OutputError: it is elsewhere, and cannot be read.
+        OutputError: the output is in a store, and cannot be read.
 
     """
     with contextlib.suppress(PictureError):

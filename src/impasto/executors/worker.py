@@ -22,22 +22,22 @@ from impasto.reports.events import Checkpointed, Event, Finished, Stepped
 from impasto.system.text import printable, reason
 
 IDENTITY: Final = "identity"
-# Ours: a worker whose master died notices within a step, and lets go of its checkpoint then.
+# Ours: a worker whose parent died notices within a step, and then releases its checkpoint folder.
 _PATIENCE: Final = 20.0  # seconds
-# Ours: often enough for eyes, seldom enough to cost nothing.
+# Ours: often enough to follow, rarely enough to cost nothing.
 _INTERVAL: Final = 0.5  # seconds
 
 Painting = Generator[dict[str, Any], None, Outcome]
 
 
 def paint(task: Task, should_stop: Callable[[], bool]) -> Painting:
-    """Paint a task into its file; yield the run's events as plain values, steps twice a second.
+    """Paint a task into its file; yield the run's events as plain values, steps at most twice a second.
 
-    Whatever goes wrong is in the outcome: one picture stops no others.
+    Errors are returned in the outcome: one broken picture does not stop the others.
 
     Args:
         task: what to paint.
-        should_stop: whether to stop after the step under way, with a checkpoint.
+        should_stop: asked after every step; if true, the run stops there with a checkpoint.
 
     """
     started = time.perf_counter()
@@ -85,7 +85,7 @@ def discard(task: Task) -> None:
 
 def _paint(task: Task, should_stop: Callable[[], bool], started: float) -> Painting:
     if task.url is not None:
-        # On a worker's own machine nobody has made it.
+        # On another machine nobody has made it yet.
         Path(task.output.path).parent.mkdir(parents=True, exist_ok=True)
     run = _start_or_resume(task)
     before, stages = run.steps_done, Stages(task.output, run.steps_done)
@@ -127,10 +127,10 @@ def _paint(task: Task, should_stop: Callable[[], bool], started: float) -> Paint
 
 
 def _start_or_resume(task: Task) -> Run:
-    """Return the run of a task, taken up from its checkpoint if there is one.
+    """Return the run of a task, resumed from its checkpoint if there is one.
 
     Raises:
-        ImpastoError: as `Job.start`; or the folder for checkpoints is another run's.
+        ImpastoError: as `Job.start`; or the folder holds the checkpoint of another run.
 
     """
     path = task.folder
@@ -144,7 +144,7 @@ def _start_or_resume(task: Task) -> Run:
         if path is not None and (task.checkpoint != "auto" or checkpoint_paths.is_worth_it(run, task.over)):
             _enable_checkpoints(task, run, folder or _open_folder(path))
         elif folder is not None:
-            # Of this output as it was asked for before.
+            # A stale checkpoint of an earlier request for this output.
             folder.remove()
     except BaseException:
         if folder is not None:
@@ -175,10 +175,10 @@ def _is_of(task: Task, saved_options: dict[str, Any]) -> bool:
 
 
 def _resume(task: Task, folder: Folder) -> Run | None:
-    """Return the run whose checkpoint is in the folder; None where it is damaged, or of what is not wanted any more.
+    """Return the run whose checkpoint is in the folder; None if it is damaged or of an earlier request.
 
     Raises:
-        UsageError: it is that of another command.
+        UsageError: another command wrote it.
 
     """
     try:

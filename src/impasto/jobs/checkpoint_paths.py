@@ -13,7 +13,7 @@ from impasto.system.text import printable
 if TYPE_CHECKING:
     from impasto.engine.run import Run
 
-# Ours: what is lost of a shorter run is painted again soon.
+# Ours: a shorter run is quickly repeated.
 LONG: Final = 60.0  # seconds
 _PATHS: Final = ("path", "preview", "profile", "proof")
 
@@ -21,7 +21,7 @@ _PATHS: Final = ("path", "preview", "profile", "proof")
 def is_worth_it(run: "Run", seconds: float = LONG) -> bool:
     """Whether a run is expected to take longer than that."""
     expected = run.expected_seconds
-    # Where the time is not known, the first checkpoint is written after half a minute.
+    # If the duration is unknown, the first checkpoint is written after half a minute.
     return expected is None or expected > seconds
 
 
@@ -42,10 +42,10 @@ def to_table(output: Output, folder: Path) -> dict[str, Any]:
 
 
 def from_table(table: Mapping[str, Any], folder: Path) -> Output:
-    """Return the output that `noted` made a table of.
+    """Return the output from what `to_table` returned.
 
     Raises:
-        CheckpointError: the run was not started on the command line, or the table is not of `noted`.
+        CheckpointError: the run was not started on the command line, or the table is not valid.
 
     """
     if "output" not in table:

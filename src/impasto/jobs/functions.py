@@ -10,7 +10,7 @@ from impasto.jobs.job import Job, texture_job
 from impasto.picture import Picture, PictureSource
 from impasto.recipe import INITS, Compute, Inputs, Precision, Recipe, Style, list_styles, presets
 
-# A style picture, plain or with how it counts; and one or several of them.
+# A style: a picture, or a `Style` that says how it counts.
 StyleSource = PictureSource | Style[PictureSource]
 StyleSources = StyleSource | Sequence[StyleSource]
 
@@ -32,14 +32,15 @@ def stylize(
 
     Args:
         content: the photo: a path, `Picture`, PIL image, NumPy array or tensor (see `impasto.picture.as_picture`).
-        style: the style picture or a list of them, in the same forms or as a `Style`, which also says how much it
-            counts, its mask, its scale and the layers that it speaks for.
+        style: the style picture or a list of them, in the same forms, or as a `Style`, which adds weight, mask, scale
+            and
+            layers.
         recipe: a recipe, the name of a preset, or the path of a `.toml` file.
-        init: what the image starts as: `content`, `matched`, `noise`, `style`, or a picture.
+        init: what the image starts from: `content`, `matched`, `noise`, `style`, `grey`, or a picture.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; see `impasto.Compute`.
-        max_memory: bytes, or text such as `3GB`, to make do with.
+        max_memory: limit in bytes, or text such as `3GB`.
         precision: of the features, `auto`, `float32` or `bfloat16`.
-        content_mask: which parts of the photo are painted after which style; see `impasto.engine.masks.assign`.
+        content_mask: which parts of the photo are painted in which style; see `impasto.engine.masks.assign`.
         protect: a grey mask of the photo: white stays as it is.
         **changes: values for the recipe's fields, such as `size=1024` or `content_weight=0.05`.
 
@@ -65,7 +66,7 @@ def reconstruct(
     device: str = "auto",
     **changes: Any,
 ) -> Picture:
-    """Return a picture that a network cannot tell from `image` at `layers`: content alone, Gatys et al. 2016, figure 1.
+    """Return a picture whose features at `layers` are those of `image`: content alone, Gatys et al. 2016, figure 1.
 
     Args:
         image: in any of the forms that `stylize` takes.
@@ -100,7 +101,7 @@ def texture(
         height: of the result in pixels.
         width: of the result in pixels.
         layers: the layers compared, instead of the recipe's.
-        seamless: whether the result continues at its other side when it is laid out in tiles.
+        seamless: whether copies of the result laid side by side fit together without seams.
         recipe: one with a style term.
         device: as in `stylize`.
         **changes: values for the recipe's fields.
@@ -123,12 +124,12 @@ def loss(
     device: str = "auto",
     **changes: Any,
 ) -> Evaluation:
-    """Return what a recipe's objective says of `image`: the loss, and what each term adds to it.
+    """Return the loss of `image` under a recipe's objective, and what each term adds to it.
 
     Args:
         content: the photo, in any of the forms that `stylize` takes.
         style: the style picture or a list of them.
-        image: the picture to be judged, resized to the recipe's size.
+        image: the picture to evaluate; it is resized to the recipe's size.
         recipe: as in `stylize`.
         device: as in `stylize`.
         **changes: values for the recipe's fields.
@@ -137,6 +138,6 @@ def loss(
         ImpastoError: see `impasto.errors`.
 
     """
-    # A picture that was saved has lost its margin.
+    # A saved picture has no margin.
     resolved = presets.resolve(recipe).replace(**changes).replace(margin=0.0)
     return evaluate(Job(Inputs.of(content, style, start=image), resolved, Compute(device)).scene())

@@ -20,15 +20,16 @@ from impasto.recipe import AUTOMATIC, MOST_SCALE, Compute, Inputs, Recipe, Style
 
 @dataclass(frozen=True)
 class Job:
-    """A photo, the styles to paint it in, and how.
+    """Everything needed to paint one picture: input pictures, recipe and computation.
 
     Args:
-        inputs: the photo, the styles, a start and masks; each picture in any form that `impasto.picture.as_picture`
-            takes. `Inputs.of("photo.jpg", ["a.jpg", Style("b.jpg", weight=0.3)])` takes styles plainly.
+        inputs: the photo, the styles, a start picture and masks; each picture in any form that
+            `impasto.picture.as_picture` takes. `Inputs.of("photo.jpg", ["a.jpg", Style("b.jpg", weight=0.3)])` makes
+            them.
         recipe: a recipe, the name of a preset, or the path of a `.toml` file.
         compute: device, memory and precision.
-        previous_frame: of a frame of a video, what was painted before, which it is kept like.
-        checkpoint: a folder to keep checkpoints in, from which `impasto.resume` goes on; none are kept if left out.
+        previous_frame: for a frame of a film, the painted frame before it.
+        checkpoint: a folder for checkpoints, from which `impasto.resume` continues; None for no checkpoints.
 
     """
 
@@ -39,14 +40,15 @@ class Job:
     checkpoint: Checkpoints | str | os.PathLike[str] | None = None
 
     def start(self) -> Run:
-        """Read the pictures and return the run, which begins with the first event asked for.
+        """Read the pictures and return the run, which begins when its first event is asked for.
 
         Raises:
-            UsageError: no style, weights that do not fit the styles, an unknown device, no amount of memory, a folder
-                for checkpoints that holds those of another run, or checkpoints of a frame of a film.
+            UsageError: no style, weights that do not match the styles, an unknown device, an invalid amount of memory,
+            a
+                checkpoint folder of another run, or checkpoints for a frame of a film.
             RecipeError: the recipe does not exist or is not valid.
             PictureError: a picture cannot be read.
-            DeviceError: the device is not there.
+            DeviceError: the device does not exist.
 
         """
         if self.previous_frame is not None and self.checkpoint is not None:
@@ -63,7 +65,7 @@ class Job:
         """Run to the end and return the picture.
 
         Raises:
-            ImpastoError: as `start`, or in the course of the run.
+            ImpastoError: as `start`, or while painting.
 
         """
         run = self.start()
@@ -72,7 +74,7 @@ class Job:
         return run.picture()
 
     def scene(self) -> Scene:
-        """Read the pictures and return them with the recipe and the device.
+        """Read the pictures and return them with recipe and device, for the engine.
 
         Raises:
             ImpastoError: as `start`.
@@ -110,7 +112,7 @@ def texture_job(
     seamless: bool = False,
     compute: Compute = AUTOMATIC,
 ) -> Job:
-    """Return the job that `texture` does.
+    """Return the job of `impasto.texture`.
 
     Args:
         styles: the style pictures.
@@ -118,11 +120,11 @@ def texture_job(
         width: of the texture in pixels.
         recipe: one with a style term.
         layers: the layers compared, instead of the recipe's.
-        seamless: whether the texture continues at its other side when it is laid out in tiles.
+        seamless: whether copies of the texture laid side by side fit together without seams.
         compute: device, memory and precision.
 
     Raises:
-        UsageError: a size or a recipe of which no texture can be made.
+        UsageError: the size or the recipe does not suit a texture.
 
     """
     if min(height, width) < 1:
@@ -137,7 +139,7 @@ def texture_job(
     if layers is not None:
         recipe = recipe.with_layers("style", layers)
     if seamless:
-        # A margin is for borders, and what tiles has none.
+        # A seamless texture has no borders, so it needs no margin.
         recipe = recipe.replace(padding="circular", margin=0.0)
     frame = Picture(np.full((3, height, width), 0.5, np.float32))
     return Job(Inputs(frame, tuple(styles)), recipe, compute)

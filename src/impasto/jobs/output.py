@@ -13,7 +13,7 @@ from impasto.errors import OutputError, PictureError
 from impasto.picture import Picture, check_output, output_profile
 from impasto.system.text import printable
 
-# Standard input or output, in the place of a path.
+# In place of a path: standard input or output.
 STREAM: Final = "-"
 
 
@@ -48,7 +48,7 @@ class Output:
             output_profile(self.proof)
             check_output(self.proof_path, files, force=force)
         if self.preview is not None:
-            # A preview is made to be replaced.
+            # A preview is replaced again and again.
             check_output(self.preview, files, force=True)
         if self.save_every and not force:
             path = Path(self.path)
@@ -61,10 +61,10 @@ class Output:
                 )
 
     def write(self, picture: Picture) -> tuple[str, ...]:
-        """Write the result; return what a person should know about it.
+        """Write the result; return notes for the person.
 
         Raises:
-            PictureError: it could not be written there; the message names the temporary file that holds it instead.
+            PictureError: it could not be written; the message names the temporary file that holds it instead.
 
         """
         target: str | BinaryIO = sys.stdout.buffer if self.path == STREAM else self.path
@@ -79,7 +79,7 @@ class Output:
                 f"the proof is in {printable(path)}",
             )
         except PictureError as error:
-            # Minutes of work are not lost to a full disk or a folder that has gone.
+            # Minutes of work must not be lost to a full disk or a deleted folder.
             rescue = Path(tempfile.mkdtemp(prefix="impasto-")) / "picture.png"
             picture.save(rescue, bits=self.bits, metadata=self.metadata)
             raise PictureError(f"{error}; the picture is in {rescue}") from error
@@ -114,7 +114,7 @@ class Output:
 class Stages:
     """Writes previews and intermediate pictures as a run goes."""
 
-    PREVIEW_INTERVAL = 2.0  # seconds: a viewer that watches the file need not blink
+    PREVIEW_INTERVAL = 2.0  # seconds: often enough for a viewer that watches the file
 
     output: Output
     _count: int = 0  # steps so far

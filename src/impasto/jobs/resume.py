@@ -22,7 +22,7 @@ from impasto.recipe import INITS, Compute, Inputs, Precision, Recipe, pair_style
 from impasto.system.text import printable, reason
 from impasto.vgg import convolutions
 
-# What is painted cannot become another size, and how it began is past.
+# Fields that cannot change on the way: the image has its size, and its start is past.
 _SETTLED: Final = ("size", "side", "start_size", "scale_factor", "margin", "init", "seed")
 
 
@@ -71,29 +71,29 @@ def resume(
     every: float = INTERVAL,
     **changes: Any,
 ) -> Run:
-    """Return the run of which `folder` holds a checkpoint, to go on from there; its checkpoints go there too.
+    """Return the run whose checkpoint is in `folder`; it continues there and writes its checkpoints there.
 
-    On the CPU, with as many threads and the same versions, the result is that of a run without interruption, bit for
-    bit.
+    On the CPU, with the same number of threads and the same versions, the result is that of an uninterrupted run, bit
+    for bit.
 
     Args:
-        folder: that a `Job` was given as `checkpoint`, or `impasto stylize` made.
-        content: the photo, if it is not where it was; it must be the same one.
-        style: the style picture or the list of them, if they are not where they were.
-        init: the picture that the run was started from, if it is not where it was.
-        content_mask: the mask of the photo, if it is not where it was.
-        style_masks: those of the styles, None for a style without one, if they are not where they were.
-        protect: the mask of what stays as it is, if it is not where it was.
-        device: another one than the run was started on, as `Job` takes it.
-        max_memory: another amount, as `Job` takes it.
-        precision: another one.
-        every: seconds from one checkpoint to the next.
+        folder: given as `checkpoint` to a `Job`, or made by `impasto stylize`.
+        content: the photo, if it has moved; it must be unchanged.
+        style: the style picture or the list of them, if they have moved.
+        init: the start picture, if it has moved.
+        content_mask: the content mask, if it has moved.
+        style_masks: the masks of the styles, None for a style without one, if they have moved.
+        protect: the mask of protected pixels, if it has moved.
+        device: another device, as for `Job`.
+        max_memory: another limit, as for `Job`.
+        precision: another precision.
+        every: seconds between two checkpoints.
         **changes: values for the recipe's fields. More `steps` make the run longer; others, such as `content_weight`,
-            change what it goes towards from here.
+            change the objective from here on.
 
     Raises:
-        CheckpointError: there is no checkpoint that can be read, its pictures are not there or have changed, or another
-            process is using it.
+        CheckpointError: there is no readable checkpoint, an input picture is missing or has changed, or another process
+            has locked the folder.
         RecipeError: a change is not valid.
         UsageError: a change would need another size or another start.
 
@@ -129,14 +129,14 @@ def resume_run(
     pictures: ReplacedPictures,
     changes: ComputeChanges = ComputeChanges(),
 ) -> Run:
-    """Return the run, without a folder for its checkpoints.
+    """Return the run of a checkpoint that has been read, without a folder for further checkpoints.
 
     Args:
-        folder: that `saved` was read from.
+        folder: of the checkpoint.
         saved: the checkpoint.
-        recipe: what it shall go on with.
-        pictures: its pictures.
-        changes: in what it is computed with.
+        recipe: to continue with.
+        pictures: the input pictures that have moved.
+        changes: to the device, memory or precision.
 
     Raises:
         ImpastoError: as `resume`.
@@ -146,7 +146,7 @@ def resume_run(
         before = saved.table["options"]
         compute = changes.apply(Compute(before["device"], before["max_memory"], before["precision"]))
         device, *others = devices.devices(compute.device)
-        # To the bit as the run began, whatever is faster here; older checkpoints do not say.
+        # The method that the run began with, so that it continues bit for bit; older checkpoints do not name it.
         method = convolutions.available(before.get("convolutions"))
         scene = dataclasses.replace(_scene(folder.path, saved, recipe, pictures), device=device)
         _check_settled(saved.recipe, recipe)
@@ -173,7 +173,7 @@ def resume_run(
         plans = list(Run(scene, **settings).plans)
         if not replanned:
             plans[snapshot.scale] = snapshot.plans[snapshot.scale]
-    # Pairs of another number do not fit the memory of L-BFGS.
+    # The state of L-BFGS cannot be loaded into a history of another length.
     forgetful = steered or elsewhere or plans[snapshot.scale].history != snapshot.plans[snapshot.scale].history
     snapshot = dataclasses.replace(snapshot, plans=tuple(plans))
     return Run(scene, snapshot=snapshot.without_history(recipe.bounds) if forgetful else snapshot, **settings)

@@ -1,7 +1,7 @@
-"""Contact sheets: pictures in a grid with words beside them. Pillow only: no torch.
+"""Contact sheets: pictures in a grid with labels. Pillow only, no torch.
 
-`lettering` knows how wide a text is, `layout` where everything stands, `board` draws it, `contact` makes a sheet of
-finished pictures.
+`lettering` measures and draws text, `layout` computes where everything stands, `board` draws the sheet, and `contact`
+makes a sheet of finished pictures.
 """
 
 from impasto.sheets.board import Board

@@ -1,4 +1,4 @@
-"""A sheet that is drawn as its pictures come."""
+"""A sheet that is drawn as its pictures are finished."""
 
 from typing import Final
 
@@ -17,9 +17,9 @@ FAINT: Final = (104, 104, 104)
 
 
 class Board:
-    """A sheet with its words, on which pictures are put one by one; a place without one stays empty.
+    """A labelled sheet on which pictures are put one by one; cells without a picture stay empty.
 
-    Only what is shown is kept: a picture that was put is forgotten at its own size.
+    Only the sheet is kept in memory, not the pictures.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -32,11 +32,11 @@ class Board:
             self._write(label, letterings[label.size])
 
     def put(self, index: int, picture: Picture) -> None:
-        """Show a picture in a cell, as large as fits; of the cell's size, pixel by pixel. Paper shows through alpha."""
+        """Put a picture into a cell, as large as fits; one of the cell's size is not resampled. Alpha shows the paper."""
         self.put_image(index, picture.to_pil())
 
     def put_image(self, index: int, image: Image.Image) -> None:
-        """Show an image, RGB or RGBA, as `put` does."""
+        """Put an RGB or RGBA image into a cell, as `put` does."""
         box = self.layout.cells[index]
         self._fill(box, PAPER)
         image = fit(image, box.height, box.width)
@@ -44,7 +44,7 @@ class Board:
         self._image.paste(image, corner, image.getchannel("A") if image.mode == "RGBA" else None)
 
     def picture(self) -> Picture:
-        """Return the sheet as it is now."""
+        """Return the sheet in its present state."""
         return as_picture(np.asarray(self._image))
 
     def _fill(self, box: Box, colour: tuple[int, int, int]) -> None:
@@ -62,7 +62,7 @@ class Board:
 
 
 def fit(image: Image.Image, height: int, width: int) -> Image.Image:
-    """Return an image as large as fits into `height` x `width`, in its own proportions; itself where it does."""
+    """Return an image scaled to fit into `height` x `width` with its aspect ratio; itself if it has that size."""
     factor = min(height / image.height, width / image.width)
     size = max(1, min(width, round(image.width * factor))), max(1, min(height, round(image.height * factor)))
     return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)

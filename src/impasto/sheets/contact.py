@@ -9,12 +9,11 @@ from PIL.Image import Image
 from impasto.errors import UsageError
 from impasto.picture import Picture, PictureSource, as_picture
 from impasto.sheets.board import Board, fit
-from impasto.sheets.layout import lay_out_captioned
 
-# Ours: below, nothing can be told from anything else; above, it is no sheet any more.
+# Ours: smaller pictures cannot be told apart; larger ones are better opened alone.
 SMALLEST_CELL: Final = 16
 LARGEST_CELL: Final = 4096
-# Ours: the long side of a cell where nobody chose it; three of them fill a screen.
+# Ours: the default long side of a cell; three of them fill a screen.
 _COMMON_CELL: Final = 512
 
 
@@ -25,22 +24,23 @@ def sheet(
     columns: int | None = None,
     cell: int | None = None,
 ) -> Picture:
-    """Return pictures side by side on light grey, each with a line under it.
+    """Return pictures in a grid on light grey, each with a label below.
 
     Args:
         pictures: one or more, in any of the forms that `stylize` takes. They are read one after another.
-        labels: one for each picture; names of files, or numbers for what is none, if left out. A long one is shortened
-            in the middle, and control characters are escaped.
-        columns: pictures side by side, at least 1; chosen to suit if left out.
-        cell: long side of the largest picture on the sheet in pixels, 16 to 4096; all are shown as large as fits into
-            the same box. If left out, that of the largest picture, at most 512: then pictures of one size of up to
-            512 are shown pixel by pixel.
+        labels: one for each picture; None for their file names, or numbers for pictures without one. Long labels are
+            shortened in the middle, and control characters are escaped.
+        columns: number of columns, at least 1; None to choose it by the shape of the sheet.
+        cell: long side of the largest picture on the sheet in pixels, 16 to 4096; all pictures are scaled to fit the
+            same
+            box. None for that of the largest picture, at most 512, so that pictures of one size up to 512 are shown
+            pixel by pixel.
 
     Returns:
         The sheet, opaque, 8-bit sRGB values in [0, 1].
 
     Raises:
-        UsageError: no picture, another number of labels, a number out of range, or a sheet of over 100 million pixels.
+        UsageError: no picture, a wrong number of labels, a number out of range, or a sheet of over 100 million pixels.
         PictureError: a picture cannot be read.
 
     """
@@ -66,7 +66,7 @@ def sheet(
 
 
 def cell_side(cell: int | None, largest: int) -> int:
-    """Return the long side of a cell in pixels, for pictures whose largest long side is `largest`.
+    """Return the long side of a cell in pixels; `largest` is the long side of the largest picture.
 
     Raises:
         UsageError: `cell` is out of range.
@@ -80,7 +80,7 @@ def cell_side(cell: int | None, largest: int) -> int:
 
 
 def _read(pictures: Iterable[PictureSource], side: int) -> tuple[list[Image], list[tuple[int, int]], list[str]]:
-    """Return the pictures no larger than they can be shown, their own sizes (height, width), and their names."""
+    """Return the pictures, reduced to at most `side`, their original sizes (height, width), and their names."""
     images, sizes, names = [], [], []
     for source in pictures:
         picture = as_picture(source)

@@ -1,4 +1,4 @@
-"""Where everything stands on a sheet: whole pixels, nothing drawn."""
+"""The layout of a sheet: boxes of whole pixels for its pictures and labels."""
 
 import math
 from collections.abc import Sequence
@@ -8,17 +8,17 @@ from typing import Final, Literal
 from impasto.errors import UsageError
 from impasto.sheets.lettering import Lettering
 
-# All ours, looked at on sheets of 2 to 36 cells of 48 to 512 px.
-_LEAST_TYPE: Final = 12  # px: legible when the sheet is shown as it is
-_OF_CELL: Final = 1 / 20  # size of the type, of the cell's long side
-_OF_SHEET: Final = 1 / 110  # and of the sheet's, so that a large one can be read when it is shown in a window
+# All ours, judged by eye on sheets of 2 to 36 cells of 48 to 512 px.
+_LEAST_TYPE: Final = 12  # px: legible when the sheet is shown at its size
+_OF_CELL: Final = 1 / 20  # size of the type relative to a cell's long side
+_OF_SHEET: Final = 1 / 110  # and relative to the sheet's, so that a large one is legible when shown in a window
 _MOST_OF_CELL: Final = 1 / 7
 _GUTTER: Final = 0.7  # between cells and around the sheet, in sizes of the type
 _BETWEEN_BLOCKS: Final = 3  # gutters
 _WIDEST: Final = 11  # a label may widen its column to this many sizes of the type
-_SHAPE: Final = 3 / 2  # width to height of a sheet whose columns nobody chose
+_SHAPE: Final = 3 / 2  # width to height of a sheet, unless its columns are given
 
-# Ours: a sheet is 12 bytes a pixel while it is written.
+# Ours: writing a sheet takes 12 bytes a pixel.
 _MOST_PIXELS: Final = 100_000_000
 
 
@@ -33,29 +33,29 @@ class Box:
 
     @property
     def right(self) -> int:
-        """The first column beyond."""
+        """The first column beyond the box."""
         return self.left + self.width
 
     @property
     def bottom(self) -> int:
-        """The first row beyond."""
+        """The first row beyond the box."""
         return self.top + self.height
 
     def translate(self, right: int, down: int) -> "Box":
-        """Return the box elsewhere."""
+        """Return the box moved right and down, in pixels."""
         return replace(self, left=self.left + right, top=self.top + down)
 
 
 @dataclass(frozen=True)
 class Label:
-    """A text that fits its box, in the middle of it.
+    """A text centred in its box.
 
     Attributes:
-        text: one line, shortened where it had to be.
-        box: for which `turned` text runs from bottom to top.
+        text: one line, shortened if necessary.
+        box: of the text; `turned` text runs from bottom to top.
         size: of the type in pixels.
-        faint: for what a row of labels is about, beside the labels themselves.
-        align: where in the box it stands.
+        faint: whether it is the title of an axis rather than one of its values.
+        align: in the box.
 
     """
 
@@ -67,13 +67,13 @@ class Label:
     align: Literal["center", "right"] = "center"
 
     def translate(self, right: int, down: int) -> "Label":
-        """Return the label elsewhere."""
+        """Return the label moved right and down, in pixels."""
         return replace(self, box=self.box.translate(right, down))
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A sheet before anything is on it: its size in pixels, where the pictures go and what is written."""
+    """An empty sheet: its size in pixels, the boxes of the pictures, and the labels."""
 
     width: int
     height: int
@@ -90,20 +90,20 @@ class Layout:
 
 @dataclass(frozen=True)
 class Axis:
-    """One thing that varies along a table: what it is, and what it is in each row or column."""
+    """A setting that varies along a table: its title, and its value in each column or row."""
 
     title: str
     heads: tuple[str, ...]
 
 
 def lay_out_captioned(captions: Sequence[str], height: int, width: int, columns: int | None = None) -> Layout:
-    """Return pictures from left to right and top to bottom, each with a line under it.
+    """Return the layout of a grid of pictures, each with a caption below.
 
     Args:
         captions: one for each picture.
         height: of a cell in pixels.
         width: of a cell in pixels.
-        columns: how many stand side by side; chosen so that the sheet is half as wide again as high if left out.
+        columns: number of columns; None for a sheet about one and a half times as wide as high.
 
     Raises:
         UsageError: the sheet would have too many pixels.
@@ -128,18 +128,18 @@ def lay_out_captioned(captions: Sequence[str], height: int, width: int, columns:
 def lay_out_table(
     across: Axis, down: Axis | None, blocks: Sequence[str], height: int, width: int, columns: int | None = None
 ) -> Layout:
-    """Return a table with heads above its columns and beside its rows, or several with a caption above each.
+    """Return the layout of a table with labelled columns and rows, or of several with a caption above each.
 
     Args:
-        across: what varies from column to column.
-        down: what varies from row to row; None for a single row.
-        blocks: the captions of the tables; none for one table.
+        across: what varies along the columns.
+        down: what varies along the rows; None for a single row.
+        blocks: the captions of the tables; empty for one table without.
         height: of a cell in pixels.
         width: of a cell in pixels.
-        columns: how many tables stand side by side; as for `lay_out_captioned` if left out.
+        columns: number of tables side by side; as for `lay_out_captioned` if None.
 
     Returns:
-        The cells go row by row through each table.
+        The layout; its cells go row by row through each table.
 
     Raises:
         UsageError: the sheet would have too many pixels.
@@ -154,7 +154,7 @@ def lay_out_table(
     block = _lay_out_one_table(
         across, down, height, width, type_, max([0, *(_share(text, wide, type_) for text in blocks)])
     )
-    grid = block.labels[0].box  # what the title of the columns is centred over
+    grid = block.labels[0].box  # above which the title of the columns is centred
     caption = type_.line + gutter if blocks else 0
     pitch = block.width + _BETWEEN_BLOCKS * gutter, caption + block.height + _BETWEEN_BLOCKS * gutter
     cells: list[Box] = []
@@ -172,13 +172,13 @@ def lay_out_table(
 def _lay_out_one_table(
     across: Axis, down: Axis | None, height: int, width: int, type_: Lettering, smallest_type: int
 ) -> Layout:
-    """Return one table without anything around it, each column at least `smallest_type` wide."""
+    """Return one table without margins, each column at least `smallest_type` wide."""
     gutter, line = _gutter(type_), type_.line
     wide, high = len(across.heads), len(down.heads) if down else 1
     slot = max(smallest_type, _slot(across.heads, width, type_), _share(across.title, wide, type_))
     tall = max(height, line, _share(down.title, high, type_)) if down else height
     heads = _slot(down.heads, 0, type_) if down else 0
-    # The title of the rows stands turned beside their heads.
+    # The title of the rows stands turned, left of their values.
     left = line + heads + gutter if down else 0
     top = 2 * line + gutter // 2
     span = wide * (slot + gutter) - gutter, high * (tall + gutter) - gutter
@@ -220,7 +220,7 @@ def _label(
 
 
 def _columns(count: int, height: int, width: int) -> int:
-    """Return the number of columns that makes a sheet of the shape we like best."""
+    """Return the number of columns that brings a sheet nearest to the preferred shape."""
 
     def away(columns: int) -> float:
         rows = math.ceil(count / columns)
@@ -240,12 +240,12 @@ def _gutter(type_: Lettering) -> int:
 
 
 def _slot(texts: Sequence[str], width: int, type_: Lettering) -> int:
-    """Return the width of a column: of its picture, or of a label that is not too long."""
+    """Return the width of a column: that of its picture, or of its longest label up to a limit."""
     widest = _WIDEST * type_.size
     return max([width, *(type_.width(type_.fit(text, widest)) for text in texts)])
 
 
 def _share(title: str, count: int, type_: Lettering) -> int:
-    """Return what each of `count` columns or rows must measure for the title over all of them to fit."""
+    """Return the least size of each of `count` columns or rows with which the title over all of them fits."""
     length = type_.width(type_.fit(title, 2 * _WIDEST * type_.size))
     return math.ceil((length - (count - 1) * _gutter(type_)) / count)

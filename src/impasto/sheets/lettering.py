@@ -1,4 +1,4 @@
-"""Text as pixels, in Pillow's own typeface: no font of the system is asked for, a sheet looks the same everywhere."""
+"""Text as pixels, in Pillow's built-in typeface, so that a sheet looks the same on every system."""
 
 import bisect
 import functools
@@ -10,9 +10,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from impasto.system.text import printable
 
-# Ours: height of a line in sizes of its type; ascenders and descenders of the typeface fit in.
+# Ours: height of a line relative to the size of its type; ascenders and descenders fit in.
 LEADING: Final = 1.4
-# Ours: far more than any line holds, so that a text of megabytes is not measured.
+# Ours: far more characters than fit on a line; longer texts are not measured.
 _LONGEST: Final = 400
 
 
@@ -30,13 +30,13 @@ class Lettering:
         self._font = _font(size)
 
     def width(self, text: str) -> int:
-        """Return how wide a text is, in pixels."""
+        """Return the width of a text in pixels."""
         return self.mask(text).width if text else 0
 
     def mask(self, text: str) -> Image.Image:
-        """Return a text as an 8-bit image, 255 where there is ink: as wide as the ink, one line high.
+        """Return a text as an 8-bit image, 255 where there is ink; as wide as the ink and one line high.
 
-        A letter that the typeface lacks loses its accent, or becomes a question mark.
+        A character that the typeface lacks is drawn without its accent, or as a question mark.
         """
         if not isinstance(self._font, ImageFont.FreeTypeFont):
             return self._bitmap(text, self._font)
@@ -49,7 +49,7 @@ class Lettering:
         return image
 
     def fit(self, text: str, width: int) -> str:
-        """Return a text on one line of at most `width` pixels: control characters escaped, shortened in the middle."""
+        """Return a text of at most `width` pixels: one line, control characters escaped, shortened in the middle."""
         text = printable(text)
         if len(text) > _LONGEST:
             text = _shorten(text, _LONGEST, self._dots)
@@ -64,7 +64,7 @@ class Lettering:
         return "\N{HORIZONTAL ELLIPSIS}" if isinstance(self._font, ImageFont.FreeTypeFont) else "..."
 
     def _bitmap(self, text: str, font: ImageFont.ImageFont) -> Image.Image:
-        # Pillow's font of pixels knows Latin-1 only and has one size, which is enlarged by whole numbers.
+        # Pillow's bitmap font has Latin-1 only, in one size, which is enlarged by whole numbers.
         data = text.encode("latin-1", "replace").decode("latin-1")
         left, top, right, bottom = map(round, font.getbbox(data))
         small = Image.new("1", (max(1, right - left), max(1, bottom - top)))
@@ -78,7 +78,7 @@ class Lettering:
 
 @functools.lru_cache(maxsize=4096)
 def _replace_missing(letter: str) -> str:
-    """Return what is drawn for a letter: itself if the typeface has it."""
+    """Return the character to draw for a character: itself if the typeface has it."""
     for candidate in (letter, unicodedata.normalize("NFKD", letter)[0]):
         if candidate.isspace() or _glyph(candidate) != _glyph("\uffff"):
             return candidate

@@ -1,4 +1,4 @@
-"""Sweeps: the space of settings seen at once. `variations` says what varies, `cells` keeps what was painted."""
+"""Sweeps: a photo painted with many settings. `variations` are the settings that vary, `cells` the pictures."""
 
 from impasto.sweeps.cells import Cell
 from impasto.sweeps.sweep import Sweep, make_sweep, sweep

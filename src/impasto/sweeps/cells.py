@@ -1,4 +1,4 @@
-"""One cell of a sweep: what is painted there, and the file that keeps it."""
+"""One cell of a sweep: its job, and the file that keeps its picture."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from impasto.recipe import Recipe, normalize_weights, schedule
 from impasto.recipe.schedule import Scale
 from impasto.sweeps.variations import Choice
 
-# Ours: of 2^64 names no two are the same by chance, and a file's name stays readable.
+# Ours: 64 bits, so that no two names are equal by chance, and names stay readable.
 _DIGEST_LENGTH = 16
 _NAME_LENGTH = 80
 
@@ -28,9 +28,9 @@ class Cell:
     """A picture of a sweep.
 
     Attributes:
-        choices: what was chosen here for each variation.
-        job: paints it; its pictures have been read, and its recipe is one.
-        file: where it is kept; None to keep it nowhere.
+        choices: the value of each variation.
+        job: of the picture, with its pictures read and its recipe resolved.
+        file: that keeps the picture; None to keep it nowhere.
         bits: depth of that file.
 
     """
@@ -42,24 +42,24 @@ class Cell:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What was chosen, by name."""
+        """The chosen values by name."""
         return {choice.name: choice.value for choice in self.choices}
 
     @property
     def title(self) -> str:
-        """What was chosen, in words: `content-weight 0.1, style-scale 2`."""
+        """The chosen values in words: `content-weight 0.1, style-scale 2`."""
         return ", ".join(map(str, self.choices))
 
     @property
     def scales(self) -> tuple[Scale, ...]:
-        """The sizes and steps of its run, coarsest first; the last one is its own."""
+        """The sizes and steps of its run, coarsest first."""
         photo, recipe = self.job.inputs.photo, self.job.recipe
         assert isinstance(photo, Picture)
         assert isinstance(recipe, Recipe)
         return schedule.scales(photo.height, photo.width, recipe)
 
     def load(self) -> Picture | None:
-        """Return what was painted before; None where it was not, or where its file is damaged."""
+        """Return the picture if it was painted before; None if not, or if its file is damaged."""
         if self.file is None:
             return None
         try:
@@ -69,7 +69,7 @@ class Cell:
         return picture if picture.size == self.scales[-1][:2] else None
 
     def save(self, picture: Picture) -> Picture:
-        """Write what was painted, whole or not at all, and return it as the next reader will find it.
+        """Write the picture, whole or not at all, and return it as read back from the file.
 
         Raises:
             PictureError: it cannot be written.
@@ -81,7 +81,7 @@ class Cell:
         return read_picture(self.file)
 
     def picture(self) -> Picture:
-        """Return what was painted before, or paint and keep it.
+        """Return the picture if it was painted before, or paint and save it.
 
         Raises:
             ImpastoError: as `Job.paint`.
@@ -91,7 +91,7 @@ class Cell:
 
 
 def fingerprint(picture: Picture) -> str:
-    """Return the SHA-256 of all in a picture that a run looks at or hands on."""
+    """Return the SHA-256 of all in a picture that a run uses: pixels, size, alpha, resolution."""
     digest = hashlib.sha256(json.dumps([picture.size, picture.dpi, picture.alpha is not None]).encode())
     for plane in (picture.pixels, picture.alpha):
         if plane is not None:
@@ -100,12 +100,12 @@ def fingerprint(picture: Picture) -> str:
 
 
 def file_name(choices: Sequence[Choice], job: Job, fingerprints: Sequence[str | None], bits: int) -> str:
-    """Return the name of the file that keeps a cell: what it is in words, and a digest of all that it follows from.
+    """Return the name of a cell's file: its choices in words, and a digest of all that determines the picture.
 
     Args:
         choices: for the words.
-        job: with a recipe; all in it counts but its device and memory.
-        fingerprints: of the job's pictures, each at its place; None for none.
+        job: whose inputs and recipe count; its device and memory do not.
+        fingerprints: of the job's pictures, in order; None for a missing one.
         bits: depth of the file.
 
     """

@@ -23,15 +23,14 @@ from impasto.vgg.weights.store import entry
 
 @dataclass(frozen=True)
 class Sweep:
-    """Pictures of every combination of some settings, painted one after another when they are asked for.
+    """Pictures for every combination of some settings, painted one after another when asked for.
 
-    Iterating gives `(settings, picture)`, row by row as on the sheet: `settings` holds the value of everything varied,
-    by its name. Where `cells` names a folder, a picture is kept there as soon as it is finished, and found there
-    another time.
+    Iterating gives `(settings, picture)`, row by row as on the sheet; `settings` holds the value of everything that
+    varies, by name. If `cells` names a folder, finished pictures are kept there, and read from there the next time.
 
     Attributes:
-        variations: what varies: the first from left to right, the second down, each further one from table to table.
-        cells: what is painted, in the order of the sheet.
+        variations: what varies: the first across, the second down, each further one from table to table.
+        cells: the pictures, in the order of the sheet.
 
     """
 
@@ -42,7 +41,7 @@ class Sweep:
         return len(self.cells)
 
     def __iter__(self) -> Iterator[tuple[dict[str, Any], Picture]]:
-        """Paint the cells, or read those that are kept.
+        """Paint the cells, or read those painted before.
 
         Raises:
             ImpastoError: as `Job.paint`; an `OutputError` where the folder of the cells cannot be made.
@@ -53,7 +52,7 @@ class Sweep:
             yield cell.settings, cell.picture()
 
     def sheet(self, cell: int | None = None) -> Picture:
-        """Paint the cells that are not kept, and return all of them as a labelled sheet.
+        """Paint the cells that are missing, and return all of them on a labelled sheet.
 
         Args:
             cell: long side of the largest cell on the sheet in pixels, 16 to 4096; its own, at most 512, if left out.
@@ -68,11 +67,11 @@ class Sweep:
         return board.picture()
 
     def board(self, cell: int | None = None) -> Board:
-        """Return the sheet with nothing painted on it yet; arguments and errors as for `sheet`."""
+        """Return the sheet with no picture on it yet; arguments and errors as for `sheet`."""
         return Board(self.layout(cell))
 
     def layout(self, cell: int | None = None) -> Layout:
-        """Return where everything stands on the sheet; arguments and errors as for `sheet`."""
+        """Return the layout of the sheet; arguments and errors as for `sheet`."""
         sizes = [entry.scales[-1][:2] for entry in self.cells]
         largest = max(map(max, sizes))
         factor = cell_side(cell, largest) / largest
@@ -82,12 +81,12 @@ class Sweep:
         blocks = len(self) // len(across.values) // (len(down.heads) if down else 1)
         stride = len(self) // blocks
         captions = [", ".join(map(str, entry.choices[2:])) for entry in self.cells[::stride]] if rest[1:] else []
-        # Of four variations and more, the tables of one value of the last stand below each other.
+        # With four variations or more, the tables that share a value of the last one stand in one row.
         columns = len(self.variations[-1].values) if len(self.variations) > 3 else None
         return lay_out_table(across.axis, down, captions, height, width, columns)
 
     def make_folder(self) -> None:
-        """Make the folder of the cells where there is none.
+        """Make the folder of the cells, if there is one.
 
         Raises:
             OutputError: it cannot be made.

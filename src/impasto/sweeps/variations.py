@@ -1,4 +1,4 @@
-"""What varies from cell to cell of a sweep, and in which order."""
+"""The settings that vary over a sweep, and the order of its cells."""
 
 import dataclasses
 import itertools
@@ -15,7 +15,7 @@ from impasto.system.text import printable
 
 RECIPE: Final = "recipe"
 STYLE_WEIGHTS: Final = "style_weights"
-# Ours: at a second a cell, most of an hour; a typing error is soon a hundred thousand.
+# Ours: at a second a cell, most of an hour; a typing error quickly makes a hundred thousand.
 _MOST_CELLS: Final = 2500
 
 _UNVARIED: Final = ("name", "description")  # they change no pixel
@@ -23,15 +23,15 @@ _UNVARIED: Final = ("name", "description")  # they change no pixel
 
 @dataclass(frozen=True)
 class Variation:
-    """A setting and the values that it takes one after another.
+    """A setting and its values.
 
     Attributes:
         name: a field of the recipe, a dotted name of its file, `recipe` or `style_weights`.
-        values: at least one, no two equal.
-        labels: what stands on the sheet for each value; made of the values if left out.
+        values: at least one, all different.
+        labels: on the sheet, for each value; None to make them from the values.
 
     Raises:
-        UsageError: a name that is no setting, no value, or the same one twice.
+        UsageError: no such setting, no value, or a value twice.
 
     """
 
@@ -60,12 +60,12 @@ class Variation:
 
     @property
     def title(self) -> str:
-        """The setting's name as the command line has it."""
+        """The setting's name as on the command line."""
         return hyphenate(self.name)
 
     @property
     def axis(self) -> Axis:
-        """What stands along a table whose columns or rows these are."""
+        """The axis of a table whose columns or rows these values are."""
         return Axis(self.title, tuple(self.labels))
 
 
@@ -82,18 +82,18 @@ class Choice:
 
 
 def settings() -> list[str]:
-    """Return the names that can be varied, those with a dot apart."""
+    """Return the names of all settings, dotted ones last."""
     fields = (field.name for field in dataclasses.fields(Recipe) if field.name not in _UNVARIED)
     return [RECIPE, STYLE_WEIGHTS, *fields]
 
 
 def hyphenate(name: str) -> str:
-    """Return a setting's name as the command line has it; a dotted one is that of a file."""
+    """Return a setting's name as on the command line; a dotted one stays as in a recipe's file."""
     return name if "." in name else name.replace("_", "-")
 
 
 def label(value: Any) -> str:
-    """Return what stands for a value on a sheet and in a line."""
+    """Return the text of a value for a sheet or a line."""
     if isinstance(value, float) and math.isfinite(value):
         return f"{value:.10g}"
     if isinstance(value, Recipe):
@@ -108,12 +108,12 @@ def label(value: Any) -> str:
 
 
 def choices(variations: Sequence[Variation]) -> Iterator[tuple[Choice, ...]]:
-    """Yield what is chosen in each cell, in the order of the sheet.
+    """Yield the choices of each cell, in the order of the sheet.
 
-    The first variation goes from left to right, the second down, and each further one from table to table.
+    The first variation varies across, the second down, and each further one from table to table.
 
     Raises:
-        UsageError: none, one of them twice, or too many cells.
+        UsageError: there is none, one of them twice, or too many cells.
 
     """
     if not variations:
@@ -134,13 +134,13 @@ def _product(slowest_first: Sequence[Variation]) -> Iterator[tuple[Choice, ...]]
         for varied in slowest_first
     ]
     for combination in itertools.product(*columns):
-        # Told in the order in which they were asked for.
+        # In the order in which the variations were given.
         blocks, table = combination[: len(combination) - 2], combination[-2:]
         yield (*reversed(table), *blocks)
 
 
 def recipe_with(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """Return a recipe with other values in fields and under dotted names.
+    """Return a recipe with other values, by field or by dotted name.
 
     Raises:
         RecipeError: as `Recipe.replace` and `Recipe.with_settings`.

@@ -1,1 +1,1 @@
-"""Files and words of the machine: atomic writes, locks, caches, text and units. Nothing here imports torch."""
+"""What the machine offers: atomic writes, locks, caches, and words for text and units. Nothing here imports torch."""

@@ -1,4 +1,4 @@
-"""A file is written whole or not at all."""
+"""Files that are written whole or not at all."""
 
 import contextlib
 import os
@@ -10,20 +10,20 @@ from typing import BinaryIO
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes, temporary: str | None = None) -> None:
-    """Put `data` at `path` in one step: another process sees the old file or the new one, never a part.
+    """Write `data` to `path` in one step: other processes see the old file or the new one, never a part.
 
-    The bytes go to a temporary file in the same folder, onto the disk, and then take the name. A symbolic link keeps
-    pointing where it did and its target is replaced. An existing file's mode and owner are kept; a new one gets what
-    the umask allows.
+    The bytes go to a temporary file in the same folder, are synced to the disk, and the file is renamed. A symbolic
+    link stays, and its target is replaced. An existing file's mode and owner are kept; a new one gets what the umask
+    allows.
 
     Args:
         path: the file.
         data: all of it.
-        temporary: a name for the temporary file that nobody else uses, where one made up here will not do.
+        temporary: a unique name for the temporary file; None to make one up.
 
     Raises:
-        OSError: writing failed. What was there before is untouched, and the temporary file is gone.
-        ValueError: the path cannot be one.
+        OSError: writing failed. An existing file is unchanged, and the temporary file is removed.
+        ValueError: the path is not valid.
 
     """
     with writing(path, temporary) as file:
@@ -32,11 +32,11 @@ def write_whole(path: str | os.PathLike[str], data: bytes, temporary: str | None
 
 @contextlib.contextmanager
 def writing(path: str | os.PathLike[str], temporary: str | None = None) -> Iterator[BinaryIO]:
-    """Give an open file whose content takes the name `path` when all of it is there: see `write_whole`.
+    """Give an open file that gets the name `path` when the context ends without an error: see `write_whole`.
 
     Raises:
-        OSError: writing failed. What was there before is untouched, and the temporary file is gone.
-        ValueError: the path cannot be one.
+        OSError: writing failed. An existing file is unchanged, and the temporary file is removed.
+        ValueError: the path is not valid.
 
     """
     target = Path(os.path.realpath(path))
@@ -47,7 +47,7 @@ def writing(path: str | os.PathLike[str], temporary: str | None = None) -> Itera
             yield file
         unfinished.replace(target)
     except BaseException:
-        # Also on Ctrl-C: nothing half-written stays behind.
+        # Also on Ctrl-C: leave nothing half-written.
         with contextlib.suppress(OSError):
             unfinished.unlink()
         raise
@@ -59,7 +59,7 @@ def _existing(target: Path) -> os.stat_result | None:
         info = target.stat()
     except FileNotFoundError:
         return None
-    # Replacing would destroy a device or a pipe instead of writing to it.
+    # Replacing a device or a pipe would destroy it instead of writing to it.
     if not stat.S_ISREG(info.st_mode):
         raise OSError("it is not a regular file")
     return info
@@ -67,11 +67,11 @@ def _existing(target: Path) -> os.stat_result | None:
 
 @contextlib.contextmanager
 def _write_through(temporary: Path, before: os.stat_result | None) -> Iterator[BinaryIO]:
-    # O_EXCL: never through a link that somebody else put there. 0o666: the system takes the umask off.
+    # O_EXCL: do not follow a link that somebody put there. 0o666: the system applies the umask.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
         if before is not None and hasattr(os, "fchmod"):
-            # Another owner can be given by root only; the mode comes after, for it is cleared in part by the owner.
+            # Only root can change the owner. The mode is set afterwards, since changing the owner clears a part of it.
             with contextlib.suppress(OSError):
                 os.fchown(file.fileno(), before.st_uid, before.st_gid)
             os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))

@@ -1,4 +1,4 @@
-"""What a process keeps for its next picture: bounded, the least used goes first."""
+"""A bounded cache of a process, which drops what was used longest ago."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -8,10 +8,10 @@ Value = TypeVar("Value")
 
 
 class Cache(Generic[Value]):
-    """Remembers the last results by their key.
+    """Keeps the most recently used values by key.
 
     Args:
-        size: how many.
+        size: largest number of values.
 
     """
 
@@ -20,22 +20,22 @@ class Cache(Generic[Value]):
         self._known: OrderedDict[Hashable, Value] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """Return what is known by `key`, or `make` it."""
+        """Return the value of `key`; if there is none, `make` it and keep it."""
         value = self._known[key] if key in self._known else make()
         self.put(key, value)
         return value
 
     def put(self, key: Hashable, value: Value) -> None:
-        """Remember a result."""
+        """Keep a value."""
         self._known[key] = value
         self._known.move_to_end(key)
         while len(self._known) > self._size:
             self._known.popitem(last=False)
 
     def take(self, key: Hashable) -> Value | None:
-        """Return what is known by `key`, which is then known no more; None where nothing is."""
+        """Return the value of `key` and drop it from the cache; None if there is none."""
         return self._known.pop(key, None)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop all values."""
         self._known.clear()

@@ -1,4 +1,4 @@
-"""Where impasto keeps what it can make or fetch again."""
+"""The folder for files that impasto can make or fetch again."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ VARIABLE: Final = "IMPASTO_CACHE"
 
 
 def cache_folder() -> Path:
-    """Return the folder of caches: `IMPASTO_CACHE`, or the system's cache folder; it need not be there.
+    """Return the cache folder, which need not exist: `IMPASTO_CACHE`, or the system's.
 
     Raises:
         WeightsError: `IMPASTO_CACHE` is not an absolute path.
@@ -21,7 +21,7 @@ def cache_folder() -> Path:
     if value:
         path = Path(value).expanduser()
         if not path.is_absolute():
-            # Relative, it would be another cache in every folder that somebody works in.
+            # A relative path would give another cache in every working directory.
             raise WeightsError(f"{VARIABLE}: {printable(value)} is not an absolute path; give it from the root")
         return path
     import platformdirs

@@ -9,13 +9,13 @@ from impasto.system.text import printable
 
 
 def lock_folder(folder: Path) -> int:
-    """Return the open lock of a folder."""
+    """Lock a folder against other processes, and return the file descriptor of the lock."""
     path = folder / "lock"
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever held it may have removed it in between; then it locks nothing.
+            # The previous holder may have removed the file meanwhile; then this lock protects nothing.
             if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino:
                 return handle
         except BlockingIOError as error:

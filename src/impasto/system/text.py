@@ -1,4 +1,4 @@
-"""File names and reasons that are safe to put into one line of a message."""
+"""File names and errors as text that is safe in one line of a message."""
 
 import os
 
@@ -6,15 +6,15 @@ import os
 def printable(name: object) -> str:
     r"""Return a file name (or any text) fit for one line of a message.
 
-    A name may hold newlines, terminal escapes, direction overrides or bytes that are no text. They come out
-    backslash-escaped, so a message stays one line and moves no cursor.
+    A name may contain newlines, terminal escapes, direction overrides or bytes that are no text. These are
+    backslash-escaped, so that the message stays on one line and moves no cursor.
     """
     text = os.fsdecode(name) if isinstance(name, bytes) else str(name)
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def reason(error: BaseException) -> str:
-    """Return why `error` happened: one short printable line."""
+    """Return the reason of an error as one short printable line."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     text = printable(" ".join(text.split()))[:160]
     return text or type(error).__name__

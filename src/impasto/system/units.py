@@ -1,4 +1,4 @@
-"""Amounts of memory, as people write them."""
+"""Amounts of memory as people write them."""
 
 import math
 import re
@@ -9,10 +9,13 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "
 
 
 def parse_bytes(text: str | int) -> int:
-    """Return the bytes that `text` says, such as 3GB, 2.5 GiB, 800M or 3000000000.
+    """Return the bytes of an amount such as 3GB, 2.5 GiB, 800M or 3000000000.
+
+    >>> parse_bytes("2.5 GiB"), parse_bytes("800M")
+    (2684354560, 800000000)
 
     Raises:
-        UsageError: it says no amount above 0.
+        UsageError: it is not a positive amount.
 
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]?i?)b?\s*", str(text), re.IGNORECASE)
