@@ -32,7 +32,7 @@ class Board:
             self._write(label, letterings[label.size])
 
     def put(self, index: int, picture: Picture) -> None:
-        """Put a picture into a cell, as large as fits; one of the cell's size is not resampled. Alpha shows the paper."""
+        """Put a picture into a cell, as large as fits, without resampling if it has its size. Alpha shows the paper."""
         self.put_image(index, picture.to_pil())
 
     def put_image(self, index: int, image: Image.Image) -> None:

@@ -9,6 +9,7 @@ from PIL.Image import Image
 from impasto.errors import UsageError
 from impasto.picture import Picture, PictureSource, as_picture
 from impasto.sheets.board import Board, fit
+from impasto.sheets.layout import lay_out_captioned
 
 # Ours: smaller pictures cannot be told apart; larger ones are better opened alone.
 SMALLEST_CELL: Final = 16
