@@ -1,7 +1,7 @@
-"""Pictures, and the way from files to pictures and back. numpy only: no torch.
+"""Pictures, and the way from files to pictures and back. NumPy only, no torch.
 
-Reading goes `read` -> `decode` (and `png`, `pnm`, `tiff` for what Pillow cannot hold) -> `samples` -> `Picture`;
-writing goes `write` -> `encode` -> `atomic`. The package never prints and never warns: what a person should know is in
+Reading goes from `read` to a format of `formats/registry`, which returns `Samples`, to a `Picture`; writing goes from
+`Picture.to_samples` to a format's writer. The package never prints and never warns: what a person should know is in
 `Picture.notes` or in what `write_picture` returns.
 """
 

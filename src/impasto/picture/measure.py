@@ -11,7 +11,7 @@ from impasto.picture.limits import DEFAULT_LIMITS, Limits
 
 
 class Measure(NamedTuple):
-    """What is known of a file that holds a picture."""
+    """The size and digest of a picture's file."""
 
     height: int  # px, upright
     width: int

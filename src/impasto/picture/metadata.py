@@ -1,7 +1,7 @@
-"""What a picture's file says beside its pixels: who made the photo, and what the painting remembers.
+"""Metadata in a picture's file: the credits of a photo, and how a painting was made.
 
-Of a photo's EXIF data a few texts are kept, each cleaned and cut: never the place, the thumbnail, the maker's notes or
-the orientation (which is applied). XMP and IPTC are not looked at: no XML is parsed.
+Of a photo's EXIF data a few texts are kept, cleaned and cut to length: never the place, the thumbnail, the maker's
+notes or the orientation (which is applied). XMP and IPTC are not read, so no XML is parsed.
 """
 
 import re
@@ -42,7 +42,7 @@ PLACES = {
 
 @dataclass(frozen=True)
 class Credits:
-    """What a photo's file says of its making, as far as a painting of it keeps that.
+    """The credits that a photo's file gives, as far as a painting of it keeps them.
 
     Attributes:
         artist: EXIF Artist.
@@ -64,7 +64,7 @@ class Credits:
     taken_offset: str | None = None
 
     def __post_init__(self) -> None:
-        # Whatever a caller or a file says, nothing but short clean texts gets further.
+        # Whatever the caller or the file gives, only short clean texts are kept.
         for name in (field.name for field in fields(self)):
             object.__setattr__(self, name, _clean(getattr(self, name), name))
 

@@ -1,12 +1,12 @@
-"""Who may come in: the door that every request passes, before anything else looks at it.
+"""Authentication: the checks that every request passes before anything else sees it.
 
-1. The Host must be one of the server's own, which a name that was rebound to its address is not.
-2. The Origin, where there is one, must be the server's own; what changes something must have one, or carry the token
-   as a header, which no other page can make a browser do.
-3. The path must begin with the server's room.
-4. The token must be there: in the address that was printed, once, and from then on in a cookie that only the room sees;
-   or as `Authorization: Bearer`.
-5. A body is counted as it arrives, and may neither be long nor dawdle.
+1. The Host must be one of the server's own; a name rebound to its address by DNS is not.
+2. The Origin, if there is one, must be the server's own. A request that changes something must have an Origin, or carry
+the token in a header, which no other page can make a browser send.
+3. The path must begin with the server's secret first part.
+4. The token must be there: once in the address that was printed, from then on in a cookie for that path; or as
+`Authorization: Bearer`.
+5. The body's bytes and its pace are limited as it arrives.
 """
 
 import asyncio
@@ -25,9 +25,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from impasto.web.storage import MOST_UPLOAD
 
 COOKIE: Final = "impasto"
-# Ours: an order with a recipe in it takes some kB.
+# Ours: an order with a recipe takes some kB.
 MOST_REQUEST: Final = 256 * 1024
-# Ours: a body that pauses for longer, or comes slower than an old modem once it has had a while, is given up.
+# Ours: a body that pauses for longer, or, after some grace, comes more slowly than an old modem, is given up.
 _SILENCE: Final = 15.0  # seconds
 _GRACE: Final = 20.0  # seconds
 _SLOWEST: Final = 8_000  # bytes a second
@@ -45,28 +45,28 @@ HEADERS: Final = (
     (b"x-frame-options", b"DENY"),
 )
 
-# Once the token has been seen in the address, the page is asked for again without it.
+# With the token in the address, the page is requested again without it.
 _WELCOME: Final = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>impasto</title>
 <meta http-equiv="refresh" content="0;url=./"><p><a href="./">Go on to impasto</a></p></html>"""
 
 
 class ServerAddress(NamedTuple):
-    """Where the server is, and what opens its door."""
+    """The server's address, and its token."""
 
-    hosts: frozenset[str]  # as in the Host header, with the port
+    hosts: frozenset[str]  # allowed values of the Host header, with the port
     room: str
     token: str
 
 
 class Guard:
-    """An ASGI application around another, which is reached by those only who may."""
+    """An ASGI application around another, which passes on only authenticated requests."""
 
     def __init__(self, app: ASGIApp, place: ServerAddress) -> None:
         self._app = app
         self._place = place
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or hand it on."""
+        """Answer a request that is refused; pass on any other."""
 
         async def sealed(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -85,7 +85,7 @@ class Guard:
                 await response(scope, receive, sealed)
 
     def _answer(self, scope: Scope) -> Response | None:
-        """Return what is said at the door; None for those who may come in."""
+        """Return the refusal of a request, or the first page; None for a request that is admitted."""
         headers, method, path = Headers(scope=scope), scope["method"], scope["path"]
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
         if len(hosts) != 1 or hosts[0].lower() not in self._place.hosts:
@@ -93,12 +93,12 @@ class Guard:
         if len(origins) > 1 or (origins and origins[0] != f"http://{hosts[0].lower()}"):
             return _refusal("that page may not ask this server for anything")
         home = f"/{self._place.room}/"
-        # In UTF-8, as the path of a request may be anything, and only ASCII texts can be compared in constant time.
+        # Compared as bytes: only ASCII texts can be compared in constant time.
         if not path.startswith(home):
             return _refusal("open the address that 'impasto serve' has printed")
         if path == home and method == "GET" and self._is_token(_token_in_query(scope)):
             return self._welcome()
-        # A browser says so; another page on this computer is "same-site", and no friend for that.
+        # Browsers send this header; another page on this computer is "same-site", which is not enough.
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             return _refusal("that page may not ask this server for anything")
         bearer = self._is_token(headers.get("authorization", "").removeprefix("Bearer "))
@@ -130,7 +130,7 @@ def _token_in_query(scope: Scope) -> str:
 
 
 def _body_limit(scope: Scope) -> int:
-    """Return how many bytes the body of a request may have."""
+    """Return the largest size of a request's body in bytes."""
     if scope["method"] in ("GET", "HEAD", "DELETE"):
         return 0
     return MOST_UPLOAD if scope["path"].endswith("/api/pictures") else MOST_REQUEST
@@ -144,13 +144,13 @@ def _exceeds_limit(headers: Headers, limit: int) -> Response | None:
 
 
 def _bounded_receive(scope: Scope, receive: Receive) -> Receive:
-    """Return `receive` for a body that is counted as it arrives; what was announced is believed by nobody."""
+    """Return a `receive` that counts the body's bytes as they arrive, whatever length was declared."""
     limit, count, started, ended = _body_limit(scope), 0, time.monotonic(), False
 
     async def counted() -> Message:
         nonlocal count, ended
         if ended:
-            # What comes after the body is the end of the connection, for which a stream of events may wait long.
+            # After the body the next message is the end of the connection, which a stream of events may wait for.
             return await receive()
         try:
             message = await asyncio.wait_for(receive(), _SILENCE)

@@ -1,4 +1,4 @@
-"""The controls of the page, made of the recipe's own fields: names, types, ranges, help."""
+"""The controls of the page, derived from the recipe's fields: names, types, ranges, help."""
 
 import dataclasses
 import types
@@ -8,12 +8,12 @@ from typing import Any, Final, Literal
 from impasto.picture.formats.registry import WRITERS
 from impasto.recipe import OPTIMIZERS, PARTS, Recipe, presets, settings
 
-# Those on the table; the others are in the drawer.
+# Shown at once; the others are in a drawer.
 FIRST: Final = ("size", "strength", "content_weight", "style_scale", "colors", "smoothness", "init", "seed")
 
 
 def schema() -> dict[str, Any]:
-    """Return everything that the page's controls are made of."""
+    """Return all that the page needs to build its controls."""
     return {
         "first": FIRST,
         "fields": [_field(field, Recipe, "") for field in dataclasses.fields(Recipe) if "setting" in field.metadata],
@@ -54,7 +54,7 @@ def _field(field: "dataclasses.Field[Any]", owner: type, prefix: str) -> dict[st
 
 
 def _kind(kind: Any) -> dict[str, Any]:
-    """Return what sort of control a type asks for."""
+    """Return the kind of control for a type."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
         return {"kind": "choice", "choices": list(arguments)}

@@ -1,4 +1,4 @@
-"""An order on its way: waiting, being painted, finished. Only the queue and the worker change a task."""
+"""A job of the page: waiting, being painted or finished. Only the queue and the worker change one."""
 
 import dataclasses
 import json
@@ -14,39 +14,39 @@ from impasto.web.requests import Order
 State = Literal["queued", "running", "paused", "finished", "stopped", "failed"]
 OPEN: Final[tuple[State, ...]] = ("queued", "running", "paused")
 
-# Ours: points of the loss curve that are kept; a window has about as many pixels.
+# Ours: points of the loss curve to keep; a window is about as many pixels wide.
 _MOST_POINTS: Final = 1000
 
 
 @dataclass
 class WebTask:
-    """One order and how far it is.
+    """An order and its progress.
 
     Attributes:
-        id: made here; the end of its address.
-        order: what is painted.
+        id: made here; the last part of its address.
+        order: what to paint.
         created: seconds since 1970.
-        state: `stopped` is what somebody stopped; what had been painted by then is its result.
+        state: a `stopped` task was stopped by a person; its present image is its result.
         error: what went wrong, in one line.
         notes: what a person should know.
         progress: 0 to 1.
-        stretch: how often it was steered; checkpoint and start of each have names of their own.
-        cell: of a sheet, the picture that is being painted, 0 for the first.
-        cells: how many pictures a sheet has; 0 for a picture.
-        begun_at: the progress at which the present stretch, or picture of a sheet, began.
-        until: the progress at which it will be over.
-        start_size: in px, of what is painted from there on, if it was steered.
-        steps: of that, for each scale.
-        hints: those of the notes that were foreseen of the present stretch.
+        stretch: number of times it was steered; each stretch has a checkpoint and a start of its own.
+        cell: of a sheet, the index of the picture being painted.
+        cells: number of pictures of a sheet; 0 for a single picture.
+        begun_at: progress at the beginning of the present stretch, or picture of a sheet.
+        until: progress at its end.
+        start_size: of a stretch after the first, px.
+        steps: of a stretch after the first, per scale.
+        hints: those of the notes that were advice on the present stretch.
         seconds: spent painting.
         scales: of the run.
-        costs: of a step of each, see `events.Started`.
-        scale: the present one.
-        step: of that scale.
-        curve: part of the work and loss, for each step.
-        preview: counts the previews, so that a page knows when there is a new one.
-        stages: the part of the work at which each stage was kept.
-        size: width and height of the result, px; None while there is none.
+        costs: of a step at each scale; see `events.Started`.
+        scale: index of the present scale.
+        step: at the present scale.
+        curve: (progress, loss) of each step.
+        preview: number of the last preview, so that a page knows when there is a new one.
+        stages: progress at which each stage was saved.
+        size: width and height of the result, px; None before there is one.
 
     """
 
@@ -76,19 +76,18 @@ class WebTask:
     size: list[int] | None = None
 
     def record_event(self, event: Event) -> None:
-        """Take down what a run says."""
+        """Update the task after an event of its run."""
         if isinstance(event, Started):
-            # What was foreseen of a picture that was steered since may no longer be true.
+            # Advice on a stretch that was steered since may no longer apply.
             self.notes = [note for note in self.notes if note not in self.hints]
             self.hints = list(map(str, event.advice))
         if isinstance(event, Started | Finished):
-            # Also of a run that was taken up again: each is said once.
-            # Of a sheet, nobody would know which picture is meant.
+            # Once for a run that was resumed too. Not for a sheet, since nobody would know which picture is meant.
             hints = [] if self.cells else map(str, event.advice)
             self.notes += [hint for hint in hints if hint not in self.notes]
         if isinstance(event, Started):
             self.scales, self.costs = [list(scale) for scale in event.scales], list(event.costs)
-            self.scale = self.step = 0  # of another stretch there may have been more
+            self.scale = self.step = 0  # another stretch may have had more of them
         elif isinstance(event, ScaleStarted):
             self.scale, self.step = event.scale, 0
         elif isinstance(event, Adapted):
@@ -110,17 +109,17 @@ class WebTask:
         self.progress = self.begun_at
 
     def start_stretch(self, order: Order, start_size: int | None, steps: list[int]) -> None:
-        """Begin another stretch, which paints `order` from where the task is; its start has been kept."""
+        """Begin another stretch, which paints `order` from the present image; its start has been saved."""
         self.order, self.begun_at, self.start_size, self.steps = order, self.progress, start_size, steps
         self.stretch += 1
 
     def reset_stretch(self) -> None:
-        """Forget what the present stretch has painted."""
+        """Forget the progress of the present stretch."""
         self.progress = self.begun_at
         self.curve = [point for point in self.curve if point[0] <= self.begun_at]
 
     def reset(self) -> None:
-        """Forget how far it was: it begins from the start. What a person should know of it stays."""
+        """Forget all progress: the task begins anew. Its notes stay."""
         fresh = WebTask(self.id, self.order, self.created, self.state, notes=self.notes)
         for attribute in dataclasses.fields(self):
             setattr(self, attribute.name, getattr(fresh, attribute.name))
@@ -152,11 +151,11 @@ class WebTask:
         }
 
     def to_json(self) -> bytes:
-        """Return the task as `from_table` reads it back."""
+        """Return the task as JSON for `from_table`."""
         table = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return json.dumps(table | {"order": self.order.to_table()}).encode()
 
     @classmethod
     def from_table(cls, id: str, table: dict[str, Any]) -> "WebTask":
-        """Make a task of what was written down of it."""
+        """Return the task from its record."""
         return cls(**{**table, "id": id, "order": Order.from_table(table["order"])})

@@ -1,4 +1,4 @@
-"""The image that a page sees while it is painted."""
+"""Previews of a picture while it is painted."""
 
 import dataclasses
 import time
@@ -11,17 +11,17 @@ from impasto.web import thumbnails
 from impasto.web.job import WebTask
 from impasto.web.storage import Storage
 
-# Ours, seconds: a picture that changes more often is not seen to change more.
+# Ours, seconds: faster changes are not perceived as such.
 _BLINK: Final = 0.5
-# Ours: a preview may cost a run 3 %; a little less, for the time that is taken for it is not all of what it costs.
+# Ours: previews may cost a run 3 %, of which this is the part that is measured.
 _SHARE: Final = 0.025
-# Ours: stages that are kept of a run, about.
+# Ours: number of stages to save of a run, approximately.
 _STAGES: Final = 12
 
 
 @dataclass
 class Preview:
-    """Shows a run: previews now and then, stages along the way."""
+    """Previews of a run, and stages saved along the way."""
 
     storage: Storage
     task: WebTask
@@ -30,7 +30,7 @@ class Preview:
     latest: bytes = field(default=b"", repr=False)
 
     def show(self, picture: Callable[[], Picture], *, anyway: bool = False) -> bool:
-        """Make a preview if it is time for one; return whether it was."""
+        """Make a preview if one is due; return whether it was made."""
         task = self.task
         started = time.monotonic()
         if not anyway and started < self._next and self._scale == task.scale:
@@ -45,8 +45,8 @@ class Preview:
         return True
 
     def finish(self, picture: Picture) -> None:
-        """Keep the result."""
-        # At 16 bits: whatever it is downloaded as is made from this.
+        """Save the result."""
+        # At 16 bits, since downloads of every depth are made from it.
         picture.save(self.storage.job(self.task.id) / "result.png", bits=16)
         self.storage.put(self.storage.job(self.task.id) / "result.jpg", thumbnails.jpeg(picture, thumbnails.LARGE))
         self.task.size = [picture.width, picture.height]
@@ -58,7 +58,7 @@ class Preview:
 
 
 def result(storage: Storage, task: WebTask) -> Picture:
-    """Return what a job has painted, with what it remembers; a sheet remembers nothing.
+    """Return the result of a job, with its provenance; a sheet has none.
 
     Raises:
         PictureError: it cannot be read.

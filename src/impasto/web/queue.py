@@ -1,4 +1,4 @@
-"""The queue of jobs that pages fill and the worker empties. It belongs to the server, not to a page."""
+"""The queue of jobs, which pages fill and the worker empties. It belongs to the server, not to a page."""
 
 import contextlib
 import json
@@ -15,18 +15,18 @@ from impasto.web.storage import Storage
 
 Command = Literal["go", "stop", "steer", "leave"]
 
-# Ours: a night's work at a minute each; more is a mistake, and `impasto sweep` is for that.
+# Ours: a night's work at a minute each; more is a mistake, and `impasto batch` is for that.
 MOST_QUEUED: Final = 100
-# Ours, seconds: how often what pages show may change.
+# Ours, seconds: least time between two updates of pages.
 _BLINK: Final = 0.2
 
 
 class JobQueue:
-    """Jobs that wait, the one that is being painted, and those that are over.
+    """Waiting jobs, the one being painted, and finished ones.
 
     Args:
-        storage: where everything is kept; what was unfinished there comes first.
-        most_bytes: of finished work that is kept; the oldest goes first.
+        storage: of pictures and jobs; jobs unfinished there come first.
+        most_bytes: of finished work to keep; the oldest is removed first.
 
     """
 
@@ -46,23 +46,23 @@ class JobQueue:
         self._read()
 
     def leave(self) -> None:
-        """Let the worker stop after the present step; safe anywhere, as where a signal is answered."""
+        """Ask the worker to stop after the present step; safe in a signal handler."""
         self._is_leaving = True
 
     def wake(self) -> None:
-        """Let whoever waits look again."""
+        """Wake up everybody who waits for a change."""
         with self._changed:
             self._changed.notify_all()
 
-    # What pages show.
+    # For pages: state.
 
     @property
     def version(self) -> int:
-        """A number that grows whenever there is something new to show."""
+        """A number that grows with every change."""
         return self._version
 
     def shown(self) -> str:
-        """Return, as JSON, what all pages show: every task in brief, and the order of those that wait."""
+        """Return the state for all pages as JSON: every task in brief, and the order of the waiting ones."""
         with self._changed:
             if self._shown[0] != self._version:
                 briefs = [task.brief() for task in sorted(self._tasks.values(), key=lambda t: -t.created)]
@@ -88,7 +88,7 @@ class JobQueue:
             }
 
     def present(self) -> str | None:
-        """Return the name of the task that is being painted, if one is."""
+        """Return the id of the task being painted, if there is one."""
         return self._present
 
     def task(self, id: str) -> WebTask:
@@ -101,7 +101,7 @@ class JobQueue:
         return self._tasks[id]
 
     def preview(self, id: str) -> tuple[int, bytes] | None:
-        """Return the newest preview and its number, or None where nothing has been painted."""
+        """Return the number and JPEG of the newest preview; None before there is one."""
         with self._changed:
             task = self._tasks[id]
             if self._preview is not None and self._present == id and self._preview.latest:
@@ -112,7 +112,7 @@ class JobQueue:
                 return task.preview, path.read_bytes()
         return None
 
-    # What pages ask for.
+    # For pages: commands.
 
     def add(self, order: Order) -> WebTask:
         """Put an order at the end of the queue.
@@ -131,7 +131,7 @@ class JobQueue:
             return task
 
     def cancel(self, id: str) -> None:
-        """Stop a task; of one that is being painted, what there is is kept."""
+        """Stop a task; the present image of one that is being painted becomes its result."""
         with self._changed:
             task = self._tasks[id]
             if id in self._queue:
@@ -142,15 +142,15 @@ class JobQueue:
             self.record(task)
 
     def pause(self, id: str) -> None:
-        """Let a task rest; those behind it wait with it, for it keeps the device's memory."""
+        """Pause a task. The tasks behind it wait, since it keeps the device's memory."""
         self._between(id, "running", "paused")
 
     def resume(self, id: str) -> None:
-        """Let a paused task go on."""
+        """Continue a paused task."""
         self._between(id, "paused", "running")
 
     def steer(self, id: str, order: Order) -> None:
-        """Let the task that is being painted go on in another way from where it is.
+        """Continue the task being painted with another order, from its present image.
 
         Raises:
             UsageError: it is not being painted.
@@ -170,7 +170,7 @@ class JobQueue:
             self.record(task)
 
     def move(self, id: str, place: int) -> None:
-        """Give a waiting task another place in the queue, 0 being the next."""
+        """Move a waiting task to another place in the queue; 0 is the next."""
         with self._changed:
             if id in self._queue:
                 self._queue.remove(id)
@@ -178,10 +178,10 @@ class JobQueue:
             self.record(self._tasks[id])
 
     def remove(self, id: str) -> None:
-        """Forget a task that is over, with its pictures.
+        """Remove a finished task with its pictures.
 
         Raises:
-            UsageError: it is not over.
+            UsageError: it is not finished.
 
         """
         with self._changed:
@@ -198,10 +198,10 @@ class JobQueue:
                 task.state = after
                 self.record(task)
 
-    # What the worker asks.
+    # For the worker.
 
     def next_task(self) -> WebTask | None:
-        """Wait for the next task and return it, once it is not paused; None where the server is leaving."""
+        """Wait for the next task that is not paused, and return it; None if the server is about to end."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_leaving or self._queue)
             if self._is_leaving:
@@ -216,7 +216,7 @@ class JobQueue:
             return None if self._is_leaving else task
 
     def end_task(self, task: WebTask, error: str) -> None:
-        """Record how a task ended; one that was left unfinished keeps its state, and is painted next time."""
+        """Record how a task ended; an unfinished one keeps its state, and is painted first next time."""
         with self._changed:
             if task.state == "stopped" or not self._is_leaving:
                 task.error = error
@@ -226,7 +226,7 @@ class JobQueue:
             self._make_room()
 
     def command(self, task: WebTask) -> Command:
-        """Return what is to become of the present task; waits while it is paused."""
+        """Return what to do with the present task; waits while it is paused."""
         with self._changed:
             self._wait_while_paused(task)
             if task.state == "stopped":
@@ -236,7 +236,7 @@ class JobQueue:
             return "steer" if self._new_order else "go"
 
     def take_new_order(self) -> Order:
-        """Return the order by which the present task is steered."""
+        """Return the new order of the task being steered."""
         with self._changed:
             order, self._new_order = self._new_order, None
             assert order is not None
@@ -250,12 +250,12 @@ class JobQueue:
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
-        """Hold the queue, so that no page sees a task half changed."""
+        """Lock the queue, so that no page sees a task half changed."""
         with self._changed:
             yield
 
     def announce(self, *, is_shown: bool) -> None:
-        """Let pages know that a task moved on: at once if there is a new preview, else a few times a second."""
+        """Let pages know of progress: at once if there is a new preview, else a few times a second."""
         if is_shown or time.monotonic() > self._announced + _BLINK:
             self._announced = time.monotonic()
             self._version += 1
@@ -263,13 +263,13 @@ class JobQueue:
     def _wait_while_paused(self, task: WebTask) -> None:
         self._changed.wait_for(lambda: self._is_leaving or self._new_order or task.state != "paused")
 
-    # What outlives the server.
+    # Records, which outlive the server.
 
     def record(self, task: WebTask) -> None:
-        """Write a task down, and let pages and the thread know that something is new."""
+        """Write a task's record, and wake up everybody who waits for a change."""
         self._version += 1
         with contextlib.suppress(ImpastoError):
-            # On a full disk the picture is still painted, and can be downloaded.
+            # On a full disk the picture is painted all the same, and can be downloaded.
             self.storage.put(self.storage.job(task.id) / "job.json", task.to_json())
         self._changed.notify_all()
 
@@ -278,14 +278,14 @@ class JobQueue:
             with contextlib.suppress(ImpastoError, TypeError, KeyError, ValueError):
                 self._tasks[id] = WebTask.from_table(id, table)
         open_tasks = [task for task in self._tasks.values() if task.state in OPEN]
-        # What was being painted is taken up first.
+        # The task that was being painted comes first.
         for task in sorted(open_tasks, key=lambda task: (task.state == "queued", task.created)):
             task.state = "paused" if task.state == "paused" else "queued"
             self._queue.append(task.id)
         self._make_room()
 
     def _make_room(self) -> None:
-        """Remove the oldest finished work until the rest fits, and pictures that nothing uses."""
+        """Remove the oldest finished work over the limit, and pictures that no task uses."""
         over = [task for task in self._tasks.values() if task.state not in OPEN]
         sizes = {task.id: self.storage.size_of(task.id) for task in over}
         total = sum(sizes.values())

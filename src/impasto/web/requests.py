@@ -1,4 +1,4 @@
-"""What a page may ask for: an order names stored pictures and a recipe, nothing else."""
+"""The requests of a page: an order consists of stored pictures and a recipe, nothing else."""
 
 import functools
 import math
@@ -11,7 +11,7 @@ from impasto.recipe import Inputs, Recipe, Style, presets
 from impasto.system.text import printable, reason
 from impasto.web.storage import Storage
 
-# Ours: more would not fit on the table, and every one is read into memory.
+# Ours: more would not fit on the page, and each is read into memory.
 MOST_STYLES: Final = 8
 # Ours: six by six fill a window; more is for `impasto sweep`.
 MOST_CELLS: Final = 36
@@ -21,18 +21,18 @@ _LONGEST_RECIPE: Final = 50_000
 
 @dataclass(frozen=True)
 class Order:
-    """A photo, the styles to paint it in, and how.
+    """A photo, its styles and a recipe, as a page asks for them.
 
     Attributes:
-        content: the photo; like every picture here, the name under which it is stored.
+        content: the photo; like every picture here, by its id in the storage.
         styles: at least one.
-        recipe: all of it.
-        base: the recipe's name, before it was changed.
-        settings: what was changed in it.
+        recipe: with all changes.
+        base: the name of the recipe before the changes.
+        settings: the changes.
         init: a picture to start from.
         content_mask: see `impasto.jobs.job.Job`.
-        protect: see there.
-        vary: of a sheet, the settings that vary and their values; empty for a picture.
+        protect: likewise.
+        vary: for a sheet, the settings that vary with their values; empty for a single picture.
 
     """
 
@@ -53,11 +53,11 @@ class Order:
 
     @property
     def pictures(self) -> set[str]:
-        """The stored pictures that it needs."""
+        """The ids of all pictures."""
         return set(self.inputs.sources)
 
     def to_table(self) -> dict[str, Any]:
-        """Return the order as plain values; `from_table` gives an equal one."""
+        """Return the order as plain values for `from_table`."""
         plain = {name: getattr(self, name) for name in ("content", "base", "init", "content_mask", "protect")}
         styles = [vars(style) for style in self.styles]
         vary = [{"name": name, "values": values} for name, values in self.vary]
@@ -66,17 +66,17 @@ class Order:
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> "Order":
-        """Make an order of what `to_table` returned."""
+        """Return the order from its table."""
         styles = tuple(Style(**style) for style in table["styles"])
         vary = tuple((entry["name"], tuple(map(_freeze, entry["values"]))) for entry in table.get("vary", ()))
         return cls(**{**table, "styles": styles, "recipe": Recipe.from_table(table["recipe"]), "vary": vary})
 
 
 def parse_order(table: Any, storage: Storage) -> Order:
-    """Return the order that a page's request is.
+    """Return the order in a page's request.
 
     Raises:
-        UsageError: it names a picture that is not there, or something that does not exist.
+        UsageError: a picture or a field does not exist.
         RecipeError: a value out of type or range.
 
     """
@@ -104,7 +104,7 @@ def parse_order(table: Any, storage: Storage) -> Order:
 
 
 def recipe_of(table: Mapping[str, Any]) -> tuple[str, Recipe, dict[str, Any]]:
-    """Return the name of a recipe, the recipe with what was changed in it, and the changes.
+    """Return a recipe's name, the recipe with its changes, and the changes.
 
     Raises:
         RecipeError: no such recipe, or a value out of type or range.
@@ -115,7 +115,7 @@ def recipe_of(table: Mapping[str, Any]) -> tuple[str, Recipe, dict[str, Any]]:
         raise UsageError("recipe is a name and settings is a table of values")
     if text is not None and (not isinstance(text, str) or len(text) > _LONGEST_RECIPE):
         raise UsageError(f"the recipe's text is over {_LONGEST_RECIPE:,} characters, or none")
-    # By name only: `presets.resolve` would open a path.
+    # By name only, since `presets.resolve` would open a path.
     recipe = _translate_errors(lambda: (Recipe.from_toml(text) if text else presets.get(base)).with_settings(settings))
     return ("custom" if text else base), recipe, settings
 
@@ -137,12 +137,12 @@ def _style(table: Any, storage: Storage) -> Style[str]:
 
 
 def _parse_variations(entries: Any, recipe: Recipe) -> tuple[tuple[str, tuple[Any, ...]], ...]:
-    """Return what varies on a sheet, every combination of it checked."""
+    """Return the variations of a sheet, after checking every combination."""
     if not isinstance(entries, list) or len(entries) > 2:
         raise UsageError("a sheet varies one or two settings")
     if not entries:
         return ()
-    from impasto.sweeps import RECIPE, STYLE_WEIGHTS, Variation  # imports torch: after the page is there
+    from impasto.sweeps import RECIPE, STYLE_WEIGHTS, Variation  # imports torch: not before the page is served
     from impasto.sweeps.variations import choices, recipe_with
 
     variations = []
@@ -170,7 +170,7 @@ def _translate_errors(make: Callable[[], Recipe]) -> Recipe:
     try:
         return make()
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
-        # Tables of every shape make the checks of a recipe fail in more ways than with a RecipeError.
+        # A malformed table can make the checks fail with other exceptions than a RecipeError.
         raise UsageError(f"the recipe is not valid ({reason(error)})") from error
 
 

@@ -1,4 +1,4 @@
-"""What can be asked for: the page, its pictures, the jobs, and a stream of what is new."""
+"""The routes: the page, its pictures, the jobs, and a stream of events."""
 
 import asyncio
 import io
@@ -27,10 +27,10 @@ from impasto.web.job import WebTask
 from impasto.web.queue import JobQueue
 from impasto.web.storage import MOST_UPLOAD, Storage, StoredPicture
 
-# Ours, seconds: how soon a page sees what is new, and how often it is told that the server is there.
+# Ours, seconds: how often a stream looks for changes, and how often it sends a sign of life.
 _LOOK: Final = 0.15
 _STILL_HERE: Final = 10.0
-# Ours: a browser has six connections to a server, and pages that find no free stream ask instead.
+# Ours: a browser opens six connections to a server; pages without a stream poll instead.
 _MOST_STREAMS: Final = 24
 
 _TYPES: Final = {
@@ -44,12 +44,12 @@ _TYPES: Final = {
 
 @dataclass
 class Routes:
-    """The answers, given what they are about.
+    """The handlers of all routes.
 
     Attributes:
         storage: the pictures.
         queue: of the jobs.
-        ending: whether the server is about to end, so that streams end first.
+        ending: returns whether the server is about to end, so that streams end first.
 
     """
 
@@ -60,11 +60,11 @@ class Routes:
     def __post_init__(self) -> None:
         self._files = _files()
         self._streams = 0
-        # One at a time: a large picture takes gigabytes while it is decoded.
+        # Decode one upload at a time: a large picture takes gigabytes.
         self._decoding = threading.Lock()
 
     def application(self, room: str) -> Starlette:
-        """Return the application, all of it below the room."""
+        """Return the application, with all routes below the secret first part of the path."""
         jobs = f"/{room}/api/jobs"
         routes: list[tuple[str, str, Callable[[Request], Awaitable[Response]]]] = [
             ("GET", f"/{room}/", self.page),
@@ -100,13 +100,13 @@ class Routes:
         return Response(self._files["page", "index.html"], media_type=_TYPES[".html"])
 
     async def file(self, request: Request) -> Response:
-        """Answer with a file of the page; known by name, never looked for."""
+        """Answer with a file of the page, out of a fixed set."""
         name = request.path_params["name"]
         path = self._files[request.path_params["folder"], name]
         return Response(path, media_type=_TYPES[PurePath(name).suffix])
 
     async def schema(self, request: Request) -> Response:
-        """Answer with what the controls are made of."""
+        """Answer with the description of the controls."""
         del request
         samples = sorted(name for folder, name in self._files if folder == "samples")
         return JSONResponse(schema() | {"samples": samples, "version": __version__})
@@ -114,7 +114,7 @@ class Routes:
     # Pictures.
 
     async def upload(self, request: Request) -> Response:
-        """Take a picture, the whole body being one; answer with its name here."""
+        """Store the picture in the request's body; answer with its id."""
         data = bytearray()
         async for chunk in request.stream():
             data += chunk
@@ -123,28 +123,28 @@ class Routes:
         return JSONResponse({**_describe(stored), "notes": stored.notes}, 201)
 
     async def picture(self, request: Request) -> Response:
-        """Answer with an uploaded picture, as the page shows it."""
+        """Answer with an uploaded picture as a JPEG."""
         data = await run_in_threadpool(self.storage.view, self._stored(request).id)
-        # It never changes.
+        # Stored pictures never change.
         return Response(data, media_type="image/jpeg", headers={"cache-control": "private, max-age=86400"})
 
     # Jobs.
 
     async def check(self, request: Request) -> Response:
-        """Say what is wrong with a recipe, before anything is painted."""
+        """Answer with what is wrong with a recipe, if anything."""
         base, recipe, settings = requests.recipe_of(await _json(request))
         return JSONResponse(
             {"name": base, "changed": len(settings), "digest": recipe.digest, "values": recipe.to_table()}
         )
 
     async def order(self, request: Request) -> Response:
-        """Begin a job."""
+        """Add a job to the queue."""
         order = requests.parse_order(await _json(request), self.storage)
         task = await run_in_threadpool(self.queue.add, order)
         return JSONResponse({"id": task.id}, 201)
 
     async def jobs(self, request: Request) -> Response:
-        """List all jobs in brief, for pages that have no stream."""
+        """Answer with all jobs in brief, for pages without a stream."""
         del request
         return Response(self.queue.shown(), media_type="application/json")
 
@@ -157,7 +157,7 @@ class Routes:
         return JSONResponse(detail | {"pictures": pictures, "command": line, "toml": order.recipe.to_toml()})
 
     async def remove(self, request: Request) -> Response:
-        """Forget a job."""
+        """Remove a job."""
         await run_in_threadpool(self.queue.remove, request.path_params["id"])
         return Response(status_code=204)
 
@@ -178,7 +178,7 @@ class Routes:
         return Response(status_code=204)
 
     async def preview(self, request: Request) -> Response:
-        """Answer with what is painted so far."""
+        """Answer with the newest preview of a job."""
         id = request.path_params["id"]
         jpeg = await run_in_threadpool(self.queue.preview, id)
         if jpeg is None:
@@ -190,7 +190,7 @@ class Routes:
         return Response(jpeg[1], media_type="image/jpeg", headers=headers)
 
     async def stage(self, request: Request) -> Response:
-        """Answer with what was painted at some time."""
+        """Answer with a stage of a job."""
         id, number = request.path_params["id"], request.path_params["number"]
         if number >= len(self.queue.task(id).stages):
             raise KeyError(number)
@@ -198,7 +198,7 @@ class Routes:
         return Response(await run_in_threadpool(path.read_bytes), media_type="image/jpeg")
 
     async def result(self, request: Request) -> Response:
-        """Answer with the picture as a file, its recipe inside."""
+        """Answer with the result of a job as a file, with its provenance."""
         task = self.queue.task(request.path_params["id"])
         if task.size is None:
             raise KeyError(task.id)
@@ -211,7 +211,7 @@ class Routes:
         return Response(data, media_type=WRITERS[kind].media_type, headers=headers)
 
     async def events(self, request: Request) -> Response:
-        """Answer with a stream of everything in brief, each time something is new."""
+        """Answer with a stream of the state in brief, after every change."""
         if self._streams >= _MOST_STREAMS:
             raise HTTPException(503, "there are many pages open; this one asks from time to time")
         return StreamingResponse(self._stream(request), media_type="text/event-stream")
@@ -246,7 +246,7 @@ class Routes:
 
 
 def _files() -> dict[tuple[str, str], bytes]:
-    """Return the files of the page by folder and name: all there are, read once."""
+    """Return the files of the page by folder and name, read once."""
     package_files = resources.files("impasto.web")
     return {
         (folder, file.name): file.read_bytes()
@@ -283,7 +283,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
-    """Say what is wrong in the words of the command line."""
+    """Answer with an error's message, as the command line would print it."""
     del request
     status = 413 if isinstance(error, PictureError) and f"{MOST_UPLOAD:,}" in str(error) else 422
     return JSONResponse({"error": " ".join(str(error).split())}, status)

@@ -1,4 +1,4 @@
-"""From an order to a run, and from a run to the pictures that the page shows."""
+"""Runs of the page's jobs, and their files in the job's folder."""
 
 import dataclasses
 from pathlib import Path
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from impasto.jobs.resume import ReplacedPictures
     from impasto.sweeps import Sweep
 
-# In the folder of a job.
+# Names in the folder of a job.
 _CHECKPOINT, _START, _CELLS = "checkpoint-{}", "start-{}.png", "cells"
 
 
 def begin(order: Order, task: WebTask, storage: Storage, means: Compute, start: Picture | None = None) -> "Run":
-    """Return the run of an order, which keeps checkpoints in the folder of its task.
+    """Return the run of an order, with checkpoints in the folder of its task.
 
     Args:
-        order: what to paint; of a task that was steered, the rest of it.
-        task: for which it is painted.
-        storage: where its pictures are.
-        means: what to paint it with.
-        start: a picture to go on from, instead of what the order starts from.
+        order: what to paint; for a task that was steered, what remains.
+        task: of the order.
+        storage: of its pictures.
+        means: device, memory and precision.
+        start: a picture to start from instead of the order's.
 
     Raises:
         ImpastoError: as `impasto.jobs.job.Job.start`.
@@ -47,7 +47,7 @@ def begin(order: Order, task: WebTask, storage: Storage, means: Compute, start: 
 
 
 def sheet(task: WebTask, storage: Storage, means: Compute) -> "Sweep":
-    """Return the pictures of a sheet; those that are finished are kept in the folder of its task.
+    """Return the sheet of a task; finished pictures are kept in the folder of the task.
 
     Raises:
         ImpastoError: as `impasto.sweeps.make_sweep`.
@@ -72,10 +72,10 @@ def _job(order: Order, storage: Storage, means: Compute, start: Picture | None =
 
 
 def resume_from_checkpoint(task: WebTask, storage: Storage, means: Compute) -> "Run | None":
-    """Return the run of a task where its checkpoint left it; None if there is none, or none that can be used.
+    """Return the run of a task from its checkpoint; None if there is none that can be used.
 
     Raises:
-        ImpastoError: its pictures cannot be read, or the device is not there.
+        ImpastoError: an input picture cannot be read, or the device does not exist.
 
     """
     from impasto.engine.checkpoints import Folder
@@ -103,7 +103,7 @@ def resume_from_checkpoint(task: WebTask, storage: Storage, means: Compute) -> "
 
 
 def release(run: "Run", *, over: bool) -> None:
-    """Write a last checkpoint where the run is, or, where its task is over, remove what was kept of it."""
+    """Write a last checkpoint of a run; if its task is over, remove its checkpoints instead."""
     if run.checkpoint_writer is None:
         return
     if over:
@@ -115,7 +115,7 @@ def release(run: "Run", *, over: bool) -> None:
 
 
 def save_start(task: WebTask, storage: Storage, start: Picture) -> None:
-    """Keep the picture from which the next stretch of a task goes on.
+    """Save the image from which the next stretch of a task starts.
 
     Raises:
         PictureError: it cannot be written.
@@ -125,7 +125,7 @@ def save_start(task: WebTask, storage: Storage, start: Picture) -> None:
 
 
 def load_start(task: WebTask, storage: Storage) -> Picture | None:
-    """Return the picture that `save_start` kept for the present stretch, None for a task that was not steered.
+    """Return the image that the present stretch started from; None for a task that was not steered.
 
     Raises:
         PictureError: it cannot be read.
@@ -136,7 +136,7 @@ def load_start(task: WebTask, storage: Storage) -> Picture | None:
 
 
 def remove_other_stretches(task: WebTask, storage: Storage) -> None:
-    """Remove what was kept for stretches of a task other than the present one."""
+    """Remove the files of a task's earlier stretches."""
     current_paths = [_path(name, task, storage) for name in (_CHECKPOINT, _START)]
     for name in (_CHECKPOINT, _START):
         for path in storage.job(task.id).glob(name.format("*")):
@@ -165,9 +165,9 @@ def _replacements(order: Order, storage: Storage, start: Picture | None) -> "Rep
 
 
 def remaining_steps(order: Order, task: WebTask) -> tuple[int, list[int]]:
-    """Return from which size, in px, and with how many steps for each scale `order` is painted on from where a task is.
+    """Return the start size in px, and the steps per scale, with which `order` continues a task's image.
 
-    As many steps as are left, but at least one; the coarser scales have been painted, and are in the picture.
+    The remaining steps, at least one; coarser scales are not painted again.
     """
     height, width, steps = task.scales[task.scale]
     size = order.recipe.size
@@ -177,7 +177,7 @@ def remaining_steps(order: Order, task: WebTask) -> tuple[int, list[int]]:
 
 
 def current_order(task: WebTask) -> Order:
-    """Return what is painted in the present stretch of a task."""
+    """Return the order of the present stretch of a task."""
     order = task.order
     if task.start_size is None:
         return order

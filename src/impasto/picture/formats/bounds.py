@@ -1,4 +1,4 @@
-"""Every decoder kept in bounds: damage and size become one clear error."""
+"""Decoders kept in bounds: damage and excess become one clear error."""
 
 import threading
 import warnings
@@ -17,9 +17,9 @@ _warnings_lock = threading.RLock()
 
 @contextmanager
 def decoding(name: str) -> Iterator[None]:
-    """Turn whatever a decoder throws at a damaged file into a `PictureError`, and keep it from warning.
+    """Turn any exception of a decoder into a `PictureError`, and suppress its warnings, while the context lasts.
 
-    Python can hold warnings back for the whole process only, so decoding happens under a lock, one file at a time.
+    Python can suppress warnings for the whole process only, so files are decoded one at a time, under a lock.
 
     Raises:
         PictureError: Decoding failed.
@@ -40,7 +40,7 @@ def decoding(name: str) -> Iterator[None]:
 
 
 def without_long_profile(samples: Samples, limits: Limits) -> Samples:
-    """Return the samples without their profile, if that is over the limits; a note says so."""
+    """Return the samples, without their profile if it exceeds the limits; a note says so."""
     if len(samples.icc_profile or b"") <= limits.max_profile_bytes:
         return samples
     return replace(samples, icc_profile=None, notes=(*samples.notes, TOO_LONG))

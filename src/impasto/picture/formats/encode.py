@@ -1,4 +1,4 @@
-"""What the encoders of all formats share."""
+"""Code that the encoders of all formats share."""
 
 import json
 import sys

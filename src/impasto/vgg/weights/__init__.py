@@ -1,4 +1,4 @@
-"""The networks' weights: what they are, where they lie, and that they are what they claim to be.
+"""The weights of networks: which there are, where they are stored, and checks that they are the right ones.
 
 The public names are listed in `__init__.pyi` and imported when first asked for: the table of weights needs no torch.
 """

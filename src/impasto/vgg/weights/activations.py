@@ -1,4 +1,4 @@
-"""How active each filter of a network is over natural images: what Gatys et al. 2016 divide its weights by."""
+"""The mean activation of each filter over natural images, by which Gatys et al. 2016 rescale the network."""
 
 import hashlib
 import itertools

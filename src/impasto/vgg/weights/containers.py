@@ -1,4 +1,4 @@
-"""Open a file of weights whatever its name: what it is, its first bytes say."""
+"""Reading files of weights; the first bytes tell the kind of file, not its name."""
 
 import re
 import warnings

@@ -1,4 +1,4 @@
-"""Get one file from its publisher: resumed, bounded in time, size and tries, and hashed in full. No torch here."""
+"""Download of one file from its publisher: resumable, bounded in time, size and tries, and hashed in full. No torch."""
 
 import contextlib
 import http.client
@@ -19,50 +19,51 @@ from impasto.system.text import printable, reason
 from impasto.vgg.weights.files import BLOCK, digests, not_written
 from impasto.vgg.weights.spec import Official
 
-# Answers that may be another one in a while (RFC 9110, sections 15.5.9 and 15.6; RFC 6585, section 4).
+# Status codes that may be others after a while (RFC 9110, sections 15.5.9 and 15.6; RFC 6585, section 4).
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 @final
 @dataclass(frozen=True)
 class Patience:
-    """How long to keep trying. Ours: a router that restarts is back in a minute, a wrong address never."""
+    """How long to keep trying. Ours: a router that restarts is back within a minute, a wrong address never is."""
 
-    tries: int = 6  # without getting further
-    timeout: float = 30.0  # seconds in which nothing comes, or less than
+    tries: int = 6  # without progress
+    timeout: float = 30.0  # seconds in which fewer bytes arrive than
     least: int = 2**15  # bytes
     pause: float = 1.0  # seconds before the second try, doubled for each one after
-    progress: int = 2**20  # bytes that count as having got further
+    progress: int = 2**20  # bytes that count as progress
     sleep: Callable[[float], None] = time.sleep
 
 
 @final
 class DownloadListener:
-    """Hears of a download; silent unless overridden by functions."""
+    """Callbacks for the progress of a download."""
 
     def __init__(
         self, got: Callable[[int, int], None] = lambda _, __: None, note: Callable[[str], None] = lambda _: None
     ) -> None:
-        self.got = got  # bytes there, bytes in all
-        self.note = note  # one line for a person
+        self.got = got  # takes bytes received and bytes in all
+        self.note = note  # takes one line for a person
 
 
 @final
 class TransientFailure(Exception):  # noqa: N818
-    """One try failed; the next one may not."""
+    """One try failed; the next one may succeed."""
 
 
 @final
 class PermanentFailure(Exception):  # noqa: N818
-    """No further try will do better."""
+    """Further tries cannot succeed."""
 
 
 def download(file: Official, part: Path, listener: DownloadListener, patience: Patience) -> None:
-    """Make `part` the whole of `file`, going on with what is there.
+    """Download `file` to `part`, continuing what is there.
 
     Raises:
-        WeightsError: it cannot be had, is another file than the recorded one, or the disk is full. What was received
-            stays for the next time, unless it is wrong.
+        WeightsError: it cannot be downloaded, differs from the recorded file, or the disk is full. What was received
+        stays
+            for the next time, unless it is wrong.
 
     """
     _check_address(file.url)
@@ -76,7 +77,7 @@ def download(file: Official, part: Path, listener: DownloadListener, patience: P
             _forget(part)
             if again or not pieced:
                 raise PermanentFailure(fault)
-            # Its pieces may be of two files: once more from the start, which decides.
+            # The parts may be of two different files; try once more from the start.
             again = True
             listener.note(f"{fault}; starting again")
         except TransientFailure as error:
@@ -95,7 +96,7 @@ def download(file: Official, part: Path, listener: DownloadListener, patience: P
 
 
 def _receive(file: Official, part: Path, listener: DownloadListener, patience: Patience) -> bool:
-    """Ask once for what is missing, and write it; return whether there was something before."""
+    """Request what is missing and write it; return whether there was something before."""
     start = _size(part)
     if start == file.bytes:
         return True
@@ -163,7 +164,7 @@ def _open(request: urllib.request.Request, part: Path, timeout: float) -> Any:
 
 
 def _start(response: Any, file: Official, part: Path, offset: int) -> int:
-    """Return the position of the first byte that is coming."""
+    """Return the position of the first byte that will arrive."""
     if not offset or response.status != http.HTTPStatus.PARTIAL_CONTENT:
         return 0  # a server may ignore ranges, or say so that the file has changed
     content_range = response.headers.get("Content-Range", "")

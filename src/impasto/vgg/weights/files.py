@@ -1,4 +1,4 @@
-"""Files that are locked, hashed, and have names of their own while they are written."""
+"""Locks, hashes and temporary names of files."""
 
 import contextlib
 import hashlib
@@ -12,12 +12,12 @@ from typing import BinaryIO, Final
 from impasto.errors import WeightsError
 from impasto.system.text import printable, reason
 
-# Ours: large enough that Python's share of hashing does not show, small enough to be nothing.
+# Ours: large enough that Python's overhead is negligible, and little memory.
 BLOCK: Final = 2**20
 
 
 def not_written(path: Path, error: OSError) -> WeightsError:
-    """Return the error for a folder or disk that did not take a file."""
+    """Return the error for a file that could not be written."""
     return WeightsError(
         f"{printable(path)}: could not be written ({reason(error)}); free some space, or set IMPASTO_CACHE to a folder "
         "that has it and that you may write to"
@@ -43,9 +43,9 @@ def digests(file: BinaryIO) -> dict[str, str]:
 
 @contextlib.contextmanager
 def hold_lock(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold the lock `path` against every other process and thread; the system lets go of it if we die.
+    """Hold the lock file `path` against all other processes and threads; the system releases it if the process dies.
 
-    `waiting` is called once if somebody else has it. The file stays: removing a lock that others open is a race.
+    `waiting` is called once if another holds it. The file stays, since removing a lock that others open is a race.
 
     Raises:
         OSError: the folder cannot be written to, or its file system has no locks.
@@ -57,7 +57,7 @@ def hold_lock(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterato
             if not has_said:
                 waiting()
                 has_said = True
-            time.sleep(0.1)  # ours: nobody notices, and it costs nothing
+            time.sleep(0.1)  # ours: unnoticeable, and costs nothing
         yield
 
 

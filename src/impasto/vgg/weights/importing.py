@@ -1,4 +1,4 @@
-"""Bring a file that somebody has into the cache, recognised by what is in it."""
+"""Import of a file of weights into the cache, recognised by its content."""
 
 import stat
 from collections.abc import Mapping
@@ -23,12 +23,12 @@ OFFICIAL: Final = "the official file"
 @final
 @dataclass(frozen=True)
 class Imported:
-    """What became of a file."""
+    """The result of an import."""
 
     name: str
     path: Path
     sha256: str  # of the file given
-    recognized_by: str  # by what
+    recognized_by: str  # how it was recognised
     already: bool  # the same file had been imported before
 
     @property
@@ -79,7 +79,7 @@ def import_file(
 
 
 def intact(spec: WeightsSpec) -> store.CacheEntry | None:
-    """Return what the cache has of these weights if all of it is as it should be."""
+    """Return the cache's entry for these weights if its file is complete and unchanged."""
     try:
         load(spec)
         return store.entry(spec.name)
@@ -111,11 +111,11 @@ def convert(file: BinaryIO, name: str, spec: WeightsSpec) -> dict[str, Tensor]:
 def _recognize(
     stored: Contents, hashes: Mapping[str, str], name: str | None, specs: Mapping[str, WeightsSpec], path: str
 ) -> tuple[WeightsSpec, str, dict[str, Tensor]]:
-    """Return whose weights they are, what says so, and the tensors by impasto's names."""
+    """Return the spec of the weights, how they were recognised, and the tensors by impasto's names."""
     if stored.about:
         return _read_own_form(stored, name, specs, path)
     candidates = [specs[name]] if name else list(specs.values())
-    # Weights of one architecture differ in nothing that counts here.
+    # Weights of one architecture are arranged alike.
     arranged: dict[str, ArrangedTensors] = {spec.name: arrange(stored.tensors, spec) for spec in specs.values()}
     fitting = [spec for spec in specs.values() if arranged[spec.name].problem is None]
     if not any(spec in fitting for spec in candidates):

@@ -1,4 +1,4 @@
-"""Whose weights a table of tensors holds: from the names of its layers and the numbers in the first of them."""
+"""Arranging tensors by impasto's names, and recognising weights by layer names and first values."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,11 +13,11 @@ from impasto.vgg.weights.spec import CAFFE, WeightsSpec, architecture_name
 
 
 class LayerNaming(NamedTuple):
-    """One way of naming the layers."""
+    """A convention for the names of layers."""
 
     title: str
-    names: Callable[[Sequence[Convolution]], list[str]]  # of the convolutions, in order
-    others: tuple[str, ...]  # how the names of layers begin that impasto does not need
+    names: Callable[[Sequence[Convolution]], list[str]]  # returns the names of the convolutions, in order
+    others: tuple[str, ...]  # prefixes of layers that impasto does not need
     oxford: bool  # used only for the original weights
 
 
@@ -48,7 +48,7 @@ LAYOUTS: Final = (
 
 
 class ArrangedTensors(NamedTuple):
-    """Tensors by impasto's names, or why there are none."""
+    """Tensors by impasto's names, or the reason why there are none."""
 
     layout: LayerNaming | None
     tensors: dict[str, Tensor]
@@ -92,10 +92,10 @@ def _other_architecture(tensors: Mapping[str, Tensor], layout: LayerNaming, spec
 
 
 def by_corner(tensors: Mapping[str, Tensor], specs: Iterable[WeightsSpec]) -> WeightsSpec | None:
-    """Return the published weights that `tensors`, arranged, are, by the first numbers of the first kernel.
+    """Return the published weights that the arranged `tensors` are, by the first values of the first kernel.
 
-    What the two VGG-19 were trained on shows in no statistic of the kernels to rely on: their sizes are alike, for
-    both were started alike. The numbers themselves do tell: three of them agree by chance in no other network.
+    No statistic tells the two VGG-19 apart reliably, since both were initialised alike. The values do: three of them
+    agree by chance in no other network.
     """
     for spec in specs:
         kernel = tensors[f"{spec.convolutions[0].name}.weight"]
@@ -109,7 +109,7 @@ def by_corner(tensors: Mapping[str, Tensor], specs: Iterable[WeightsSpec]) -> We
 
 
 def by_layout(layout: LayerNaming | None, specs: Iterable[WeightsSpec]) -> WeightsSpec | None:
-    """Return Oxford's weights if only they use this layout."""
+    """Return Oxford's weights if nobody else uses this convention."""
     if layout is None or not layout.oxford:
         return None
     return next((spec for spec in specs if spec.convention == CAFFE), None)

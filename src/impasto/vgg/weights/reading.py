@@ -1,4 +1,4 @@
-"""Read weights, from the package or the cache, and refuse anything that is not exactly what it should be."""
+"""Reading weights from the package or the cache, refusing everything that is not exactly as recorded."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from impasto.system.text import printable, reason
 from impasto.vgg.weights import store
 from impasto.vgg.weights.spec import Embedded, PixelConvention, WeightsSpec, find
 
-# One key for everything, for safetensors writes keys in any order, and equal weights shall make equal files.
+# A single metadata key: safetensors writes several in any order, and equal weights should give equal files.
 KEY: Final = "impasto"
 
 _DTYPES: Final = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -25,7 +25,7 @@ _DTYPES: Final = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 @final
 class LoadedWeights(Mapping[str, Tensor]):
-    """Tensors by key, with the form of the pixels they are made for.
+    """Tensors by key, with the pixel convention that they were trained for.
 
     `conv{block}_{index}.weight` (out, in, 3, 3) and `.bias` (out,) for every convolution, float32 on the CPU, as
     published: for input in `convention`.
@@ -102,7 +102,7 @@ def _read_cached(spec: WeightsSpec) -> LoadedWeights:
     try:
         blob = _content(entry)
     except FileNotFoundError:
-        # Replaced between our reading the note and the file: the note of now tells of a file that is there.
+        # Another process replaced them after the entry was read; read the entry again.
         current = store.entry(spec.name)
         if current is not None and current.sha256 != entry.sha256:
             return _read_cached(spec)
@@ -119,18 +119,18 @@ def _read_cached(spec: WeightsSpec) -> LoadedWeights:
 
 def _content(entry: store.CacheEntry) -> bytes:
     with entry.path.open("rb") as file:
-        # No more than the note says and one byte, which is enough to be refused.
+        # One byte more than recorded is enough to refuse the file.
         return file.read(max(entry.bytes, 0) + 1)
 
 
 def parse(blob: bytes, name: str, sha256: str, again: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors in `blob`, the content of the safetensors file `name`, and what impasto noted in it.
+    """Return the tensors in `blob`, the content of the safetensors file `name`, and impasto's metadata in it.
 
     Raises:
         WeightsError: its SHA-256 is not `sha256`, or it is no safetensors file; the message ends in `again`.
 
     """
-    # The whole hash before a byte is interpreted: a parser is only as safe as what it is given.
+    # The hash is checked before a byte is parsed: a parser is only as safe as its input.
     digest = hashlib.sha256(blob).hexdigest()
     if digest != sha256:
         raise WeightsError(

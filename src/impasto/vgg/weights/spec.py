@@ -1,4 +1,4 @@
-"""Which weights impasto knows, where they come from, and what pixels they are made for. No torch here."""
+"""The weights that impasto knows: their publishers, hashes and pixel conventions. No torch."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Literal, final
@@ -12,15 +12,15 @@ Triple = tuple[float, float, float]
 @final
 @dataclass(frozen=True)
 class PixelConvention:
-    """The form of the pixels that weights were trained on: (pixel x `white` - `mean`) / `std`, pixels in [0, 1]."""
+    """The pixels that weights were trained on: (pixel x `white` - `mean`) / `std`, with pixels in [0, 1]."""
 
     order: Literal["RGB", "BGR"]
-    white: float  # what a white pixel is: 1 or 255
+    white: float  # the value of a white pixel: 1 or 255
     mean: Triple  # in the channel order and range above
     std: Triple
 
     def table(self) -> dict[str, Any]:
-        """Return the convention as it is kept with the weights, in JSON."""
+        """Return the convention as plain values for JSON."""
         return {"order": self.order, "white": self.white, "mean": list(self.mean), "std": list(self.std)}
 
 
@@ -43,7 +43,7 @@ class Embedded:
 @final
 @dataclass(frozen=True)
 class Official:
-    """A file that the publisher offers, known to the byte."""
+    """A publisher's file, known to the byte."""
 
     url: str
     bytes: int
@@ -102,7 +102,7 @@ class WeightsSpec:
         return shapes
 
     def by_hand(self) -> str:
-        """Return what a person can do where the program cannot fetch, as the end of a message."""
+        """Return how a person can get the weights by hand, as the end of a message."""
         if self.official is None:
             return "install impasto again"
         return (

@@ -1,11 +1,11 @@
-"""Where weights that are not in the package are kept, and how none of them is ever half a file. No torch here.
+"""The cache of weights that are not in the package; no file in it is ever half written. No torch.
 
     weights/NAME-0123456789abcdef.safetensors   the tensors; the name holds the beginning of its SHA-256
     weights/NAME.json                           written last: which file it is, all of its SHA-256, where it came from
-    weights/NAME.lock                           held by whoever fetches, imports or replaces NAME
+    weights/NAME.lock                           locked by the process that fetches, imports or replaces NAME
     weights/NAME-0123456789abcdef.part          a download under way
 
-A file's name follows from its content, so a reader that comes while another process replaces the weights finds either
+A file's name follows from its content, so a reader that comes while another process replaces the weights sees either
 the old pair or the new one, never one's note with the other's tensors.
 """
 
@@ -33,7 +33,7 @@ _NOTE_LIMIT: Final = 2**16
 @final
 @dataclass(frozen=True)
 class CacheEntry:
-    """Weights in the cache, as their note says; their file is still to be checked."""
+    """An entry of the cache, as its note says; its file is still to be checked."""
 
     name: str
     path: Path
@@ -97,14 +97,14 @@ def repair_hint(name: str) -> str:
 
 
 def _path(name: str, sha256: str) -> Path:
-    # From a checked hash, never from a file name in the note: a note cannot point out of the folder.
+    # Named by a checked hash, never by a name in the note, so that a note cannot point out of the folder.
     if not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise ValueError("no SHA-256")
     return folder() / f"{name}-{sha256[:16]}.safetensors"
 
 
 def keep(name: str, content: bytes, source: Mapping[str, Any]) -> CacheEntry:
-    """Put `content`, a safetensors file, into the cache in place of what is there. The caller holds the lock.
+    """Put `content`, a safetensors file, into the cache in place of the entry there. The caller holds the lock.
 
     Raises:
         WeightsError: it could not be written; what was there before is untouched.
@@ -121,14 +121,14 @@ def keep(name: str, content: bytes, source: Mapping[str, Any]) -> CacheEntry:
     except OSError as error:
         raise not_written(new.path, error) from error
     for leftover in _leftovers(new):
-        # Somebody may still read it, which Windows does not let go on; the next change of these weights removes it.
+        # On Windows a file that somebody reads cannot be removed; the next change of these weights removes it.
         with contextlib.suppress(OSError):
             leftover.unlink()
     return new
 
 
 def _leftovers(new: CacheEntry) -> Iterator[Path]:
-    """Yield the files of earlier weights of this name, and what a killed process left while it had the lock."""
+    """Yield the files of earlier weights of this name, and what a killed process left behind."""
     name = re.escape(new.name)
     pattern = re.compile(rf"{name}-[0-9a-f]{{16}}\.safetensors|\.{name}-[0-9a-f]{{16}}\.tmp")
     for path in list(new.path.parent.iterdir()):
