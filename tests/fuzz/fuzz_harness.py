@@ -79,6 +79,7 @@ class Worker:
         if answer is not None:
             return answer
         assert self.process is not None
+        assert self.process.stdout is not None
         hung = self.process.poll() is None and not select.select([self.process.stdout], [], [], 0)[0]
         self.process.kill()
         code = self.process.wait()

@@ -113,7 +113,7 @@ BLIND = (
 )
 
 
-def png_parts(data: bytes) -> list[Part]:
+def png_parts(data: bytes | bytearray) -> list[Part]:
     return _walk(data, 8, lambda at: 12 + int.from_bytes(data[at : at + 4], "big"))
 
 
@@ -153,7 +153,7 @@ def line_parts(data: bytes) -> list[Part]:
     return [match.span() for match in re.finditer(rb"[^\n]*\n", data[:4000])]
 
 
-def _walk(data: bytes, at: int, length: Callable[[int], int]) -> list[Part]:
+def _walk(data: bytes | bytearray, at: int, length: Callable[[int], int]) -> list[Part]:
     parts = []
     while at + 8 <= len(data):
         step = length(at)
@@ -194,8 +194,9 @@ def structured(rng: random.Random, data: bytearray, parts: list[Part]) -> bytear
 def inflated(rng: random.Random, data: bytearray) -> bytearray:
     """Spoil a PNG's scanlines instead of their compressed form."""
     for start, end in png_parts(data):
-        if data[start + 4 : start + 8] in (b"IDAT", b"iCCP"):
-            skip = 8 if data[start + 4 : start + 8] == b"IDAT" else 8 + data[start + 8 : end].find(b"\0") + 2
+        kind = bytes(data[start + 4 : start + 8])
+        if kind in (b"IDAT", b"iCCP"):
+            skip = 8 if kind == b"IDAT" else 8 + data[start + 8 : end].find(b"\0") + 2
             try:
                 plain = bytearray(zlib.decompress(bytes(data[start + skip : end - 4])))
             except zlib.error:

@@ -35,7 +35,7 @@ def painted() -> Picture:
         version="0.1.0",
     )
     credit = Credits(artist="Ann", copyright="(c) Ann", description="a cat", taken="2024:01:02 03:04:05")
-    pixels = np.moveaxis(RGB.astype(np.float32) / 255, -1, 0)
+    pixels = np.moveaxis(RGB.astype(np.float32) / np.float32(255), -1, 0)
     return Picture(pixels, dpi=(300, 300), credits=credit, remembered=told)
 
 

@@ -101,7 +101,9 @@ def attempt(reader: str, path: str) -> tuple[str, str]:
 
 
 def status(name: str) -> int:
-    return int(re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1]) * 1024
 
 
 def warm_up(reader: str, paths: list[str]) -> None:

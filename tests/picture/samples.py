@@ -8,17 +8,58 @@ import sys
 import tempfile
 import textwrap
 import zlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal, TypedDict, TypeVar, Unpack
 
 import imagecodecs
 import numpy as np
 import tifffile
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from impasto.picture import as_picture, write_picture
+from impasto.picture import PictureSource, as_picture, write_picture
+
+Levels = TypeVar("Levels", np.uint8, np.uint16)
+Primaries = Sequence[tuple[float, float]]
 
 
-def scene(height=61, width=91):
+class WriteOptions(TypedDict, total=False):
+    """What `write_picture` can be told beside the format."""
+
+    bits: int
+    quality: int | None
+    text: Mapping[str, str] | None
+    metadata: bool
+    compression: str | None
+    profile: str | bytes | None
+
+
+class TiffLayout(TypedDict, total=False):
+    """How tifffile writes numbers."""
+
+    bigtiff: bool
+    byteorder: Literal["<", ">"]
+
+
+class TiffOptions(TiffLayout, total=False):
+    """What of tifffile's options the tests use."""
+
+    photometric: str
+    planarconfig: str
+    extrasamples: Sequence[str]
+    colormap: NDArray[np.uint16]
+    volumetric: bool
+    tile: tuple[int, int]
+    rowsperstrip: int
+    compression: str | None
+    predictor: bool
+    iccprofile: bytes
+    description: str
+    extratags: Sequence[tuple[int, int, int, object, bool]]
+
+
+def scene(height: int = 61, width: int = 91) -> NDArray[np.uint8]:
     """An RGB uint8 picture without symmetry: no turn or mirror image of it equals it."""
     y, x = np.mgrid[0:height, 0:width].astype(float)
     y, x = y / max(height - 1, 1), x / max(width - 1, 1)
@@ -28,13 +69,14 @@ def scene(height=61, width=91):
     return np.clip(np.stack([red, green, blue], axis=-1) * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
-def deep_scene(height=61, width=91):
+def deep_scene(height: int = 61, width: int = 91) -> NDArray[np.uint16]:
     """As `scene`, with 16-bit levels that no 8-bit picture has."""
     noise = np.random.default_rng(1).integers(0, 257, (height, width, 3))
-    return np.clip(scene(height, width).astype(np.int64) * 257 - 128 + noise, 0, 65535).astype(np.uint16)
+    levels: NDArray[np.int64] = scene(height, width).astype(np.int64) * 257 - 128 + noise
+    return np.clip(levels, 0, 65535).astype(np.uint16)
 
 
-def with_alpha(rgb):
+def with_alpha(rgb: NDArray[Levels]) -> NDArray[Levels]:
     """RGBA with opaque, half-transparent and fully transparent parts; bright red is hidden under the last."""
     top = np.iinfo(rgb.dtype).max
     rgba = np.dstack([rgb, np.full(rgb.shape[:2], top, rgb.dtype)])
@@ -45,7 +87,7 @@ def with_alpha(rgb):
     return rgba
 
 
-def pillow_file(image, kind, **options):
+def pillow_file(image: Image.Image | NDArray[np.generic], kind: str, **options: object) -> bytes:
     stream = io.BytesIO()
     if isinstance(image, np.ndarray):
         image = Image.fromarray(image)
@@ -53,24 +95,26 @@ def pillow_file(image, kind, **options):
     return stream.getvalue()
 
 
-def tiff_file(array, **options):
+def tiff_file(array: NDArray[np.generic], **options: Unpack[TiffOptions]) -> bytes:
     stream = io.BytesIO()
     tifffile.imwrite(stream, array, **options)
     return stream.getvalue()
 
 
-def written(source, kind, **options):
+def written(source: PictureSource, kind: str, **options: Unpack[WriteOptions]) -> bytes:
     """The bytes that write_picture makes."""
     stream = io.BytesIO()
     write_picture(as_picture(source), stream, format=kind, **options)
     return stream.getvalue()
 
 
-def png_chunk(kind, content):
+def png_chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def png_file(width, height, depth, colour_type, scanlines, chunks=b"", interlace=0):
+def png_file(
+    width: int, height: int, depth: int, colour_type: int, scanlines: bytes, chunks: bytes = b"", interlace: int = 0
+) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, interlace)
     return b"".join(
         [
@@ -83,21 +127,22 @@ def png_file(width, height, depth, colour_type, scanlines, chunks=b"", interlace
     )
 
 
-def exif(orientation):
+def exif(orientation: int) -> bytes:
     data = Image.Exif()
     data[0x0112] = orientation
     return data.tobytes()
 
 
 @functools.cache  # it holds the time it was made
-def adobe_rgb():
-    return imagecodecs.cms_profile("adobergb")
+def adobe_rgb() -> bytes:
+    profile: bytes = imagecodecs.cms_profile("adobergb")
+    return profile
 
 
-def icc_profile(primaries, curve):
+def icc_profile(primaries: Primaries, curve: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> bytes:
     """An RGB matrix profile made by hand (ICC.1:2022, sections 8.3 and 10): D65, a curve of 1,024 points for all."""
 
-    def s15(values):
+    def s15(values: NDArray[np.float64]) -> bytes:
         return b"".join(round(v * 65536).to_bytes(4, "big", signed=True) for v in values)
 
     d50 = np.array([0.9642, 1.0, 0.8249])
@@ -121,19 +166,19 @@ def icc_profile(primaries, curve):
 P3 = [(0.680, 0.320), (0.265, 0.690), (0.150, 0.060)]
 
 
-def srgb_curve(encoded):
+def srgb_curve(encoded: NDArray[np.float64]) -> NDArray[np.float64]:
     """Encoded sRGB to linear light, IEC 61966-2-1."""
     return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
 
 
-def p3_to_srgb(values):
+def p3_to_srgb(values: ArrayLike) -> NDArray[np.float64]:
     """Display P3 in [0, 1] to sRGB, in closed form; clipped."""
     srgb = _to_xyz([(0.64, 0.33), (0.30, 0.60), (0.15, 0.06)])
     linear = np.clip(srgb_curve(np.asarray(values, np.float64)) @ (np.linalg.inv(srgb) @ _to_xyz(P3)).T, 0, 1)
     return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
-def adobe_to_srgb(values):
+def adobe_to_srgb(values: ArrayLike) -> NDArray[np.float64]:
     """Adobe RGB in [0, 1] to sRGB, in closed form from the two standards; clipped."""
     linear = np.asarray(values, np.float64) ** (563 / 256)
     adobe = _to_xyz([(0.64, 0.33), (0.21, 0.71), (0.15, 0.06)])
@@ -142,18 +187,18 @@ def adobe_to_srgb(values):
     return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
-def _to_xyz(primaries):
+def _to_xyz(primaries: Primaries) -> NDArray[np.float64]:
     columns = np.array([[x / y, 1, (1 - x - y) / y] for x, y in primaries]).T
     white = np.array([0.3127 / 0.3290, 1, (1 - 0.3127 - 0.3290) / 0.3290])
     return columns * np.linalg.solve(columns, white)
 
 
-def psnr(a, b):
+def psnr(a: ArrayLike, b: ArrayLike) -> float:
     error = np.mean((np.asarray(a, np.float64) - np.asarray(b, np.float64)) ** 2)
     return 99.0 if error == 0 else float(10 * np.log10(255**2 / error))
 
 
-def every_format():
+def every_format() -> dict[str, bytes]:
     """One whole file of each kind that is read, keyed by a name."""
     rgb, deep = scene(), deep_scene()
     image = Image.fromarray(rgb)
@@ -185,7 +230,7 @@ def every_format():
     }
 
 
-def let_everybody_in(folder):
+def let_everybody_in(folder: Path) -> None:
     """Open pytest's temporary folders, which only their owner may enter."""
     for each in (folder, *folder.parents):
         if each == Path(tempfile.gettempdir()):
@@ -193,7 +238,7 @@ def let_everybody_in(folder):
         each.chmod(each.stat().st_mode | 0o055)
 
 
-def run(code, *arguments):
+def run(code: str, *arguments: object) -> tuple[str, str]:
     """Run code in a program of its own and return what it prints, (stdout, stderr)."""
     lines = "import os, sys\nimport imagecodecs, tifffile\nfrom PIL import PngImagePlugin\n"
     lines += (
@@ -205,7 +250,7 @@ def run(code, *arguments):
     return done.stdout, done.stderr
 
 
-def as_nobody(code, *arguments):
+def as_nobody(code: str, *arguments: object) -> str:
     """Run code as somebody whom permissions apply to, as they do not to root, and return what it prints."""
     # By then everything is imported: with root's rights the way to the packages may be gone.
     drop = "if os.getuid() == 0:\n    os.setgroups([])\n    os.setgid(65534)\n    os.setuid(65534)\n"

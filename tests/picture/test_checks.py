@@ -1,6 +1,9 @@
 """Output paths: checked before the work, and never harmed by it."""
 
 import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypedDict, Unpack
 
 import pytest
 
@@ -20,7 +23,7 @@ from tests.picture import samples as making
         ("a.AVIF", "avif"),
     ],
 )
-def test_format_of(name, kind):
+def test_format_of(name: str, kind: str) -> None:
     assert format_of(name) == kind
 
 
@@ -36,26 +39,32 @@ def test_format_of(name, kind):
         ("out.p\x1bng", r"\\x1b"),
     ],
 )
-def test_unknown_endings_name_the_nearest(name, words):
+def test_unknown_endings_name_the_nearest(name: str, words: str) -> None:
     with pytest.raises(OutputError, match=words) as error:
         format_of(name)
     assert str(error.value).isprintable()
 
 
-def test_a_good_path_is_left_as_it_was(tmp_path):
+def test_a_good_path_is_left_as_it_was(tmp_path: Path) -> None:
     assert check_output(tmp_path / "new.png") == "png"
     assert list(tmp_path.iterdir()) == []
     for ending, kind in ENDINGS.items():
         assert check_output(tmp_path / f"out{ending}") == kind
 
 
-def refused(words, path, *arguments, **options):
+class Options(TypedDict, total=False):
+    force: bool
+    bits: int
+    quality: int
+
+
+def refused(words: str, path: str | Path, inputs: Iterable[str | Path] = (), **options: Unpack[Options]) -> None:
     with pytest.raises(OutputError, match=words) as error:
-        check_output(path, *arguments, **options)
+        check_output(path, inputs, **options)
     assert str(error.value).isprintable()
 
 
-def test_existing_files_need_force(tmp_path):
+def test_existing_files_need_force(tmp_path: Path) -> None:
     path = tmp_path / "out.png"
     path.write_bytes(b"old")
     refused("exists already", path)
@@ -64,7 +73,7 @@ def test_existing_files_need_force(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_an_input_is_never_the_output(tmp_path):
+def test_an_input_is_never_the_output(tmp_path: Path) -> None:
     source = tmp_path / "in.png"
     source.write_bytes(b"source")
     os.link(source, tmp_path / "hard.png")
@@ -78,7 +87,7 @@ def test_an_input_is_never_the_output(tmp_path):
     assert check_output(other, [source, tmp_path / "missing"], force=True) == "png"
 
 
-def test_places_that_cannot_be_written_to(tmp_path):
+def test_places_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "dir.png").mkdir()
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
@@ -94,14 +103,14 @@ def test_places_that_cannot_be_written_to(tmp_path):
     refused("cannot be used", "a\0.png")
 
 
-def test_options_are_checked_before_the_work(tmp_path):
+def test_options_are_checked_before_the_work(tmp_path: Path) -> None:
     refused("8 bits", tmp_path / "a.jpg", bits=16)
     refused("no quality", tmp_path / "a.png", quality=90)
     assert check_output(tmp_path / "a.tif", bits=16) == "tiff"
     assert check_output(tmp_path / "a.webp", quality=100) == "webp"
 
 
-def test_permissions(tmp_path):
+def test_permissions(tmp_path: Path) -> None:
     making.let_everybody_in(tmp_path)
     (tmp_path / "locked").mkdir()
     (tmp_path / "locked").chmod(0o555)
@@ -122,7 +131,7 @@ def test_permissions(tmp_path):
     assert "write-protected" in second
 
 
-def test_a_dangling_link_is_written_through(tmp_path):
+def test_a_dangling_link_is_written_through(tmp_path: Path) -> None:
     (tmp_path / "link.png").symlink_to(tmp_path / "target.png")
     assert check_output(tmp_path / "link.png") == "png"
     as_picture(making.scene()).save(tmp_path / "link.png")

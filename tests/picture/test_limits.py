@@ -99,7 +99,7 @@ def test_long_profiles_are_ignored_and_said_so() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"bigtiff": True}, {"byteorder": ">"}, {"bigtiff": True, "byteorder": ">"}])
-def test_only_known_tags_get_through(options: dict[str, object]) -> None:
+def test_only_known_tags_get_through(options: making.TiffLayout) -> None:
     extra = [(315, 2, 4, "Ann", True), (34118, 2, 10, "<xml/>sem!", True), (50838, 4, 2, (1, 2), True)]
     whole = making.tiff_file(making.scene(), photometric="rgb", extratags=extra, description="told", **options)
     directories = tags.Directories(whole)

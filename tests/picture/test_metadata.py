@@ -5,6 +5,7 @@ import io
 import json
 import struct
 import zlib
+from pathlib import Path
 
 import pytest
 import tifffile
@@ -12,7 +13,7 @@ from PIL import Image
 
 import impasto
 from impasto.errors import PictureError
-from impasto.picture import Credits, as_picture, read_picture, remembered, write_picture
+from impasto.picture import Credits, Picture, as_picture, read_picture, remembered, write_picture
 from impasto.picture.metadata import LONGEST_TEXT, exif_block
 from impasto.recipe import Recipe
 from impasto.recipe.provenance import MOST_BYTES, Input, Remembered
@@ -33,18 +34,16 @@ CREDITS = Credits(
 )
 
 
-def painted(**changes):
-    return dataclasses.replace(
-        as_picture(making.scene()), **{"remembered": MEMORY, "credits": CREDITS, "dpi": (300.0, 300.0), **changes}
-    )
+def painted(remembered: Remembered | None = MEMORY, credits: Credits = CREDITS) -> Picture:
+    return dataclasses.replace(as_picture(making.scene()), remembered=remembered, credits=credits, dpi=(300.0, 300.0))
 
 
-def recalled(data):
+def recalled(data: bytes) -> Remembered:
     return remembered(io.BytesIO(data))
 
 
 @pytest.mark.parametrize("kind", WRITTEN)
-def test_a_picture_remembers(kind, tmp_path):
+def test_a_picture_remembers(kind: str, tmp_path: Path) -> None:
     assert impasto.remembered is remembered
     path = tmp_path / f"out.{kind}"
     assert painted().save(path) == ()
@@ -55,7 +54,7 @@ def test_a_picture_remembers(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", WRITTEN)
-def test_credits_and_resolution_come_back(kind):
+def test_credits_and_resolution_come_back(kind: str) -> None:
     data = making.written(painted(), kind)
     back = as_picture(data)
     assert back.credits == CREDITS
@@ -69,7 +68,7 @@ def test_credits_and_resolution_come_back(kind):
 
 
 @pytest.mark.parametrize("kind", WRITTEN)
-def test_metadata_can_be_left_out(kind, tmp_path):
+def test_metadata_can_be_left_out(kind: str, tmp_path: Path) -> None:
     for data in (making.written(painted(), kind, metadata=False), making.written(painted(remembered=None), kind)):
         with pytest.raises(PictureError, match="remembers nothing"):
             recalled(data)
@@ -83,12 +82,12 @@ def test_metadata_can_be_left_out(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", WRITTEN)
-def test_metadata_change_no_pixel(kind):
+def test_metadata_change_no_pixel(kind: str) -> None:
     files = [making.written(painted(), kind, metadata=metadata) for metadata in (True, False)]
     assert (as_picture(files[0]).pixels == as_picture(files[1]).pixels).all()
 
 
-def photo(kind):
+def photo(kind: str) -> bytes:
     """A photo with a place, a thumbnail, notes of the maker, and an orientation."""
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -103,7 +102,7 @@ def photo(kind):
 
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
 @pytest.mark.parametrize("kind", WRITTEN)
-def test_of_a_photo_the_credits_are_kept_and_the_place_is_not(source, kind):
+def test_of_a_photo_the_credits_are_kept_and_the_place_is_not(source: str, kind: str) -> None:
     before = Image.open(io.BytesIO(photo(source))).getexif()
     assert before.get_ifd(0x8825)
     out = making.written(photo(source), kind)
@@ -115,7 +114,7 @@ def test_of_a_photo_the_credits_are_kept_and_the_place_is_not(source, kind):
     assert b"notes of the maker" not in out
 
 
-def test_the_digest_is_that_of_the_file(tmp_path):
+def test_the_digest_is_that_of_the_file(tmp_path: Path) -> None:
     data = making.written(making.scene(), "png")
     (tmp_path / "a.png").write_bytes(data)
     import hashlib
@@ -126,7 +125,7 @@ def test_the_digest_is_that_of_the_file(tmp_path):
     assert as_picture(making.scene()).sha256 is None
 
 
-def test_credits_are_cleaned_and_cut():
+def test_credits_are_cleaned_and_cut() -> None:
     found = Credits(
         artist="\x1b[31mAnn\u202e\x9b\r",
         copyright="Ann\0Editor\0",
@@ -144,14 +143,14 @@ def test_credits_are_cleaned_and_cut():
 
 
 @pytest.mark.parametrize("kind", WRITTEN)
-def test_long_credits_fit_every_format(kind):
+def test_long_credits_fit_every_format(kind: str) -> None:
     long = Credits(**dict.fromkeys(("artist", "copyright", "description", "make", "model"), "é" * 5000))
     data = making.written(painted(credits=long), kind)
     assert as_picture(data).credits == long
     assert recalled(data) == MEMORY
 
 
-def test_what_a_jpeg_has_no_room_for_is_left_out_with_a_note():
+def test_what_a_jpeg_has_no_room_for_is_left_out_with_a_note() -> None:
     styles = tuple(Input(f"{'s' * 200}{n}.png", "b" * 64, 1 / 300) for n in range(300))
     picture = painted(remembered=dataclasses.replace(MEMORY, styles=styles))
     stream = io.BytesIO()
@@ -166,19 +165,19 @@ def test_what_a_jpeg_has_no_room_for_is_left_out_with_a_note():
 
 
 @pytest.mark.parametrize("kind", WRITTEN)
-def test_text_and_memory_go_together(kind):
+def test_text_and_memory_go_together(kind: str) -> None:
     data = making.written(painted(), kind, text={"Title": "Cat"})
     assert recalled(data) == MEMORY
     if kind != "png":
         assert json.loads(Image.open(io.BytesIO(data)).getexif()[0x010E]) == {"Title": "Cat"}
 
 
-def png_with(kind, content):
+def png_with(kind: bytes, content: bytes) -> bytes:
     plain = making.written(making.scene(), "png")
     return plain[:33] + making.png_chunk(kind, content) + plain[33:]
 
 
-def test_every_kind_of_png_text_is_read():
+def test_every_kind_of_png_text_is_read() -> None:
     text = MEMORY.to_json().encode()
     assert b"\0" not in text
     for kind, content in (
@@ -210,14 +209,14 @@ def test_every_kind_of_png_text_is_read():
         (b"tEXt", b"Impasto\0{}", "remembers nothing"),
     ],
 )
-def test_hostile_png_text(kind, content, words):
+def test_hostile_png_text(kind: bytes, content: bytes, words: str) -> None:
     with pytest.raises(PictureError, match=words) as error:
         recalled(png_with(kind, content))
     assert str(error.value).isprintable()
     assert len(str(error.value)) < 400
 
 
-def commented(kind, value):
+def commented(kind: str, value: bytes) -> bytes:
     """A file whose UserComment is `value`, made by Pillow and tifffile."""
     if kind == "TIFF":
         return making.tiff_file(making.scene(), photometric="rgb", extratags=[(0x9286, 7, len(value), value, True)])
@@ -238,19 +237,19 @@ def commented(kind, value):
         (b'ASCII\0\0\0{"impasto": 1, "version": "\x1b[2J\xff"}', "damaged"),
     ],
 )
-def test_hostile_comments(kind, value, words):
+def test_hostile_comments(kind: str, value: bytes, words: str) -> None:
     with pytest.raises(PictureError, match=words) as error:
         recalled(commented(kind, value))
     assert str(error.value).isprintable()
 
 
 @pytest.mark.parametrize("kind", ["WEBP", "AVIF", "TIFF"])
-def test_a_huge_comment(kind):
+def test_a_huge_comment(kind: str) -> None:
     with pytest.raises(PictureError, match="over the limit"):
         recalled(commented(kind, b'ASCII\0\0\0{"impasto": 1' + b" " * 3 * MOST_BYTES))
 
 
-def outcome(data):
+def outcome(data: bytes) -> str:
     """What is said of a file, whether or not it can be read."""
     try:
         return " ".join(recalled(data).to_toml().split("\n"))
@@ -259,7 +258,7 @@ def outcome(data):
 
 
 @pytest.mark.parametrize("kind", WRITTEN)
-def test_damage_is_an_error_of_one_line_or_harmless(kind):
+def test_damage_is_an_error_of_one_line_or_harmless(kind: str) -> None:
     data = making.written(painted(), kind)
     start = data.find(b'"impasto"') if kind != "webp" else data.find(b"EXIF")
     for cut in (20, start, start + 100):
@@ -273,18 +272,18 @@ def test_damage_is_an_error_of_one_line_or_harmless(kind):
 
 
 @pytest.mark.parametrize("data", [b"GIF89a", b"BM", b"P5 1 1 255\n\0"])
-def test_formats_that_are_never_written_remember_nothing(data):
+def test_formats_that_are_never_written_remember_nothing(data: bytes) -> None:
     with pytest.raises(PictureError, match="remembers nothing"):
         recalled(data)
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"<svg"])
-def test_what_is_no_picture(data):
+def test_what_is_no_picture(data: bytes) -> None:
     with pytest.raises(PictureError):
         recalled(data)
 
 
-def test_damaged_exif_says_nothing_and_refuses_nothing():
+def test_damaged_exif_says_nothing_and_refuses_nothing() -> None:
     block = bytearray(exif_block(CREDITS))
     for at in range(6, len(block), 5):
         broken = bytearray(block)
@@ -294,7 +293,7 @@ def test_damaged_exif_says_nothing_and_refuses_nothing():
             assert all(text.replace("\n", "").replace("\t", "").isprintable() for _, text in found.credits.items())
 
 
-def test_our_exif_is_what_the_standard_says():
+def test_our_exif_is_what_the_standard_says() -> None:
     block = exif_block(CREDITS, (300.0, 72.5), document="{}")
     assert block.startswith(b"Exif\0\0II*\0")
     with tifffile.TiffFile(io.BytesIO(block[6:])) as file:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,11 +15,16 @@ from impasto.picture.profiles import srgb_profile
 from tests.picture import samples as making
 from tests.picture.test_profiles import cmyk_profile, grid
 
+
+class Options(making.WriteOptions, total=False):
+    format: str
+
+
 P3 = making.icc_profile(making.P3, making.srgb_curve)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_display_p3_is_read_as_the_closed_form_says(dtype):
+def test_display_p3_is_read_as_the_closed_form_says(dtype: type[making.Levels]) -> None:
     values = grid(dtype)
     picture = as_picture(making.tiff_file(values, photometric="rgb", iccprofile=P3))
     error = np.abs(picture.to_numpy(np.float32) - making.p3_to_srgb(values / np.iinfo(dtype).max))
@@ -26,16 +32,15 @@ def test_display_p3_is_read_as_the_closed_form_says(dtype):
     assert error.max() < (0.0014 if dtype == np.uint8 else 0.0006)
 
 
-def inside():
+def inside() -> Picture:
     """Colours that every profile here holds."""
     return Picture(np.ascontiguousarray(np.moveaxis(0.2 + 0.5 * making.deep_scene() / 65535, -1, 0), np.float32))
 
 
 @pytest.mark.parametrize("kind", ["png", "tiff", "jpeg", "webp", "avif"])
 @pytest.mark.parametrize("profile", [P3, making.adobe_rgb()])
-def test_an_output_profile_is_embedded_and_followed(kind, profile):
-    options = {"quality": 100} if kind == "webp" else {}
-    data = making.written(inside(), kind, profile=profile, **options)
+def test_an_output_profile_is_embedded_and_followed(kind: str, profile: bytes) -> None:
+    data = making.written(inside(), kind, profile=profile, quality=100 if kind == "webp" else None)
     image = Image.open(io.BytesIO(data))
     assert image.info["icc_profile"] == profile
     back = as_picture(data)
@@ -48,7 +53,7 @@ def test_an_output_profile_is_embedded_and_followed(kind, profile):
 
 
 @pytest.mark.parametrize("kind", ["png", "tiff"])
-def test_16_bits_through_a_profile_and_back(kind):
+def test_16_bits_through_a_profile_and_back(kind: str) -> None:
     back = as_picture(making.written(inside(), kind, bits=16, profile=P3))
     assert back.bits == 16
     assert np.abs(back.pixels - inside().pixels).max() < 0.0015
@@ -56,19 +61,21 @@ def test_16_bits_through_a_profile_and_back(kind):
 
 
 @pytest.mark.parametrize("kind", ["png", "tiff"])
-def test_alpha_goes_past_the_profile(kind):
+def test_alpha_goes_past_the_profile(kind: str) -> None:
     picture = dataclasses.replace(inside(), alpha=np.linspace(0, 1, 61 * 91, dtype=np.float32).reshape(61, 91))
     back = as_picture(making.written(picture, kind, bits=16, profile=P3))
+    assert back.alpha is not None
+    assert picture.alpha is not None
     assert np.abs(back.alpha - picture.alpha).max() < 1e-5
 
 
-def test_paper_white_under_a_transparent_jpeg_is_white():
+def test_paper_white_under_a_transparent_jpeg_is_white() -> None:
     picture = dataclasses.replace(inside(), alpha=np.zeros((61, 91), np.float32))
     assert as_picture(making.written(picture, "jpeg", profile=P3)).to_numpy().min() > 250
 
 
 @pytest.mark.parametrize(("kind", "bits"), [("tiff", 8), ("tiff", 16), ("jpeg", 8)])
-def test_inks(kind, bits):
+def test_inks(kind: str, bits: int) -> None:
     colours = np.array([[255, 255, 255], [0, 255, 255], [255, 0, 255], [255, 255, 0]], np.uint8)
     picture = as_picture(np.repeat(np.repeat(colours[np.newaxis], 16, axis=0), 16, axis=1))
     # The printer is a coarse one, of nine steps a side: enough to tell the inks apart, and inks from light.
@@ -88,7 +95,7 @@ def test_inks(kind, bits):
     assert np.abs(back.astype(int) - picture.to_numpy()).mean() < 25
 
 
-def printer(darkest=0):
+def printer(darkest: int = 0) -> bytes:
     """The tests' CMYK profile with the way back, Lab to inks: a table of 9 x 9 x 9, inks by subtraction, no black."""
     data = cmyk_profile(darkest)
     steps = np.linspace(0, 255, 9).round().astype(np.uint8)
@@ -98,7 +105,11 @@ def printer(darkest=0):
     image = Image.fromarray(np.ascontiguousarray(lab.reshape(1, -1, 3)), "LAB")
     rgb = np.asarray(
         ImageCms.profileToProfile(
-            image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), renderingIntent=1, outputMode="RGB"
+            image,
+            ImageCms.createProfile("LAB"),
+            ImageCms.createProfile("sRGB"),
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
         )
     ).reshape(-1, 3)
     reach = np.clip((rgb.astype(float) - darkest) / (255 - darkest), 0, 1)
@@ -111,7 +122,7 @@ def printer(darkest=0):
     return with_tags(data, {b"B2A0": table, b"B2A1": table})
 
 
-def with_tags(profile, tags):
+def with_tags(profile: bytes, tags: dict[bytes, bytes]) -> bytes:
     count = int.from_bytes(profile[128:132], "big")
     found = {}
     for at in range(132, 132 + 12 * count, 12):
@@ -126,7 +137,7 @@ def with_tags(profile, tags):
     return header + len(found).to_bytes(4, "big") + table + body
 
 
-def test_a_proof_is_what_littlecms_makes_of_it():
+def test_a_proof_is_what_littlecms_makes_of_it() -> None:
     picture, profile = as_picture(making.scene()), printer(darkest=60)
     proof = picture.proof(profile)
     srgb = ImageCms.ImageCmsProfile(io.BytesIO(srgb_profile()))
@@ -136,8 +147,8 @@ def test_a_proof_is_what_littlecms_makes_of_it():
         ImageCms.ImageCmsProfile(io.BytesIO(profile)),
         "RGB",
         "RGB",
-        renderingIntent=1,
-        proofRenderingIntent=1,
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        proofRenderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
         flags=ImageCms.Flags.SOFTPROOFING | ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOOPTIMIZE,
     )
     expected = np.asarray(ImageCms.applyTransform(picture.to_pil(), transform)).astype(int)
@@ -147,14 +158,14 @@ def test_a_proof_is_what_littlecms_makes_of_it():
     assert white > 250
 
 
-def test_a_proof_in_a_profile_that_holds_the_picture_is_the_picture():
+def test_a_proof_in_a_profile_that_holds_the_picture_is_the_picture() -> None:
     assert np.abs(inside().proof(P3).pixels - inside().pixels).max() < 0.0015
     assert inside().proof(P3).size == inside().size
 
 
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize(("compression", "tag"), [("deflate", 8), ("lzw", 5), ("none", 1), (None, 8)])
-def test_tiff_compressions(compression, tag, bits):
+def test_tiff_compressions(compression: str | None, tag: int, bits: int) -> None:
     array = making.deep_scene() if bits == 16 else making.scene()
     data = making.written(making.with_alpha(array), "tiff", bits=bits, compression=compression)
     with tifffile.TiffFile(io.BytesIO(data)) as file:
@@ -177,7 +188,7 @@ def test_tiff_compressions(compression, tag, bits):
         ({"format": "png", "profile": "missing\x1b.icc"}, "no such file"),
     ],
 )
-def test_what_cannot_be_written_so(options, words):
+def test_what_cannot_be_written_so(options: Options, words: str) -> None:
     stream = io.BytesIO()
     with pytest.raises(OutputError, match=words) as error:
         write_picture(as_picture(making.scene()), stream, **options)
@@ -185,7 +196,7 @@ def test_what_cannot_be_written_so(options, words):
     assert stream.getvalue() == b""
 
 
-def test_outputs_are_checked_with_their_profile(tmp_path):
+def test_outputs_are_checked_with_their_profile(tmp_path: Path) -> None:
     (tmp_path / "p.icc").write_bytes(printer())
     profile = output_profile(tmp_path / "p.icc")
     assert check_output(tmp_path / "a.tif", profile=profile, compression="lzw") == "tiff"

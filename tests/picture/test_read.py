@@ -1,23 +1,30 @@
 """Reading: every kind of pixel a file can hold, upright, with its range and levels."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from impasto.errors import PictureError
-from impasto.picture import Limits, as_picture, read_picture
+from impasto.picture import Limits, Picture, as_picture, read_picture
 from impasto.picture.formats.samples import upright
 from tests.picture import samples as making
 
 
-def difference(picture, expected):
+def difference(picture: Picture, expected: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.abs(picture.to_numpy(np.uint8)[:, :, :3].astype(int) - expected)
 
 
+def alpha_of(picture: Picture) -> NDArray[np.float32]:
+    assert picture.alpha is not None
+    return picture.alpha
+
+
 @pytest.mark.parametrize("kind", list(making.every_format()))
-def test_every_kind_of_file(kind):
+def test_every_kind_of_file(kind: str) -> None:
     picture = as_picture(making.every_format()[kind])
     assert picture.bits == (16 if kind.endswith("16") else 8)
     assert picture.pixels.flags.c_contiguous
@@ -32,7 +39,7 @@ def test_every_kind_of_file(kind):
     assert difference(picture, making.scene())[30:].mean() < 10
 
 
-def test_the_format_is_told_by_the_content(tmp_path):
+def test_the_format_is_told_by_the_content(tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
     path.write_bytes(making.written(making.scene(), "jpeg"))
     assert read_picture(path).size == (61, 91)
@@ -40,18 +47,23 @@ def test_the_format_is_told_by_the_content(tmp_path):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP", "AVIF"])
-def test_orientations(kind, orientation):
+def test_orientations(kind: str, orientation: int) -> None:
     rgb = making.scene()
     # Orientations 6 and 8 undo each other; every other one undoes itself.
     stored = np.ascontiguousarray(upright(rgb, {6: 8, 8: 6}.get(orientation, orientation)))
-    tag = {"TIFF": {"tiffinfo": {274: orientation}}}.get(kind, {"exif": making.exif(orientation)})
-    options = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}, "AVIF": {"quality": 95}}
+    tags: dict[str, dict[str, object]] = {"TIFF": {"tiffinfo": {274: orientation}}}
+    tag = tags.get(kind, {"exif": making.exif(orientation)})
+    options: dict[str, dict[str, object]] = {
+        "JPEG": {"quality": 95, "subsampling": 0},
+        "WEBP": {"lossless": True},
+        "AVIF": {"quality": 95},
+    }
     picture = as_picture(making.pillow_file(stored, kind, **tag, **options.get(kind, {})))
     assert picture.size == (61, 91)
     assert difference(picture, rgb).max() <= {"JPEG": 12, "AVIF": 16}.get(kind, 0)
 
 
-def test_turning_agrees_with_pillow():
+def test_turning_agrees_with_pillow() -> None:
     from PIL import ImageOps
 
     for orientation in range(1, 9):
@@ -61,13 +73,14 @@ def test_turning_agrees_with_pillow():
 
 
 @pytest.mark.parametrize("orientation", [3, 6])
-def test_orientation_at_16_bits_turns_alpha_and_dpi_too(orientation):
+def test_orientation_at_16_bits_turns_alpha_and_dpi_too(orientation: int) -> None:
     deep = making.with_alpha(making.deep_scene())
     chunk = making.png_chunk(b"eXIf", making.exif(orientation)[6:])
     rows = b"".join(b"\0" + row.tobytes() for row in deep.astype(">u2"))
     chunk += making.png_chunk(b"pHYs", (11811).to_bytes(4, "big") + (5906).to_bytes(4, "big") + b"\1")
     png = making.png_file(91, 61, 16, 6, rows, chunk)
-    tiff = making.tiff_file(deep, photometric="rgb", extrasamples=["unassalpha"], extratags=[(274, 3, 1, orientation)])
+    turned = (274, 3, 1, orientation, False)
+    tiff = making.tiff_file(deep, photometric="rgb", extrasamples=["unassalpha"], extratags=[turned])
     expected = upright(as_picture(deep).to_numpy(np.uint16), orientation)
     assert np.array_equal(as_picture(png).to_numpy(np.uint16), expected)
     assert np.array_equal(as_picture(tiff).to_numpy(np.uint16), expected)
@@ -75,21 +88,21 @@ def test_orientation_at_16_bits_turns_alpha_and_dpi_too(orientation):
     assert as_picture(png).dpi == pytest.approx(dpi, rel=1e-3)
 
 
-def test_damaged_or_absurd_exif_does_no_harm():
+def test_damaged_or_absurd_exif_does_no_harm() -> None:
     for exif in (b"Exif\0\0garbage", making.exif(9), making.exif(0), b"Exif\0\0II*\0\xff\xff\xff\xff"):
         picture = as_picture(making.pillow_file(making.scene(), "PNG", exif=exif))
         assert np.array_equal(picture.to_numpy(), making.scene())
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_16_bit_grey_keeps_its_levels_and_does_not_clip(kind):
+def test_16_bit_grey_keeps_its_levels_and_does_not_clip(kind: str) -> None:
     ramp = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     picture = as_picture(making.pillow_file(ramp, kind))
     assert picture.bits == 16
     assert np.array_equal(picture.to_numpy(np.uint16), np.dstack([ramp] * 3))
 
 
-def interlaced(array):
+def interlaced(array: NDArray[np.uint16]) -> bytes:
     """PNG scan lines of the seven passes (PNG, third edition, 8.1)."""
     passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
     parts = [array[top::down, left::across] for left, top, across, down in passes]
@@ -97,14 +110,14 @@ def interlaced(array):
 
 
 @pytest.mark.parametrize("size", [(61, 91), (1, 1), (2, 3), (5, 1)])
-def test_interlaced_16_bit_png(size, capfd):
+def test_interlaced_16_bit_png(size: tuple[int, int], capfd: pytest.CaptureFixture[str]) -> None:
     deep = making.deep_scene(*size)
     png = making.png_file(size[1], size[0], 16, 2, interlaced(deep.astype(">u2")), interlace=1)
     assert np.array_equal(as_picture(png).to_numpy(np.uint16), deep)
     assert capfd.readouterr() == ("", "")
 
 
-def test_png_colour_keys():
+def test_png_colour_keys() -> None:
     deep = np.array([[1, 60000, 300]], ">u2")
     keyed = making.png_file(3, 1, 16, 0, b"\0" + deep.tobytes(), making.png_chunk(b"tRNS", b"\xea\x60"))
     assert as_picture(keyed).to_numpy(np.uint16)[0, :, 3].tolist() == [65535, 0, 65535]
@@ -112,14 +125,14 @@ def test_png_colour_keys():
     keyed = making.png_file(2, 1, 16, 2, b"\0" + rgb.tobytes(), making.png_chunk(b"tRNS", rgb[:, 3:].tobytes()))
     assert as_picture(keyed).to_numpy(np.uint16)[0].tolist() == [[1, 2, 3, 65535], [1, 2, 3, 0]]
     keyed = making.png_file(4, 1, 4, 0, b"\0\x12\x53", making.png_chunk(b"tRNS", b"\0\5"))
-    assert as_picture(keyed).alpha.tolist() == [[1, 1, 0, 1]]
+    assert alpha_of(as_picture(keyed)).tolist() == [[1, 1, 0, 1]]
     keyed = making.png_file(2, 1, 8, 2, b"\0\1\2\3\4\5\6", making.png_chunk(b"tRNS", b"\0\4\0\5\0\6"))
-    assert as_picture(keyed).alpha.tolist() == [[1, 0]]
+    assert alpha_of(as_picture(keyed)).tolist() == [[1, 0]]
     keyed = making.png_file(2, 1, 1, 0, b"\0\x40", making.png_chunk(b"tRNS", b"\0\1"))
-    assert as_picture(keyed).alpha.tolist() == [[1, 0]]
+    assert alpha_of(as_picture(keyed)).tolist() == [[1, 0]]
 
 
-def test_palette_with_transparency():
+def test_palette_with_transparency() -> None:
     table = making.png_chunk(b"PLTE", bytes([255, 0, 0, 0, 255, 0, 0, 0, 255]))
     keyed = making.png_file(3, 1, 8, 3, b"\0\0\1\2", table + making.png_chunk(b"tRNS", b"\x00\x80"))
     result = as_picture(keyed).to_numpy()
@@ -131,7 +144,7 @@ def test_palette_with_transparency():
     assert np.array_equal(picture.alpha == 0, transparent)
 
 
-def test_grey_with_alpha():
+def test_grey_with_alpha() -> None:
     la = np.dstack([making.scene()[:, :, 0], making.with_alpha(making.scene())[:, :, 3]])
     for kind in ("PNG", "TIFF"):
         result = as_picture(making.pillow_file(Image.fromarray(la, "LA"), kind)).to_numpy()
@@ -142,7 +155,7 @@ def test_grey_with_alpha():
     assert np.array_equal(as_picture(png).to_numpy(np.uint16)[:, :, [0, 3]], deep)
 
 
-def test_transparent_red_does_not_turn_the_picture_red():
+def test_transparent_red_does_not_turn_the_picture_red() -> None:
     blue = np.zeros((20, 20, 4), np.uint8)
     blue[:, :] = [20, 40, 200, 255]
     blue[5:15, 5:15] = [255, 0, 0, 0]
@@ -150,20 +163,21 @@ def test_transparent_red_does_not_turn_the_picture_red():
         picture = as_picture(
             making.pillow_file(blue, kind, **({"lossless": True, "exact": True} if kind == "WEBP" else {}))
         )
-        assert picture.alpha.min() == 0
+        assert alpha_of(picture).min() == 0
         assert np.abs(picture.to_numpy()[:, :, :3].astype(int) - [20, 40, 200]).max() <= 1
     invisible = as_picture(np.full((3, 3, 4), [255, 0, 0, 0], np.uint8))
     assert np.all(invisible.pixels == 0.5)
 
 
-def test_alpha_that_says_nothing_is_dropped():
+def test_alpha_that_says_nothing_is_dropped() -> None:
     opaque = np.dstack([making.scene(), np.full((61, 91), 255, np.uint8)])
     assert as_picture(making.pillow_file(opaque, "PNG")).alpha is None
 
 
 @pytest.mark.parametrize("deep", [False, True])
-def test_premultiplied_tiff(deep):
-    rgba = making.with_alpha(making.deep_scene() if deep else making.scene())
+def test_premultiplied_tiff(deep: bool) -> None:
+    rgba: NDArray[np.uint8] | NDArray[np.uint16]
+    rgba = making.with_alpha(making.deep_scene()) if deep else making.with_alpha(making.scene())
     top = np.iinfo(rgba.dtype).max
     stored = rgba.copy()
     stored[:, :, :3] = np.round(rgba[:, :, :3] * (rgba[:, :, 3:] / top))
@@ -173,7 +187,7 @@ def test_premultiplied_tiff(deep):
     assert np.abs(picture.to_numpy(np.float32)[seen][:, :3] - rgba[seen][:, :3] / top).max() < 1.1 / top
 
 
-def test_tiff_masks_are_not_alpha():
+def test_tiff_masks_are_not_alpha() -> None:
     stored = np.dstack([making.scene(), np.zeros((61, 91), np.uint8)])
     picture = as_picture(making.tiff_file(stored, photometric="rgb", extrasamples=["unspecified"]))
     assert picture.alpha is None
@@ -181,14 +195,14 @@ def test_tiff_masks_are_not_alpha():
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_float_tiff(dtype):
+def test_float_tiff(dtype: type[np.float16] | type[np.float32] | type[np.float64]) -> None:
     values = (making.deep_scene() / 65535).astype(dtype)
     picture = as_picture(making.tiff_file(values, photometric="rgb"))
     assert (picture.bits, picture.notes) == (16, ())
     assert np.array_equal(picture.to_numpy(np.float32), values.astype(np.float32))
 
 
-def test_float_tiff_out_of_range():
+def test_float_tiff_out_of_range() -> None:
     values = making.scene().astype(np.float32) / 255
     values[0, 0, 0], values[0, 1, 0] = 1.5, -0.5
     picture = as_picture(making.tiff_file(values, photometric="rgb"))
@@ -200,7 +214,7 @@ def test_float_tiff_out_of_range():
 
 
 @pytest.mark.parametrize("bits", [2, 4, 12, 32])
-def test_tiff_of_unusual_depth(bits):
+def test_tiff_of_unusual_depth(bits: int) -> None:
     # Packed by hand: tifffile writes whole bytes only. 12 bits: two samples in three bytes.
     ramp = np.arange(16, dtype=np.uint32) * ((2**bits - 1) // 15) if bits > 2 else np.arange(16, dtype=np.uint32) % 4
     packed = "".join(format(int(value), f"0{bits}b") for value in ramp)
@@ -216,7 +230,7 @@ def test_tiff_of_unusual_depth(bits):
     assert picture.bits == (8 if bits < 8 else 16)
 
 
-def test_tiff_layouts():
+def test_tiff_layouts() -> None:
     rgb, deep = making.scene(), making.deep_scene()
     planes = np.ascontiguousarray(np.moveaxis(deep, -1, 0))
     same = [
@@ -235,14 +249,14 @@ def test_tiff_layouts():
 
 
 @pytest.mark.parametrize("kind", ["raw", "tiff_lzw", "jpeg"])
-def test_ycbcr_tiff(kind):
+def test_ycbcr_tiff(kind: str) -> None:
     rgb = making.scene()
     data = making.pillow_file(Image.fromarray(rgb).convert("YCbCr"), "TIFF", compression=kind)
     assert difference(as_picture(data), rgb).mean() < (2 if kind == "jpeg" else 1.2)
 
 
 @pytest.mark.parametrize("size", [(60, 90), (61, 91)])
-def test_subsampled_ycbcr_tiff(size):
+def test_subsampled_ycbcr_tiff(size: tuple[int, int]) -> None:
     rgb = making.scene(*size)
     ycbcr = np.asarray(Image.fromarray(rgb).convert("YCbCr"))
     padded = np.pad(ycbcr, ((0, size[0] % 2), (0, size[1] % 2), (0, 0)), mode="edge")
@@ -262,7 +276,7 @@ def test_subsampled_ycbcr_tiff(size):
 
 
 @pytest.mark.parametrize("kind", ["cielab 8", "cielab 16", "icclab 8", "icclab 16"])
-def test_lab_tiff(kind):
+def test_lab_tiff(kind: str) -> None:
     srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
     image = ImageCms.profileToProfile(Image.fromarray(making.scene()), srgb, lab, outputMode="LAB")
     stored = np.asarray(image)
@@ -280,7 +294,7 @@ def test_lab_tiff(kind):
     assert difference(picture, making.scene()).mean() < 1
 
 
-def test_cmyk_without_a_profile():
+def test_cmyk_without_a_profile() -> None:
     rgb = making.scene()
     image = Image.fromarray(rgb).convert("CMYK")
     for data in (
@@ -294,7 +308,7 @@ def test_cmyk_without_a_profile():
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "AVIF"])
-def test_animations_give_their_first_frame_and_a_note(kind):
+def test_animations_give_their_first_frame_and_a_note(kind: str) -> None:
     frames = [Image.fromarray(np.full((16, 16, 3), value, np.uint8)) for value in (40, 130, 220)]
     picture = as_picture(making.pillow_file(frames[0], kind, save_all=True, append_images=frames[1:]))
     assert np.abs(picture.to_numpy().astype(int) - 40).max() <= 3
@@ -303,7 +317,7 @@ def test_animations_give_their_first_frame_and_a_note(kind):
     assert as_picture(making.pillow_file(frames[0], kind)).notes == ()
 
 
-def test_tiffs_of_several_pages_give_the_first_and_a_note():
+def test_tiffs_of_several_pages_give_the_first_and_a_note() -> None:
     pages = np.stack([making.scene(), 255 - making.scene()])
     picture = as_picture(making.tiff_file(pages, photometric="rgb"))
     assert np.array_equal(picture.to_numpy(), making.scene())
@@ -321,12 +335,12 @@ def test_tiffs_of_several_pages_give_the_first_and_a_note():
         (b"P2 2 1 65535 0 65535", [[0, 255]]),
     ],
 )
-def test_pnm(data, expected):
+def test_pnm(data: bytes, expected: list[list[int]]) -> None:
     assert as_picture(data).to_numpy()[:, :, 1].tolist() == expected
 
 
 @pytest.mark.parametrize("top", [1, 1000, 4095, 65535])
-def test_pnm_of_any_range(top):
+def test_pnm_of_any_range(top: int) -> None:
     ramp = np.linspace(0, top, 30).round().astype(np.uint16).reshape(1, 10, 3)
     raw = b"P6 10 1 %d\n" % top + ramp.astype(">u2" if top > 255 else "u1").tobytes()
     plain = b"P3 10 1 %d\n" % top + b" ".join(b"%d" % value for value in ramp.ravel())
@@ -336,18 +350,19 @@ def test_pnm_of_any_range(top):
         assert picture.bits == (16 if top > 255 else 8)
 
 
-def test_streams(tmp_path):
+def test_streams(tmp_path: Path) -> None:
     class Trickle(io.BytesIO):
-        def read(self, size=-1):
+        def read(self, size: int | None = -1, /) -> bytes:
+            assert size is not None
             return super().read(min(size, 100))
 
     data = making.written(making.scene(), "png")
     assert np.array_equal(read_picture(Trickle(data)).to_numpy(), making.scene())
     with pytest.raises(PictureError, match="binary mode"):
-        read_picture(io.StringIO("text"))
+        read_picture(io.StringIO("text"))  # type: ignore[arg-type]
     for other in (b"a.png", None, object()):
         with pytest.raises(PictureError, match="cannot be read"):
-            read_picture(other)
+            read_picture(other)  # type: ignore[arg-type]
     closed = io.BytesIO(data)
     closed.close()
     with pytest.raises(PictureError, match="cannot be read"):
@@ -356,7 +371,7 @@ def test_streams(tmp_path):
         read_picture(io.BytesIO(data), limits=Limits(max_file_bytes=100))
 
 
-def test_nothing_is_printed_or_warned(capfd, recwarn):
+def test_nothing_is_printed_or_warned(capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder) -> None:
     for data in making.every_format().values():
         as_picture(data)
     assert capfd.readouterr() == ("", "")

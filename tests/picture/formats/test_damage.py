@@ -6,6 +6,8 @@ import struct
 import time
 import tracemalloc
 import zlib
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ FILES = making.every_format()
 SMALL = Limits(max_pixels=1_000_000)
 
 
-def refused(data, limits=SMALL):
+def refused(data: bytes, limits: Limits = SMALL) -> str | None:
     """The message, or None where the file could be read."""
     try:
         picture = as_picture(data, limits=limits)
@@ -34,8 +36,15 @@ def refused(data, limits=SMALL):
     return None
 
 
+def refusal(data: bytes, limits: Limits = SMALL) -> str:
+    """The message about a file that has to be refused."""
+    message = refused(data, limits)
+    assert message is not None
+    return message
+
+
 @pytest.mark.parametrize("kind", list(FILES))
-def test_cut_at_every_5_percent(kind, capfd):
+def test_cut_at_every_5_percent(kind: str, capfd: pytest.CaptureFixture[str]) -> None:
     data = FILES[kind]
     messages = [refused(data[: len(data) * percent // 100]) for percent in range(0, 100, 5)]
     assert refused(data) is None
@@ -44,7 +53,7 @@ def test_cut_at_every_5_percent(kind, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def with_sums(data):
+def with_sums(data: bytes) -> bytes:
     """Put the PNG's checksums right, so that the damage gets past them."""
     fixed, at = data[:8], 8
     while at + 12 <= len(data):
@@ -56,7 +65,7 @@ def with_sums(data):
 
 
 @pytest.mark.parametrize("kind", list(FILES))
-def test_flipped_bytes(kind, capfd):
+def test_flipped_bytes(kind: str, capfd: pytest.CaptureFixture[str]) -> None:
     data, random = FILES[kind], np.random.default_rng(7)
     for trial in range(60):
         damaged = bytearray(data)
@@ -67,7 +76,7 @@ def test_flipped_bytes(kind, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_program_that_has_set_up_nothing_prints_nothing(tmp_path):
+def test_a_program_that_has_set_up_nothing_prints_nothing(tmp_path: Path) -> None:
     # Not under pytest, which takes over warnings and logging: both print where nobody has.
     random = np.random.default_rng(8)
     for number in range(400):
@@ -92,7 +101,7 @@ def test_a_program_that_has_set_up_nothing_prints_nothing(tmp_path):
 
 
 @given(st.binary(max_size=300), st.sampled_from([b"", *(data[:12] for data in FILES.values())]))
-def test_random_bytes(tail, head):
+def test_random_bytes(tail: bytes, head: bytes) -> None:
     refused(head + tail)
 
 
@@ -112,7 +121,7 @@ def test_random_bytes(tail, head):
         (b"P", "not a picture"),
     ],
 )
-def test_other_files_named_png(tmp_path, data, words):
+def test_other_files_named_png(tmp_path: Path, data: bytes, words: str) -> None:
     path = tmp_path / "photo.png"
     path.write_bytes(data)
     with pytest.raises(PictureError, match=words) as error:
@@ -121,7 +130,7 @@ def test_other_files_named_png(tmp_path, data, words):
     assert "convert it to PNG" in str(error.value)
 
 
-def declared(width, height):
+def declared(width: int, height: int) -> dict[str, bytes]:
     """Small files of each kind that declare a size."""
     png = making.png_file(width, height, 8, 2, bytes(100))
     gif = b"GIF89a" + struct.pack("<HHBBB", width, height, 0, 0, 0) + b","
@@ -150,7 +159,7 @@ def declared(width, height):
     }
 
 
-def bare_tiff(width, height, compression=1, extra=()):
+def bare_tiff(width: int, height: int, compression: int = 1, extra: Sequence[tuple[int, int]] = ()) -> bytes:
     entries = [(256, width), (257, height), (258, 8), (259, compression), (262, 1), (273, 8), (277, 1), (278, height)]
     entries = sorted([*entries, (279, 8), *extra])
     body = struct.pack("<H", len(entries)) + b"".join(
@@ -160,11 +169,11 @@ def bare_tiff(width, height, compression=1, extra=()):
 
 
 @pytest.mark.parametrize("kind", list(declared(1, 1)))
-def test_declared_bombs_are_refused_before_decoding(kind):
+def test_declared_bombs_are_refused_before_decoding(kind: str) -> None:
     data = declared(50_000, 50_000)[kind]
     assert len(data) < 2000
     start = time.perf_counter()
-    message = refused(data, Limits())
+    message = refusal(data, Limits())
     assert time.perf_counter() - start < 0.5
     if kind == "avif":
         # libavif's own limit comes first.
@@ -174,15 +183,17 @@ def test_declared_bombs_are_refused_before_decoding(kind):
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "avif", "gif", "bmp", "ppm", "tiff"])
-def test_our_limits_are_the_ones_that_count(kind):
+def test_our_limits_are_the_ones_that_count(kind: str) -> None:
     whole = FILES[kind]
     assert refused(whole, Limits(max_pixels=61 * 91, max_side=91)) is None
-    assert "limit of 5,550 pixels;" in refused(whole, Limits(max_pixels=61 * 91 - 1))
-    assert "pixels a side" in refused(whole, Limits(max_side=90))
-    assert "bytes" in refused(whole, Limits(max_file_bytes=len(whole) - 1))
+    assert "limit of 5,550 pixels;" in refusal(whole, Limits(max_pixels=61 * 91 - 1))
+    assert "pixels a side" in refusal(whole, Limits(max_side=90))
+    assert "bytes" in refusal(whole, Limits(max_file_bytes=len(whole) - 1))
 
 
-def test_pillow_s_bomb_limit_neither_warns_nor_stops(monkeypatch, recwarn):
+def test_pillow_s_bomb_limit_neither_warns_nor_stops(
+    monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
     from PIL import Image
 
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
@@ -191,12 +202,12 @@ def test_pillow_s_bomb_limit_neither_warns_nor_stops(monkeypatch, recwarn):
     assert len(recwarn) == 0
 
 
-def test_more_hidden_bombs():
+def test_more_hidden_bombs() -> None:
     # A tile far larger than the picture; more channels than any picture has; pixels that inflate without end.
     tiled = bare_tiff(16, 16, extra=[(322, 50_000), (323, 50_000)])
-    assert "over the limit" in refused(tiled)
+    assert "over the limit" in refusal(tiled)
     channels = bare_tiff(16, 16).replace(struct.pack("<HHII", 277, 4, 1, 1), struct.pack("<HHII", 277, 4, 1, 60_000))
-    assert "channels" in refused(channels)
+    assert "channels" in refusal(channels)
     endless = making.png_file(2, 1, 16, 2, bytes(50_000_000))
     assert len(endless) < 100_000
     tracemalloc.start()
@@ -206,7 +217,7 @@ def test_more_hidden_bombs():
     assert refused(b"P3 30000 30 255\n1") is not None
 
 
-def test_a_header_of_only_whitespace_and_comments_takes_no_time():
+def test_a_header_of_only_whitespace_and_comments_takes_no_time() -> None:
     start = time.perf_counter()
     for data in (b"P6" + b" " * 200_000 + b"x", b"P6 " + b"# #\n" * 100_000 + b"x", b"P6 " + b"#" * 200_000):
         assert refused(data) is not None
@@ -214,35 +225,35 @@ def test_a_header_of_only_whitespace_and_comments_takes_no_time():
 
 
 @pytest.mark.parametrize("size", [(0, 5), (5, 0)])
-def test_no_pixels(size):
+def test_no_pixels(size: tuple[int, int]) -> None:
     for kind in ("png", "gif", "ppm", "tiff"):
         assert refused(declared(*size)[kind]) is not None
 
 
-def test_raw_files_thumbnails_and_volumes_are_not_taken_for_the_picture():
-    assert "thumbnail" in refused(bare_tiff(4, 1, extra=[(254, 1)]))
-    assert "flat" in refused(making.tiff_file(np.zeros((3, 8, 8), np.uint8), photometric="minisblack", volumetric=True))
-    assert "signed" in refused(making.tiff_file(np.zeros((8, 8), np.int16)))
-    assert "colour model" in refused(
+def test_raw_files_thumbnails_and_volumes_are_not_taken_for_the_picture() -> None:
+    assert "thumbnail" in refusal(bare_tiff(4, 1, extra=[(254, 1)]))
+    assert "flat" in refusal(making.tiff_file(np.zeros((3, 8, 8), np.uint8), photometric="minisblack", volumetric=True))
+    assert "signed" in refusal(making.tiff_file(np.zeros((8, 8), np.int16)))
+    assert "colour model" in refusal(
         bare_tiff(4, 1).replace(struct.pack("<HHII", 262, 4, 1, 1), struct.pack("<HHII", 262, 4, 1, 32803))
     )
 
 
 @pytest.mark.parametrize("error", [MemoryError, RecursionError, KeyError, AssertionError, SystemError])
-def test_whatever_a_decoder_raises(monkeypatch, error):
+def test_whatever_a_decoder_raises(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
     from PIL import PngImagePlugin
 
-    def fail(self):
+    def fail(self: object) -> None:
         raise error
 
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "_open", fail)
     assert refused(FILES["png"]) is not None
 
 
-def test_ctrl_c_passes(monkeypatch):
+def test_ctrl_c_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     from PIL import PngImagePlugin
 
-    def interrupt(self):
+    def interrupt(self: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "_open", interrupt)
@@ -250,14 +261,14 @@ def test_ctrl_c_passes(monkeypatch):
         as_picture(FILES["png"])
 
 
-def one_line(path, words):
+def one_line(path: str | Path, words: str) -> None:
     with pytest.raises(PictureError, match=words) as error:
         read_picture(path)
     assert str(error.value).startswith(printable(os.fspath(path)) + ": ")
     assert str(error.value).isprintable()
 
 
-def test_paths_without_a_picture(tmp_path):
+def test_paths_without_a_picture(tmp_path: Path) -> None:
     one_line(tmp_path / "missing.png", "no such file")
     one_line(tmp_path, "is a folder")
     (tmp_path / "empty.png").touch()
@@ -271,7 +282,7 @@ def test_paths_without_a_picture(tmp_path):
     one_line(tmp_path / "dangling.png", "no such file")
 
 
-def test_pipes_and_sockets_are_not_waited_for(tmp_path):
+def test_pipes_and_sockets_are_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     one_line(tmp_path / "pipe.png", "pipe or a device")
     with socket.socket(socket.AF_UNIX) as server:
@@ -280,7 +291,7 @@ def test_pipes_and_sockets_are_not_waited_for(tmp_path):
     one_line("/dev/zero", "pipe or a device")
 
 
-def test_permission_denied(tmp_path):
+def test_permission_denied(tmp_path: Path) -> None:
     path = tmp_path / "secret.png"
     path.write_bytes(FILES["png"])
     path.chmod(0)
@@ -307,7 +318,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", [*NAMES, os.fsdecode(b"\xff\xfe.png"), "a" * 251 + ".png"])
-def test_odd_names(tmp_path, name):
+def test_odd_names(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     as_picture(making.scene()).save(path)
     picture = read_picture(path)
@@ -317,6 +328,6 @@ def test_odd_names(tmp_path, name):
     one_line(path, "not a picture")
 
 
-def test_messages_show_control_characters_harmlessly():
+def test_messages_show_control_characters_harmlessly() -> None:
     assert printable("a\n\x1b[31m\u202eb\udcff") == "a\\n\\x1b[31m\\u202eb\\udcff"
     assert printable("caf\u00e9 \u65e5\u672c.png") == "caf\u00e9 \u65e5\u672c.png"
