@@ -58,10 +58,10 @@ def main() -> NoReturn:
         _say("interrupted; nothing was written")
         code = 130
     except BrokenPipeError:
-        # Whoever read our output has left; there is nobody to tell.
+        # The reader of our output has gone away.
         code = 1
     except Exception as error:
-        # A bug of ours: the person at the terminal gets a line, whoever asks for it the traceback.
+        # An unexpected error is a bug: print one line, and the traceback only with --verbose.
         _explain(error, f"unexpected {type(error).__name__}: {error}; please report this with the output of -v")
         code = 1
     sys.exit(code if isinstance(code, int) else 0)

@@ -1,4 +1,4 @@
-"""Checkpoints on the command line: where they are kept, how an output is noted in them, what is said about them."""
+"""Checkpoints on the command line: where they are kept, and what is printed about them."""
 
 import shlex
 from collections.abc import Callable, Mapping
@@ -31,10 +31,10 @@ def checkpoint_option(function: F) -> F:
 
 
 def enable(run: "Run", output: Output, options: Mapping[str, Any]) -> tuple[str, ...]:
-    """Have a run keep checkpoints as it was asked for; return what a person should know about it.
+    """Enable the checkpoints that were asked for; return notes for the person.
 
     Raises:
-        ImpastoError: they were asked for and cannot be kept; or there are those of a run that was not finished.
+        ImpastoError: they were asked for but cannot be written; or the folder holds those of an unfinished run.
 
     """
     from impasto.engine.checkpoints import Checkpoints
@@ -50,7 +50,7 @@ def enable(run: "Run", output: Output, options: Mapping[str, Any]) -> tuple[str,
     try:
         folder = settings.open()
     except (CheckpointError, OutputError) as error:
-        # In use, or a file: that is worth a word now. Else the picture is worth more than its checkpoints.
+        # A folder in use, or a file in its place, is worth an error. Otherwise painting matters more than checkpoints.
         if not automatic or Path(settings.folder).exists():
             raise
         return (f"{error}; without them, this run cannot be resumed",)
@@ -61,7 +61,7 @@ def enable(run: "Run", output: Output, options: Mapping[str, Any]) -> tuple[str,
 
 
 def save(run: "Run") -> bool:
-    """Write a checkpoint where a run has stopped; say if that cannot be done."""
+    """Write a checkpoint of a stopped run, and print a line if that fails; return whether it was written."""
     event = run.checkpoint()
     if isinstance(event, Checkpointed):
         return True
@@ -70,14 +70,14 @@ def save(run: "Run") -> bool:
 
 
 def resume_hint(run: "Run") -> str | None:
-    """Return the line by which a stopped run is resumed; None if it cannot be."""
+    """Return the line that says how to resume a stopped run; None if it cannot be resumed."""
     if run.checkpoint_writer is None or not run.checkpoint_writer.written:
         return None
     return f"impasto: go on with: impasto resume {shlex.quote(printable(run.checkpoint_writer.folder.path))}"
 
 
 def release(run: "Run", *, safe: bool) -> None:
-    """Let go of a run's folder; where the picture is safe, and nothing else was asked for, remove it."""
+    """Release the folder of a run; remove it if the picture is safe and its checkpoints were not asked for."""
     writer = run.checkpoint_writer
     if writer is not None:
         (writer.folder.remove if safe and not writer.keep else writer.folder.close)()

@@ -1,4 +1,4 @@
-"""What every command that paints has in common: where the picture goes, what is shown, how it is interrupted."""
+"""The painting of one picture by a command: output, display and interruption."""
 
 import dataclasses
 import os
@@ -25,14 +25,21 @@ if TYPE_CHECKING:
 
 
 def quiet_threads() -> None:
-    """Let waiting threads sleep; before torch is imported."""
-    # Unless told otherwise before: beside another busy program a run takes its share of the time (two at once: 31 s
-    # each instead of 153 s) for 4 % when alone. Ours, measured at 256 px.
+    """Let waiting threads sleep; must be called before torch is imported."""
+    # Unless the person set it: beside another busy program, a run takes its share of the time (two at once: 31 s each
+    # instead of 153 s), for 4 % when alone. Ours, measured at 256 px.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def finish(job: "Job", output: Output, options: dict[str, Any]) -> None:
-    """Do what is asked for with a job, on the device and with the memory asked for: paint it, or say what would be."""
+    """Paint a job, or with --dry-run print its plan.
+
+    Args:
+        job: what to paint.
+        output: where the picture goes.
+        options: the values of the command's options.
+
+    """
     run = dataclasses.replace(job, compute=output_options.read_compute(options)).start()
     if options["dry_run"]:
         click.echo(describe_plan(run, output))
@@ -48,7 +55,15 @@ def finish(job: "Job", output: Output, options: dict[str, Any]) -> None:
 
 
 def paint(run: "Run", output: Output, listener: progress_display.Listener, say: "Notes") -> None:
-    """Run to the end, or to the first Ctrl-C, SIGTERM, SIGUSR1 or fault, and write the picture."""
+    """Run to the end, or to the first Ctrl-C, SIGTERM, SIGUSR1 or error, and write the picture.
+
+    Args:
+        run: to go through.
+        output: where the picture goes.
+        listener: shows the events.
+        say: prints notes.
+
+    """
     stages = Stages(output, run.steps_done)
     stopped: Interrupted | ImpastoError | None = None
     advice: tuple[Advice, ...] = ()
@@ -62,17 +77,17 @@ def paint(run: "Run", output: Output, listener: progress_display.Listener, say: 
                     if isinstance(event, Stepped):
                         stages.show(run.picture)
                     elif isinstance(event, Finished):
-                        # What was foreseen has been said.
+                        # The early advice has been printed.
                         advice = tuple(item for item in event.advice if item not in run.early_advice)
                     stop.check()
         except (Interrupted, ImpastoError) as error:
             stopped = error
-        # Asked twice, it stops at once; the checkpoint before is as good.
+        # On a second signal stop at once; the last checkpoint is as good.
         with suppress(Interrupted):
             has_checkpoint = isinstance(stopped, Interrupted) and run.resumable and checkpoints.save(run)
     if run.has_image:
         picture = run.picture()
-        # What was painted is written, however often Ctrl-C is pressed now.
+        # The picture is written, however often Ctrl-C is pressed now.
         with signals(signal.SIG_IGN, stop.NUMBERS):
             try:
                 say.about(output.write(picture))
@@ -93,7 +108,7 @@ def paint(run: "Run", output: Output, listener: progress_display.Listener, say: 
     if isinstance(stopped, Interrupted):
         if not run.has_image:
             click.echo(f"impasto: {stopped} before the first step; nothing was written", err=True)
-        # A scheduler that asked for a checkpoint and got it has nothing to complain of.
+        # A scheduler that asked for a checkpoint with SIGUSR1 and got one sees success.
         sys.exit(0 if has_checkpoint and stopped.number == signal.SIGUSR1 else stopped.exit_code)
 
 
@@ -104,7 +119,7 @@ def _describe_resume(run: "Run") -> None:
 
 
 def describe_plan(run: "Run", output: Output) -> str:
-    """Return what would be done, a line for each fact."""
+    """Return the plan of a run, one line per fact."""
     memory, seconds = run.expected_memory, run.expected_seconds
     largest = run.plans[-1]
     return "\n".join(

@@ -1,4 +1,4 @@
-"""How a person, a shell or a scheduler stops a run: at once, or after the step that is under way."""
+"""Signals: how a person, a shell or a scheduler stops a run, at once or after the present step."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def interrupt(number: int, frame: object) -> NoReturn:
-    """Answer a signal by raising `Interrupted`."""
+    """Raise `Interrupted`; a signal handler."""
     del frame
     raise Interrupted(number)
 
@@ -32,7 +32,7 @@ def interrupt(number: int, frame: object) -> NoReturn:
 def signals(
     handler: Callable[[int, object], object] | signal.Handlers, numbers: tuple[signal.Signals, ...] = _STOPS
 ) -> Iterator[None]:
-    """Let `handler` answer some signals."""
+    """Let `handler` handle some signals while the context lasts."""
     before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
@@ -42,7 +42,7 @@ def signals(
 
 
 class Stop:
-    """Answers signals: where the run can be resumed, it stops after the step under way; else, or asked twice, at once.
+    """A handler that stops a resumable run after the present step, and any other at once; a second signal stops both.
 
     Schedulers send SIGUSR1 some time before they end a job.
     """
@@ -54,20 +54,20 @@ class Stop:
         self._asked: int | None = None
 
     def answer(self, number: int, frame: object) -> None:
-        """Remember to stop, or do."""
+        """Handle a signal: note it, or stop at once."""
         del frame
         if self._asked is not None or self._run.checkpoint_writer is None or not self._run.stepped:
             raise Interrupted(number)
         self._asked = number
         if sys.stderr.isatty():
-            # Not by way of Python's own buffers, which may be in use at this moment.
+            # Not through Python's buffers, which may be in use at this moment.
             os.write(2, b"\rimpasto: stops after this step; once more to stop at once\n")
 
     def check(self) -> None:
-        """Stop, between two steps, if that was asked for.
+        """Stop here, between two steps, if a signal asked for it.
 
         Raises:
-            Interrupted: it was.
+            Interrupted: a signal did.
 
         """
         if self._asked is not None and self._run.resumable:
@@ -75,13 +75,13 @@ class Stop:
 
 
 class Answer:
-    """Answers the first signal by asking something to stop, and the second by raising `Interrupted`.
+    """A handler that asks something to stop at the first signal, and raises `Interrupted` at the second.
 
     Args:
-        stop: asks it; it must be safe in a signal handler.
+        stop: asks for it; must be safe in a signal handler.
 
     Attributes:
-        number: of the first signal; 0 before one has come.
+        number: of the first signal; 0 before that.
 
     """
 
@@ -90,7 +90,7 @@ class Answer:
         self.number = 0
 
     def __call__(self, number: int, frame: object) -> None:
-        """Answer a signal."""
+        """Handle a signal."""
         del frame
         if self.number:
             raise Interrupted(number)

@@ -1,4 +1,4 @@
-"""What a person asks for: terms, schedule, optimiser, and the named recipes. Nothing here imports torch."""
+"""What a person asks for: recipes with their terms and schedule, input pictures, presets. No torch."""
 
 from impasto.recipe.inputs import (
     AUTOMATIC,

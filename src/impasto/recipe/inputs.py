@@ -1,7 +1,7 @@
-"""What a picture is painted of, and what it is computed with: records that go from every surface to the engine.
+"""The inputs of a picture and how it is computed: records that travel from every surface to the engine.
 
-A picture in them is whatever names one at that stage: a path on the command line and in a batch, anything that
-`impasto.picture.as_picture` takes in Python, a `Picture` in the engine. `Inputs.map` leads from one to the next.
+A picture in them is of whatever type names one at that stage: a path on the command line and in a batch, anything that
+`impasto.picture.as_picture` takes in Python, a `Picture` in the engine. `Inputs.map` converts one into the next.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,11 +14,11 @@ from impasto.system.units import parse_bytes
 Source = TypeVar("Source", covariant=True)
 Other = TypeVar("Other")
 
-# The layers that one of several styles speaks for: fine ones hold strokes and colours, coarse ones forms.
+# The layers at which one of several styles counts: fine ones for strokes and colours, coarse ones for shapes.
 Part = Literal["all", "fine", "coarse"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
-# What the network's features are computed in; `auto` is bfloat16 where a GPU has it, else float32.
+# Of the network's features; `auto` is bfloat16 on GPUs that have it, else float32.
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -31,13 +31,13 @@ class Style(Generic[Source]):
     Args:
         picture: the style picture.
         weight: how much it counts beside other styles, at least 0; weights need not sum to 1.
-        mask: a grey picture whose white parts count, or a map with the colours of the content mask; None for all of
-            the style picture. See `impasto.engine.masks.assign`.
+        mask: a grey picture whose white parts count, or a map with the colours of the content mask; None for the whole
+            picture. See `impasto.engine.masks.assign`.
         scale: its size relative to the other styles, above 0; `recipe.style_scale` multiplies all.
-        part: the layers it speaks for: strokes and colours (`fine`), forms (`coarse`) or `all`.
+        part: the layers at which it counts: those of strokes and colours (`fine`), of shapes (`coarse`), or `all`.
 
     Raises:
-        UsageError: no such part.
+        UsageError: there is no such part.
 
     """
 
@@ -52,21 +52,21 @@ class Style(Generic[Source]):
             raise UsageError(f"style part {self.part!r}; {suggest(self.part, PARTS)}")
 
     def map(self, function: Callable[[Source], Other]) -> "Style[Other]":
-        """Return the style with its picture and mask replaced by what `function` makes of them."""
+        """Return the style with `function` applied to its picture and mask."""
         mask = None if self.mask is None else function(self.mask)
         return Style(function(self.picture), self.weight, mask, self.scale, self.part)
 
 
 @dataclass(frozen=True)
 class Inputs(Generic[Source]):
-    """The pictures of a run.
+    """The input pictures of a run.
 
     Args:
-        photo: what is painted.
-        styles: what it is painted after; none where no term of the recipe compares styles.
-        start: what the image starts as, stretched to the photo's frame; None for what `recipe.init` says.
-        content_mask: which parts of the photo are painted after which style; see `impasto.engine.masks.assign`.
-        protect: a grey mask of the photo: white stays as it is.
+        photo: the content.
+        styles: the styles; empty if no term of the recipe compares styles.
+        start: the image to start from, stretched to the photo's size; None to follow `recipe.init`.
+        content_mask: which parts of the photo are painted in which style; see `impasto.engine.masks.assign`.
+        protect: a grey mask of the photo, white where the photo stays.
 
     """
 
@@ -85,14 +85,17 @@ class Inputs(Generic[Source]):
         content_mask: Other | None = None,
         protect: Other | None = None,
     ) -> "Inputs[Other]":
-        """Return inputs whose styles may be given plainly: one or a list of them, each a picture or a `Style`.
+        """Return inputs with styles given in any form: one or a list of them, each a picture or a `Style`.
+
+        >>> Inputs.of("photo.jpg", ["a.jpg", Style("b.jpg", weight=0.3)]).weights
+        (1.0, 0.3)
 
         Args:
-            photo: what is painted.
-            styles: what it is painted after.
-            start: what the image starts as.
-            content_mask: which parts of the photo are painted after which style.
-            protect: a grey mask of the photo: white stays as it is.
+            photo: see `Inputs`.
+            styles: see `Inputs`.
+            start: see `Inputs`.
+            content_mask: see `Inputs`.
+            protect: see `Inputs`.
 
         """
         return Inputs(photo, list_styles(styles), start, content_mask, protect)
@@ -105,31 +108,31 @@ class Inputs(Generic[Source]):
 
     @property
     def style_masks(self) -> tuple[Source | None, ...]:
-        """The mask of every style; empty where none has one."""
+        """The mask of every style; empty if none has one."""
         masks = tuple(style.mask for style in self.styles)
         return masks if any(mask is not None for mask in masks) else ()
 
     @property
     def style_scales(self) -> tuple[float, ...]:
-        """The scale of every style; empty where all are 1."""
+        """The scale of every style; empty if all are 1."""
         scales = tuple(float(style.scale) for style in self.styles)
         return scales if any(scale != 1 for scale in scales) else ()
 
     @property
     def style_parts(self) -> tuple[Part, ...]:
-        """The part of every style; empty where all speak for all layers."""
+        """The part of every style; empty if all are `all`."""
         parts = tuple(style.part for style in self.styles)
         return parts if any(part != "all" for part in parts) else ()
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """All the pictures: photo, styles, start and masks."""
+        """All pictures: photo, styles, start and masks."""
         optional = (self.start, self.content_mask, *self.style_masks, self.protect)
         pictures = [self.photo, *(style.picture for style in self.styles)]
         return *pictures, *(source for source in optional if source is not None)
 
     def map(self, function: Callable[[Source], Other]) -> "Inputs[Other]":
-        """Return the inputs with every picture replaced by what `function` makes of it, the photo's first."""
+        """Return the inputs with `function` applied to every picture, the photo first."""
 
         def optional(source: Source | None) -> Other | None:
             return None if source is None else function(source)
@@ -146,7 +149,7 @@ class Inputs(Generic[Source]):
         """Return the inputs with other weights of the styles.
 
         Raises:
-            UsageError: not as many as styles.
+            UsageError: their number is not that of the styles.
 
         """
         _check_count("weights", weights, self.styles)
@@ -155,7 +158,7 @@ class Inputs(Generic[Source]):
 
 
 def list_styles(styles: Other | Style[Other] | Sequence[Other | Style[Other]]) -> tuple[Style[Other], ...]:
-    """Return styles that are given plainly: one or a list of them, each a picture or a `Style`."""
+    """Return styles given in any form, one or a list of them, each a picture or a `Style`, as a tuple of `Style`."""
     listed: Sequence[Other | Style[Other]] = styles if isinstance(styles, list | tuple) else [styles]  # type: ignore[list-item]
     return tuple(style if isinstance(style, Style) else Style(style) for style in listed)
 
@@ -167,7 +170,7 @@ def pair_styles(
     scales: Sequence[float] = (),
     parts: Sequence[str] = (),
 ) -> tuple[Style[Other], ...]:
-    """Return style pictures with what several lists say of them, as a command line gives it.
+    """Return styles from parallel lists, as a command line gives them.
 
     Args:
         pictures: the style pictures.
@@ -177,7 +180,7 @@ def pair_styles(
         parts: one for each; `all` for all if empty.
 
     Raises:
-        UsageError: a list of another length, or no such part.
+        UsageError: a list has another length, or there is no such part.
 
     """
     if len(masks) > len(pictures):
@@ -204,14 +207,14 @@ def _check_count(name: str, values: Sequence[object], pictures: Sequence[object]
 
 
 def normalize_weights(styles: Sequence[Style[Other]], *, is_needed: bool = True) -> tuple[Style[Other], ...]:
-    """Return the styles with weights that sum to 1.
+    """Return the styles with weights scaled to sum to 1.
 
     Args:
         styles: any number; their weights need not sum to 1.
         is_needed: whether there must be at least one.
 
     Raises:
-        UsageError: no style where one is needed, a negative weight, or none above 0.
+        UsageError: there is no style but one is needed, a weight is negative, or none is above 0.
 
     """
     if not styles and not is_needed:
@@ -227,13 +230,18 @@ def normalize_weights(styles: Sequence[Style[Other]], *, is_needed: bool = True)
 
 @dataclass(frozen=True)
 class Compute:
-    """What a run is computed with. It decides time and memory, and of the result only the last digits.
+    """What a run is computed with: it decides time and memory, and of the result only the last digits.
+
+    >>> Compute("cpu", max_memory="3GB").memory_limit
+    3000000000
 
     Args:
-        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, or several with commas between them, which share the tiles of
-            a picture that is computed in tiles.
-        max_memory: bytes, or text such as `3GB`, to make do with: of the process on the CPU, of the device elsewhere.
-            What is free if None.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; or several separated by commas, which share the tiles of a
+            picture
+            computed in tiles.
+        max_memory: limit in bytes, or text such as `3GB`: of the process on the CPU, of the device elsewhere. None for
+            all
+            that is free.
         precision: of the network's features, `auto`, `float32` or `bfloat16`; see `impasto.engine.devices.dtype`.
 
     """
@@ -247,11 +255,11 @@ class Compute:
         """`max_memory` in bytes.
 
         Raises:
-            UsageError: it is no amount of memory.
+            UsageError: it is not an amount of memory.
 
         """
         return None if self.max_memory is None else parse_bytes(self.max_memory)
 
 
-# Whatever is there, with the memory that is free.
+# The best device there is, with all the memory that is free.
 AUTOMATIC: Final = Compute()

@@ -1,8 +1,8 @@
-"""What a painted picture remembers: its recipe, the pictures it was made of, and the program's version.
+"""Provenance: the recipe, the input pictures and the version that a picture was painted with.
 
-One JSON document, `{"impasto": 1, "version": ..., "recipe": {...}, "content": {...}, "styles": [...], ...}`, which
-`impasto.picture` keeps in files. It is read back from files that anybody may have written, so nothing in it is believed
-before it has been checked, and no name in it is ever opened.
+It is one JSON document, `{"impasto": 1, "version": ..., "recipe": {...}, "content": {...}, "styles": [...], ...}`,
+which `impasto.picture` keeps in files. Anybody may have written the file that it is read from, so every value is
+checked, and no name in it is ever opened.
 """
 
 import json
@@ -32,12 +32,12 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Input:
-    """A picture that went into another.
+    """An input picture.
 
     Attributes:
-        name: its plain file name, without folders; "memory" or "stdin" where it came from no file.
-        sha256: of the file's bytes, in hexadecimal; None where it came from no file.
-        weight: how much it counted in a blend of styles, all of which sum to 1; None for what is no style.
+        name: its file name without folders; "memory" or "stdin" if it came from no file.
+        sha256: of the file in hexadecimal; None if it came from no file.
+        weight: of a style in a blend, all of which sum to 1; None for any other picture.
 
     """
 
@@ -48,12 +48,12 @@ class Input:
 
 @dataclass(frozen=True)
 class Drawn:
-    """The masks that said where what is painted.
+    """The mask pictures.
 
     Attributes:
         content: of the photo.
-        styles: of the styles in their order, None for one without; none where no style has one.
-        protect: of what stays as it is.
+        styles: of the styles in order, None for one without; empty if none has one.
+        protect: of the protected pixels.
 
     """
 
@@ -63,7 +63,7 @@ class Drawn:
 
     @property
     def named(self) -> list[tuple[str, Input]]:
-        """The masks there are and what they are of, in words."""
+        """The masks with their roles in words."""
         of_styles = [(f"mask of style {number}", mask) for number, mask in enumerate(self.styles, 1)]
         pairs = [("content mask", self.content), *of_styles, ("protected", self.protect)]
         return [(role, mask) for role, mask in pairs if mask is not None]
@@ -74,16 +74,16 @@ class Remembered:
     """How a picture was painted.
 
     Attributes:
-        recipe: all of it, the seed included.
-        content: the photo; None where there was none, as for a texture.
+        recipe: the whole recipe, with its seed.
+        content: the photo; None for a texture.
         styles: the style pictures with their weights.
-        init: the picture it started from; None where the recipe says what it started as.
-        size: width and height as painted, px.
-        finished: whether the run came to its end.
-        version: the version of impasto.
+        init: the picture that it started from; None if that followed the recipe.
+        size: width and height, px.
+        finished: whether the run reached its end.
+        version: of impasto.
         drawn: the masks.
-        style_scales: what the recipe's style scale was multiplied by, style by style; none where 1 for all.
-        style_parts: what each style spoke for, `all`, `fine` or `coarse`; none where everything.
+        style_scales: factor on the recipe's style scale for each style; empty if all are 1.
+        style_parts: the part of each style, `all`, `fine` or `coarse`; empty if all are `all`.
 
     """
 
@@ -99,7 +99,7 @@ class Remembered:
     style_parts: tuple[str, ...] = ()
 
     def to_json(self) -> str:
-        """Return the document: one line, ASCII, the same for equal memories."""
+        """Return the document: one line of ASCII, equal for equal provenances."""
         return json.dumps(
             {
                 "impasto": SCHEMA,
@@ -120,14 +120,14 @@ class Remembered:
 
     @classmethod
     def from_json(cls, text: str, name: str) -> "Remembered":
-        """Read a document that may be anything.
+        """Return the provenance in a document from an untrusted source.
 
         Args:
             text: the document.
-            name: of the file it was in, for messages.
+            name: of the file, for messages.
 
         Raises:
-            PictureError: too long, no JSON, another schema, or a value out of type or range.
+            PictureError: it is too long, no JSON, of another schema, or a value is out of type or range.
 
         """
         where = f"{printable(name)}: what it remembers"
@@ -149,11 +149,11 @@ class Remembered:
         try:
             return _check(document)
         except (ImpastoError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
-            # Tables of every shape make the checks of a recipe fail in more ways than with a RecipeError.
+            # A malformed table can make the checks fail with other exceptions than a RecipeError.
             raise PictureError(f"{where} is not valid ({reason(error)}); the picture itself may be fine") from error
 
     def to_toml(self) -> str:
-        """Return the recipe as TOML, with the pictures as comments above; a recipe file, fit for a terminal."""
+        """Return the recipe as TOML with the pictures in comments: a recipe file that is safe to print."""
         lines = [f"painted by impasto {printable(self.version)}, {self.size[0]}x{self.size[1]}"]
         if not self.finished:
             lines[0] += ", stopped before the end"
@@ -167,7 +167,7 @@ class Remembered:
 
 
 def plain_name(source: str) -> str:
-    """Return the file name at the end of a path of any system's, so that no folder's name gets out."""
+    """Return the file name at the end of a path, of any system, so that no folder names are published."""
     return re.split(r"[/\\]", source)[-1][-_LONGEST_NAME:] or "memory"
 
 
@@ -185,7 +185,7 @@ def _line(role: str, picture: Input) -> str:
 
 
 def _escape_controls(toml: str) -> str:
-    """Return TOML with everything that could move a cursor as TOML's own escapes; it reads back the same."""
+    """Return TOML with control characters escaped in TOML's way, so that its content is the same."""
     return "".join(c if c.isprintable() or c == "\n" else _escape(ord(c)) for c in toml)
 
 
@@ -236,7 +236,7 @@ def _check(document: Mapping[str, Any]) -> Remembered:
 
 
 def _check_per_style(values: Any, name: str, styles: int) -> list[Any]:
-    """Return what is said of every style, or of none."""
+    """Return the values of all styles; there is one for each, or none."""
     if not isinstance(values, list) or len(values) not in (0, styles):
         raise ValueError(f"{name} is no list with one for each style")
     return values

@@ -191,18 +191,18 @@ class Recipe:
                 vgg_layers.check_layers((name for name, _ in term.loss.layers), convolutions)
 
     def weight_of(self, term: Term) -> float:
-        """Return the weight of one of the recipe's terms in the objective."""
+        """Return the weight of one of the recipe's terms in the objective: its own times that of its role."""
         by_role: dict[Role, float] = {
             "content": self.content_weight,
             "style": self.style_weight,
-            # Of the photo itself, which is what strength 0 is, nothing is to be smoothed away.
+            # At strength 0 the result is the photo itself, which must not be smoothed.
             "smoothness": self.smoothness * self.strength,
         }
         return by_role[term.loss.role] * term.weight
 
     @property
     def whole_only(self) -> str:
-        """Why a picture cannot be computed in tiles, in a few words; empty if it can."""
+        """The reason, in a few words, why a picture cannot be computed in tiles; empty if it can."""
         if self.padding == "circular":
             return "a picture that goes on at its other side"
         kinds = self.compared_whole
@@ -210,22 +210,22 @@ class Recipe:
 
     @property
     def compared_whole(self) -> tuple[str, ...]:
-        """The kinds of terms that need all positions of a layer at once, and know neither tiles nor masks."""
+        """The kinds of terms that need all positions of a layer at once, and so support neither tiles nor masks."""
         return tuple(term.loss.kind for term in self.terms if self.weight_of(term) > 0 and not term.loss.tileable)
 
     def compares(self, role: Role) -> bool:
-        """Whether a term of that role counts: without one there is nothing to be like."""
+        """Whether a term of that role has a positive weight."""
         return any(term.loss.role == role and self.weight_of(term) > 0 for term in self.terms)
 
     def with_layers(self, role: Role, layers: str | Iterable[str] | Mapping[str, float]) -> "Recipe":
-        """Return a recipe that compares other layers in its terms of that role.
+        """Return a recipe with other layers in its terms of a role.
 
         Args:
             role: `content` or `style`.
             layers: as `impasto.recipe.terms.weighted_layers` takes them.
 
         Raises:
-            RecipeError: no such term, a layer that the network does not have, or weights out of range.
+            RecipeError: there is no such term or layer, or a weight is out of range.
 
         """
         if not any(term.loss.role == role and isinstance(term.loss, LayeredLoss) for term in self.terms):
@@ -241,10 +241,10 @@ class Recipe:
         )
 
     def replace(self, **changes: Any) -> "Recipe":
-        """Return a recipe with other values in the fields named.
+        """Return a recipe with other values in some fields.
 
         Raises:
-            RecipeError: a field that does not exist, or a value out of type or range.
+            RecipeError: there is no such field, or a value is out of type or range.
 
         """
         names = [field.name for field in dataclasses.fields(self)]
@@ -254,10 +254,10 @@ class Recipe:
         return dataclasses.replace(self, **changes)
 
     def with_settings(self, values: Mapping[str, Any]) -> "Recipe":
-        """Return a recipe with other values, named and written as in a recipe's file, such as `optimizer.history`.
+        """Return a recipe with other values, given by name as in a recipe file, such as `optimizer.history`.
 
         Raises:
-            RecipeError: a table or a field that does not exist, or a value out of type or range.
+            RecipeError: there is no such table or field, or a value is out of type or range.
 
         """
         table = self.to_table()
@@ -272,18 +272,18 @@ class Recipe:
         return Recipe.from_table(table)
 
     def to_table(self) -> dict[str, Any]:
-        """Return the recipe as a table of plain values, as TOML and JSON hold it."""
+        """Return the recipe as plain values, as in TOML and JSON."""
         table = settings.to_table(self)
         table["terms"] = [term.to_table() for term in self.terms]
         table["optimizer"] = {"name": self.optimizer.kind, **table["optimizer"]}
-        # TOML wants tables last.
+        # TOML needs tables after plain values.
         for name in ("optimizer", "terms"):
             table[name] = table.pop(name)
         return table
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> "Recipe":
-        """Make a recipe of a table of plain values; fields left out take their defaults.
+        """Return the recipe of a table of plain values; fields left out have their defaults.
 
         Raises:
             RecipeError: an unknown field, or a value out of type or range.
@@ -299,31 +299,31 @@ class Recipe:
         return settings.from_table(cls, rest, "a recipe")
 
     def to_toml(self) -> str:
-        """Return the recipe as TOML; `from_toml` gives an equal recipe."""
+        """Return the recipe as TOML, from which `from_toml` makes an equal recipe."""
         return tomli_w.dumps(self.to_table())
 
     @classmethod
     def from_toml(cls, text: str) -> "Recipe":
-        """Make a recipe of TOML text.
+        """Return the recipe in a TOML text.
 
         Raises:
-            RecipeError: the text is not TOML, or not a recipe.
+            RecipeError: it is not TOML, or not a recipe.
 
         """
         try:
             table = tomllib.loads(text)
         except (ValueError, RecursionError) as error:
-            # Not all of them are TOMLDecodeErrors: a number of thousands of digits, brackets without end.
+            # tomllib raises other errors too: for numbers of thousands of digits, or endless brackets.
             raise RecipeError(f"not TOML: {reason(error)}") from error
         return cls.from_table(table)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what the recipe says, in hexadecimal; its name and description do not count."""
+        """SHA-256 of all values in hexadecimal, except for name and description."""
         table = self.to_table()
         del table["name"], table["description"]
         if isinstance(self.optimizer, LBFGS):
-            # Versions with a line search counted it; the digests of recipes without one stay what they were.
+            # Earlier versions had a line search, and hashed its setting; keep the digests of recipes without one.
             table["optimizer"]["line_search"] = "none"
         return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
@@ -335,7 +335,7 @@ def _optimizer(table: Any) -> LBFGS | Adam:
     kind = rest.pop("name", None)
     if not isinstance(kind, str) or kind not in OPTIMIZERS:
         raise RecipeError(f"optimizer's name is {short_repr(kind)}; {suggest(short_repr(kind), OPTIMIZERS)}")
-    # Earlier versions had a line search, and wrote "none" into every recipe that did not ask for it.
+    # Earlier versions wrote "none" into every recipe that did not ask for a line search.
     line_search = rest.pop("line_search", "none") if kind == LBFGS.kind else "none"
     if line_search != "none":
         raise RecipeError(f"line_search is {short_repr(line_search)}; line searches were taken out, leave it out")

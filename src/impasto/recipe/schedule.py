@@ -1,4 +1,4 @@
-"""From coarse to fine: the sizes of a run and the steps at each. Whole numbers only."""
+"""The schedule: the sizes of a run from coarse to fine, and the steps at each."""
 
 import math
 from typing import NamedTuple
@@ -15,27 +15,35 @@ class Scale(NamedTuple):
 
 
 def measure(height: int, width: int, side: Side) -> int:
-    """Return the length of the side that `side` names."""
+    """Return the length in pixels of the side that `side` names."""
     return {"long": max(height, width), "short": min(height, width), "height": height}[side]
 
 
 def fit(height: int, width: int, length: float, side: Side = "long") -> tuple[int, int]:
-    """Return the size with the same aspect ratio whose side named by `side` is `length`, no side under 1."""
+    """Return the size with the same aspect ratio whose `side` is `length`, no side under 1 px.
+
+    >>> fit(300, 400, 200)
+    (150, 200)
+    """
     measured = measure(height, width, side)
     return max(1, round(height * length / measured)), max(1, round(width * length / measured))
 
 
 def fit_area(height: int, width: int, area: float) -> tuple[int, int]:
-    """Return the size with the same aspect ratio that has about `area` pixels, no side under 1."""
+    """Return the size with the same aspect ratio and about `area` pixels, no side under 1 px."""
     factor = math.sqrt(area / (height * width))
     return max(1, round(height * factor)), max(1, round(width * factor))
 
 
 def lengths(start: int, end: int, factor: float) -> tuple[int, ...]:
-    """Return the lengths from `start` to `end`, evenly spaced in ratio, each at most `factor` times the last."""
+    """Return lengths from `start` to `end`, evenly spaced in ratio, each at most `factor` times the one before.
+
+    >>> lengths(128, 512, 2)
+    (128, 256, 512)
+    """
     if end <= start:
         return (end,)
-    # The small allowance keeps 128 -> 512 at two doublings in spite of rounding.
+    # The allowance for rounding keeps 128 -> 512 at two doublings.
     intervals = math.ceil(math.log(end / start) / math.log(factor) - 1e-9)
     return tuple(round(start * (end / start) ** (index / intervals)) for index in range(intervals + 1))
 
@@ -46,7 +54,7 @@ def scales(height: int, width: int, recipe: Recipe) -> tuple[Scale, ...]:
     Args:
         height: the photo's, in pixels.
         width: the photo's, in pixels.
-        recipe: says the size, the coarsest scale, the ratio and the steps.
+        recipe: gives the size, the coarsest scale, the ratio and the steps.
 
     """
     end = measure(height, width, recipe.side) if recipe.size == "original" else recipe.size
@@ -59,14 +67,14 @@ def scales(height: int, width: int, recipe: Recipe) -> tuple[Scale, ...]:
 
 
 def style_size(height: int, width: int, scale: Scale, final: Scale, recipe: Recipe) -> tuple[int, int]:
-    """Return the size at which a style picture is looked at, its aspect ratio kept.
+    """Return the size of a style picture at a scale, with its aspect ratio.
 
     Args:
         height: the style picture's, in pixels.
         width: the style picture's, in pixels.
-        scale: that is being painted.
+        scale: the present scale.
         final: the last scale.
-        recipe: says what the size goes by.
+        recipe: gives `style_fit` and `style_scale`.
 
     """
     if recipe.style_fit == "side":

@@ -1,7 +1,7 @@
-"""Fields that know their range and help text, and what follows from that: checking, and tables for TOML and JSON.
+"""Settings: dataclass fields with a range and a help text, their checks, and tables for TOML and JSON.
 
-A default, a choice, a range or a help text is written once, where its field is. The command line, the documentation
-and the error messages read it from there.
+A default, a choice, a range or a help text is written once, with its field. The command line, the documentation and the
+error messages derive from it.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from impasto.errors import RecipeError, suggest
 
 T = TypeVar("T")
 
-# Ours: nothing here counts so far, and a float holds it. NaN is not below it.
+# Ours: larger than any number that is needed, within the range of a float. NaN does not compare below it.
 _ENDLESS = 1e300
 # Ours: a line of a terminal.
 _LONGEST = 80
@@ -23,17 +23,17 @@ _LONGEST = 80
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What is known of a field beyond its name, type and default."""
+    """The range, help text and other name of a field."""
 
     help: str
     minimum: float | None = None
     maximum: float | None = None
     above: float | None = None  # an exclusive minimum
-    also: str = ""  # another name that people know it by, on the command line
+    also: str = ""  # an alternative name on the command line
 
     @property
     def range(self) -> str:
-        """The range in words, empty where every value is allowed."""
+        """The range in words; empty if every value is allowed."""
         if self.above is not None:
             low = f"above {self.above:g}"
         elif self.minimum is not None:
@@ -62,23 +62,33 @@ def setting(
     above: float | None = None,
     also: str = "",
 ) -> Any:
-    """Declare a dataclass field with its help text, its range, and another name for the command line."""
+    """Declare a dataclass field with its help text, its range, and an alternative name for the command line.
+
+    Args:
+        default: of the field.
+        help: for the command line, the page and the docs.
+        minimum: the least value allowed.
+        maximum: the largest value allowed.
+        above: an exclusive minimum.
+        also: the alternative name.
+
+    """
     about = Setting(help, minimum, maximum, above, also)
     return dataclasses.field(default=default, metadata={"setting": about})
 
 
 def setting_of(field: dataclasses.Field[Any]) -> Setting:
-    """Return what `setting` declared for `field`."""
+    """Return what was declared for `field`."""
     about: Setting = field.metadata.get("setting", Setting(""))
     return about
 
 
 def field_types(cls: type) -> dict[str, Any]:
-    """Return the resolved type of every field of the dataclass `cls`."""
+    """Return the type of every field of the dataclass `cls`, with annotations resolved."""
     return _field_types(cls)
 
 
-# Kept: every recipe that is made is checked, and a refusal for want of memory makes thousands.
+# Cached: every new recipe is checked, and finding the largest size that fits into memory makes thousands.
 @functools.cache
 def _field_types(cls: Hashable) -> dict[str, Any]:
     assert isinstance(cls, type)
@@ -87,10 +97,10 @@ def _field_types(cls: Hashable) -> dict[str, Any]:
 
 
 def check(instance: Any) -> None:
-    """Check every field of a frozen dataclass against its type and range; whole numbers become floats where due.
+    """Check every field of a frozen dataclass against its type and range; convert whole numbers to floats as declared.
 
     Raises:
-        RecipeError: naming the field, what it holds and what it should hold.
+        RecipeError: a value is not valid; the message names the field and what it should hold.
 
     """
     for field in dataclasses.fields(instance):
@@ -100,10 +110,17 @@ def check(instance: Any) -> None:
 
 
 def checked_value(value: Any, kind: Any, about: Setting, name: str) -> Any:
-    """Return `value` as `kind`, or refuse it.
+    """Return `value` as a `kind`, or refuse it.
+
+    Args:
+        value: to check.
+        kind: a type, also a union, a literal or a tuple.
+        about: the range.
+        name: of the field, for messages.
+
 
     Raises:
-        RecipeError: it is of another type or outside the range of `about`.
+        RecipeError: it is of another type or out of range.
 
     """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
@@ -143,7 +160,7 @@ def _alternative(value: Any, kinds: tuple[Any, ...], about: Setting, name: str) 
         try:
             return checked_value(value, kind, about, name)
         except RecipeError as error:
-            # A number in the wrong range says more than "not one of the choices".
+            # "out of range" is more helpful than "not one of the choices".
             last = error if last is None or isinstance(value, int | float) == (kind in (int, float)) else last
     assert last is not None
     raise last
@@ -159,7 +176,7 @@ def _number(value: Any, kind: type, about: Setting, name: str) -> Any:
 
 
 def short_repr(value: Any) -> str:
-    """Return `value` as Python writes it, cut so that it fits into a line of a message."""
+    """Return `repr(value)`, cut so that it fits into one line of a message."""
     if isinstance(value, int) and abs(value) >= _ENDLESS:
         return f"a number of {value.bit_length()} bits"
     try:
@@ -170,7 +187,7 @@ def short_repr(value: Any) -> str:
 
 
 def describe(kind: Any) -> str:
-    """Return the type in words, for messages and help."""
+    """Return the type in words, for messages and help texts."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
         return " or ".join(map(str, arguments))
@@ -182,7 +199,7 @@ def describe(kind: Any) -> str:
 
 
 def to_table(instance: Any) -> dict[str, Any]:
-    """Return a dataclass as a table of plain values, nested ones as tables, None left out."""
+    """Return a dataclass as plain values, nested ones as tables, without fields that are None."""
     table = {}
     for field in dataclasses.fields(instance):
         value = getattr(instance, field.name)
@@ -198,15 +215,15 @@ def _plain(value: Any) -> Any:
 
 
 def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
-    """Make a `cls` of a table of plain values.
+    """Return the dataclass that a table of plain values describes.
 
     Args:
         cls: a dataclass whose fields hold plain values and tuples of them.
         table: values by field name; fields with defaults may be missing.
-        where: what the table is called in messages.
+        where: the name of the table, for messages.
 
     Raises:
-        RecipeError: an unknown or missing key, or a value out of type or range.
+        RecipeError: a key is unknown or missing, or a value is out of type or range.
 
     """
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]

@@ -1,8 +1,11 @@
-"""What an objective says: losses by name, weighted and added. Words only; `impasto.losses` does the arithmetic.
+"""The terms of an objective: losses by name, weighted and added. `impasto.losses` computes them.
 
-    0.1 * Content("relu4_2") + MeanCovariance({"relu1_1": 0.6, "relu2_1": 0.4}) + 0.2 * TotalVariation()
+>>> terms = 0.1 * Content("relu4_2") + MeanCovariance({"relu1_1": 0.6, "relu2_1": 0.4}) + 0.2 * TotalVariation()
+>>> [term.label for term in terms]
+['content relu4_2', 'mean-covariance relu1_1 relu2_1', 'smoothness']
 
-Terms are data: they print, compare, go into a recipe file and report their value one by one.
+
+Terms are plain data: they print, compare, and are stored in recipe files.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,9 +29,9 @@ class Loss:
     """Base of all losses: it can be weighted and added. Each subclass is final.
 
     Attributes:
-        role: which of the recipe's weights it is multiplied by.
+        role: names the weight of the recipe that multiplies it.
         kind: its name in recipe files.
-        tileable: whether it can be computed of a picture in tiles.
+        tileable: whether it can be computed tile by tile.
 
     """
 
@@ -49,12 +52,16 @@ class Loss:
 def weighted_layers(layers: str | Iterable[str] | Mapping[str, float] | LayerWeights) -> LayerWeights:
     """Return layers with their weights w_l.
 
+    >>> weighted_layers(("relu1_1", "relu2_1"))
+    (('relu1_1', 0.5), ('relu2_1', 0.5))
+
     Args:
-        layers: one name, names (equal weights that sum to 1: the paper's w_l = 1/5), a mapping of names to weights or
-            pairs of both, whose weights are taken as they are.
+        layers: one name; several names, with equal weights that sum to 1 (the paper's w_l = 1/5); or a mapping or pairs
+            of
+            names and weights, which are not rescaled.
 
     Raises:
-        RecipeError: no layer, a layer named twice, a negative weight, or something else altogether.
+        RecipeError: no layer, a layer twice, a negative weight, or a value of another kind.
 
     """
     if isinstance(layers, str):
@@ -85,11 +92,11 @@ class LayeredLoss(Loss):
 class Content(LayeredLoss):
     """Squared distance between the features F of the image and P of the photo, N channels x M positions.
 
-    `literal`: 1/2 sum (F - P)^2, Gatys et al. 2016, equation 1. `mean`: sum (F - P)^2 / (N M). `relative`:
-    sum (F - P)^2 / sum P^2, which has no unit and so means the same at every layer and in every network. `normalized`:
-    the mean form with every channel of F and of P brought to mean 0 and variance 1 over its positions first, as in
-    Huang and Belongie 2017's AdaIN; it is the mean over channels of 2 (1 - correlation). Ours as a content loss: it
-    asks where a channel speaks, and leaves to the style how loudly.
+    `literal`: 1/2 sum (F - P)^2, Gatys et al. 2016, equation 1. `mean`: sum (F - P)^2 / (N M). `relative`: sum (F -
+    P)^2 / sum P^2, which has no unit, so that a weight means the same at every layer and in every network.
+    `normalized`: the mean form with every channel of F and P normalized to mean 0 and variance 1 over its positions
+    first, as in Huang and Belongie 2017's AdaIN; it is the mean over channels of 2 (1 - correlation). Ours as a content
+    loss: it keeps the places at which a channel is active, and leaves the strength of its activity to the style.
     """
 
     role: ClassVar[Role] = "content"
@@ -104,9 +111,9 @@ class Content(LayeredLoss):
 class Gram(LayeredLoss):
     """Squared distance between Gram matrices per position, G / M and A / M.
 
-    `literal`: sum (G/M - A/M)^2 / (4 N^2), Gatys et al. 2016, equation 4; for pictures of one size it is the paper's
-    E_l to the letter, for others each Gram matrix is divided by its own M. `mean`: sum (G/M - A/M)^2 / N^2. `relative`:
-    ||G/M - A/M||^2 / ||A/M||^2.
+    `literal`: sum (G/M - A/M)^2 / (4 N^2), Gatys et al. 2016, equation 4; for pictures of one size it is exactly the
+    paper's E_l, for others each Gram matrix is divided by its own M. `mean`: sum (G/M - A/M)^2 / N^2. `relative`: ||G/M
+    - A/M||^2 / ||A/M||^2.
     """
 
     role: ClassVar[Role] = "style"
@@ -119,8 +126,8 @@ class Gram(LayeredLoss):
 class MeanCovariance(LayeredLoss):
     """Squared distances between the features' means and between their covariances, each relative to the style's own.
 
-    ||mu - mu_s||^2 / ||mu_s||^2 + ||C - C_s||_F^2 / ||C_s||_F^2. Ours: the mean and the covariance hold what the Gram
-    matrix C + mu mu^T mixes, and the relative scale lets every layer speak as loudly as its weight says.
+    ||mu - mu_s||^2 / ||mu_s||^2 + ||C - C_s||_F^2 / ||C_s||_F^2. Ours: mean and covariance separate what the Gram
+    matrix C + mu mu^T mixes, and the relative scale makes each layer count by its weight alone.
     """
 
     role: ClassVar[Role] = "style"
@@ -158,13 +165,13 @@ class TotalVariation(Loss):
 
 @dataclass(frozen=True)
 class Histogram(LayeredLoss):
-    """Squared distance of every channel's values to the style's, smallest to smallest up to largest to largest.
+    """Squared distance between each channel's values and the style's, both sorted.
 
-    mean (F - H)^2 / mean S^2: H holds in each channel the style's quantiles, as many as F has positions, each where F
-    has the value of the same rank: the nearest features with the style's histograms. Risser, Wilmot and Barnes 2017,
-    "Stable and Controllable Neural Texture Synthesis and Style Transfer Using Histogram Losses", with all values sorted
-    in place of bins and relative to the style's mean square, which are ours. Of several styles the histograms are mixed
-    by their weights. It needs all positions at once.
+    mean (F - H)^2 / mean S^2. H contains, in each channel, as many quantiles of the style as F has positions, each at
+    the position at which F has the value of the same rank; these are the nearest features with the style's histograms.
+    Risser, Wilmot and Barnes 2017, "Stable and Controllable Neural Texture Synthesis and Style Transfer Using Histogram
+    Losses"; sorting all values instead of binning them, and the relative scale, are ours. The histograms of several
+    styles are mixed by their weights. It needs all positions at once.
     """
 
     role: ClassVar[Role] = "style"
@@ -177,11 +184,11 @@ class Histogram(LayeredLoss):
 
 @dataclass(frozen=True)
 class Patches(LayeredLoss):
-    """Cosine distance of every patch of the features to the nearest one of the style: 0 alike, 2 opposite.
+    """Cosine distance of each patch of the features to the nearest patch of the style: 0 if equal, 2 if opposite.
 
-    mean over positions i of min over j of 1 - cos(F_i - mean F, S_j - mean S). Patches of features matched one by one:
-    Li and Wand 2016; cosines of centred features: Kolkin et al. 2022, "Neural Neighbor Style Transfer". Neighbours are
-    looked for at every evaluation, in all styles together: a weight above 0 is no preference. It needs all positions at
+    mean over positions i of min over j of 1 - cos(F_i - mean F, S_j - mean S). Matching patches of features is from Li
+    and Wand 2016, cosines of centred features from Kolkin et al. 2022, "Neural Neighbor Style Transfer". Neighbours are
+    searched in every evaluation, among all styles alike: any weight above 0 counts the same. It needs all positions at
     once, and time that grows with the square of their number.
     """
 
@@ -199,8 +206,9 @@ class Patches(LayeredLoss):
 class Laplacian(Loss):
     """Squared distance between the Laplacians of image and photo, both averaged over squares of pixels first.
 
-    sum (L - L_p)^2 / sum L_p^2, L what each channel's pixels differ by from their four neighbours, sRGB: Li, Xu, Nie
-    and Liu 2017, "Laplacian-Steered Neural Style Transfer". It keeps lines and edges where they are. Relative: ours.
+    sum (L - L_p)^2 / sum L_p^2, where L is each channel's difference between a pixel's four neighbours and itself,
+    sRGB: Li, Xu, Nie and Liu 2017, "Laplacian-Steered Neural Style Transfer". It keeps lines and edges in place. The
+    relative scale is ours.
     """
 
     role: ClassVar[Role] = "content"
@@ -212,11 +220,11 @@ class Laplacian(Loss):
 
 @dataclass(frozen=True)
 class Photorealism(Loss):
-    """What an affine map of the photo's colours, another in each window of 3 x 3 pixels, leaves over of the image's.
+    """Residual of the best affine map from the photo's colours to the image's in each window of 3 x 3 pixels.
 
-    sum over channels of V^T M V, with the matting Laplacian M of the photo, Levin, Lischinski and Weiss 2008, as in
-    Luan et al. 2017, "Deep Photo Style Transfer"; divided by channels x windows x 9: a mean square, sRGB in [0, 1].
-    A map of slopes a costs epsilon |a|^2 in each window: the photo itself is worth next to nothing, but not 0.
+    sum over channels of V^T M V with the matting Laplacian M of the photo, Levin, Lischinski and Weiss 2008, as in Luan
+    et al. 2017, "Deep Photo Style Transfer"; divided by channels x windows x 9, so a mean square, sRGB in [0, 1]. A map
+    with slopes a costs epsilon |a|^2 in each window, so the loss of the photo itself is small, but not 0.
     """
 
     role: ClassVar[Role] = "content"
@@ -256,13 +264,13 @@ class Term:
 
     @property
     def label(self) -> str:
-        """What the term is called in reports: the loss, and its layers where it has any."""
+        """The label in reports: the kind of loss, and its layers if it has any."""
         if isinstance(self.loss, LayeredLoss):
             return f"{self.loss.kind} {' '.join(name for name, _ in self.loss.layers)}"
         return self.loss.kind
 
     def to_table(self) -> dict[str, Any]:
-        """Return the term as a table of plain values."""
+        """Return the term as plain values."""
         table: dict[str, Any] = {"loss": self.loss.kind, "weight": self.weight, **settings.to_table(self.loss)}
         if isinstance(self.loss, LayeredLoss):
             table["layers"] = dict(self.loss.layers)
@@ -270,7 +278,7 @@ class Term:
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> "Term":
-        """Make a term of a table of plain values.
+        """Return the term of a table of plain values.
 
         Raises:
             RecipeError: an unknown loss or field, or a value out of type or range.
@@ -284,7 +292,7 @@ class Term:
 
 
 class Terms(tuple[Term, ...]):
-    """Weighted losses, added."""
+    """Weighted losses, to be added."""
 
     __slots__ = ()
 

@@ -1,7 +1,7 @@
-"""What a VGG is made of: its convolutions, its layers by the paper's names, and what each layer sees.
+"""The architecture of a VGG: its convolutions, its layers by the paper's names, and their receptive fields.
 
-`conv4_2` is the second convolution of the fourth block before its ReLU, `relu4_2` after it. The paper's "conv" features
-are rectified, so recipes say `relu`.
+`conv4_2` is the output of the second convolution of the fourth block before its ReLU, `relu4_2` after it. The paper's
+"conv" features are rectified, so recipes use `relu`.
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from impasto.errors import RecipeError, suggest
 
-# The pixels themselves, sRGB in [0, 1]: a layer below the first convolution, for statistics of colour.
+# The image itself, sRGB in [0, 1]: a layer below the first convolution, for statistics of colours.
 PIXELS: Final = "rgb"
 
 
@@ -32,12 +32,12 @@ class Convolution(NamedTuple):
 
 
 class LayerInfo(NamedTuple):
-    """Where a layer stands in the network."""
+    """The place of a layer in the network."""
 
     name: str
     channels: int
-    stride: int  # input pixels from one position to the next
-    receptive_field: int  # input pixels, in each direction, that one position sees
+    stride: int  # pixels of the image between two positions
+    receptive_field: int  # pixels of the image, in each direction, that one position depends on
 
 
 def _convolutions(depths: tuple[int, ...]) -> tuple[Convolution, ...]:
@@ -67,7 +67,7 @@ def layers(convolutions: Iterable[Convolution]) -> dict[str, LayerInfo]:
     for convolution in convolutions:
         if convolution.block != block:
             block = convolution.block
-            field += stride  # a 2 x 2 pooling sees one position more
+            field += stride  # a 2 x 2 pooling depends on one position more
             stride *= 2
         field += 2 * stride
         for name in (convolution.name, convolution.rectified):
@@ -76,10 +76,10 @@ def layers(convolutions: Iterable[Convolution]) -> dict[str, LayerInfo]:
 
 
 def check_layers(names: Iterable[str], convolutions: Iterable[Convolution]) -> None:
-    """Refuse names of layers that a VGG of these convolutions does not have.
+    """Refuse layers that a VGG of these convolutions does not have.
 
     Raises:
-        RecipeError: naming the nearest layer there is.
+        RecipeError: a layer does not exist; the message names the nearest that does.
 
     """
     known_names = [PIXELS, *layers(convolutions)]

@@ -1,1 +1,1 @@
-"""What a run reports: events, advice and the amount of work. Nothing here imports torch."""
+"""What a run reports: events, progress and advice. No torch."""

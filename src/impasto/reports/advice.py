@@ -1,6 +1,6 @@
-"""What a run's pictures and losses show to be wrong, and which option helps: measured, and silent where all is well.
+"""Advice: known problems that a run's pictures and losses show, and the option that helps with each.
 
-Arrays and numbers in, words out; no torch. What was measured and where each threshold comes from: docs/advice.md.
+Arrays and numbers in, words out; no torch. docs/advice.md has the measurements and the source of each threshold.
 """
 
 import math
@@ -17,13 +17,13 @@ from impasto.recipe.schedule import Scale
 Pixels: TypeAlias = Float32[np.ndarray, "3 H W"]  # sRGB in [0, 1]
 Plane: TypeAlias = Float32[np.ndarray, "H W"]  # mean of the channels
 
-# Ours: a person reads two lines, and mends one thing at a time.
+# Ours: a person reads two lines, and changes one thing at a time.
 MOST = 2
 
 
 @dataclass(frozen=True)
 class Advice:
-    """One known problem of a run.
+    """A known problem of a run.
 
     Attributes:
         sign: its name, such as `noise`.
@@ -41,12 +41,12 @@ class Advice:
 
 
 def foresee(photo: Pixels, styles: Sequence[Pixels], recipe: Recipe) -> tuple[Advice, ...]:
-    """Return what can be said before a run begins, the gravest first, at most `MOST`.
+    """Return the advice on the input pictures before a run begins, gravest first, at most `MOST`.
 
     Args:
-        photo: as it was read.
-        styles: as they were read.
-        recipe: says what is compared, and at which size.
+        photo: as read.
+        styles: as read.
+        recipe: gives what is compared, and the size.
 
     """
     final = schedule.scales(photo.shape[1], photo.shape[2], recipe)[-1]
@@ -62,14 +62,14 @@ def foresee(photo: Pixels, styles: Sequence[Pixels], recipe: Recipe) -> tuple[Ad
 def advise(
     picture: Pixels, photo: Pixels, styles: Sequence[Pixels], recipe: Recipe, losses: Sequence[float]
 ) -> tuple[Advice, ...]:
-    """Return what a finished run shows, the gravest first, at most `MOST`.
+    """Return the advice on a finished run, gravest first, at most `MOST`.
 
     Args:
         picture: the result.
         photo: at the size of the result.
-        styles: at the size at which the run looked at them.
-        recipe: says what was compared, and what there is to turn.
-        losses: of the last scale, step by step, and then the result's.
+        styles: at their size at the last scale.
+        recipe: of the run.
+        losses: of the last scale, step by step, and of the result.
 
     """
     remarks: list[Advice | None] = []
@@ -84,19 +84,19 @@ def advise(
 
 
 def _gravest(remarks: Iterable[Advice | None]) -> tuple[Advice, ...]:
-    # In the order in which they were looked for; two styles may have the same to be said of them.
+    # In the order of the checks; two styles may give the same advice.
     return tuple(dict.fromkeys(advice for advice in remarks if advice))[:MOST]
 
 
 def one_color(picture: Pixels, role: str) -> Advice | None:
-    """Look for a picture of one colour: there is nothing in it to be like."""
+    """Check for a picture of one colour, which has no content or style."""
     if float(picture.std(axis=(1, 2)).max()) >= _ONE_COLOR:
         return None
     return Advice("one-colour", f"the {role} is nearly of one colour", "choose one with forms in it")
 
 
 def small_style(height: int, width: int, final: Scale, recipe: Recipe) -> Advice | None:
-    """Look for a style picture that is enlarged: it has no fine strokes to give."""
+    """Check for a style picture that must be enlarged, and so has no fine strokes."""
     wanted = schedule.style_size(height, width, final, final, recipe)
     factor = math.sqrt(wanted[0] * wanted[1] / (height * width))
     if factor <= _ENLARGED:
@@ -112,7 +112,7 @@ def small_style(height: int, width: int, final: Scale, recipe: Recipe) -> Advice
 
 
 def noise(picture: Pixels, inputs: Sequence[Pixels], recipe: Recipe) -> Advice | None:
-    """Look for grain from pixel to pixel that neither the photo nor the style has."""
+    """Check for grain at the scale of pixels that neither photo nor style has."""
     energy, octaves = _finest(picture)
     times = energy / max(_FAINT, *(_finest(other)[0] for other in inputs))
     if times <= _NOISE or octaves <= _WHITE:
@@ -126,12 +126,13 @@ def noise(picture: Pixels, inputs: Sequence[Pixels], recipe: Recipe) -> Advice |
 
 
 def clipped(picture: Pixels, inputs: Sequence[Pixels], recipe: Recipe) -> Advice | None:
-    """Look for many more pixels than in photo and style at the end of a channel."""
+    """Check for many more clipped pixels than in photo and style."""
     share = _clipped(picture)
     if share - max(map(_clipped, inputs)) <= _CLIPPED:
         return None
-    # Measured: with a style, from the style's colours a third is left, after twice the steps less than half, and
-    # smoothness does little; without one smoothness takes all of it.
+    # Measured: with a style, starting from its colours leaves a third of it, twice the steps less than half, and
+    # smoothness
+    # helps little; without a style smoothness removes all of it.
     if not recipe.compares("style"):
         option = (
             f"--smoothness {_suggest_smoothness(recipe.smoothness):g}" if _has_smoothness(recipe) else "more --steps"
@@ -142,7 +143,7 @@ def clipped(picture: Pixels, inputs: Sequence[Pixels], recipe: Recipe) -> Advice
 
 
 def flat(picture: Pixels, inputs: Sequence[Pixels], recipe: Recipe) -> Advice | None:
-    """Look for areas, grey or of another colour, without any form, where photo and style have some."""
+    """Check for even areas where photo and style have some structure."""
     share = _flat(picture)
     if share - max(map(_flat, inputs)) <= _FLAT:
         return None
@@ -158,8 +159,8 @@ def flat(picture: Pixels, inputs: Sequence[Pixels], recipe: Recipe) -> Advice | 
 
 
 def borders(picture: Pixels, photo: Pixels, recipe: Recipe) -> Advice | None:
-    """Look for outermost pixels that are not painted as those next to them are."""
-    # Where there is a margin, or no border, nothing can be mended.
+    """Check for borders that are painted otherwise than the pixels beside them."""
+    # With a margin, or without borders, there is nothing to improve.
     if recipe.margin >= _MARGIN / 2 or recipe.padding == "circular":
         return None
     weak, strong = _border(picture)
@@ -174,7 +175,7 @@ def borders(picture: Pixels, photo: Pixels, recipe: Recipe) -> Advice | None:
 
 
 def stalled(losses: Sequence[float], recipe: Recipe) -> Advice | None:
-    """Look for a run that came to nothing in its second half."""
+    """Check for a run whose second half gained nothing."""
     if len(losses) <= _JUDGED:
         return None
     if min(losses) >= losses[0]:
@@ -193,7 +194,7 @@ def stalled(losses: Sequence[float], recipe: Recipe) -> Advice | None:
 
 
 def unfinished(losses: Sequence[float]) -> Advice | None:
-    """Look for a run that was stopped while it made headway."""
+    """Check for a run that ended while its loss was still falling."""
     if len(losses) <= _JUDGED:
         return None
     fell = _relative_fall(losses, len(losses) // 4)
@@ -205,7 +206,7 @@ def unfinished(losses: Sequence[float]) -> Advice | None:
 
 
 def _suggest_smoothness(smoothness: float) -> float:
-    # Ours, measured: 4 leaves no grain where 0 did; four times that is still painted (docs/recipes.md).
+    # Ours, measured: 4 removes the grain that 0 leaves; four times that still looks painted (docs/recipes.md).
     return max(4.0, 4 * smoothness)
 
 
@@ -214,7 +215,7 @@ def _has_smoothness(recipe: Recipe) -> bool:
 
 
 def _finest(picture: Pixels) -> tuple[float, float]:
-    """Return the energy of the finest forms, and how many times that of the next octave it is."""
+    """Return the energy of the finest octave, and its ratio to the next octave's."""
     plane = picture.mean(axis=0)
     height, width = (length // 2 * 2 for length in plane.shape)
     halved = plane[:height, :width].reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
@@ -223,18 +224,18 @@ def _finest(picture: Pixels) -> tuple[float, float]:
 
 
 def _laplacian(plane: Plane) -> float:
-    """Return the mean square of what a pixel differs by from the mean of its four neighbours."""
+    """Return the mean square difference between a pixel and the mean of its four neighbours."""
     around = plane[:-2, 1:-1] + plane[2:, 1:-1] + plane[1:-1, :-2] + plane[1:-1, 2:]
     return float(np.square(plane[1:-1, 1:-1] - around / 4).mean())
 
 
 def _clipped(picture: Pixels) -> float:
-    """Return the share of pixels with a channel that 8 bits save as 0 or 255."""
+    """Return the fraction of pixels with a channel that is saved as 0 or 255 in 8 bits."""
     return float(((picture.min(axis=0) < 1 / 510) | (picture.max(axis=0) > 1 - 1 / 510)).mean())
 
 
 def _flat(picture: Pixels) -> float:
-    """Return the share of squares, a thirty-second of the long side wide, in which no channel varies."""
+    """Return the fraction of squares, with a side of 1/32 of the long side, in which no channel varies."""
     side = max(4, round(max(picture.shape[1:]) / 32))
     rows, columns = (length // side for length in picture.shape[1:])
     squares = picture[:, : rows * side, : columns * side].reshape(3, rows, side, columns, side)
@@ -242,10 +243,10 @@ def _flat(picture: Pixels) -> float:
 
 
 def _border(picture: Pixels) -> tuple[float, float]:
-    """Return how much of a picture's forms there is along its borders, and how much the outermost line stands out.
+    """Return the structure along the borders relative to that beside them, and how much the outermost line stands out.
 
-    Both are geometric means over the four sides. With differences along the border `a` and across it `b`, line by line
-    from the border on: a[0:2] / a[4:8] x b[0] / b[2:6], and b[0] / b[2:6] alone.
+    Both are geometric means over the four sides. With differences `a` along and `b` across the border, in lines counted
+    from the border: a[0:2] / a[4:8] x b[0] / b[2:6], and b[0] / b[2:6] alone.
     """
     along, across = [], []
     for turn in range(4):
@@ -259,20 +260,20 @@ def _border(picture: Pixels) -> tuple[float, float]:
 
 
 def _relative_fall(losses: Sequence[float], last: int) -> float:
-    """Return by what part the lowest loss fell in the `last` steps."""
+    """Return the relative fall of the lowest loss in the `last` steps."""
     before, after = min(losses[: len(losses) - last]), min(losses)
     return 1 - after / before if before > 0 else 0.0
 
 
 # Ours, measured over the pairs of benchmarks/main_job.py at 96 to 192 px; the tables are in docs/advice.md.
 
-# Below this many pixels a side there is too little to measure.
+# With fewer pixels a side, measurements mean little.
 _SMALLEST = 64
-# Steps of the last scale up to which a loss says nothing of its course: draft has 5, and is meant to be short.
+# With at most this many steps at the last scale a loss has no trend: draft has 5, and is meant to be short.
 _JUDGED = 7
 # Root mean square: 8-bit noise is 0.001; the least of the sample pictures is 0.12.
 _ONE_COLOR = 0.01
-# Given: below, strokes are as fine as the result can show.
+# Below this ratio strokes are as fine as the result can show.
 _ENLARGED = 1.5
 # The least that `--size` takes.
 _LEAST_SIZE = 16
@@ -286,17 +287,17 @@ _WHITE = 1.0
 _CLIPPED = 0.2
 # Standard deviation: five levels of 255.
 _NO_FORM = 0.02
-# Share more than in photo and style: below 0 where all is well, 0.19 to 0.28 washed out.
+# Fraction above that of photo and style: below 0 where all is well, 0.19 to 0.28 washed out.
 _FLAT = 0.15
 # docs/recipes.md: with this margin borders are as clean as the middle.
 _MARGIN = 0.03125
-# Part of the forms beside: from 0.76 with a margin, 0.37 to 0.68 without.
+# Relative to the structure beside: from 0.76 with a margin, 0.37 to 0.68 without.
 _WEAK_BORDER = 0.65
-# Part of the photo's own part: from 1.05 with a margin, 0.48 to 0.85 without (and one of 1.02).
+# Relative to the photo's own ratio: from 1.05 with a margin, 0.48 to 0.85 without (and one of 1.02).
 _AS_PHOTO = 0.9
-# Times, or times the photo's: up to 1.07 with a margin, 1.25 to 1.41 in recipes without.
+# Ratio, or ratio relative to the photo's: up to 1.07 with a margin, 1.25 to 1.41 in recipes without.
 _STRONG_BORDER = 1.2
-# Part that the loss fell by in the last half: from 0.03 where all is well, 0.02 after 400 steps at 64 px.
+# Relative fall of the loss in the last half: from 0.03 where all is well, 0.02 after 400 steps at 64 px.
 _STALLED = 0.005
-# Part that it fell by in the last quarter: up to 0.066 where all is well.
+# Relative fall of the loss in the last quarter: up to 0.066 where all is well.
 _FALLING = 0.1

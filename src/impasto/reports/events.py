@@ -1,4 +1,4 @@
-"""What a run says on its way. Plain numbers and words only: the picture is asked of the run by whoever wants it."""
+"""The events of a run: plain numbers and words only. The picture is asked of the run."""
 
 import dataclasses
 import re
@@ -16,8 +16,8 @@ class Started:
     scales: tuple[Scale, ...]
     device: str
     recipe: str  # digest
-    advice: tuple[Advice, ...] = ()  # what can be said of the pictures before they are painted
-    costs: tuple[float, ...] = ()  # pixels that a step of each scale computes; more than it has, in tiles
+    advice: tuple[Advice, ...] = ()  # on the input pictures
+    costs: tuple[float, ...] = ()  # pixels computed in a step of each scale; with tiles more than it has
 
 
 @dataclass(frozen=True)
@@ -32,38 +32,38 @@ class ScaleStarted:
 
 @dataclass(frozen=True)
 class Adapted:
-    """Memory ran out, and the scale goes on from where it is in a way that takes less."""
+    """Memory ran out, and the scale continues from the present image with a smaller plan."""
 
     scale: int
-    tile: int | None  # longest side of the tiles in pixels; None for the whole at once
-    history: int  # pairs that L-BFGS remembers
+    tile: int | None  # longest side of the tiles in pixels; None for the whole image at once
+    history: int  # pairs that L-BFGS keeps
 
 
 @dataclass(frozen=True)
 class Stepped:
-    """The objective was evaluated: `loss` is that of the picture the run holds now, with its margin."""
+    """A step was taken; `loss` is that of the run's present image, with its margin."""
 
     scale: int
     step: int  # 1 is the first of the scale
     steps: int  # in this scale
     loss: float
     terms: dict[str, float]  # weighted, by the term's label; they sum to `loss`
-    seconds: float  # since the run started
+    seconds: float  # since the run began
 
 
 @dataclass(frozen=True)
 class Checkpointed:
-    """A checkpoint was written: from here, after `step` steps of `scale`, the run can be resumed."""
+    """A checkpoint was written, from which the run can be resumed after `step` steps of `scale`."""
 
     scale: int
     step: int
     folder: str
-    seconds: float  # that writing it took
+    seconds: float  # that writing took
 
 
 @dataclass(frozen=True)
 class CheckpointFailed:
-    """A checkpoint could not be written; the run goes on, and the one before is untouched. Said once a run."""
+    """A checkpoint could not be written; the run continues, and the last one stays valid. Reported once per run."""
 
     folder: str
     reason: str
@@ -71,7 +71,7 @@ class CheckpointFailed:
 
 @dataclass(frozen=True)
 class Finished:
-    """The run is over; `loss` is that of its result, with its margin where the recipe has one.
+    """The run has ended; `loss` is that of its result, with its margin if the recipe has one.
 
     Saving at 8 bits changes it by about a ten-thousandth (measured).
     """
@@ -80,7 +80,7 @@ class Finished:
     terms: dict[str, float]
     steps: int
     seconds: float
-    advice: tuple[Advice, ...] = ()  # on problems that were seen, the gravest first; none if all is well
+    advice: tuple[Advice, ...] = ()  # gravest first; empty if all is well
 
 
 Event = Started | ScaleStarted | Adapted | Stepped | Checkpointed | CheckpointFailed | Finished
@@ -92,7 +92,7 @@ def name(event: object) -> str:
 
 
 def table(event: Event) -> dict[str, Any]:
-    """Return an event as plain values, its name under `event`."""
+    """Return an event as plain values, with its name under `event`."""
     fields = {"event": name(event), **dataclasses.asdict(event)}
     if isinstance(event, Started):
         fields["scales"] = [scale._asdict() for scale in event.scales]

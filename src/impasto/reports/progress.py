@@ -1,4 +1,4 @@
-"""How far a run is, for everything that shows it."""
+"""The progress of a run, for everything that shows it."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,11 @@ from impasto.reports.events import Stepped
 
 
 class Work:
-    """How much of a run is done.
+    """The work of a run, and how much of it is done.
 
     Args:
         scales: of the run.
-        costs: of a step of each scale, see `events.Started`; as many as its picture has pixels, if left out.
+        costs: of a step at each scale, see `events.Started`; if left out, the pixels of its image.
 
     """
 
@@ -20,7 +20,7 @@ class Work:
         self._costs = costs or [float(scale.height * scale.width) for scale in scales]
 
     def done(self, event: Stepped) -> float:
-        """Return the part of the work that is done, 0 to 1."""
+        """Return the fraction of the work that is done after an event, 0 to 1."""
         total = sum(cost * scale.steps for cost, scale in zip(self._costs, self.scales, strict=True))
         before = sum(self._costs[i] * self.scales[i].steps for i in range(event.scale))
         return (before + self._costs[event.scale] * event.step) / total

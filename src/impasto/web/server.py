@@ -1,4 +1,4 @@
-"""The server from its first to its last moment."""
+"""The server: its settings, its start and its end."""
 
 import asyncio
 import contextlib
@@ -30,23 +30,23 @@ from impasto.web.worker import QueueWorker
 LOCAL: Final = "127.0.0.1"
 # Ours: a port that nothing well known uses.
 PORT: Final = 8765
-# Ours, seconds: what a connection may take until its request is there; a browser takes a moment.
+# Ours, seconds: the longest that a connection may take to send its first request; a browser takes a moment.
 _PATIENCE: Final = 10.0
-# Ours, seconds: the present step may end, but not so long that a person presses Ctrl-C again.
+# Ours, seconds: long enough for most steps to end, too short for a person to press Ctrl-C again.
 _LAST_STEP: Final = 1.0
 _MOST_CONNECTIONS: Final = 256
 
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """What the command line says.
+    """The server's settings from the command line.
 
     Attributes:
         host: an address of this computer.
-        port: None for the usual one, or another where that is taken.
-        state: where everything is kept.
-        compute: what to paint with.
-        most_bytes: of finished work that is kept.
+        port: None for the default port, or a free one if that is taken.
+        state: the folder for everything that is kept.
+        compute: device, memory and precision.
+        most_bytes: of finished work to keep.
 
     """
 
@@ -58,15 +58,15 @@ class ServerSettings:
 
 
 def serve(setting: ServerSettings, ready: Callable[[str], None]) -> int:
-    """Serve until a signal comes; return its number.
+    """Serve until a signal arrives, and return its number.
 
     Args:
-        setting: what the command line says.
-        ready: is told the address to open, with the token in it.
+        setting: from the command line.
+        ready: is called with the address to open, which contains the token.
 
     Raises:
-        UsageError: the port is taken, or the address is not this computer's.
-        OutputError: the state cannot be kept where it was asked for.
+        UsageError: the port is taken, or the host is not this computer's.
+        OutputError: the state folder cannot be used.
 
     """
     storage = Storage(setting.state)
@@ -78,12 +78,12 @@ def serve(setting: ServerSettings, ready: Callable[[str], None]) -> int:
     server: _Server
     routes = Routes(storage, queue, lambda: server.should_exit)
     server = _Server(_config(Guard(routes.application(storage.room), place)), queue)
-    # uvicorn raises the signal again when it has ended: here, not where it would end the process.
+    # uvicorn raises the signal again when it has ended; handle it here, where it does not end the process.
     signals: list[int] = []
 
     def answer(number: int, _: object) -> None:
         signals.append(number)
-        # One that comes before uvicorn listens for them ends it too.
+        # A signal may come before uvicorn listens for signals.
         server.should_exit = True
         queue.leave()
 
@@ -103,14 +103,14 @@ def serve(setting: ServerSettings, ready: Callable[[str], None]) -> int:
 
 
 class _Server(uvicorn.Server):
-    """Lets the worker write its checkpoint while the last answers are given."""
+    """A uvicorn server that lets the worker write its checkpoint while the last requests are answered."""
 
     def __init__(self, config: uvicorn.Config, queue: JobQueue) -> None:
         super().__init__(config)
         self._queue = queue
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take a signal."""
+        """Handle a signal."""
         self._queue.leave()
         super().handle_exit(sig, frame)
 
@@ -141,7 +141,7 @@ async def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
 
 
 async def _close_idle_connections(server: uvicorn.Server) -> None:
-    """Close connections on which no request arrives; uvicorn waits for ever for the first."""
+    """Close connections without a request; uvicorn waits forever for the first one."""
     since: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
     while True:
         for connection in list(server.server_state.connections):
@@ -155,7 +155,7 @@ async def _close_idle_connections(server: uvicorn.Server) -> None:
 
 
 def _listen(host: str, port: int | None) -> socket.socket:
-    """Return a socket that listens; on another port than the usual where nobody asked for one and it is taken."""
+    """Return a listening socket: on the default port, or a free one if that is taken, unless a port was given."""
     try:
         family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
     except OSError as error:
@@ -166,7 +166,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((host, number))
-            # From now on, who comes is let in as soon as the server runs.
+            # From here on clients are queued until the server runs.
             listener.listen()
         except OSError as error:
             listener.close()
@@ -180,7 +180,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
 
 def _allowed_hosts(host: str, port: int) -> frozenset[str]:
     names = {_bracketed(host)} | ({"localhost"} if host in (LOCAL, "::1") else set())
-    # A browser leaves out the port where it is the usual one.
+    # Browsers leave the port out of the Host header if it is 80.
     return frozenset(f"{name}:{port}".lower() if port != 80 else name.lower() for name in names)
 
 

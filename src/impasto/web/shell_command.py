@@ -1,4 +1,4 @@
-"""The command that paints the same picture: what can be done on the page can be done in a script."""
+"""The shell command that paints the same picture as an order, so that everything on the page can be scripted."""
 
 import shlex
 from pathlib import PurePath
@@ -10,11 +10,11 @@ from impasto.web.storage import Storage
 
 
 def command(order: Order, storage: Storage) -> str:
-    """Return `impasto stylize ...`, or `sweep`, for an order, with the names that its pictures came by."""
+    """Return `impasto stylize ...`, or `sweep`, for an order, with the original names of its pictures."""
 
     def name(id: str) -> str:
         stored_name = storage.known(id).name
-        # A name that begins with a dash would be an option.
+        # A name that begins with a dash would be taken for an option.
         return f"./{stored_name}" if stored_name.startswith("-") else stored_name
 
     words = [
@@ -54,12 +54,12 @@ def _styles(styles: tuple[Style[str], ...], name: Any) -> list[str]:
 
 
 def _value(value: Any) -> str:
-    """Return a value as `--vary` has it: a list within the list has colons."""
+    """Return a value in the form of `--vary`, in which lists within the list use colons."""
     return ":".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _option(key: str, value: Any) -> list[str]:
-    """Return a setting as an option, or with `--set` where there is none."""
+    """Return a setting as an option; as `--set` if it has none of its own."""
     text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
     if key in Recipe.__dataclass_fields__:
         return [f"--{key.replace('_', '-')}", text]

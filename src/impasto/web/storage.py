@@ -1,4 +1,4 @@
-"""What the server keeps: pictures, jobs, and the name of its room. Only names made here ever become paths."""
+"""The server's storage: pictures, jobs, and the secret part of its address. Only names made here become paths."""
 
 import contextlib
 import dataclasses
@@ -21,7 +21,7 @@ from impasto.web import thumbnails
 # Ours: an uncompressed 16-bit TIFF of 24 million pixels takes 144 MB, a phone's JPEG 5.
 MOST_UPLOAD: Final = 150 * 1024**2
 LIMITS: Final = dataclasses.replace(DEFAULT_LIMITS, max_file_bytes=MOST_UPLOAD)
-# Ours: a picture that no job uses is one that somebody may still be about to use.
+# Ours: somebody may still be about to use an uploaded picture.
 _KEPT_UNUSED: Final = 24 * 3600.0
 # Ours: longer names are cut on the page anyway.
 _LONGEST_NAME: Final = 80
@@ -29,15 +29,15 @@ _LONGEST_NAME: Final = 80
 
 @dataclass(frozen=True)
 class StoredPicture:
-    """A picture that was uploaded.
+    """An uploaded picture.
 
     Attributes:
         id: made here.
-        name: of the file it came from, to be shown and remembered, never opened.
-        sha256: of that file.
+        name: of the original file, to be shown and put into provenance, never opened.
+        sha256: of the original file.
         height: px.
         width: px.
-        notes: what was lost or assumed in reading it.
+        notes: on what was lost or assumed in reading it.
 
     """
 
@@ -50,10 +50,10 @@ class StoredPicture:
 
 
 class Storage:
-    """A folder that one server has to itself.
+    """A storage folder, used by one server at a time.
 
     Args:
-        folder: made if need be, for its owner only.
+        folder: made if it does not exist, readable by its owner only.
 
     Raises:
         UsageError: another server uses it.
@@ -75,21 +75,21 @@ class Storage:
         self.pictures = {stored.id: stored for stored in self._stored()}
 
     def close(self) -> None:
-        """Let another server have the folder."""
+        """Let another server use the folder."""
         self._lock.close()
 
     def add(self, data: bytes, name: str) -> StoredPicture:
-        """Decode an uploaded picture and keep it as one of our own making.
+        """Decode an uploaded picture, and store it in our own format.
 
         Raises:
-            PictureError: it is none, it is over the limits, or it cannot be kept.
+            PictureError: it is no picture, exceeds the limits, or cannot be written.
 
         """
         name = plain_name(name)[-_LONGEST_NAME:]
         try:
             picture = as_picture(data, limits=LIMITS)
         except PictureError as error:
-            # It has a name, which is more to the point than "memory".
+            # Name the file in the message instead of "memory".
             raise PictureError(str(error).replace("memory:", f"{printable(name)}:", 1)) from error
         stored = StoredPicture(
             secrets.token_hex(16), name, picture.sha256, picture.height, picture.width, tuple(picture.notes)
@@ -101,10 +101,10 @@ class Storage:
         return stored
 
     def picture(self, id: str) -> Picture:
-        """Return a stored picture, by the name of the file it came from.
+        """Return a stored picture, under the name of its original file.
 
         Raises:
-            PictureError: it is gone.
+            PictureError: it has been removed.
 
         """
         stored = self.known(id)
@@ -113,10 +113,10 @@ class Storage:
         )
 
     def known(self, id: str) -> StoredPicture:
-        """Return what is known of a picture.
+        """Return the record of a picture.
 
         Raises:
-            UsageError: there is none of that name.
+            UsageError: there is none with that id.
 
         """
         if id not in self.pictures:
@@ -124,24 +124,24 @@ class Storage:
         return self.pictures[id]
 
     def view(self, id: str) -> bytes:
-        """Return a stored picture as the page shows it: a JPEG."""
+        """Return a stored picture as a JPEG for the page."""
         return self._picture(self.known(id).id, ".jpg").read_bytes()
 
     def job(self, id: str) -> Path:
-        """Return the folder of a job whose name was made here."""
+        """Return the folder of a job whose id was made here."""
         return self.folder / "jobs" / id
 
     def new_job(self) -> str:
-        """Make a folder for a job and return its name."""
+        """Make a folder for a job, and return its id."""
         id = secrets.token_hex(8)
         (self.job(id) / "stages").mkdir(mode=0o700, parents=True)
         return id
 
     def jobs(self) -> list[tuple[str, dict[str, Any]]]:
-        """Return the names and records of the jobs that are there."""
+        """Return the ids and records of all jobs."""
         tasks = []
         for path in sorted((self.folder / "jobs").iterdir()):
-            # A record that cannot be read is of another version, or of a folder that was being made.
+            # An unreadable record is of another version, or of a job whose folder was just being made.
             with contextlib.suppress(OSError, ValueError):
                 tasks.append((path.name, json.loads((path / "job.json").read_bytes())))
         return tasks
@@ -151,18 +151,18 @@ class Storage:
         shutil.rmtree(self.job(id), ignore_errors=True)
 
     def drop(self, path: Path) -> None:
-        """Remove a file or folder of a job, whatever state it is in."""
+        """Remove a file or folder of a job, in whatever state it is."""
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
 
     def size_of(self, id: str) -> int:
-        """Return how many bytes a job takes."""
+        """Return the bytes that a job takes."""
         return sum(path.stat().st_size for path in self.job(id).rglob("*") if path.is_file())
 
     def sweep(self, used: set[str]) -> None:
-        """Remove uploaded pictures that no job uses and that have been here for a day."""
+        """Remove uploaded pictures that no job uses and that are older than a day."""
         for id in set(self.pictures) - used:
             with contextlib.suppress(OSError):
                 if time.time() - self._picture(id).stat().st_mtime > _KEPT_UNUSED:
@@ -171,7 +171,7 @@ class Storage:
                         self._picture(id, ending).unlink(missing_ok=True)
 
     def put(self, path: Path, data: bytes) -> None:
-        """Write a file whole or not at all.
+        """Write a file, whole or not at all.
 
         Raises:
             PictureError: it cannot be written.
@@ -194,7 +194,7 @@ class Storage:
         return records
 
     def _room(self) -> str:
-        """Return the first part of every address: kept, so that a job's address holds after a restart."""
+        """Return the secret first part of every address; it is stored, so that addresses stay valid after a restart."""
         file = self.folder / "room"
         if not file.exists():
             write_whole(file, secrets.token_urlsafe(9).encode())

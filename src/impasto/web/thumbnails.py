@@ -1,4 +1,4 @@
-"""Pictures as the page shows them: small JPEGs."""
+"""Small JPEGs of pictures, for the page."""
 
 import io
 from typing import Final
@@ -8,10 +8,10 @@ from PIL import Image
 
 from impasto.picture import Picture
 
-# Ours, px: what a large window shows of an input or a stage, and of a preview, which is to cost next to nothing.
+# Ours, px: of inputs and stages in a large window, and of previews, which must cost next to nothing.
 LARGE: Final = 1600
 PREVIEW: Final = 1024
-# Ours: 512 px take 40 to 70 kB; at 80 brushwork begins to ring.
+# Ours: 512 px take 40 to 70 kB; at 80, brushwork shows ringing.
 _QUALITY: Final = 88
 
 

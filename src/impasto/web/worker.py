@@ -1,4 +1,4 @@
-"""The one thread that paints what is in the queue, one job after the other."""
+"""The worker: the one thread that paints the jobs of the queue, one after the other."""
 
 import threading
 import time
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class QueueWorker:
-    """Paints the jobs of a queue.
+    """Paints the jobs of a queue in a thread.
 
     Args:
         queue: of the jobs.
-        compute: what to paint with.
+        compute: device, memory and precision.
 
     """
 
@@ -34,11 +34,11 @@ class QueueWorker:
         self._thread = threading.Thread(target=self._work, name="worker", daemon=True)
 
     def start(self) -> None:
-        """Begin to paint."""
+        """Start the thread."""
         self._thread.start()
 
     def close(self, seconds: float) -> bool:
-        """Stop after the present step; return whether that came within so many seconds."""
+        """Stop after the present step; return whether that took no longer than `seconds`."""
         self._queue.leave()
         self._queue.wake()
         self._thread.join(seconds)
@@ -49,7 +49,7 @@ class QueueWorker:
             self._queue.end_task(task, self._paint(task))
 
     def _paint(self, task: WebTask) -> str:
-        """Paint a job; return what went wrong, in one line."""
+        """Paint a job; return the error in one line, empty for none."""
         run: Run | None = None
         command: Command = "go"
         try:
@@ -65,13 +65,13 @@ class QueueWorker:
                 preview.show(lambda: picture, anyway=True)
                 preview.finish(picture)
                 with self._queue.changing():
-                    # Before its checkpoint goes: a server that finds the job now does not paint it again.
+                    # Recorded before its checkpoint is removed, so that after a crash the job is not painted again.
                     task.state = "finished" if task.state == "running" else task.state
                     self._queue.record(task)
         except ImpastoError as error:
             return " ".join(str(error).split())
         except Exception as error:
-            # A bug of ours must not end the thread that all other jobs wait for.
+            # An unexpected error must not end the thread on which all other jobs depend.
             return f"unexpected {type(error).__name__}: {reason(error)}; please report this"
         finally:
             if run is not None and command != "leave":
@@ -79,7 +79,7 @@ class QueueWorker:
         return ""
 
     def _paint_sheet(self, task: WebTask) -> None:
-        """Paint the pictures of a sheet that are not there, one after the other, each shown in its place."""
+        """Paint the missing pictures of a sheet, and show each in its place."""
         sheet = runs.sheet(task, self._storage, self._compute)
         board = sheet.board()
         task.curve = []
@@ -108,7 +108,7 @@ class QueueWorker:
             task.progress = task.progress if task.state == "stopped" else 1.0
 
     def _begin(self, task: WebTask) -> "tuple[Run, Picture | None]":
-        """Return the run of a job, from its checkpoint if there is one, and the picture it goes on from."""
+        """Return the run of a job, from its checkpoint if there is one, and the image that it starts from, if any."""
         runs.remove_other_stretches(task, self._storage)
         run = runs.resume_from_checkpoint(task, self._storage, self._compute)
         if run is not None:
@@ -122,14 +122,15 @@ class QueueWorker:
         return run, start
 
     def _steer(self, task: WebTask, run: "Run", start: Picture | None) -> "tuple[Run, Picture | None]":
-        """Return the run that goes on from `start`, or begins, in the way that was asked for."""
+        """Return the run that continues from `start`, or begins, with the new order, and its start."""
         order = self._queue.take_new_order()
         if start is not None:
             runs.save_start(task, self._storage, start)
             rest = runs.remaining_steps(order, task) if run.has_image else (task.start_size, task.steps)
         with self._queue.changing():
-            # From here on it is the next stretch, also for a server that finds it: until then everything of this one is
-            # there, and after that everything of the next one.
+            # From here on the record names the next stretch, and all of its files exist. Until here it named the
+            # present one,
+            # whose files still exist: a server started after a crash finds one or the other.
             if start is None:
                 task.order = order
             else:
@@ -141,12 +142,12 @@ class QueueWorker:
         return runs.begin(runs.current_order(task), task, self._storage, self._compute, start), start
 
     def _follow(self, task: WebTask, run: "Run", shown: Callable[[], Picture] | None = None) -> Command:
-        """Go through the events of a run, for as long as nobody asks for anything else.
+        """Go through the events of a run until a command arrives or it ends.
 
         Args:
-            task: the job.
+            task: of the run.
             run: of the job.
-            shown: what pages see of the run; its picture if left out.
+            shown: returns the picture for previews; None for the run's own.
 
         """
         started, before = time.monotonic(), task.seconds

@@ -1,4 +1,4 @@
-"""What a line of a list says of its picture, read by the options of the same names."""
+"""The values in a line of a list, parsed by the options of the same names."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from impasto.executors import storage
 from impasto.recipe import INITS
 from impasto.recipe.settings import short_repr
 
-# They are of all pictures together, or of the machine.
+# Options that apply to all pictures together, or to the machine.
 _NOT_OF_ONE: Final = {
     *("output", "device", "max_memory", "precision", "dry_run", "as_json", "quiet", "verbose", "force"),
     *("metadata", "checkpoint", "settings"),
@@ -23,10 +23,11 @@ _PATHS: Final = {"like", "content_mask", "style_masks", "protect", "profile", "p
 
 
 def options_for(item: Item, context: click.Context, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a command's options with those that a line has for its picture in their place.
+    """Return the values of a command's options, with those of a line in place of the command's.
 
     Raises:
-        UsageError: a name that is no option of one picture, or a value that its option refuses; the line is named.
+        UsageError: no option of a single picture has that name, or the option refuses the value; the message names the
+        line.
 
     """
     options = dict(defaults)
@@ -43,7 +44,7 @@ def options_for(item: Item, context: click.Context, defaults: Mapping[str, Any])
             assert parameter.name is not None
             options[parameter.name] = parameter.process_value(context, _text(value, item.base, parameter))
             if name in ("recipe", "like"):
-                # One of them is the recipe; the line's comes before the command's.
+                # Only one of them can give the recipe; the line's wins.
                 options["like"] = options["like"] if name == "like" else None
         except click.BadParameter as error:
             raise UsageError(f"{item.where}: {' '.join(error.format_message().split())}") from error
@@ -53,7 +54,7 @@ def options_for(item: Item, context: click.Context, defaults: Mapping[str, Any])
 
 
 def _parameters(context: click.Context) -> dict[str, click.Parameter]:
-    """Return the options that can be of one picture, by their longest names."""
+    """Return the options that apply to a single picture, by their longest names."""
     return {
         max(parameter.opts, key=len).lstrip("-"): parameter
         for parameter in context.command.params
@@ -68,7 +69,7 @@ def _of_stylize() -> set[str]:
 
 
 def _text(value: Any, base: str, parameter: click.Parameter) -> Any:
-    """Return a value as a person would type it; paths from the working directory."""
+    """Return a value as a person would type it, with paths relative to the working directory."""
     if isinstance(parameter, click.Option) and parameter.multiple:
         return [_path(_plain(part), base, parameter) for part in (value if isinstance(value, list) else [value])]
     if isinstance(value, list):
@@ -92,15 +93,15 @@ def _path(text: str, base: str, parameter: click.Parameter) -> str:
 
 
 def join_path(base: str, path: str) -> str:
-    """Return a path that a list gives from its own folder, from the working directory."""
+    """Return a path that is relative to the list's folder as relative to the working directory."""
     return os.fspath(Path(base) / path) if base and not storage.is_url(path) else path
 
 
 def _toml(value: Any) -> str:
-    # JSON's numbers, texts and lists of them are TOML's.
+    # Numbers, texts and lists are written alike in JSON and TOML.
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def with_row(item: Item, error: ImpastoError) -> UsageError:
-    """Return an error that names the line it is of."""
+    """Return an error that names its line."""
     return UsageError(f"{item.where}: {error}")

@@ -1,4 +1,4 @@
-"""Where many pictures are painted: `--on`, `--workers`, and what these come to."""
+"""The options `--on` and `--workers`, and the executor that they ask for."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def executor_options(default: str | None) -> Callable[[F], F]:
-    """Give a command the options that say where many pictures are painted."""
+    """Give a command the options of the executor."""
 
     def decorate(function: F) -> F:
         for option in reversed((_on(default), _WORKERS, _GPUS)):
@@ -54,10 +54,10 @@ _GPUS = click.option(
 
 
 def check(options: dict[str, Any]) -> None:
-    """Refuse a place that is none, and options that it has no use for.
+    """Refuse an unknown executor, and options that the chosen one does not use.
 
     Raises:
-        UsageError: saying which.
+        UsageError: naming the option.
 
     """
     on = options["on"]
@@ -74,16 +74,16 @@ def check(options: dict[str, Any]) -> None:
 def make_executor(
     options: dict[str, Any], tasks: Sequence[Task], needs: "Mapping[int, TaskCost | str]", say: notes_display.Notes
 ) -> "Executor":
-    """Return what paints the tasks.
+    """Return the executor for some tasks.
 
     Args:
         options: the values of `executor_options`, and the device.
-        tasks: what will be painted.
-        needs: of each task, what it will take, by its number.
-        say: says what a person should know about the workers.
+        tasks: to be painted.
+        needs: what each task will take, by its number.
+        say: prints notes about the workers.
 
     Raises:
-        ImpastoError: the place cannot be reached, or the device is not there.
+        ImpastoError: the executor cannot be reached, or the device does not exist.
 
     """
     from impasto.executors.inline import Inline

@@ -1,4 +1,4 @@
-"""Options about the output, the device and what is said."""
+"""Options about output, device, memory and messages."""
 
 import sys
 from collections.abc import Callable
@@ -18,14 +18,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def output_options(function: F) -> F:
-    """Give a command the options about its output, its device and what it says."""
+    """Give a command the options about its output, its device and its messages."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
 
 
 def saying_options(function: F) -> F:
-    """Give a command the options about what it says."""
+    """Give a command the options about its messages."""
     for option in reversed(_SAYING):
         function = option(function)
     return function
@@ -37,7 +37,7 @@ def device_option(function: F) -> F:
 
 
 def compute_options(function: F) -> F:
-    """Give a command the options that say what it computes with."""
+    """Give a command the options about device, memory and precision."""
     for option in reversed(_MEANS):
         function = option(function)
     return function
@@ -117,20 +117,20 @@ _OPTIONS = (
 
 
 def read_compute(options: dict[str, Any]) -> Compute:
-    """Return what the values of `compute_options` say to compute with."""
+    """Return what the values of `compute_options` ask for."""
     return Compute(options["device"], options["max_memory"], options["precision"])
 
 
 def checked_output(options: dict[str, Any], inputs: list[str], default: str) -> Output:
-    """Return the output that was asked for, after making sure that it can be written.
+    """Return the output that the options ask for, after checking that it can be written.
 
     Args:
         options: the values of `output_options`.
-        inputs: the paths of all pictures that are read; none of them may be written to.
-        default: the name of the output where none was given.
+        inputs: the paths of all input pictures; none of them may be written to.
+        default: the name of the output if none was given.
 
     Raises:
-        UsageError: standard input or output is asked for in a way that cannot work.
+        UsageError: standard input or output is used in a way that cannot work.
         OutputError: the output cannot be written.
 
     """
@@ -141,7 +141,7 @@ def checked_output(options: dict[str, Any], inputs: list[str], default: str) -> 
 
 
 def requested_output(options: dict[str, Any], default: str) -> Output:
-    """Return the output that was asked for, not checked; `default` is its name where none was given."""
+    """Return the output that the options ask for, unchecked; `default` is its name if none was given."""
     return Output(
         options["output"] or default,
         int(options["bits"]),
@@ -156,12 +156,19 @@ def requested_output(options: dict[str, Any], default: str) -> Output:
 
 
 def default_output(inputs: list[str]) -> str:
-    """Return `photo_painting.png` for `some/photo.jpg other/painting.jpg`."""
+    """Return the default output: `photo_painting.png` for `some/photo.jpg other/painting.jpg`."""
     return "_".join("stdin" if path == STREAM else Path(path).stem for path in inputs) + ".png"
 
 
 def check_streams(inputs: list[str], output: Output, *, as_json: bool = False) -> None:
-    """Refuse a use of standard input or output that cannot work."""
+    """Refuse a use of standard input or output that cannot work.
+
+    Args:
+        inputs: the paths of all input pictures.
+        output: of the command.
+        as_json: whether events go to standard output.
+
+    """
     if output.path == STREAM and sys.stdout.isatty():
         raise UsageError("a picture would garble the terminal; redirect standard output, or give -o FILE")
     if inputs.count(STREAM) > 1:
@@ -177,10 +184,10 @@ def check_streams(inputs: list[str], output: Output, *, as_json: bool = False) -
 
 
 def source(path: str) -> PictureSource:
-    """Return what `path` names: standard input or a file."""
+    """Return the source of a picture: standard input for `-`, else the path."""
     return open_source(path)
 
 
 def open_source(path: str) -> str | BinaryIO:
-    """Return what `path` names, as what reads files takes it."""
+    """Return the same for functions that read files: an open file, or a path."""
     return sys.stdin.buffer if path == STREAM else path

@@ -1,4 +1,4 @@
-"""Command-line options made of the recipe's fields, so that each is described in one place."""
+"""Options derived from the fields of recipes, so that each is described in one place."""
 
 import dataclasses
 import tomllib
@@ -14,12 +14,12 @@ from impasto.recipe import INITS, Inputs, Recipe, pair_styles, presets, settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Options of `stylize` itself, which also takes a picture here.
+# `stylize` has an option of its own for this field, which takes a picture too.
 _OWN_OPTION = ("init",)
 
 
 def recipe_fields() -> list[dataclasses.Field[Any]]:
-    """Return the fields of a recipe that are options and nothing more, in order."""
+    """Return the fields of a recipe that become plain options, in order."""
     return [f for f in dataclasses.fields(Recipe) if "setting" in f.metadata and f.name not in _OWN_OPTION]
 
 
@@ -40,7 +40,7 @@ def recipe_options(default: str | None, without: Sequence[str] = ()) -> Callable
     """Give a command an option for every plain field of a recipe, and `--set` for the others.
 
     Args:
-        default: name of the recipe whose values are shown as defaults, if any; an option not given is None.
+        default: the recipe whose values are shown as defaults, if any; an option that is not given is None.
         without: fields for which the command has an option of its own.
 
     """
@@ -56,7 +56,7 @@ def recipe_options(default: str | None, without: Sequence[str] = ()) -> Callable
 
 
 def settings_options(record: Any) -> Callable[[F], F]:
-    """Give a command an option for every field of a dataclass of record, whose values here are the defaults."""
+    """Give a command an option for every field of the dataclass instance `record`, with its values as defaults."""
 
     def decorate(function: F) -> F:
         for field in reversed(dataclasses.fields(record)):
@@ -105,7 +105,7 @@ _SET = click.option(
 
 
 def init_option(function: F) -> F:
-    """Give a command the option `--init`, which takes what the recipe's field takes or the path of a picture."""
+    """Give a command the option `--init`, which takes a value of the recipe's field or the path of a picture."""
     (field,) = (field for field in dataclasses.fields(Recipe) if field.name == "init")
     return click.option(
         "--init",
@@ -126,29 +126,29 @@ def style_weights_option(function: F) -> F:
 
 
 def mask_options(function: F) -> F:
-    """Give a command the options that say where what is painted."""
+    """Give a command the mask options."""
     for option in reversed(_MASKS):
         function = option(function)
     return function
 
 
 def mask_paths(options: dict[str, Any]) -> list[str]:
-    """Return the paths that the values of `mask_options` name."""
+    """Return the paths that the mask options name."""
     masks = (options["content_mask"], options["protect"], *options["style_masks"])
     return [name for name in masks if name not in (None, "none")]
 
 
 def inputs(content: str, styles: Sequence[str], start: str | None, options: dict[str, Any]) -> Inputs[str]:
-    """Return the pictures that a command reads, with what the values of its options say of the styles.
+    """Return the input pictures of a command, with the options on each style.
 
     Args:
         content: the path of the photo.
         styles: the paths of the style pictures.
-        start: the path of the picture to start from.
+        start: the path of the picture to start from, if any.
         options: the values of `style_weights_option` and `mask_options`.
 
     Raises:
-        UsageError: a list of another length than that of the styles, or a part that does not exist.
+        UsageError: a list has another length than the styles, or there is no such part.
 
     """
     masks = [None if name == "none" else name for name in options["style_masks"]]
@@ -157,15 +157,15 @@ def inputs(content: str, styles: Sequence[str], start: str | None, options: dict
 
 
 def parts(options: dict[str, Any]) -> tuple[str, ...]:
-    """Return what `--style-parts` was given."""
+    """Return the value of `--style-parts`."""
     return tuple(part.strip() for part in options["style_parts"].split(",")) if options["style_parts"] else ()
 
 
 def with_options(recipe: Recipe, options: dict[str, Any]) -> Recipe:
-    """Return `recipe` with the values that were given on the command line.
+    """Return the recipe with the values from the command line.
 
     Raises:
-        RecipeError: a value out of type or range, or one for something that the recipe does not have.
+        RecipeError: a value is out of type or range, or for something that the recipe does not have.
 
     """
     plain = {field.name: options[field.name] for field in recipe_fields() if options.get(field.name) is not None}
@@ -174,13 +174,13 @@ def with_options(recipe: Recipe, options: dict[str, Any]) -> Recipe:
 
 
 def set_values(options: dict[str, Any]) -> dict[str, Any]:
-    """Return what `--set` was given, by name."""
+    """Return the values of `--set` by name."""
     pairs = (text.partition("=") for text in options["settings"])
     return {key.strip(): toml_value(value.strip()) for key, _, value in pairs}
 
 
 def resolve_start(recipe: Recipe, init: str | None) -> tuple[Recipe, str | None]:
-    """Return the recipe with the start that `--init` asks for, or the picture to start from."""
+    """Return the recipe with the start that `--init` names, or the path of the picture that it names."""
     if init is None:
         return recipe, None
     if init in INITS:
@@ -189,7 +189,7 @@ def resolve_start(recipe: Recipe, init: str | None) -> tuple[Recipe, str | None]
 
 
 def toml_value(text: str) -> Any:
-    """Return the value that a text is in a recipe's file; a text without quotes stands for itself."""
+    """Return a text as a TOML value; text that is no TOML stands for itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -206,7 +206,7 @@ def parse_weights(text: str, separator: str) -> tuple[float, ...]:
     """Return the style weights in a text.
 
     Raises:
-        click.BadParameter: it is no list of numbers.
+        click.BadParameter: it is not a list of numbers.
 
     """
     try:
@@ -216,7 +216,7 @@ def parse_weights(text: str, separator: str) -> tuple[float, ...]:
 
 
 def _option(field: dataclasses.Field[Any], defaults: Any, owner: type = Recipe) -> Callable[[F], F]:
-    """Return an option for a field of `owner`; `defaults` is one of those whose values are shown, or None."""
+    """Return an option for a field of `owner`; `defaults` gives the values shown as defaults, if any."""
     about = settings.setting_of(field)
     shown = ""
     if defaults is not None:
@@ -234,7 +234,7 @@ def _option(field: dataclasses.Field[Any], defaults: Any, owner: type = Recipe) 
 
 
 class FieldType(click.ParamType[Any]):
-    """Text on the command line to the value of a field of a recipe or other settings, checked as these check it."""
+    """A click type that converts text to the value of a field, with the field's own checks."""
 
     def __init__(self, field: dataclasses.Field[Any], owner: type = Recipe) -> None:
         self._kind = settings.field_types(owner)[field.name]
@@ -242,7 +242,7 @@ class FieldType(click.ParamType[Any]):
         self.name = field.name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the value, or fail with the recipe's own message."""
+        """Return the value, or fail with the message of the field's check."""
         name = param.opts[0] if param else "value"
         try:
             return settings.checked_value(_parse(value, self._kind), self._kind, self._about, name)
@@ -251,7 +251,7 @@ class FieldType(click.ParamType[Any]):
 
 
 def metavar(kind: Any) -> str:
-    """Return what stands for a value of `kind` in help texts."""
+    """Return the placeholder for a value of `kind` in help texts."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
         return "|".join(arguments)
@@ -263,7 +263,7 @@ def metavar(kind: Any) -> str:
 
 
 def _parse(value: Any, kind: Any) -> Any:
-    """Return the text as the plain value it looks like; what does not fit `kind` is refused by the caller."""
+    """Return the text as the plain value that it looks like; the caller refuses one that is not of `kind`."""
     if not isinstance(value, str):
         return value
     if typing.get_origin(kind) is tuple:

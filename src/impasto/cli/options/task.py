@@ -1,4 +1,4 @@
-"""What `stylize` and `batch` are asked for: the same options, read by the same code into a task."""
+"""From the options of `stylize` and `batch` to a task."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -40,12 +40,12 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
 
 
 class ResolvedRecipe(NamedTuple):
-    """How it is to be painted.
+    """The recipe of a picture, and what goes with it.
 
     Attributes:
-        recipe: with all that was changed in it.
-        start: the path of a picture to start from; None for what the recipe says.
-        memory: of the picture named by `--like`.
+        recipe: with all changes made.
+        start: the path of a picture to start from; None to follow the recipe.
+        memory: the provenance of the picture that `--like` names.
 
     """
 
@@ -55,17 +55,17 @@ class ResolvedRecipe(NamedTuple):
 
 
 def check_like(context: click.Context, options: dict[str, Any]) -> None:
-    """Refuse a recipe that is named twice."""
+    """Refuse options that name two recipes."""
     if options["like"] is not None and context.get_parameter_source("recipe_name") is not ParameterSource.DEFAULT:
         raise UsageError("--like and --recipe both name a recipe; leave one out")
 
 
 def resolve_recipe(options: dict[str, Any]) -> ResolvedRecipe:
-    """Return how the options ask for a picture to be painted.
+    """Return the recipe and start that the options ask for.
 
     Raises:
-        RecipeError: no such recipe, or a value out of range.
-        PictureError: the picture to do like remembers nothing.
+        RecipeError: there is no such recipe, or a value is out of range.
+        PictureError: the picture that `--like` names has no provenance.
 
     """
     memory = None if options["like"] is None else remembered(output_options.open_source(options["like"]))
@@ -74,7 +74,7 @@ def resolve_recipe(options: dict[str, Any]) -> ResolvedRecipe:
 
 
 def other_inputs(resolved: ResolvedRecipe, options: dict[str, Any]) -> list[str]:
-    """Return the paths of what is read besides photo and styles."""
+    """Return the paths of all input pictures besides photo and styles."""
     return [
         *(path for path in (resolved.start, options["like"]) if path is not None),
         *recipe_options.mask_paths(options),
@@ -94,10 +94,10 @@ def task(
     Args:
         content: the path of the photo.
         styles: the paths of the styles.
-        resolved: how it is painted.
+        resolved: from `resolve_recipe`.
         options: the values of `painting_options`.
-        output: where it goes.
-        digests: SHA-256 of each style's file; they count with `--like` only.
+        output: of the task.
+        digests: SHA-256 of each style's file; needed with `--like` only.
 
     """
     memory = resolved.memory
@@ -119,12 +119,12 @@ def task(
 
 
 def _same(memory: Remembered, digests: Sequence[str | None]) -> bool:
-    # For other styles, their weights mean nothing.
+    # The weights of other styles do not apply.
     return [style.sha256 for style in memory.styles] == list(digests)
 
 
 def differences(resolved: ResolvedRecipe, digests: Sequence[str | None], options: dict[str, Any]) -> list[str]:
-    """Return what a person should know who expects a picture like the one named."""
+    """Return notes on differences from the picture that `--like` names."""
     like, memory = options["like"], resolved.memory
     if memory is None:
         return []

@@ -1,4 +1,4 @@
-"""What `--vary` says, read by the options of the same names."""
+"""The option `--vary`, whose values are parsed by the options of the varied settings."""
 
 import dataclasses
 import typing
@@ -14,12 +14,12 @@ from impasto.recipe import Recipe, presets, settings
 from impasto.system.text import printable
 
 _RECIPE, _STYLE_WEIGHTS = "recipe", "style_weights"
-# What the values of some settings are called where a command keeps its options.
+# The parameter names of settings that differ from the setting's name.
 _DESTINATIONS = {_RECIPE: "recipe_name", _STYLE_WEIGHTS: "weights"}
 
 
 class VariedSetting(NamedTuple):
-    """A setting that varies, by its name in the recipe, with its values and, where these do not say it, their names."""
+    """A setting that varies, by its name in the recipe, with its values, and labels where the values give none."""
 
     name: str
     values: list[Any]
@@ -27,16 +27,16 @@ class VariedSetting(NamedTuple):
 
 
 def parse_vary(texts: tuple[str, ...], context: click.Context, options: dict[str, Any]) -> list[VariedSetting]:
-    """Return what the texts of `--vary` say: `content-weight=0.03,0.1`, `recipe=default,fine`, `optimizer.history=4,8`.
+    """Return the settings in the texts of `--vary`: `content-weight=0.03,0.1`, `recipe=default,fine`.
 
     Args:
-        texts: as given.
-        context: of a command that has the options of the settings.
-        options: the values of its options.
+        texts: of the option.
+        context: of a command with an option for each setting.
+        options: the values of the command's options.
 
     Raises:
-        click.BadParameter: a value that the setting's option would refuse, in that option's words.
-        UsageError: a text of another form, or a setting that is given as well.
+        click.BadParameter: a value that the setting's option would refuse, with that option's message.
+        UsageError: a text of another form, or a setting that was also given an option.
 
     """
     return [_parse_setting(text, context, options) for text in texts]
@@ -52,7 +52,7 @@ def _parse_setting(text: str, context: click.Context, options: dict[str, Any]) -
         raise UsageError(f"--vary {printable(text)}: a value is empty; write them with one comma between each two")
     if "." not in name:
         name = name.replace("-", "_")
-        # By whichever name a person knows it.
+        # By any of its names.
         name = next(
             (field.name for field in recipe_options.recipe_fields() if settings.setting_of(field).also == name), name
         )
@@ -72,7 +72,7 @@ def _values(
         return [recipe_options.toml_value(part) for part in parts], parts
     field = next((field for field in dataclasses.fields(Recipe) if field.name == name), None)
     if field is None or "setting" not in field.metadata:
-        # Whoever knows all names refuses it, unless it is one that no option has.
+        # An unknown name is refused later, with all the others.
         if field is not None:
             raise UsageError(f"{name} cannot be varied here; write recipe files, and vary recipe=a.toml,b.toml")
         return list(parts), parts
@@ -82,7 +82,7 @@ def _values(
 
 
 def _as_list_item(part: str, field: dataclasses.Field[Any]) -> str:
-    """Return a value as its option has it: a list within a list of values has colons."""
+    """Return a value as the option takes it: a list inside the list of values has colons."""
     is_list = typing.get_origin(settings.field_types(Recipe)[field.name]) is tuple
     return part.replace(":", ",") if is_list else part
 

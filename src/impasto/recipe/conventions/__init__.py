@@ -1,13 +1,13 @@
-"""What the weights of other programs mean, and what they become in one another. Words only: no tensor is touched.
+"""The weights of other programs, and their conversion into one another's. Arithmetic on numbers only, no torch.
 
-Take features F of the image and P of the photo, N channels x M positions, and Gram matrices G of the image and A of the
-style. Every objective of this family is, written in means, a sum of
+Let F be the features of the image and P those of the photo, N channels x M positions, and G and A the Gram matrices of
+image and style. Every objective of this family is, written in means, a sum of
 
     content coefficient   x   sum (F - P)^2 / (N M)              `Content(form="mean")`
     style coefficients    x   sum (G / M - A / M)^2 / N^2        `Gram(form="mean")`, one for each layer
 
-A `Convention` says which coefficients a program's weights of 1 stand for. `convert` multiplies by one program's and
-divides by another's: objectives with the same coefficients are the same function of the image.
+A `Convention` gives the coefficients that a program's weights of 1 stand for. `convert` multiplies by one program's and
+divides by another's: objectives with equal coefficients are the same function of the image.
 
     source = conventions.named("neural-style")
     weights = conventions.weights_of(source, content_weight=5, style_weight=100)

@@ -1,4 +1,4 @@
-"""What a program's weights mean, as two functions of a layer."""
+"""The convention of a program: the coefficients that its weights of 1 stand for."""
 
 import math
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class Size(NamedTuple):
 
 
 class CoefficientContext(NamedTuple):
-    """What a coefficient may depend on: a layer of N channels and M positions, the image, the term's layers."""
+    """What a coefficient depends on: a layer of N channels and M positions, the image size, the number of layers."""
 
     channels: int
     positions: int
@@ -32,16 +32,16 @@ class CoefficientContext(NamedTuple):
 
 @dataclass(frozen=True)
 class TotalVariationForm:
-    """One way of measuring total variation: the form of the term, and what a weight of 1 is in that form."""
+    """A form of total variation, and the coefficient of a weight of 1 in that form."""
 
     form: Form
     unit: Callable[[Size], float]
-    departure: str = ""  # what the program does otherwise than the form, if it does
+    departure: str = ""  # how the program departs from the form, if it does
 
 
 @dataclass(frozen=True, kw_only=True)
 class Convention:
-    """What a program's weights mean: `content` and `style` return the coefficients that weights of 1 stand for."""
+    """The convention of a program: `content` and `style` return the coefficients that weights of 1 stand for."""
 
     name: str
     title: str
@@ -50,21 +50,21 @@ class Convention:
     style: Callable[[CoefficientContext], float]
     content_formula: str
     style_formula: str
-    content_weight: float | None = None  # the program's own; none where it has none
+    content_weight: float | None = None  # the program's default; None if it has none
     style_weight: float | None = None
     tv_weight: float = 0.0
     content_layer: str = "relu4_2"
-    variations: tuple[TotalVariationForm, ...] = ()  # a bare weight means the first
-    weighs_layers: bool = True  # whether single style layers can be given weights of their own
-    network: str | None = None  # whose features it compares, by the recipe's name; none: any
+    variations: tuple[TotalVariationForm, ...] = ()  # a weight without a form means the first
+    weighs_layers: bool = True  # whether style layers can have weights of their own
+    network: str | None = None  # whose features are compared, by the recipe's name; None for any
     activity: Literal["published", "unit-mean"] = "published"
-    rounds: Literal["up", "down"] = "up"  # what its poolings do at odd sizes
+    rounds: Literal["up", "down"] = "up"  # rounding of odd sizes by its poolings
 
     def place(self, layer: str, size: Size, layers: int) -> CoefficientContext:
-        """Return what the coefficients of `layer`, one of `layers`, depend on in an image of `size`.
+        """Return what the coefficients of `layer` depend on, in an image of `size` with that many style layers.
 
         Raises:
-            RecipeError: there is no such layer in a VGG.
+            RecipeError: a VGG has no such layer.
 
         """
         if layer not in _LAYERS:
@@ -75,10 +75,10 @@ class Convention:
         return CoefficientContext(info.channels, positions, size.height * size.width, layers)
 
     def has_other_features(self, other: "Convention") -> bool:
-        """Whether the two programs compare features that are known to be scaled differently."""
+        """Whether the two programs compare features of known, different scales."""
         known = self.network is not None and other.network is not None
         return known and (self.network, self.activity) != (other.network, other.activity)
 
 
-# VGG-19 has every layer that VGG-16 has, and each sees the same grid of positions.
+# VGG-19 has every layer of VGG-16, with the same grid of positions.
 _LAYERS: Final = vgg_layers.layers(vgg_layers.NETWORKS["vgg19"])

@@ -1,4 +1,4 @@
-"""From one program's weights to another's, by way of the coefficients that both stand for."""
+"""Conversion of weights from one program to another, by way of the coefficients that they stand for."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from impasto.recipe.conventions.convention import Convention, Form, Size
 from impasto.recipe.settings import Setting, setting
 from impasto.recipe.terms import STYLE_LAYERS, Content, Gram, LayerWeights, Term, Terms, TotalVariation, weighted_layers
 
-# Ours: far beyond any use, and every product of weights stays finite.
+# Ours: far beyond any use, and products of weights stay finite.
 _LARGEST: Final = 1e100
-# Ours: published networks' features are within a factor of about 100 of each other.
+# Ours: features of published networks differ by a factor of about 100 at most.
 _SCALE: Final = Setting("", minimum=1e-6, maximum=1e6)
-# As `Recipe.size`; four poolings leave nothing of less than 16.
+# As `Recipe.size`; four poolings need 16 pixels.
 _SIDE: Final = Setting("", minimum=16, maximum=65536)
-# Ours: what rounding leaves of equal weights is far smaller, what anyone sets on purpose far larger.
+# Ours: far above the rounding of equal weights, far below any deliberate difference.
 _SAME: Final = 1e-9
 
 
 @dataclass(frozen=True)
 class Weights:
-    """What is set in a program. `style_layers` are factors on the program's own weights of its layers: 1 as it comes.
+    """The weights of a program. `style_layers` are factors on its own weights of the layers, 1 by default.
 
     Raises:
         RecipeError: a number is out of range.
@@ -44,7 +44,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Coefficients:
-    """What multiplies the mean content, each layer's mean style, and impasto's total variation of one form."""
+    """The coefficients of the mean content, of each layer's mean style, and of one form of total variation."""
 
     content_layer: str
     content: float
@@ -55,7 +55,7 @@ class Coefficients:
 
 @dataclass(frozen=True)
 class Conversion:
-    """What the weights of one program become in another, and what of it is not exact."""
+    """The weights of one program as those of another, with notes on what is not exact."""
 
     source: Convention
     target: Convention
@@ -66,11 +66,11 @@ class Conversion:
 
     @property
     def exact(self) -> bool:
-        """Whether both objectives are the same function of the image, given features of one network."""
+        """Whether both objectives are the same function of the image, given features of the same network."""
         return not self.departures
 
     def recipe_lines(self) -> dict[str, Any]:
-        """Return the weights as what a recipe file needs to hold of them.
+        """Return the weights as the lines of a recipe file.
 
         Raises:
             RecipeError: the weights are another program's.
@@ -99,18 +99,18 @@ def weights_of(
     content_layer: str | None = None,
     style_layers: Iterable[str] | Mapping[str, float] = STYLE_LAYERS,
 ) -> Weights:
-    """Return what is set in `source`; what is left out is as the program comes.
+    """Return the weights of `source`; those left out are the program's defaults.
 
     Args:
         source: the program.
         content_weight: of its content term.
         style_weight: of its style term.
         tv_weight: of its total variation.
-        content_layer: where content is compared.
-        style_layers: where style is; with factors on the program's own weights of them, if it can weigh them.
+        content_layer: of the content term.
+        style_layers: of the style term; with factors on the program's own weights of them, if it has such.
 
     Raises:
-        RecipeError: a number out of range, one that the program does not have, or none where it has no default.
+        RecipeError: a number is out of range, or the program has no such weight, or no default for one left out.
 
     """
     content_weight = source.content_weight if content_weight is None else content_weight
@@ -135,7 +135,7 @@ def weights_of(
 
 
 def coefficients(source: Convention, weights: Weights, size: Size) -> Coefficients:
-    """Return the coefficients that `weights`, set in `source`, stand for in an image of `size`.
+    """Return the coefficients that `weights` of `source` stand for in an image of `size`.
 
     Raises:
         RecipeError: a layer that a VGG does not have.
@@ -154,9 +154,9 @@ def coefficients(source: Convention, weights: Weights, size: Size) -> Coefficien
 
 
 def express(target: Convention, objective: Coefficients, size: Size) -> tuple[Weights, tuple[str, ...]]:
-    """Return the weights that stand for `objective` in `target`, and what it cannot say.
+    """Return the weights of `target` that stand for `objective`, and notes on what they cannot express.
 
-    The style weight is the one that, with the program's own weights of its layers, gives the same sum of coefficients.
+    The style weight is the one that gives the same sum of coefficients, with the program's own weights of its layers.
     """
     departures = []
     content = objective.content / target.content(target.place(objective.content_layer, size, 1))
@@ -187,14 +187,14 @@ def _without(target: Convention, form: Form) -> str:
 def convert(
     source: Convention, target: Convention, weights: Weights, size: Size, *, feature_scale: float = 1.0
 ) -> Conversion:
-    """Return what `weights`, set in `source`, become in `target`.
+    """Return the weights of `target` that stand for the same objective as `weights` of `source`.
 
     Args:
-        source: the program whose weights they are.
-        target: the program they are to be used in.
+        source: the program of the weights.
+        target: the program to convert to.
         weights: from `weights_of`.
-        size: of the image; it counts only where one of the two sums over positions.
-        feature_scale: how many times as large the target's features are.
+        size: of the image; it matters only if one of the programs sums over positions.
+        feature_scale: factor by which the target's features are larger.
 
     Raises:
         RecipeError: a layer that a VGG does not have, or a number out of range.
@@ -204,7 +204,7 @@ def convert(
     for name, side in size._asdict().items():
         settings.checked_value(side, int, _SIDE, name)
     source_coefficients = coefficients(source, weights, size)
-    # Features k times as large: squared differences grow by k^2, those of Gram matrices by k^4.
+    # With features k times as large, squared differences grow by k^2, those of Gram matrices by k^4.
     style = tuple((name, value / feature_scale**4) for name, value in source_coefficients.style)
     content = source_coefficients.content / feature_scale**2
     scaled = Coefficients(

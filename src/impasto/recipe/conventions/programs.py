@@ -1,4 +1,4 @@
-"""The programs whose weights are known, each with its source."""
+"""The programs whose weights can be converted, each with its source."""
 
 from typing import Final
 
@@ -7,10 +7,10 @@ from impasto.recipe.conventions.convention import CoefficientContext, Convention
 
 
 def named(name: str) -> Convention:
-    """Return the convention called `name`.
+    """Return the convention of a program.
 
     Raises:
-        RecipeError: there is none.
+        RecipeError: there is none of that name.
 
     """
     if name not in CONVENTIONS:

@@ -1,4 +1,4 @@
-"""Conversions as people and programs read them, and sizes as people write them."""
+"""Conversions as text and JSON, and sizes as people write them."""
 
 import re
 from typing import Any, Final
@@ -12,12 +12,12 @@ COLUMNS: Final = ("program", "content", "style", "total variation", "exact", "fa
 
 
 def picture_size(size: str, aspect: str | None = None) -> Size:
-    """Return the size that is meant by `512`, by `512` with the aspect ratio `4:3`, or by `512x384`; width first.
+    """Return the size of `512`, of `512` with the aspect ratio `4:3`, or of `512x384`; width first.
 
-    A long side alone means a square.
+    A long side alone gives a square.
 
     Raises:
-        RecipeError: something else, or two aspect ratios.
+        RecipeError: it is of another form, or there are two aspect ratios.
 
     """
     both, long_side = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", size), re.fullmatch(r"\d{1,6}", size)
@@ -36,7 +36,7 @@ def picture_size(size: str, aspect: str | None = None) -> Size:
 
 
 def number(value: float) -> str:
-    """Return a weight to six digits, which is more than any picture shows."""
+    """Return a weight with six digits, more than any picture shows."""
     return f"{value:.6g}"
 
 
@@ -63,7 +63,7 @@ def total_variation(conversion: Conversion) -> str:
 
 
 def remarks(conversions: list[Conversion]) -> list[str]:
-    """Return what is not exact, once for all programs that it is true of, then what is to be known of features."""
+    """Return notes on what is not exact, each once with its programs, then on the features compared."""
     programs: dict[str, list[str]] = {}
     for conversion in conversions:
         for departure in conversion.departures:
@@ -77,7 +77,7 @@ def remarks(conversions: list[Conversion]) -> list[str]:
 
 
 def features(convention: Convention) -> str:
-    """Return the recipe fields that give the features which the program compares."""
+    """Return the recipe fields for the features that the program compares."""
     if convention.network is None:
         return "any"
     return f'network = "{convention.network}", activity = "{convention.activity}"'
@@ -87,7 +87,7 @@ _FEATURES: Final = "its features are scaled differently, so the weights carry ov
 
 
 def as_json(conversion: Conversion) -> dict[str, Any]:
-    """Return the conversion as plain values."""
+    """Return the conversion as plain values for JSON."""
     return {
         "from": {"program": conversion.source.name, **_plain(conversion.given)},
         "to": {"program": conversion.target.name, **_plain(conversion.weights)},

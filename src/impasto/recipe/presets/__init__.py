@@ -34,7 +34,7 @@ NAMES: Final = (
 
 
 def text(name: str) -> str:
-    """Return the preset's file as it stands, comments included.
+    """Return the text of the preset's file, comments included.
 
     Raises:
         RecipeError: there is no preset of that name.
@@ -78,7 +78,10 @@ def read(path: str | Path) -> Recipe:
 
 
 def resolve(recipe: Recipe | str | Path) -> Recipe:
-    """Return a recipe given as itself, as a preset's name or as the path of a `.toml` file.
+    """Return a recipe given as itself, as the name of a preset or as the path of a `.toml` file.
+
+    >>> resolve("draft").name
+    'draft'
 
     Raises:
         RecipeError: no such preset, or the file is not a valid recipe.
