@@ -156,7 +156,7 @@ def sweep(
             raise UsageError(f"{hyphenate(name)} is given and varied; leave one out")
     if RECIPE in vary and not isinstance(vary[RECIPE], str):
         recipes = [(presets.resolve(recipe_name), recipe_name) for recipe_name in vary[RECIPE]]
-        values = [recipe_name.replace(**changes) for recipe_name, _ in recipes]
+        values = [varied.replace(**changes) for varied, _ in recipes]
         by_recipe = Variation(RECIPE, values, [_name(recipe_name) for _, recipe_name in recipes])
         variations = [by_recipe if name == RECIPE else Variation(name, given) for name, given in vary.items()]
     else:
