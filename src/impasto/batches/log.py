@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from impasto.errors import OutputError
 from impasto.executors.storage import is_url
-from impasto.executors.up_to_date import file_digest
+from impasto.system.digests import file_digest
 from impasto.system.text import printable, reason
 
 NAME: Final = "impasto-batch.jsonl"

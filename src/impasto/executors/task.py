@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto import __version__
@@ -16,6 +15,7 @@ from impasto.jobs import checkpoint_paths
 from impasto.jobs.output import Output
 from impasto.picture import PictureSource
 from impasto.recipe import AUTOMATIC, Compute, Inputs, Recipe, Style
+from impasto.system.digests import file_digest
 from impasto.system.text import reason
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Task:
             del form[name]
         try:
             for name in ("profile", "proof"):
-                form[name] = form[name] and hashlib.sha256(Path(form[name]).read_bytes()).hexdigest()
+                form[name] = form[name] and file_digest(form[name])
         except OSError as error:
             form["profile"] = reason(error)
         by_style = [self.inputs.weights, self.inputs.style_scales, self.inputs.style_parts]

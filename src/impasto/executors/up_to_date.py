@@ -1,8 +1,6 @@
 """Whether the picture of a task is there already: asked of the picture, which remembers what it was painted of."""
 
 import contextlib
-import hashlib
-from pathlib import Path
 
 from impasto import __version__
 from impasto.errors import PictureError
@@ -57,14 +55,3 @@ def matches(task: Task, memory: Remembered) -> bool:
 
 def _digest(picture: Input | None) -> str | None:
     return None if picture is None else picture.sha256
-
-
-def file_digest(path: str | Path) -> str:
-    """Return the SHA-256 of a file.
-
-    Raises:
-        OSError: it cannot be read.
-
-    """
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

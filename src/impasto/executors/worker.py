@@ -19,6 +19,7 @@ from impasto.jobs.resume import ComputeChanges, ReplacedPictures, options_of, re
 from impasto.reports import events
 from impasto.reports.advice import Advice
 from impasto.reports.events import Checkpointed, Event, Finished, Stepped
+from impasto.system.digests import file_digest
 from impasto.system.text import printable, reason
 
 IDENTITY: Final = "identity"
@@ -46,7 +47,7 @@ def paint(task: Task, should_stop: Callable[[], bool]) -> Painting:
             discard(task)
             if task.url is not None:
                 return Outcome("there", mark=storage.etag(task.url) or "")
-            return Outcome("there", sha256=up_to_date.file_digest(task.output.path))
+            return Outcome("there", sha256=file_digest(task.output.path))
         return (yield from _paint(task, should_stop, started))
     except (ImpastoError, OSError) as error:
         text = str(error) if isinstance(error, ImpastoError) else reason(error)
@@ -104,7 +105,7 @@ def _paint(task: Task, should_stop: Callable[[], bool], started: float) -> Paint
                 return _stop(task, run, event, time.perf_counter() - started)
         picture = run.picture()
         notes += task.output.write(picture)
-        digest = up_to_date.file_digest(task.output.path)
+        digest = file_digest(task.output.path)
         mark = "" if task.url is None else _send(task, task.url)
         if run.checkpoint_writer is not None and not run.checkpoint_writer.keep:
             run.checkpoint_writer.folder.remove()

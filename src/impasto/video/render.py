@@ -23,6 +23,7 @@ from impasto.ops import color_transfer, resample
 from impasto.ops.shapes import Image
 from impasto.picture import as_picture
 from impasto.recipe import presets, schedule
+from impasto.system.digests import file_digest
 from impasto.video.clip import Clip, Shot
 from impasto.video.events import FilmEvent, FilmFinished, FilmStarted, FramePainted
 from impasto.video.flow import Motion, motion
@@ -113,8 +114,7 @@ class VideoRun:
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
         """All that decides how the frames look, as plain values; not the device, which changes only the last digits."""
-        with self.clip.path.open("rb") as file:
-            clip = hashlib.file_digest(file, "sha256").hexdigest()
+        clip = file_digest(self.clip.path)
         inputs = self._job.inputs
         return {
             "version": __version__,

@@ -3,7 +3,6 @@
 import io
 from typing import Final
 
-import numpy as np
 from PIL import Image
 
 from impasto.picture import Picture
@@ -17,16 +16,11 @@ _QUALITY: Final = 88
 
 def jpeg(picture: Picture, longest: int) -> bytes:
     """Return a picture on white as a JPEG of at most `longest` pixels a side."""
-    image = Image.fromarray(_on_white(picture))
+    image = picture.to_pil()
+    if image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     if max(image.size) > longest:
         image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=_QUALITY)
     return stream.getvalue()
-
-
-def _on_white(picture: Picture) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    pixels = picture.pixels
-    if picture.alpha is not None:
-        pixels = pixels * picture.alpha + (1 - picture.alpha)
-    return np.ascontiguousarray((np.moveaxis(pixels, 0, -1) * 255 + 0.5).astype(np.uint8))

@@ -24,6 +24,7 @@ from impasto.jobs import checkpoint_paths
 from impasto.jobs.output import STREAM, Output
 from impasto.picture import format_of, output_profile
 from impasto.picture.checks import check_options
+from impasto.system.digests import file_digest
 from impasto.system.text import printable
 
 if TYPE_CHECKING:
@@ -122,8 +123,6 @@ def _task(item: Item, number: int, context: click.Context, options: dict[str, An
 
 
 def _digest(path: str) -> str | None:
-    from impasto.executors.up_to_date import file_digest
-
     with contextlib.suppress(OSError):
         return file_digest(path)
     return None

@@ -26,6 +26,7 @@ from impasto.engine.checkpoints.snapshot import Snapshot
 from impasto.errors import CheckpointError, ImpastoError, OutputError
 from impasto.recipe import Recipe
 from impasto.system.atomic import write_whole
+from impasto.system.digests import file_digest
 from impasto.system.locks import lock_folder
 from impasto.system.text import printable, reason
 
@@ -219,7 +220,7 @@ def _read(document: Path, tensors: Path) -> SavedRun:
     if not is_whole:
         raise _damaged(document, "its SHA-256 is not the one noted in it")
     try:
-        if container.sha256(tensors) != run["tensors"]["sha256"]:
+        if file_digest(tensors) != run["tensors"]["sha256"]:
             raise _damaged(tensors, "its SHA-256 is not the one noted")
         return SavedRun(Recipe.from_table(run["recipe"]), run, tensors)
     except FileNotFoundError as error:
