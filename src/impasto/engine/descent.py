@@ -17,6 +17,9 @@ from impasto.engine.planning import Plan
 from impasto.ops.shapes import Image
 from impasto.system.cache import Cache
 
+# Images that may be the result of a scale, with their evaluations if known.
+Candidates = list[tuple[Image, Evaluation | None]]
+
 
 class BestImage(NamedTuple):
     """The image of the lowest loss in a descent, and its `Evaluation.numbers`."""
@@ -231,6 +234,7 @@ class ScaleProgress:
         failures: how often a loss was not finite.
         base: number of steps taken before the present descent.
         descent: the present one.
+        record: the best image of an interrupted run, from which the first descent continues.
 
     """
 
@@ -239,6 +243,25 @@ class ScaleProgress:
     failures: int = 0
     base: int = 0
     descent: Descent | None = None
+    record: BestImage | None = None
+
+    @classmethod
+    def resume(cls, start: Image | None, snapshot: Snapshot | None) -> "ScaleProgress":
+        """Return the progress in a snapshot; that of a new scale, without a snapshot or if its descent starts anew."""
+        if snapshot is None or snapshot.lowest is None:
+            return cls(start)
+        record = BestImage(snapshot.best, snapshot.lowest)
+        return cls(snapshot.start, snapshot.first, snapshot.failures, record=record)
+
+    def candidates(self) -> Candidates:
+        """Return the images that may be the result of the scale, with their evaluations if known."""
+        assert self.descent is not None
+        descent = self.descent
+        candidates: Candidates = [(descent.final_candidate(), None), (descent.best, descent.lowest)]
+        if self.start is not None:
+            labels = descent.lowest.labels
+            candidates.append((self.start, None if self.first is None else Evaluation(labels, self.first, None)))
+        return candidates
 
     def snapshot(self, scale: int, seconds: float, plans: tuple[Plan, ...], optimizer: Optimizer) -> Snapshot:
         """Return the state from which the run can continue at the image evaluated last.
@@ -267,6 +290,21 @@ class ScaleProgress:
             first=self.first,
             optimizer=optimizer.state(),
         )
+
+
+def best_clipped(objective: Objective, candidates: Candidates) -> tuple[Image, Evaluation] | None:
+    """Return the candidate of the lowest loss, clipped to [0, 1] as it is saved, and its evaluation.
+
+    None if the loss of every candidate is not finite.
+    """
+    best: tuple[Image, Evaluation] | None = None
+    for image, evaluation in candidates:
+        clipped = image.clamp(0, 1)
+        if evaluation is None or not torch.equal(clipped, image):
+            evaluation = objective.evaluate(clipped, gradient=False)
+        if evaluation.is_finite and (best is None or evaluation.loss < best[1].loss):
+            best = clipped, evaluation
+    return best
 
 
 def _copy(sources: list[Tensor], destinations: list[Tensor]) -> None:

@@ -13,7 +13,7 @@ import torch
 from impasto.engine import devices, optimizers, planning
 from impasto.engine.budget import Budget
 from impasto.engine.checkpoints import CheckpointWriter, Folder, Snapshot, document
-from impasto.engine.descent import CAPTURED_STEPS, BestImage, Descent, ScaleProgress
+from impasto.engine.descent import CAPTURED_STEPS, Candidates, Descent, ScaleProgress, best_clipped
 from impasto.engine.initial import first_image, next_image
 from impasto.engine.networks import load_network
 from impasto.engine.objective import Evaluation, Objective
@@ -316,58 +316,57 @@ class Run:
         assert self._optimizer is not None
         # With free bounds the clipped result may be worse than the clipped start, so the start is compared too. With
         # projected bounds no result is worse than the start.
-        trail = ScaleProgress(self.image if self.recipe.bounds == "free" else None)
-        before, self._snapshot, self._progress = self._snapshot, None, trail
+        progress = ScaleProgress.resume(self.image if self.recipe.bounds == "free" else None, self._snapshot)
+        if self._snapshot is not None and progress.record is not None:
+            self._optimizer.load(self._snapshot.optimizer)
+        # Free the snapshot: it is as large as the whole state of the optimizer.
+        self._snapshot, self._progress = None, progress
         steps = self.scales[index].steps
-        record: BestImage | None = None
-        if before is not None and before.lowest is not None:
-            self._optimizer.load(before.optimizer)
-            trail.start, trail.first, trail.failures = before.start, before.first, before.failures
-            record = BestImage(before.best, before.lowest)
-        del before  # as large as the whole state of the optimizer
-        while self._steps_of_scale < steps or record is not None:
+        # The result if memory ran out after the last step was taken, so that there is no step left.
+        candidates: Candidates = [(self.image, None)]
+        while self._steps_of_scale < steps or progress.record is not None:
             steps_left, reuse = max(0, steps - self._steps_of_scale), self._limit is None
-            descent = Descent(objective, self._optimizer, self.image, steps_left, record, reuse=reuse)
-            trail.descent, trail.base, record = descent, self._steps_of_scale, None
+            descent = Descent(objective, self._optimizer, self.image, steps_left, progress.record, reuse=reuse)
+            progress.descent, progress.base, progress.record = descent, self._steps_of_scale, None
             try:
-                for evaluation in descent.steps(devices.steps_per_wait(self.device)):
-                    self.image = descent.image
-                    if evaluation is None:
-                        break
-                    self._steps_of_scale += 1
-                    self._losses.append(evaluation.loss)
-                    trail.first = evaluation.numbers if trail.first is None else trail.first
-                    seconds = time.perf_counter() - started
-                    event = Stepped(index, self._steps_of_scale, steps, evaluation.loss, evaluation.terms, seconds)
-                    yield from self._yield_and_checkpoint(event)
-                else:
-                    first = None if trail.first is None else Evaluation(descent.lowest.labels, trail.first, None)
-                    contenders = [
-                        (descent.final_candidate(), None),
-                        (descent.best, descent.lowest),
-                        (trail.start, first),
-                    ]
-                    self.image = descent.best
-                    break
+                is_finite = yield from self._take_steps(descent, progress, index, started)
+                if is_finite:
+                    candidates = progress.candidates()
             except (RuntimeError, MemoryError):
                 # When memory ran out, the next plan continues from here.
                 self.image = descent.best
                 raise
-            trail.failures += 1
-            if trail.failures > _RETRIES:
-                raise _divergence(trail.failures)
-            self._optimizer.slow_down()
             self.image = descent.best
-        else:
-            # Memory ran out after the last step was taken.
-            contenders = [(self.image, None)]
-        settled = [_evaluate_clipped(objective, image, value) for image, value in contenders if image is not None]
-        finite = [(picture, worth) for picture, worth in settled if worth.is_finite]
-        if not finite:
-            raise _divergence(trail.failures)
-        self.image, final = min(finite, key=lambda pair: pair[1].loss)
+            if is_finite:
+                break
+            progress.failures += 1
+            if progress.failures > _RETRIES:
+                raise _divergence(progress.failures)
+            self._optimizer.slow_down()
+        result = best_clipped(objective, candidates)
+        if result is None:
+            raise _divergence(progress.failures)
+        self.image, final = result
         self._progress = None
         return final
+
+    def _take_steps(
+        self, descent: Descent, progress: ScaleProgress, index: int, started: float
+    ) -> Generator[Event, None, bool]:
+        """Take the steps of a descent; return whether every loss and gradient was finite."""
+        for evaluation in descent.steps(devices.steps_per_wait(self.device)):
+            self.image = descent.image
+            if evaluation is None:
+                return False
+            self._steps_of_scale += 1
+            self._losses.append(evaluation.loss)
+            progress.first = evaluation.numbers if progress.first is None else progress.first
+            step, steps = self._steps_of_scale, self.scales[index].steps
+            seconds = time.perf_counter() - started
+            yield from self._yield_and_checkpoint(
+                Stepped(index, step, steps, evaluation.loss, evaluation.terms, seconds)
+            )
+        return True
 
     def _yield_and_checkpoint(self, event: Event) -> Generator[Event, None, None]:
         """Yield `event`, and after it write a checkpoint if one is due."""
@@ -389,14 +388,6 @@ class Run:
 
 # Ours: enough to get over a rare overflow, few enough to fail soon.
 _RETRIES = 5
-
-
-def _evaluate_clipped(objective: Objective, image: Image, evaluation: Evaluation | None) -> tuple[Image, Evaluation]:
-    """Return the image clipped to [0, 1], as it is saved, and the evaluation of that."""
-    clipped = image.clamp(0, 1)
-    if evaluation is None or not torch.equal(clipped, image):
-        evaluation = objective.evaluate(clipped, gradient=False)
-    return clipped, evaluation
 
 
 def _divergence(failures: int) -> DivergedError:
