@@ -18,6 +18,7 @@ from impasto.errors import ImpastoError, PictureError
 from impasto.jobs.output import Output, Stages
 from impasto.reports.advice import Advice
 from impasto.reports.events import Finished, Stepped
+from impasto.system.signals import CHECKPOINT
 
 if TYPE_CHECKING:
     from impasto.engine.run import Run
@@ -109,7 +110,7 @@ def paint(run: "Run", output: Output, listener: progress_display.Listener, say: 
         if not run.has_image:
             click.echo(f"impasto: {stopped} before the first step; nothing was written", err=True)
         # A scheduler that asked for a checkpoint with SIGUSR1 and got one sees success.
-        sys.exit(0 if has_checkpoint and stopped.number == signal.SIGUSR1 else stopped.exit_code)
+        sys.exit(0 if has_checkpoint and stopped.number == CHECKPOINT else stopped.exit_code)
 
 
 def _describe_resume(run: "Run") -> None:

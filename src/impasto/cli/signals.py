@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from impasto.system.signals import HANDLED, STOP
+
 if TYPE_CHECKING:
     from impasto.engine.run import Run
 
-_STOPS: Final = (signal.SIGINT, signal.SIGTERM)
-
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, SIGTERM or SIGUSR1 arrived."""
+    """One of the signals that stop a run arrived."""
 
     def __init__(self, number: int) -> None:
         super().__init__("interrupted")
@@ -30,7 +30,7 @@ def interrupt(number: int, frame: object) -> NoReturn:
 
 @contextmanager
 def signals(
-    handler: Callable[[int, object], object] | signal.Handlers, numbers: tuple[signal.Signals, ...] = _STOPS
+    handler: Callable[[int, object], object] | signal.Handlers, numbers: tuple[signal.Signals, ...] = STOP
 ) -> Iterator[None]:
     """Let `handler` handle some signals while the context lasts."""
     before = {number: signal.signal(number, handler) for number in numbers}
@@ -47,7 +47,7 @@ class Stop:
     Schedulers send SIGUSR1 some time before they end a job.
     """
 
-    NUMBERS: Final = (*_STOPS, signal.SIGUSR1)
+    NUMBERS: Final = HANDLED
 
     def __init__(self, run: "Run") -> None:
         self._run = run

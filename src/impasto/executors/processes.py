@@ -5,17 +5,20 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Generator, Iterator, Sequence
 from multiprocessing import connection, resource_tracker
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from impasto.executors.pool import LostError, Worker, WorkerFactory
 from impasto.executors.task import Task
+from impasto.system.signals import HANDLED, KILL
 
-# Terminals and schedulers send these to whole process groups; workers are stopped by their parent instead.
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+if sys.platform == "win32":
+    from multiprocessing.connection import PipeConnection as Connection
+else:
+    from multiprocessing.connection import Connection
 
 
 def count_cores() -> int:
@@ -107,7 +110,7 @@ class ProcessWorker(Worker):
 
 def _cause_of_death(code: int | None) -> str:
     if code is not None and code < 0:
-        return f"signal {-code}{', perhaps for lack of memory' if -code == signal.SIGKILL else ''}"
+        return f"signal {-code}{', perhaps for lack of memory' if -code == KILL else ''}"
     return f"exit code {code}"
 
 
@@ -128,10 +131,17 @@ def _thread_limit(count: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Let a process started here never hear the signals that its master answers."""
+    """Block the signals that stop a program in processes started here, while the context lasts.
+
+    Terminals and schedulers send them to whole process groups; workers are stopped by their parent instead.
+    """
+    if sys.platform == "win32":
+        # Windows has no signal masks; `serve` ignores Ctrl-C itself.
+        yield
+        return
     # Otherwise starting the first process would start it, which unblocks two of the signals.
     resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     try:
         yield
     finally:
@@ -142,6 +152,9 @@ def serve(pipe: "Connection[Any, Any]", device: str, threads: int) -> None:
     """Paint what comes through the pipe until it is closed: what a worker does from its start to its end."""
     import torch
 
+    if sys.platform == "win32":
+        for number in HANDLED:
+            signal.signal(number, signal.SIG_IGN)
     if device == "cpu":
         torch.set_num_threads(threads)
     with contextlib.suppress(EOFError, OSError):

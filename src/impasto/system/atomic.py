@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -70,7 +71,7 @@ def _write_through(temporary: Path, before: os.stat_result | None) -> Iterator[B
     # O_EXCL: do not follow a link that somebody put there. 0o666: the system applies the umask.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
-        if before is not None and hasattr(os, "fchmod"):
+        if before is not None and sys.platform != "win32":
             # Only root can change the owner. The mode is set afterwards, since changing the owner clears a part of it.
             with contextlib.suppress(OSError):
                 os.fchown(file.fileno(), before.st_uid, before.st_gid)

@@ -1,7 +1,6 @@
 """How a batch is gone through: what is shown, how it is interrupted, and how it ends."""
 
 import json
-import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from impasto.executors.outcome import Outcome
 from impasto.executors.task import Task
 from impasto.picture import Measure
 from impasto.recipe.schedule import Scale
+from impasto.system.signals import CHECKPOINT
 from impasto.system.text import printable
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def run_batch(batch: "Batch", executor: Executor | None, teller: BatchDisplay) -
     if number:
         has_checkpoints = all(outcome.kept for _, outcome in teller.outcomes if outcome.status == "stopped")
         click.echo("impasto: interrupted; the same command goes on", err=True)
-        sys.exit(0 if number == signal.SIGUSR1 and has_checkpoints else 128 + number)
+        sys.exit(0 if number == CHECKPOINT and has_checkpoints else 128 + number)
     sys.exit(1 if failed else 0)
 
 
