@@ -1,4 +1,4 @@
-// What the page asks the server. Addresses are relative: everything is below the server's room.
+// Requests to the server. Addresses are relative: everything is below the secret first part of the path.
 
 export class Refused extends Error {}
 

@@ -1,4 +1,4 @@
-// Controls made of the recipe's own fields: what there is, its range and its help come from the server.
+// The controls, built from the recipe's fields; their ranges and help texts come from the server.
 
 import { $, make, title } from "./dom.js";
 
@@ -17,7 +17,7 @@ export function build(given, whenChanged) {
 
 const recipe = () => schema.recipes.find((each) => each.name === $("recipe").value) ?? schema.recipes[0];
 
-// A recipe that was written by hand is one more to choose from.
+// A recipe written by hand is one more to choose from.
 export function own(values, toml) {
   schema.recipes = schema.recipes.filter((each) => each.name !== "custom");
   schema.recipes.push({ name: "custom", description: "written by hand: see Everything else", values, text: toml });
@@ -26,7 +26,7 @@ export function own(values, toml) {
   fill();
 }
 
-// Lay out the controls for the recipe chosen, at its values.
+// Show the controls for the chosen recipe, with its values.
 function fill() {
   const { values, description, text: toml } = recipe();
   $("recipe-about").textContent = description;
@@ -41,7 +41,7 @@ function fill() {
   fillSheet();
 }
 
-// What may vary on a sheet: two settings, the second left out if not chosen.
+// The settings that vary on a sheet: two, of which the second is optional.
 function fillSheet() {
   $("varied").replaceChildren(...["First", "Second"].map((which, index) => {
     const options = schema.fields.map(({ name }) => make("option", { value: name }, title(name)));
@@ -52,7 +52,7 @@ function fillSheet() {
   }));
 }
 
-// Values worth a look: all words there are, or half, once and twice what is set.
+// Suggested values: all words of a choice, or half, once and twice the present number.
 function suggested(field) {
   if (!field) return "";
   if (field.kind === "choice") return field.choices.join(", ");
@@ -66,7 +66,7 @@ function suggested(field) {
 const plain = (text) => (text.trim() !== "" && !isNaN(text) ? Number(text) : text.trim());
 const value = (text) => (text.includes(":") ? text.split(":").map(plain) : plain(text));
 
-// What varies, as the server takes it; lists have colons within.
+// The varying settings in the server's form; lists inside a list of values use colons.
 export function varied() {
   const isList = (name) => schema.fields.find((field) => field.name === name)?.kind === "list";
   return [0, 1].map((index) => [$(`vary-${index}`).value, $(`vary-${index}-values`).value]).filter(([name]) => name).map(([name, text]) => ({
@@ -129,7 +129,7 @@ function plainNumber(field, id, touched) {
 
 const read = (input) => (input.value === "" ? "" : Number(input.value));
 
-// A slider and a number that say the same; some also have words, such as "original".
+// A slider and a number field with the same value; some settings also take words, such as "original".
 function number(field, id, touched) {
   const usual = standard(field.name);
   const scale = extent(field, typeof usual === "number" ? usual : 512);
@@ -172,7 +172,7 @@ function rounded(value, field) {
   return value > 64 ? Math.round(value / 16) * 16 : Math.round(value);
 }
 
-// What was changed in the recipe, as the server takes it.
+// The changes to the recipe, in the server's form.
 export function asked() {
   const settings = {};
   for (const [name, part] of controls) {
@@ -182,7 +182,7 @@ export function asked() {
   return recipe().name === "custom" ? { settings, toml: recipe().text } : { recipe: recipe().name, settings };
 }
 
-// Show the recipe of a job that is there already.
+// Show the recipe of an existing job.
 export function take(base, settings, values, toml) {
   if (base === "custom") return own(values, toml);
   $("recipe").value = base;
@@ -190,7 +190,7 @@ export function take(base, settings, values, toml) {
   for (const [name, value] of Object.entries(settings)) controls.get(name)?.set(value);
 }
 
-// Put an error where it belongs; return whether it belongs to a control.
+// Show an error beside its control; return whether it belongs to one.
 export function wrong(message) {
   let found = false;
   for (const [name, part] of controls) {

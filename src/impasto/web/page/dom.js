@@ -1,4 +1,4 @@
-// Small things that every other file needs.
+// Functions for building the page, used by every other file.
 
 export const $ = (id) => document.getElementById(id);
 

@@ -1,4 +1,4 @@
-// The picture: what is painted so far, before and after, the stages, the loss, and the way to take it home.
+// The main picture: preview, before and after, stages, the loss curve, and downloads.
 
 import * as api from "./api.js";
 import { $, duration, make, say } from "./dom.js";
@@ -20,7 +20,7 @@ export function build(given) {
 
 export const current = () => job;
 
-// Show the pictures on the table before there is a job.
+// Show the chosen pictures before there is a job.
 export function lay(content) {
   job = null;
   shown = wanted = -1;
@@ -33,7 +33,7 @@ export function lay(content) {
   if (content) { $("shown").src = api.picture(content.id); $("shown").alt = `the photo ${content.name}, not painted yet`; }
 }
 
-// Begin to show a job: everything about it.
+// Show everything about a job.
 export function open(detail) {
   if (job?.id !== detail.id) { lay({ id: detail.order.content, name: detail.pictures[detail.order.content]?.name ?? "" }); $("compare").value = 0; }
   job = detail;
@@ -46,7 +46,7 @@ export function open(detail) {
   update(detail);
 }
 
-// What the stream says of it.
+// Update from the stream of events.
 export function update(brief) {
   Object.assign(job, brief);
   const going = ["queued", "running", "paused"].includes(job.state);
@@ -57,7 +57,7 @@ export function update(brief) {
   $("job-error").textContent = job.state === "failed" ? job.error : "";
   const painted = job.preview > 0;
   $("tools").hidden = !painted;
-  // A sheet is no picture of the photo.
+  // A sheet cannot be compared with the photo.
   $("again").hidden = $("compare-tool").hidden = job.cells > 0;
   $("takeaway").hidden = !job.size;
   const atEnd = Number($("rewind").value) >= Number($("rewind").max);
@@ -86,14 +86,14 @@ function line() {
   return parts;
 }
 
-// Spoken by screen readers: not every step.
+// Announcements for screen readers, not for every step.
 function aloud() {
   const text = job.state === "running" ? (job.present ? `Painting, ${Math.floor(job.progress * 4) * 25} %` : "Getting ready")
     : { queued: "Waiting for its turn", paused: "Paused", finished: "Finished", stopped: "Stopped", failed: "Failed" }[job.state];
   if (text !== told) say(told = text);
 }
 
-// Pull a preview; the next one only when this one has been shown, so that a slow line never piles up.
+// Fetch a preview; the next one only when this one is shown, so that requests never pile up on a slow line.
 async function pull(number) {
   wanted = number;
   if (loading || number === shown || !job) return;
@@ -120,7 +120,7 @@ function rewind() {
   $("rewind").setAttribute("aria-valuetext", `${Math.round((job.at?.[number] ?? number / job.stages) * 100)} % painted`);
 }
 
-// The stage that is looked at, as a file; null at the end.
+// The stage being shown, as a file; null for the result.
 export async function stage() {
   const number = Number($("rewind").value);
   return api.blob(number >= job.stages ? api.preview(job.id, job.preview) : api.stage(job.id, number));

@@ -1,4 +1,4 @@
-// What waits, and what is finished.
+// The queue, and finished jobs.
 
 import * as api from "./api.js";
 import { $, make, say } from "./dom.js";
@@ -9,7 +9,7 @@ export function show(state, current, failed) {
   const byId = new Map(state.jobs.map((job) => [job.id, job]));
   const waiting = state.queue.map((id) => byId.get(id)).filter(Boolean);
   const over = state.jobs.filter((job) => !["queued"].includes(job.state));
-  // Drawn anew only when something in it is new: focus stays where it is.
+  // Built anew only if something in it has changed, so that it keeps the focus.
   const key = JSON.stringify([state.queue, over.map((job) => [job.id, job.state, Math.floor(job.stages / 3)]), current]);
   if (key === drawn) return;
   drawn = key;

@@ -1,4 +1,4 @@
-// The table: pictures to the left, the picture in the middle, controls to the right.
+// The page: input pictures to the left, the main picture in the middle, controls to the right.
 
 import * as api from "./api.js";
 import * as controls from "./controls.js";
@@ -21,13 +21,13 @@ function wrong(message) {
   if (!message) controls.wrong("");
 }
 
-// Pictures were put down or taken away: what is on the easel is another picture's, unless it can be steered.
+// The input pictures changed: the job shown is of other pictures now, unless it can be steered.
 function picturesChanged(same = false) {
   if (same && steerable(easel.current())) return steer();
   leave();
 }
 
-// Show what is on the table, and no job.
+// Show the input pictures, and no job.
 function leave() {
   if (location.hash) history.pushState(null, "", location.pathname);
   easel.lay(trays.pictures().content);
@@ -85,7 +85,7 @@ async function useText() {
   } catch (error) { wrong(error.message); }
 }
 
-// The address says which picture is on the easel.
+// The address names the job being shown.
 async function opened() {
   const id = location.hash.slice(1);
   if (!/^[0-9a-f]{16}$/.test(id)) return leave();
@@ -114,7 +114,7 @@ async function news(given) {
   if (brief) {
     const ended = going(job) && !going(brief);
     easel.update(brief);
-    // The curve is longer than what the stream says; it is fetched from time to time.
+    // The stream leaves the loss curve out, since it is long; fetch it from time to time.
     if (ended || (painting(brief) && Date.now() > fetched + 1500)) {
       fetched = Date.now();
       try {
@@ -153,7 +153,7 @@ async function begin() {
   $("use-toml").addEventListener("click", useText);
   $("pause").addEventListener("click", wish(() => (easel.current().state === "paused" ? "resume" : "pause")));
   $("stop").addEventListener("click", wish(() => "cancel"));
-  // Not by the address, which names the job.
+  // Not in the address, which names the job.
   document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); $("easel").focus(); });
   addEventListener("hashchange", opened);
   addEventListener("popstate", opened);

@@ -1,9 +1,9 @@
-// Masks, painted: regions of the photo, a colour each, and what is kept or left out, softly.
+// Painting masks: regions of the photo, one colour each, and soft grey masks of what is protected or used.
 
 import * as api from "./api.js";
 import { $, make } from "./dom.js";
 
-// In the order in which the program takes colours: of the rainbow.
+// In the program's order of colours: that of the rainbow.
 const HUES = {
   2: ["#ff0000", "#00ff00"], 3: ["#ff0000", "#00ff00", "#0000ff"], 4: ["#ff0000", "#ffff00", "#00ff00", "#0000ff"],
   5: ["#ff0000", "#ffff00", "#00ff00", "#00ffff", "#0000ff"], 6: ["#ff0000", "#ffff00", "#00ff00", "#00ffff", "#0000ff", "#ff00ff"],
@@ -11,10 +11,10 @@ const HUES = {
 const SOFT = "#2f6fed"; // how white, which is what is written, is shown on a picture
 const LARGEST = 1024; // px, of a mask; it is stretched over the picture
 
-// What has been painted on a picture, so that it can be gone on with: by the picture's name.
+// Earlier painting on a picture, by the picture's id, so that it can be continued.
 const layers = new Map();
 
-// Open the dialog; return {content_mask, protect} or {mask} as files (null: none), or null where nothing is to change.
+// Open the dialog; return {content_mask, protect} or {mask} as files (null for none), or null for no change.
 export function paintMask(picture, role, styles) {
   const scale = Math.min(1, LARGEST / Math.max(picture.width, picture.height));
   const size = [Math.max(1, Math.round(picture.width * scale)), Math.max(1, Math.round(picture.height * scale))];
@@ -162,7 +162,7 @@ async function files(state, role, hues, size) {
   return { content_mask: state.dividing ? await file(plainColours(state.regions, hues, size)) : null, protect: soft };
 }
 
-// How much was painted over, as grey; turned round for a style, where white counts.
+// The painted coverage as grey; inverted for a style, of which the white parts are used.
 function grey(canvas, size, turned) {
   const result = layer(size), context = result.getContext("2d");
   context.fillStyle = "#000";
@@ -172,7 +172,7 @@ function grey(canvas, size, turned) {
   return result;
 }
 
-// Every pixel exactly one of the colours, or it would be one more region; nothing painted is the first.
+// Every pixel gets exactly one of the colours, since any other would be one more region; the first if unpainted.
 function plainColours(canvas, hues, [width, height]) {
   const data = canvas.getContext("2d").getImageData(0, 0, width, height), pixels = data.data;
   const colours = hues.map((hue) => [1, 3, 5].map((at) => parseInt(hue.slice(at, at + 2), 16)));

@@ -1,11 +1,11 @@
-// The photo and the paintings: dropped, pasted, chosen, taken from the samples, weighed and masked.
+// The input pictures: dropped, pasted, chosen or taken from the samples, with weights and masks.
 
 import * as api from "./api.js";
 import { $, make } from "./dom.js";
 import { paintMask } from "./masks.js";
 
 // Each {id, name, width, height}; the photo also {content_mask, protect}, styles {weight, scale, part, mask};
-// start, if any, is painted over instead of what the recipe starts from.
+// start, if any, is the image to start from instead of the recipe's.
 const table = { content: null, styles: [], start: null };
 const NEW = { weight: 1, scale: 1, part: "all" };
 const KINDS = { content: "photo", style: "painting", start: "start" };
@@ -52,7 +52,7 @@ async function takeSample(name, role) {
   try { await put(await api.blob(`samples/${name}`), name, role); } catch (error) { wrong(error.message); }
 }
 
-// Without a role the first picture becomes the photo, if there is none, and the others paintings.
+// Without a role, the first picture becomes the photo if there is none, and the others styles.
 export async function add(files, role) {
   wrong("");
   for (const file of files) {
@@ -68,14 +68,14 @@ async function put(file, name, role) {
     const stored = await api.upload(file, name);
     if (role === "style") table.styles.push({ ...stored, ...NEW });
     else table[role] = { ...stored };
-    // What a photo was painted over is another picture than this one.
+    // The start picture belongs to the photo that was replaced.
     if (role === "content") table.start = null;
     touched();
   } finally { waiting.remove(); }
 }
 
 function touched() {
-  // What was painted for other pictures fits no more.
+  // Masks painted for other pictures do not fit any more.
   if (table.content && table.content.regions !== table.styles.length) table.content.content_mask = null;
   draw();
   changed();
@@ -121,7 +121,7 @@ function card(each, role, index = 0) {
   return make("figure", { class: "card" }, ...parts, make("div", { class: "row" }, ...buttons));
 }
 
-// What one painting counts for; how much and how large only where there are others.
+// The settings of one style; its weight and scale only if there are several.
 function counting(style) {
   const set = (key) => (value) => { style[key] = value; changed(true); };
   const several = table.styles.length > 1 ? [
@@ -173,7 +173,7 @@ function dropping() {
 
 export const wrong = (message) => { $("tray-error").textContent = message; };
 
-// Put the pictures of a job that is there already on the table.
+// Show the input pictures of an existing job.
 export function take(order, known) {
   if (!known[order.content] || order.styles.some((style) => !known[style.picture])) return;
   table.content = { ...known[order.content], content_mask: order.content_mask, protect: order.protect, regions: order.styles.length };
@@ -182,13 +182,13 @@ export function take(order, known) {
   draw();
 }
 
-// Paint over a stored picture.
+// Start from a stored picture.
 export function startFrom(stored) {
   table.start = stored;
   draw();
 }
 
-// The pictures as an order names them.
+// The input pictures in the form of an order.
 export const asked = () => ({
   content: table.content?.id ?? null,
   styles: table.styles.map((style) => ({ picture: style.id, weight: style.weight, scale: style.scale, part: style.part, mask: style.mask ?? null })),

@@ -1,5 +1,5 @@
-// What is new, from the server's stream. A browser has six connections to a server, so at most three pages hold a
-// stream, none of them hidden; the others ask once a second.
+// State from the server's stream. A browser opens six connections to a server, so at most three pages hold a
+// stream, none of them hidden; the others poll once a second.
 
 import * as api from "./api.js";
 
