@@ -26,9 +26,7 @@ class SizeType(click.ParamType[Any]):
 
 @click.command()
 @click.argument("styles", metavar="STYLE [STYLE ...]", nargs=-1, required=True)
-@click.option(
-    "--size", type=SizeType(), default="512x512", show_default=True, metavar="WxH", help="SizeType in pixels."
-)
+@click.option("--size", type=SizeType(), default="512x512", show_default=True, metavar="WxH", help="Size in pixels.")
 @click.option("--layers", metavar="NAME,NAME,...", help="The layers whose statistics are matched, equally weighted.")
 @click.option(
     "--seamless", is_flag=True, help="Make a picture that continues at its other side when laid out in tiles."
