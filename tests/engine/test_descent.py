@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import impasto
-from impasto.engine import devices, optimizers
+from impasto.engine import devices, graphs, optimizers
 from impasto.engine.descent import CAPTURED_STEPS, Descent
 from impasto.engine.objective import Objective
 from impasto.picture import Picture
@@ -100,7 +100,7 @@ def test_a_recorded_step_played_again_goes_the_same_way_to_the_bit(
     plain, losses = descend(small_network(), optimizer, 1)
     recorded = []
     monkeypatch.setattr(devices, "uses_graphs", lambda device: True)
-    monkeypatch.setattr(devices, "capture", lambda work: recorded.append(play := record(work)) or play)
+    monkeypatch.setattr(graphs, "capture", lambda work, device, key: recorded.append(play := record(work)) or play)
     fixed, same = descend(small_network(), optimizer, burst)
     assert len(recorded) == 1
     assert same == losses
@@ -123,7 +123,7 @@ def test_pictures_in_a_row_share_the_graphs_of_their_sizes(
     plain = painted()
     recorded: list[Callable[[], None]] = []
     monkeypatch.setattr(devices, "uses_graphs", lambda device: True)
-    monkeypatch.setattr(devices, "capture", lambda work: recorded.append(play := record(work)) or play)
+    monkeypatch.setattr(graphs, "capture", lambda work, device, key: recorded.append(play := record(work)) or play)
     assert all(np.array_equal(one.pixels, other.pixels) for one, other in zip(plain, painted(), strict=True))
     assert len(recorded) == 2
 
@@ -132,33 +132,6 @@ def test_a_picture_in_tiles_is_never_captured(small_network: Callable[..., VGG])
     image = torch.rand(1, 3, 40, 40)
     tiled = Objective(small_network(), Recipe(terms=TERMS), image, [(image, 1.0)], tile=16)
     assert not tiled.capturable
-
-
-def test_what_cannot_be_captured_is_done_as_everywhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Refusing:
-        def __init__(self, graph: object) -> None: ...
-
-        def __enter__(self) -> None:
-            raise RuntimeError("operation not permitted when stream is capturing")
-
-        def __exit__(self, *_: object) -> None: ...
-
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
-    monkeypatch.setattr(torch.cuda, "graph", Refusing)
-    work = lambda: None  # noqa: E731
-    assert devices.capture(work) is work
-
-
-def test_lack_of_memory_while_capturing_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(graph: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
-    monkeypatch.setattr(torch.cuda, "graph", full)
-    with pytest.raises(torch.OutOfMemoryError):
-        devices.capture(lambda: None)
 
 
 def test_numbers_that_are_none_are_said_to_be_none(small_network: Callable[..., VGG]) -> None:
@@ -198,7 +171,7 @@ def test_the_next_picture_of_its_kind_uses_the_same_graph_to_the_bit(
     plain = [paint(vgg, seed, terms, optimizer) for seed in range(3)]
     recorded: list[Callable[[], None]] = []
     monkeypatch.setattr(devices, "uses_graphs", lambda device: True)
-    monkeypatch.setattr(devices, "capture", lambda work: recorded.append(play := record(work)) or play)
+    monkeypatch.setattr(graphs, "capture", lambda work, device, key: recorded.append(play := record(work)) or play)
     again = [paint(vgg, seed, terms, optimizer) for seed in range(3)]
     assert len(recorded) == 1
     for one, other in zip(plain, again, strict=True):

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from impasto.engine.networks import load_network
 from impasto.errors import UsageError
+from impasto.recipe import presets
 from impasto.vgg import convolutions, layers
 from impasto.vgg.convolutions import Seconds
 
@@ -76,3 +78,11 @@ def test_the_variable_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMPASTO_CONVOLUTIONS", "winnograd")
     with pytest.raises(UsageError, match="did you mean 'winograd'"):
         convolutions.method()
+
+
+def test_nothing_is_timed_for_a_device_that_is_no_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convolutions, "time_methods", lambda: pytest.fail("timed"))
+    meta = torch.device("meta")
+    assert convolutions.method(meta) == "default"
+    vgg = load_network(presets.get("draft"), meta)
+    assert vgg.device == meta

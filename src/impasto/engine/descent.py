@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from impasto.engine import devices
+from impasto.engine import devices, graphs
 from impasto.engine.checkpoints import Snapshot
 from impasto.engine.objective import Evaluation, Objective, gradient_of
 from impasto.engine.optimizers import Optimizer
@@ -36,12 +36,14 @@ class CapturedStep:
         replay: takes the step.
         state: the tensors that a step changes, in the order of `Descent.tensors`.
         targets: the targets of the losses, in the order of `Objective.graph_key_and_targets`.
+        owner: the descent that was captured, whose every tensor, and whose network, the graph may read.
 
     """
 
     replay: Callable[[], None]
     state: list[Tensor]
     targets: list[Tensor]
+    owner: "Descent"
 
 
 # The graphs of the recipes and sizes used last, for the next pictures of this process. A graph in use is not in here.
@@ -122,7 +124,12 @@ class Descent:
                 advance()
                 n_evaluated += 1
                 self.steps_done += 1
-                if self._is_in_place and not is_captured and n_evaluated > _SET_UP:
+                if (
+                    self._is_in_place
+                    and not is_captured
+                    and n_evaluated > _SET_UP
+                    and self._is_worth_capturing(n_evaluated)
+                ):
                     advance, is_captured = self._capture_step(), True
             self._copy_from_graph()
             for index, row in enumerate(self._log[first:last].cpu(), first):
@@ -132,25 +139,33 @@ class Descent:
                     yield Evaluation(self._labels, row[:-1], None)
         self._return_graph()
 
+    def _is_worth_capturing(self, n_evaluated: int) -> bool:
+        """Whether a graph is kept for the next pictures, or saves more in the steps left than capturing it takes."""
+        is_kept = self._reuse and self.objective.graph_key_and_targets is not None
+        return is_kept or self._rows - n_evaluated >= _WORTH_CAPTURING
+
     def _capture_step(self) -> Callable[[], None]:
         """Return a function that takes a step as one graph: an earlier picture's, or one captured now."""
         key_and_targets = self.objective.graph_key_and_targets if self._reuse else None
         if key_and_targets is None:
-            return devices.capture(self._advance)
+            return self._capture(self)
         self._key = self._graph_key(key_and_targets[0])
         captured = CAPTURED_STEPS.take(self._key)
         if captured is None:
             # Capture on copies of the tensors: the next picture overwrites them, and this one's are still needed then.
             twin = copy.deepcopy(self)
-            replay = devices.capture(twin._advance)
+            replay = self._capture(twin)
             twins = twin.objective.graph_key_and_targets
             if replay == twin._advance or twins is None:
                 return self._advance
-            captured = CapturedStep(replay, twin.tensors, twins[1])
+            captured = CapturedStep(replay, twin.tensors, twins[1], twin)
         self._captured = captured
         _copy(self.tensors, captured.state)
         _copy(key_and_targets[1], captured.targets)
         return captured.replay
+
+    def _capture(self, descent: "Descent") -> Callable[[], None]:
+        return graphs.capture(descent._advance, self.image.device, self.objective.digest)
 
     def _graph_key(self, objective_key: Hashable) -> Hashable:
         """Return the key under which a graph is shared: all that is baked into it beside the values of its tensors."""
@@ -317,3 +332,5 @@ _MOST_PIXELS = 1_200_000
 # The first step allocates the optimizer's state; after the second, every step is the same operations on the same
 # tensors.
 _SET_UP = 2
+# Ours, estimated for an H100: capturing takes some 25 ms, and a replay of a small picture's step saves about 2 ms.
+_WORTH_CAPTURING = 12

@@ -4,7 +4,7 @@ import ctypes
 import re
 import resource
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -103,27 +103,6 @@ def uses_graphs(on: torch.device) -> bool:
     return on.type == "cuda"
 
 
-def capture(work: Callable[[], None]) -> Callable[[], None]:
-    """Return a function that does `work` as one CUDA graph; `work` itself where it cannot be captured.
-
-    Args:
-        work: operations on tensors that keep their addresses. It has run before, so that libraries are set up.
-
-    """
-    torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    try:
-        with torch.cuda.graph(graph):
-            work()
-    except RuntimeError as error:
-        if is_out_of_memory(error):
-            raise
-        # Some operation waits for the device, as eigenvalues do. Nothing was computed: capturing only records.
-        torch.cuda.synchronize()
-        return work
-    return graph.replay
-
-
 @contextmanager
 def float32_precision(on: torch.device, *, exact: bool) -> Iterator[None]:
     """Allow or forbid CUDA to multiply float32 matrices in TF32, while the context lasts.
@@ -148,8 +127,14 @@ def tf32_settings() -> tuple[bool, bool]:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory ran out, on the device or on the CPU."""
-    # The CPU's allocator raises a plain RuntimeError.
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(spelling in text for spelling in _OUT_OF_MEMORY)
+
+
+# How plain RuntimeErrors say it: the CPU's allocator, CUDA's and Metal's, cuBLAS and cuDNN, Metal's buffers.
+_OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "alloc_failed", "invalid buffer size")
 
 
 def available_memory(device: torch.device) -> int | None:

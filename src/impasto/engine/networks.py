@@ -26,7 +26,7 @@ def load_network(
         WeightsError: its weights are missing or damaged.
 
     """
-    method = method or convolutions.method()
+    method = method or convolutions.method(device)
 
     def load() -> VGG:
         return network.load(

@@ -76,7 +76,7 @@ class Run:
         self._devices = (scene.device, *others)
         self._limit = max_memory
         self._precision = precision
-        self._method = method or convolutions.method()
+        self._method = method or convolutions.method(scene.device)
         self._dtype = devices.dtype(precision, scene.device)
         self._optimizer: Optimizer | None = None
         is_winograd = self.device.type == "cpu" and self._method == "winograd"
@@ -216,7 +216,9 @@ class Run:
         plans = self.plans
         costs = tuple(map(planning.step_cost, *zip(*(scale[:2] for scale in self.scales), strict=True), plans))
         yield Started(self.scales, str(self.device), self.recipe.digest, self.early_advice, costs)
-        networks = [load_network(self.recipe, device, self._dtype, self._method) for device in self._devices]
+        # Only tiles are shared by several devices; a picture in one piece needs the first alone.
+        used = self._devices if any(plan.tile is not None for plan in plans) else self._devices[:1]
+        networks = [load_network(self.recipe, device, self._dtype, self._method) for device in used]
         final: Evaluation | None = None
         exact = self._precision == "float32"
         # Keeping freed pages raises peak memory; do it only when no limit was given.
@@ -293,7 +295,7 @@ class Run:
         photo, styles, regions = self._scene.photo(scale), self._scene.style_images(scale), self._scene.regions(scale)
         protected, temporal = self._scene.protected(scale), self._scene.temporal(scale)
         objective = Objective(
-            networks, self.recipe, photo, styles, plan.tile,
+            networks if plan.tile is not None else networks[:1], self.recipe, photo, styles, plan.tile,
             regions=regions, protected=protected, temporal=temporal, cached_tiles=plan.cached_tiles,
         )  # fmt: skip
         if self.image is None:

@@ -157,6 +157,9 @@ def serve(pipe: "Connection[Any, Any]", device: str, threads: int) -> None:
             signal.signal(number, signal.SIG_IGN)
     if device == "cpu":
         torch.set_num_threads(threads)
+    elif device.startswith("cuda:"):
+        # Otherwise work without a named device would go to the first GPU.
+        torch.cuda.set_device(device)
     with contextlib.suppress(EOFError, OSError):
         while True:
             message = json.loads(pipe.recv_bytes())

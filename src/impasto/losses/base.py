@@ -88,6 +88,7 @@ class Loss(ABC, Generic[Target]):
     """A loss: fitted once to a photo and its styles, then evaluated in every step."""
 
     need: ClassVar[Need]
+    capturable: ClassVar[bool] = True  # whether an evaluation never waits for the device, so that CUDA can capture it
 
     @abstractmethod
     def fit(self, sources: Sources) -> Target:

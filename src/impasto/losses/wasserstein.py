@@ -39,6 +39,8 @@ class Wasserstein(MomentLoss[WassersteinTarget]):
 
     """
 
+    capturable = False  # the eigenvalues are checked on the CPU
+
     def __init__(self, spec: terms.Wasserstein) -> None:
         self.form = spec.form
 

@@ -41,13 +41,18 @@ class Seconds(NamedTuple):
     own: float  # processor time of the calling thread
 
 
-def method() -> Method:
+def method(device: torch.device | None = None) -> Method:
     """Return the method that this process convolves with on the CPU.
+
+    Args:
+        device: that features are computed on; on any but the CPU there is no choice, and nothing is timed.
 
     Raises:
         UsageError: `IMPASTO_CONVOLUTIONS` names no method.
 
     """
+    if device is not None and device.type != "cpu":
+        return "default"
     name = os.environ.get(VARIABLE)
     if not name:
         return _machine_choice()

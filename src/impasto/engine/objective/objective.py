@@ -68,7 +68,8 @@ class Objective:
             raise UsageError(f"{recipe.whole_only} cannot be computed in tiles; leave them out")
         self._protected = None if protected is None else (protected, content)
         is_shareable = not regions and protected is None and temporal is None
-        self._digest = recipe.digest if is_shareable else None
+        self.digest = recipe.digest
+        self._is_shareable = is_shareable
         plan = self._plan(recipe, styles, regions, temporal)
         needs = LayerNeeds(*(layers_with(plan, need) for need in (Need.MOMENTS, Need.POSITIONS, Need.FEATURES)))
         if needs.features and regions:
@@ -110,7 +111,8 @@ class Objective:
     @property
     def capturable(self) -> bool:
         """Whether an evaluation is the same sequence of operations every time, on one device: fit for a CUDA graph."""
-        return self._tiled.tile is None and len(self._networks) == 1
+        is_whole = self._tiled.tile is None and len(self._networks) == 1
+        return is_whole and all(component.loss.capturable for component in self._components)
 
     @property
     def graph_key_and_targets(self) -> tuple[Hashable, list[Tensor]] | None:
@@ -118,12 +120,12 @@ class Objective:
 
         None with masks, regions or a temporal term, whose graphs are not shared.
         """
-        if self._digest is None or self._tiled.needs.features or not self.capturable:
+        if not self._is_shareable or self._tiled.needs.features or not self.capturable:
             return None
         leaves = [leaf for component in self._components for leaf in _leaves(component.target)]
         targets = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
         numbers = tuple(leaf for leaf in leaves if not isinstance(leaf, Tensor))
-        return (self._digest, id(self._networks[0]), numbers), targets
+        return (self.digest, id(self._networks[0]), numbers), targets
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Objective":
         """Return a copy that shares the networks and has its own targets."""
@@ -244,8 +246,10 @@ class Objective:
     def _region_moments(self, sums: Sums, layer: str, region: int, image: Image) -> Moments:
         total, outer = sums[f"{layer} total {region}"], sums[f"{layer} outer {region}"]
         masks = self._masks[region]
-        count = masks[layer].sum() if masks else self._tiled.n_positions(image, layer)
-        return Moments(torch.as_tensor(count).to(total).expand(total.shape[0]), total, outer)
+        if masks:
+            return Moments(masks[layer].sum().to(total).expand(total.shape[0]), total, outer)
+        # Filled on the device: a copy from the CPU would wait for it, and cannot be captured.
+        return Moments(total.new_full(total.shape[:1], float(self._tiled.n_positions(image, layer))), total, outer)
 
 
 def _leaves(target: Any) -> Iterator[Any]:

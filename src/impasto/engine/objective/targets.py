@@ -145,7 +145,14 @@ class TargetSources:
 
         # Tiling and the set of layers whose features are needed change float rounding; both belong in the cache key.
         parts = (network.tile, *sorted(network.needs.positions | network.needs.features))
-        key = (_digest(image), None if mask is None else _digest(mask), *image.shape, padding, *layers, parts)
+        key = (
+            tensor_digest(image),
+            None if mask is None else tensor_digest(mask),
+            *image.shape,
+            padding,
+            *layers,
+            parts,
+        )
         return network.networks[0].known_styles.get(key, measure)
 
 
@@ -162,7 +169,8 @@ def mask_of_tile(network: TiledNetwork, masks: LayerMasks, layer: str, tile: Til
     return tile.part(masks[layer], network.strides[layer]) if masks else None
 
 
-def _digest(tensor: Tensor) -> bytes:
+def tensor_digest(tensor: Tensor) -> bytes:
+    """Return the SHA-256 of a tensor's values."""
     return hashlib.sha256(tensor.cpu().contiguous().numpy().tobytes()).digest()
 
 
