@@ -131,8 +131,7 @@ def step_cost(height: int, width: int, plan: Plan) -> float:
     pixels = float(height * width)
     if plan.tile is not None:
         # Forward for the statistics and back for the gradient; tiles that are not cached are computed forward twice.
-        # The
-        # halos come on top.
+        # The halos come on top.
         again = 1 - plan.cached_tiles / _count(height, width, plan.tile)
         pixels *= (1 + again / 2) * ((plan.tile + 2 * _HALO) / plan.tile) ** 2
     return pixels

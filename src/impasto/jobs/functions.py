@@ -33,8 +33,7 @@ def stylize(
     Args:
         content: the photo: a path, `Picture`, PIL image, NumPy array or tensor (see `impasto.picture.as_picture`).
         style: the style picture or a list of them, in the same forms, or as a `Style`, which adds weight, mask, scale
-            and
-            layers.
+            and layers.
         recipe: a recipe, the name of a preset, or the path of a `.toml` file.
         init: what the image starts from: `content`, `matched`, `noise`, `style`, `grey`, or a picture.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; see `impasto.Compute`.

@@ -75,8 +75,7 @@ class Content(PositionLoss[ContentTarget]):
         if target.floor is None or target.energy is None:
             return statistic * target.scale
         # With n = (f - mean) / deviation and the photo's t, whose mean is 0: sum n^2 - 2 sum n t + sum t^2. The
-        # features f
-        # are relative to the photo's mean here, which changes neither sum.
+        # features f are relative to the photo's mean here, which changes neither sum.
         count = target.features.shape[2] * target.features.shape[3]
         total, squares, products = statistic
         mean = total / count

@@ -41,8 +41,7 @@ class MeanCovariance(MomentLoss[MeanCovarianceTarget]):
         mean, covariance = moments.mean, moments.covariance
         mean_norm = mean.square().sum().clamp(min=TINY)
         # A style of one colour has no covariance to be relative to. A hundredth of its mean's outer product, whose norm
-        # is
-        # the squared norm of the mean, bounds the loss; paintings lie far above it.
+        # is the squared norm of the mean, bounds the loss; paintings lie far above it.
         floor = (_COVARIANCE_FLOOR * mean_norm) ** 2
         covariance_norm = covariance.square().sum().clamp(min=floor.item())
         return MeanCovarianceTarget(mean, covariance, mean_norm, covariance_norm)

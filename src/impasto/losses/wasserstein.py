@@ -50,8 +50,7 @@ class Wasserstein(MomentLoss[WassersteinTarget]):
         spread = _trace(covariance)
         energy = mean.square().sum(1) + spread
         # crowsonkb adds 1e-4 to the diagonals of features whose mean square is about 1; relative here, for any scale.
-        # It keeps
-        # the root's gradient finite where a covariance is singular.
+        # It keeps the root's gradient finite where a covariance is singular.
         ridge = (_RIDGE * energy / mean.shape[1]).clamp(min=TINY)
         covariance = _with_ridge(covariance, ridge)
         scale = mean.shape[1] * torch.ones_like(energy) if self.form == "mean" else energy.clamp(min=TINY)

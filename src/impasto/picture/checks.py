@@ -47,8 +47,8 @@ def check_options(
     """Refuse a depth, a quality, a compression or inks that the format does not have.
 
     Raises:
-        OutputError: Not a format, not 8 or 16 bits, 16 bits of a format that has 8, or a quality,
-            a compression or a CMYK profile where there is none.
+        OutputError: Not a format, not 8 or 16 bits, 16 bits of a format that has 8, or a quality, a compression or a
+            CMYK profile where there is none.
     """
     if kind not in WRITERS:
         raise OutputError(f"unknown format {kind!r}; {suggest(kind, WRITERS)}")

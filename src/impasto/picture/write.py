@@ -42,9 +42,9 @@ def write_picture(
     """Write a picture as PNG, JPEG, WebP, TIFF or AVIF, whole or not at all, replacing an existing file.
 
     Values are rounded to the nearest level, an sRGB profile is embedded unless another is given, alpha and dpi are
-    kept. JPEG has no alpha: the picture is laid on white, and a note says so. With them go how it was
-    painted (`Picture.remembered`) and what is kept of the photo's EXIF data (`Picture.credits`): never the place, a
-    thumbnail or the maker's notes.
+    kept. JPEG has no alpha: the picture is laid on white, and a note says so. With them go how it was painted
+    (`Picture.remembered`) and what is kept of the photo's EXIF data (`Picture.credits`): never the place, a thumbnail
+    or the maker's notes.
 
     Args:
         picture: What to write.

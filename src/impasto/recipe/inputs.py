@@ -237,11 +237,9 @@ class Compute:
 
     Args:
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; or several separated by commas, which share the tiles of a
-            picture
-            computed in tiles.
+            picture computed in tiles.
         max_memory: limit in bytes, or text such as `3GB`: of the process on the CPU, of the device elsewhere. None for
-            all
-            that is free.
+            all that is free.
         precision: of the network's features, `auto`, `float32` or `bfloat16`; see `impasto.engine.devices.dtype`.
 
     """

@@ -57,8 +57,7 @@ def weighted_layers(layers: str | Iterable[str] | Mapping[str, float] | LayerWei
 
     Args:
         layers: one name; several names, with equal weights that sum to 1 (the paper's w_l = 1/5); or a mapping or pairs
-            of
-            names and weights, which are not rescaled.
+            of names and weights, which are not rescaled.
 
     Raises:
         RecipeError: no layer, a layer twice, a negative weight, or a value of another kind.

@@ -131,8 +131,7 @@ def clipped(picture: Pixels, inputs: Sequence[Pixels], recipe: Recipe) -> Advice
     if share - max(map(_clipped, inputs)) <= _CLIPPED:
         return None
     # Measured: with a style, starting from its colours leaves a third of it, twice the steps less than half, and
-    # smoothness
-    # helps little; without a style smoothness removes all of it.
+    # smoothness helps little; without a style smoothness removes all of it.
     if not recipe.compares("style"):
         option = (
             f"--smoothness {_suggest_smoothness(recipe.smoothness):g}" if _has_smoothness(recipe) else "more --steps"

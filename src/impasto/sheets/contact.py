@@ -33,9 +33,8 @@ def sheet(
             shortened in the middle, and control characters are escaped.
         columns: number of columns, at least 1; None to choose it by the shape of the sheet.
         cell: long side of the largest picture on the sheet in pixels, 16 to 4096; all pictures are scaled to fit the
-            same
-            box. None for that of the largest picture, at most 512, so that pictures of one size up to 512 are shown
-            pixel by pixel.
+            same box. None for that of the largest picture, at most 512, so that pictures of one size up to 512 are
+            shown pixel by pixel.
 
     Returns:
         The sheet, opaque, 8-bit sRGB values in [0, 1].

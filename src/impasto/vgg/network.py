@@ -217,8 +217,7 @@ def load(
     tensors, convention = dict(published), published.convention
     first = f"{published.spec.convolutions[0].name}.weight"
     # Weights may be published for BGR, for 0..255, or for pixels divided by a deviation. W ((x white - mean) / std)
-    # equals
-    # (W white / std) (x - mean / white), so scaling the kernel's input channels makes it fit RGB in [0, 1].
+    # equals (W white / std) (x - mean / white), so scaling the kernel's input channels makes it fit RGB in [0, 1].
     scale = torch.tensor([convention.white / deviation for deviation in convention.std])
     tensors[first] = tensors[first] * scale.view(1, 3, 1, 1)
     mean = [value / convention.white for value in convention.mean]

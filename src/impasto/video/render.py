@@ -49,8 +49,7 @@ class Past:
     Attributes:
         motion: to the frame before.
         image: (1, 3, H, W) each pixel from the latest frame that shows it; where none does, the frame of the clip,
-            recoloured
-            like the painting before.
+            recoloured like the painting before.
         reliable: (H, W) 1 where one of them shows the pixel, else 0.
 
     """

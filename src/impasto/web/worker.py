@@ -129,8 +129,7 @@ class QueueWorker:
             rest = runs.remaining_steps(order, task) if run.has_image else (task.start_size, task.steps)
         with self._queue.changing():
             # From here on the record names the next stretch, and all of its files exist. Until here it named the
-            # present one,
-            # whose files still exist: a server started after a crash finds one or the other.
+            # present one, whose files still exist: a server started after a crash finds one or the other.
             if start is None:
                 task.order = order
             else:

@@ -54,8 +54,8 @@ def batch(context: click.Context, /, photos: str, styles: tuple[str, ...], **opt
     A list ends in .toml, .jsonl or .csv; each line names content, style and output, and any option below without its
     dashes. All options of stylize mean here what they mean there, for every picture. OUT, and the files of --preview
     and --checkpoint, are templates with {content}, {style}, {recipe}, {size} and {n}; OUT may be a URL, such as
-    s3://bucket/{content}.png. What is there is not painted
-    again; the same command goes on where it was interrupted. See docs/scaling.md.
+    s3://bucket/{content}.png. What is there is not painted again; the same command goes on where it was interrupted.
+    See docs/scaling.md.
     """
     task_options.check_like(context, options)
     executor_options.check(options)

@@ -15,8 +15,8 @@ class Evaluation:
 
     Attributes:
         labels: the names of the terms.
-        numbers: (1 + terms,) the loss and what each term adds to it, on the device; reading them as numbers waits
-            for it.
+        numbers: (1 + terms,) the loss and what each term adds to it, on the device; reading them as numbers waits for
+            it.
         gradient: (1, 3, H, W) of the loss with respect to the image; None if it was not asked for.
 
     """

@@ -42,8 +42,8 @@ class Objective:
         cached_tiles: tiles, per device, that keep their features from the forward pass to the backward pass.
 
     Raises:
-        UsageError: tiles with circular padding or with terms that need the whole image at once;
-            regions with such terms.
+        UsageError: tiles with circular padding or with terms that need the whole image at once; regions with such
+            terms.
 
     """
 
