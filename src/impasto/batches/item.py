@@ -1,9 +1,9 @@
 """One line of a list."""
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from impasto.system.tables import ReadOnlyTable, Table
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,15 @@ class Item:
     content: str
     styles: tuple[str, ...] = ()
     output: str | None = None
-    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    settings: ReadOnlyTable = dataclasses.field(default_factory=dict)
     where: str = ""
     base: str = ""
 
-    def to_table(self) -> dict[str, Any]:
+    def to_table(self) -> Table:
         """Return the item as plain values for JSON."""
         return dataclasses.asdict(self) | {"styles": list(self.styles), "settings": dict(self.settings)}
 
     @classmethod
-    def from_table(cls, table: Mapping[str, Any]) -> "Item":
+    def from_table(cls, table: ReadOnlyTable) -> "Item":
         """Return the item that `to_table` made a table of."""
         return cls(**{**table, "styles": tuple(table["styles"])})

@@ -7,14 +7,15 @@ import dataclasses
 import glob
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from impasto.errors import OutputError
 from impasto.executors.storage import is_url
 from impasto.system.digests import file_digest
+from impasto.system.tables import ReadOnlyTable, Table
 from impasto.system.text import printable, reason
 
 NAME: Final = "impasto-batch.jsonl"
@@ -74,7 +75,7 @@ class BatchLog:
         """Return the latest entry of an output."""
         return self._entries.get(self._key(output))
 
-    def add(self, output: str, entry: LogEntry, extra: Mapping[str, Any]) -> None:
+    def add(self, output: str, entry: LogEntry, extra: ReadOnlyTable) -> None:
         """Append an entry, with further values for readers of the log.
 
         Raises:
@@ -105,7 +106,7 @@ class BatchLog:
             yield line["output"], LogEntry(**{name: line[name] for name in names if name in line})
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def _lines(path: Path) -> Iterator[Table]:
     """Yield the complete lines of a log; none if it cannot be read."""
     try:
         data = path.read_bytes()

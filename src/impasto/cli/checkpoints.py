@@ -1,12 +1,12 @@
 """Checkpoints on the command line: where they are kept, and what is printed about them."""
 
 import shlex
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from impasto.cli.values import Command, Options
 from impasto.errors import CheckpointError, OutputError
 from impasto.jobs import checkpoint_paths
 from impasto.jobs.output import STREAM, Output
@@ -16,10 +16,8 @@ from impasto.system.text import printable
 if TYPE_CHECKING:
     from impasto.engine.run import Run
 
-F = TypeVar("F", bound=Callable[..., Any])
 
-
-def checkpoint_option(function: F) -> F:
+def checkpoint_option(function: Command) -> Command:
     """Give a command the option `--checkpoint`."""
     return click.option(
         "--checkpoint",
@@ -30,7 +28,7 @@ def checkpoint_option(function: F) -> F:
     )(function)
 
 
-def enable(run: "Run", output: Output, options: Mapping[str, Any]) -> tuple[str, ...]:
+def enable(run: "Run", output: Output, options: Options) -> tuple[str, ...]:
     """Enable the checkpoints that were asked for; return notes for the person.
 
     Raises:

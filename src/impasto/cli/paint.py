@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +14,7 @@ from impasto.cli.display import progress as progress_display
 from impasto.cli.display.notes import Notes, where
 from impasto.cli.options import output as output_options
 from impasto.cli.signals import Interrupted, Stop, signals
+from impasto.cli.values import Options
 from impasto.errors import ImpastoError, PictureError
 from impasto.jobs.output import Output, Stages
 from impasto.reports.advice import Advice
@@ -32,7 +33,7 @@ def quiet_threads() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def finish(job: "Job", output: Output, options: dict[str, Any]) -> None:
+def finish(job: "Job", output: Output, options: Options) -> None:
     """Paint a job, or with --dry-run print its plan.
 
     Args:

@@ -5,8 +5,7 @@ import dataclasses
 import functools
 import gc
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 import torch
 
@@ -38,6 +37,7 @@ from impasto.reports.events import (
     Started,
     Stepped,
 )
+from impasto.system.tables import ReadOnlyTable
 from impasto.vgg import convolutions
 from impasto.vgg.network import VGG
 
@@ -176,7 +176,7 @@ class Run:
         """Whether `checkpoint` can be called now."""
         return self.checkpoint_writer is not None and self._is_between_steps
 
-    def enable_checkpoints(self, folder: Folder, options: Mapping[str, Any], *, every: float, keep: bool) -> None:
+    def enable_checkpoints(self, folder: Folder, options: ReadOnlyTable, *, every: float, keep: bool) -> None:
         """Write checkpoints from now on.
 
         Args:

@@ -3,10 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from impasto.executors.outcome import Outcome
 from impasto.executors.task import Task
+from impasto.system.tables import Table
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class TaskEvent:
     """
 
     task: Task
-    event: dict[str, Any]
+    event: Table
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """In this process, one task after another."""
 
 from collections.abc import Generator, Iterable, Iterator
-from typing import Any
 
 from impasto.executors.base import Executor, Message, TaskEvent, TaskFinished
 from impasto.executors.outcome import Outcome
 from impasto.executors.task import Task
 from impasto.executors.worker import paint
+from impasto.system.tables import Table
 
 
 class Inline(Executor):
@@ -23,7 +23,7 @@ class Inline(Executor):
             yield from self._painted(task)
 
     def _painted(self, task: Task) -> Generator[Message, None, None]:
-        painting: Generator[dict[str, Any], None, Outcome] = paint(task, lambda: self._stopping)
+        painting: Generator[Table, None, Outcome] = paint(task, lambda: self._stopping)
         try:
             while True:
                 try:

@@ -1,11 +1,11 @@
 """How a task ended, as plain data."""
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from impasto.reports.advice import Advice
+from impasto.system.tables import ReadOnlyTable, Table
 
 Status = Literal["painted", "there", "failed", "stopped"]
 
@@ -43,12 +43,12 @@ class Outcome:
     kept: bool = False
     mark: str = ""
 
-    def to_table(self) -> dict[str, Any]:
+    def to_table(self) -> Table:
         """Return it as plain values, as JSON holds them."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_table(cls, table: Mapping[str, Any]) -> "Outcome":
+    def from_table(cls, table: ReadOnlyTable) -> "Outcome":
         """Make an outcome of what `to_table` returned."""
         values = dict(table)
         values["notes"] = tuple(values["notes"])

@@ -4,11 +4,12 @@ import contextlib
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 from impasto.executors.base import Executor, Message, TaskEvent, TaskFinished
 from impasto.executors.outcome import Outcome
 from impasto.executors.task import Task
+from impasto.system.tables import Table
 
 # Ours: if four workers died painting a picture, it is the picture that they died of.
 ATTEMPTS: Final = 4
@@ -27,7 +28,7 @@ class Worker(ABC):
         """Have it paint a task; raise `LostError` if it is dead."""
 
     @abstractmethod
-    def poll(self) -> list[dict[str, Any]]:
+    def poll(self) -> list[Table]:
         """Return the worker's new messages, without waiting; raise `LostError` if it is dead and has no more of them.
 
         A message is an event of the run, or at the end `{"outcome": ...}`.

@@ -14,6 +14,7 @@ from typing import Any
 from impasto.executors.pool import LostError, Worker, WorkerFactory
 from impasto.executors.task import Task
 from impasto.system.signals import HANDLED, KILL
+from impasto.system.tables import Table
 
 if sys.platform == "win32":
     from multiprocessing.connection import PipeConnection as Connection
@@ -76,7 +77,7 @@ class ProcessWorker(Worker):
         """Send it a task."""
         self._send({"task": task.to_table()})
 
-    def poll(self) -> list[dict[str, Any]]:
+    def poll(self) -> list[Table]:
         """Return what has come."""
         messages = []
         try:
@@ -100,7 +101,7 @@ class ProcessWorker(Worker):
         self._process.join()
         self.pipe.close()
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, message: Table) -> None:
         try:
             self.pipe.send_bytes(json.dumps(message).encode())
         except OSError as error:
@@ -178,7 +179,7 @@ def _serve_one(pipe: "Connection[Any, Any]", task: Task) -> None:
         is_stopping = is_stopping or pipe.poll()
         return is_stopping
 
-    painting: Generator[dict[str, Any], None, Any] = paint(task, stopping)
+    painting: Generator[Table, None, Any] = paint(task, stopping)
     orphaned = False
     while True:
         try:

@@ -17,6 +17,7 @@ from impasto.errors import DeviceError, UsageError
 from impasto.executors.pool import LostError, Pool, Worker, WorkerFactory
 from impasto.executors.processes import count_cores
 from impasto.executors.task import Task
+from impasto.system.tables import Table
 from impasto.system.text import printable, reason
 
 _ASK_EVERY: Final = 1.0  # seconds between two questions about progress
@@ -29,10 +30,10 @@ class RayWorker:
     def __init__(self, device: str, threads: int) -> None:
         self._device = device
         self._threads = threads
-        self._pending: list[dict[str, Any]] = []
+        self._pending: list[Table] = []
         self._stopping = False
 
-    def paint(self, table: dict[str, Any]) -> dict[str, Any]:
+    def paint(self, table: Table) -> Table:
         """Paint a task; return how it ended, and what was not asked for before."""
         import torch
 
@@ -48,7 +49,7 @@ class RayWorker:
             except StopIteration as ended:
                 return {"events": self.take_messages(), "outcome": ended.value.to_table()}
 
-    def take_messages(self) -> list[dict[str, Any]]:
+    def take_messages(self) -> list[Table]:
         """Return what happened since the last time."""
         messages, self._pending = self._pending, []
         return messages
@@ -73,7 +74,7 @@ class RayWorkerHandle(Worker):
         self.result = self._actor.paint.remote(task.absolute().to_table())
         self._next = time.monotonic() + _ASK_EVERY
 
-    def poll(self) -> list[dict[str, Any]]:
+    def poll(self) -> list[Table]:
         """Return what has come."""
         if self._ready(self.result):
             message = self._get(self.result)
@@ -193,7 +194,7 @@ def _connect(address: str | None) -> Any:
         import ray
     except ModuleNotFoundError as error:
         raise UsageError("Ray is not installed; install it with: pip install 'impasto[ray]'") from error
-    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    settings: Table = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
         settings |= {"address": "local", "num_cpus": count_cores(), "include_dashboard": False}
         settings |= {"_node_ip_address": "127.0.0.1"}

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 import platformdirs
 
 from impasto.errors import OutputError
+from impasto.system.tables import Table
 from impasto.system.text import printable, reason
 
 # At least two letters: a single one is a Windows drive.
@@ -53,7 +54,7 @@ def etags(urls: Iterable[str]) -> dict[str, str]:
         OutputError: a store cannot be reached, or its protocol is not installed.
 
     """
-    listed: dict[str, dict[str, dict[str, Any]]] = {}
+    listed: dict[str, dict[str, Table]] = {}
     tags = {}
     for url in urls:
         folder = posixpath.dirname(url)
@@ -80,12 +81,12 @@ def etag(url: str) -> str | None:
             return None
 
 
-def _etag(info: dict[str, Any]) -> str:
+def _etag(info: Table) -> str:
     tag = next((f"{name} {info[name]}" for name in _ETAG_FIELDS if info.get(name)), None)
     return "" if tag is None else f"{info.get('size')} {tag}"
 
 
-def _list_siblings(url: str) -> dict[str, dict[str, Any]]:
+def _list_siblings(url: str) -> dict[str, Table]:
     """Return what a store says of the files beside one, by name."""
     with _file_system(url) as (store, path):
         folder = store._parent(path)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from impasto import __version__
 from impasto.executors import storage
@@ -16,6 +16,7 @@ from impasto.jobs.output import Output
 from impasto.picture import PictureSource
 from impasto.recipe import AUTOMATIC, Compute, Inputs, Recipe, Style
 from impasto.system.digests import file_digest
+from impasto.system.tables import ReadOnlyTable, Table
 from impasto.system.text import reason
 
 if TYPE_CHECKING:
@@ -124,14 +125,14 @@ class Task:
             digests={os.path.abspath(path): digest for path, digest in self.digests.items()},  # noqa: PTH100
         )
 
-    def to_table(self) -> dict[str, Any]:
+    def to_table(self) -> Table:
         """Return the task as plain values, as JSON holds them."""
         table = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         records = {name: dataclasses.asdict(table[name]) for name in ("inputs", "output", "compute")}
         return table | records | {"recipe": self.recipe.to_table()}
 
     @classmethod
-    def from_table(cls, table: Mapping[str, Any]) -> "Task":
+    def from_table(cls, table: ReadOnlyTable) -> "Task":
         """Make a task of what `to_table` returned."""
         inputs = table["inputs"]
         records = {

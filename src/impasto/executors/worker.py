@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from impasto.engine import devices
 from impasto.engine.checkpoints import Folder
@@ -20,6 +20,7 @@ from impasto.reports import events
 from impasto.reports.advice import Advice
 from impasto.reports.events import Checkpointed, Event, Finished, Stepped
 from impasto.system.digests import file_digest
+from impasto.system.tables import Table
 from impasto.system.text import printable, reason
 
 IDENTITY: Final = "identity"
@@ -28,7 +29,7 @@ _PATIENCE: Final = 20.0  # seconds
 # Ours: often enough to follow, rarely enough to cost nothing.
 _INTERVAL: Final = 0.5  # seconds
 
-Painting = Generator[dict[str, Any], None, Outcome]
+Painting = Generator[Table, None, Outcome]
 
 
 def paint(task: Task, should_stop: Callable[[], bool]) -> Painting:
@@ -171,7 +172,7 @@ def _enable_checkpoints(task: Task, run: Run, folder: Folder) -> None:
     run.enable_checkpoints(folder, note, every=every, keep=task.checkpoint != "auto")
 
 
-def _is_of(task: Task, saved_options: dict[str, Any]) -> bool:
+def _is_of(task: Task, saved_options: Table) -> bool:
     return task.identity is not None and saved_options.get(IDENTITY) == task.identity
 
 

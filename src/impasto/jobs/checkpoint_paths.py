@@ -4,10 +4,11 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from impasto.errors import CheckpointError
 from impasto.jobs.output import STREAM, Output
+from impasto.system.tables import ReadOnlyTable, Table
 from impasto.system.text import printable
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def default_folder(output: Output) -> str:
     return f"{output.path}.impasto"
 
 
-def to_table(output: Output, folder: Path) -> dict[str, Any]:
+def to_table(output: Output, folder: Path) -> Table:
     """Return an output as plain values, its paths such that they are found from anywhere."""
     from impasto.engine.checkpoints.document import portable_path
 
@@ -41,7 +42,7 @@ def to_table(output: Output, folder: Path) -> dict[str, Any]:
     return table
 
 
-def from_table(table: Mapping[str, Any], folder: Path) -> Output:
+def from_table(table: ReadOnlyTable, folder: Path) -> Output:
     """Return the output from what `to_table` returned.
 
     Raises:

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -19,6 +19,7 @@ from impasto.engine.scene import Scene
 from impasto.errors import CheckpointError, UsageError
 from impasto.picture import Picture, PictureSource
 from impasto.recipe import INITS, Compute, Inputs, Precision, Recipe, pair_styles
+from impasto.system.tables import ReadOnlyTable, Table
 from impasto.system.text import printable, reason
 from impasto.vgg import convolutions
 
@@ -116,7 +117,7 @@ def resume(
     return run
 
 
-def options_of(saved: SavedRun) -> dict[str, Any]:
+def options_of(saved: SavedRun) -> Table:
     """Return what the surface that started a run noted for itself."""
     names = ("device", "max_memory", "precision", "keep", "convolutions")
     return {name: value for name, value in saved.table["options"].items() if name not in names}
@@ -161,7 +162,7 @@ def resume_run(
             f"{printable(folder.path)}: has taken all its steps; give it more with --steps beside what "
             f"else shall change"
         )
-    settings: dict[str, Any] = {
+    settings: Table = {
         "others": others,
         "max_memory": compute.memory_limit,
         "precision": compute.precision,
@@ -188,7 +189,7 @@ def _scene(
     table = saved.table
     before, masks_before = table["styles"], table["masks"]
 
-    def found(record: Mapping[str, Any] | None, replacement: PictureSource | None, option: str) -> Picture | None:
+    def found(record: ReadOnlyTable | None, replacement: PictureSource | None, option: str) -> Picture | None:
         return None if record is None else document.picture(record, folder, replacement, option)
 
     def one_each(

@@ -3,10 +3,10 @@
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from impasto.errors import PictureError
 from impasto.picture.formats.samples import Samples
+from impasto.picture.levels import Stored
 
 # Ours: float32 arithmetic on [0, 1] overshoots by about 1e-7 an operation; a real range error is larger by far.
 ROUNDING = 1e-4
@@ -25,7 +25,7 @@ class TensorLike(Protocol):
         ...
 
 
-def array_samples(array: NDArray[Any], name: str = "array") -> Samples:
+def array_samples(array: Stored, name: str = "array") -> Samples:
     """Take an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4): uint8, uint16, or float in [0, 1], sRGB.
 
     Raises:
@@ -63,9 +63,9 @@ def tensor_samples(tensor: TensorLike) -> Samples:
     return array_samples(np.moveaxis(array, 0, -1), "tensor")
 
 
-def _levels(array: NDArray[Any], name: str) -> NDArray[Any]:
+def _levels(array: Stored, name: str) -> Stored:
     if array.dtype.kind == "u" and array.dtype.itemsize <= 2:
-        native: NDArray[Any] = array.astype(array.dtype.newbyteorder("="), copy=False)
+        native: Stored = array.astype(array.dtype.newbyteorder("="), copy=False)
         return native
     if array.dtype.kind != "f":
         raise PictureError(f"{name} of {array.dtype}: expected uint8, uint16 or float in [0, 1]")
@@ -76,5 +76,5 @@ def _levels(array: NDArray[Any], name: str) -> NDArray[Any]:
         raise PictureError(
             f"{name}: floats run from {low:g} to {high:g}; expected [0, 1] (divide by 255, or pass uint8)"
         )
-    clipped: NDArray[Any] = np.clip(array, 0, 1).astype(np.float32)
+    clipped: Stored = np.clip(array, 0, 1).astype(np.float32)
     return clipped

@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 from impasto.errors import PictureError
 from impasto.system.text import printable
 
+# Numbers as a file stores them: uint8 and uint16 of the full range, float32, or what a decoder returns.
+Stored = NDArray[Any]
 Floats = NDArray[np.float32]
 
 
-def to_unit_range(values: NDArray[Any]) -> Floats:
+def to_unit_range(values: Stored) -> Floats:
     """Return uint8 or uint16 of the full range as float32 in [0, 1]; float32 as it is."""
     if values.dtype.kind == "f":
         floats: Floats = values.astype(np.float32, copy=False)
@@ -20,14 +22,14 @@ def to_unit_range(values: NDArray[Any]) -> Floats:
     return floats
 
 
-def quantize(values: Floats, dtype: type[np.uint8] | type[np.uint16]) -> NDArray[Any]:
+def quantize(values: Floats, dtype: type[np.uint8] | type[np.uint16]) -> Stored:
     """Return values in [0, 1] as integers of the full range, rounded to the nearest."""
     top = np.float32(np.iinfo(dtype).max)
-    integers: NDArray[Any] = np.floor(values * top + np.float32(0.5)).astype(dtype)
+    integers: Stored = np.floor(values * top + np.float32(0.5)).astype(dtype)
     return integers
 
 
-def unit_floats(values: NDArray[Any], name: str) -> tuple[Floats, list[str]]:
+def unit_floats(values: Stored, name: str) -> tuple[Floats, list[str]]:
     """Return a float picture from a file as float32 in [0, 1], and a note if some of it was clipped.
 
     Raises:

@@ -3,15 +3,15 @@
 import io
 import os
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from impasto.errors import PictureError
 from impasto.picture.checks import check_output
 from impasto.picture.formats.samples import Samples
-from impasto.picture.levels import Floats, quantize
+from impasto.picture.levels import Floats, Stored, quantize
 from impasto.picture.metadata import Credits
 from impasto.picture.printing import output_profile
 from impasto.picture.write import write_picture
@@ -159,7 +159,7 @@ class Picture:
             document=self.remembered.to_json() if self.remembered else "",
         )
 
-    def to_numpy(self, dtype: DTypeLike = np.uint8) -> NDArray[Any]:
+    def to_numpy(self, dtype: DTypeLike = np.uint8) -> Stored:
         """Return (H, W, 3), or (H, W, 4) with alpha, sRGB: uint8 or uint16 rounded to the nearest, or float32.
 
         Raises:

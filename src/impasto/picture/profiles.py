@@ -9,13 +9,12 @@ pixels instead of 0.06 s. So 16-bit and float samples take the float path. 8-bit
 """
 
 import functools
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import ImageCms
 
-from impasto.picture.levels import Floats, to_unit_range
+from impasto.picture.levels import Floats, Stored, to_unit_range
 
 Space = Literal["gray", "rgb", "cmyk", "lab"]
 
@@ -92,7 +91,7 @@ def gamma_profile(space: Space, gamma: float, chromaticity: tuple[float, ...] | 
         return None
 
 
-def to_srgb(values: NDArray[Any], space: Space, profile: bytes | None) -> tuple[Floats, str | None]:
+def to_srgb(values: Stored, space: Space, profile: bytes | None) -> tuple[Floats, str | None]:
     """Return colours (H, W, C) as sRGB (H, W, 3) in [0, 1], and a note where the profile could not be followed.
 
     Colours outside sRGB are clipped.
@@ -117,7 +116,7 @@ def to_srgb(values: NDArray[Any], space: Space, profile: bytes | None) -> tuple[
     return to_unit_range(values), note
 
 
-def _convert_from_profile(values: NDArray[Any], space: Space, profile: bytes) -> Floats | None:
+def _convert_from_profile(values: Stored, space: Space, profile: bytes) -> Floats | None:
     signature = profile[16:20]
     try:
         if space == "gray" and signature in (_SIGNATURES["gray"], _SIGNATURES["rgb"]):
@@ -132,7 +131,7 @@ def _convert_from_profile(values: NDArray[Any], space: Space, profile: bytes) ->
         return None
 
 
-def _gray_to_srgb(values: NDArray[Any], profile: bytes) -> Floats:
+def _gray_to_srgb(values: Stored, profile: bytes) -> Floats:
     # Every level once, in float, instead of every pixel: exact and quick.
     target = (
         values if values.dtype.kind == "f" else np.arange(np.iinfo(values.dtype).max + 1)[np.newaxis, :, np.newaxis]
@@ -177,12 +176,12 @@ def to_screen(values: Floats, space: Literal["rgb", "cmyk"], profile: bytes) -> 
     return _convert(values, space, profile, "rgb", srgb_profile(), 0)
 
 
-def _transform(values: NDArray[Any], space: Space, profile: bytes) -> Floats:
+def _transform(values: Stored, space: Space, profile: bytes) -> Floats:
     return _convert(values, space, profile, "rgb", srgb_profile(), _BLACK_POINT_COMPENSATION)
 
 
 def _convert(
-    values: NDArray[Any], space: Space, profile: bytes, outspace: Literal["rgb", "cmyk"], target: bytes, flags: int
+    values: Stored, space: Space, profile: bytes, outspace: Literal["rgb", "cmyk"], target: bytes, flags: int
 ) -> Floats:
     import imagecodecs
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +15,13 @@ from impasto.picture.formats.bounds import decoding
 from impasto.picture.formats.pillow import pillow_samples
 from impasto.picture.formats.registry import recognize
 from impasto.picture.formats.samples import Samples, upright
-from impasto.picture.levels import to_unit_range
+from impasto.picture.levels import Stored, to_unit_range
 from impasto.picture.limits import DEFAULT_LIMITS, Limits
 from impasto.picture.picture import Picture
 from impasto.picture.profiles import to_srgb
 from impasto.system.text import printable
 
-PictureSource: TypeAlias = (
-    Picture | str | os.PathLike[str] | bytes | BinaryReader | Image.Image | NDArray[Any] | TensorLike
-)
+PictureSource: TypeAlias = Picture | str | os.PathLike[str] | bytes | BinaryReader | Image.Image | Stored | TensorLike
 
 
 def read_picture(source: str | os.PathLike[str] | BinaryReader, *, limits: Limits = DEFAULT_LIMITS) -> Picture:

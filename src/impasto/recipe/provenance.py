@@ -7,13 +7,13 @@ checked, and no name in it is ever opened.
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from impasto.errors import ImpastoError, PictureError
 from impasto.recipe.inputs import PARTS
 from impasto.recipe.recipe import MOST_SCALE, Recipe
+from impasto.system.tables import ReadOnlyTable, Table
 from impasto.system.text import printable, reason
 
 SCHEMA: Final = 1
@@ -171,10 +171,10 @@ def plain_name(source: str) -> str:
     return re.split(r"[/\\]", source)[-1][-_LONGEST_NAME:] or "memory"
 
 
-def _table(picture: Input | None) -> dict[str, Any] | None:
+def _table(picture: Input | None) -> Table | None:
     if picture is None:
         return None
-    table: dict[str, Any] = {"name": picture.name, "sha256": picture.sha256}
+    table: Table = {"name": picture.name, "sha256": picture.sha256}
     return table if picture.weight is None else table | {"weight": picture.weight}
 
 
@@ -197,7 +197,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
 
 
-def _check(document: Mapping[str, Any]) -> Remembered:
+def _check(document: ReadOnlyTable) -> Remembered:
     if set(document) != _NAMES:
         odd = sorted(_NAMES.symmetric_difference(document))
         raise ValueError(f"fields missing or unknown: {', '.join(odd)}")

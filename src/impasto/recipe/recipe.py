@@ -25,6 +25,7 @@ from impasto.recipe.terms import (
     TotalVariation,
     weighted_layers,
 )
+from impasto.system.tables import ReadOnlyTable, Table
 from impasto.system.text import reason
 
 
@@ -253,7 +254,7 @@ class Recipe:
                 raise RecipeError(f"a recipe has no field {short_repr(name)}; {suggest(name, names)}")
         return dataclasses.replace(self, **changes)
 
-    def with_settings(self, values: Mapping[str, Any]) -> "Recipe":
+    def with_settings(self, values: ReadOnlyTable) -> "Recipe":
         """Return a recipe with other values, given by name as in a recipe file, such as `optimizer.history`.
 
         Raises:
@@ -271,7 +272,7 @@ class Recipe:
             inner[last] = value
         return Recipe.from_table(table)
 
-    def to_table(self) -> dict[str, Any]:
+    def to_table(self) -> Table:
         """Return the recipe as plain values, as in TOML and JSON."""
         table = settings.to_table(self)
         table["terms"] = [term.to_table() for term in self.terms]
@@ -282,7 +283,7 @@ class Recipe:
         return table
 
     @classmethod
-    def from_table(cls, table: Mapping[str, Any]) -> "Recipe":
+    def from_table(cls, table: ReadOnlyTable) -> "Recipe":
         """Return the recipe of a table of plain values; fields left out have their defaults.
 
         Raises:

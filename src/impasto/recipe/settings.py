@@ -8,10 +8,11 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from typing import Any, Literal, TypeVar
 
 from impasto.errors import RecipeError, suggest
+from impasto.system.tables import ReadOnlyTable, Table
 
 T = TypeVar("T")
 
@@ -198,7 +199,7 @@ def describe(kind: Any) -> str:
     return {int: "a whole number", float: "a number", str: "a text"}.get(kind, getattr(kind, "__name__", str(kind)))
 
 
-def to_table(instance: Any) -> dict[str, Any]:
+def to_table(instance: Any) -> Table:
     """Return a dataclass as plain values, nested ones as tables, without fields that are None."""
     table = {}
     for field in dataclasses.fields(instance):
@@ -214,7 +215,7 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
-def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
+def from_table(cls: type[T], table: ReadOnlyTable, where: str) -> T:
     """Return the dataclass that a table of plain values describes.
 
     Args:

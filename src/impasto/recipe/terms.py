@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final, Literal
 from impasto.errors import RecipeError, suggest
 from impasto.recipe import settings
 from impasto.recipe.settings import Setting, setting, short_repr
+from impasto.system.tables import ReadOnlyTable, Table
 
 Role = Literal["content", "style", "smoothness"]
 
@@ -268,15 +269,15 @@ class Term:
             return f"{self.loss.kind} {' '.join(name for name, _ in self.loss.layers)}"
         return self.loss.kind
 
-    def to_table(self) -> dict[str, Any]:
+    def to_table(self) -> Table:
         """Return the term as plain values."""
-        table: dict[str, Any] = {"loss": self.loss.kind, "weight": self.weight, **settings.to_table(self.loss)}
+        table: Table = {"loss": self.loss.kind, "weight": self.weight, **settings.to_table(self.loss)}
         if isinstance(self.loss, LayeredLoss):
             table["layers"] = dict(self.loss.layers)
         return table
 
     @classmethod
-    def from_table(cls, table: Mapping[str, Any]) -> "Term":
+    def from_table(cls, table: ReadOnlyTable) -> "Term":
         """Return the term of a table of plain values.
 
         Raises:

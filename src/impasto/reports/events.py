@@ -3,10 +3,10 @@
 import dataclasses
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from impasto.recipe.schedule import Scale
 from impasto.reports.advice import Advice
+from impasto.system.tables import Table
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def name(event: object) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
 
 
-def table(event: Event) -> dict[str, Any]:
+def table(event: Event) -> Table:
     """Return an event as plain values, with its name under `event`."""
     fields = {"event": name(event), **dataclasses.asdict(event)}
     if isinstance(event, Started):

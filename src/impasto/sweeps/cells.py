@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from impasto.picture import Picture, read_picture
 from impasto.recipe import Recipe, normalize_weights, schedule
 from impasto.recipe.schedule import Scale
 from impasto.sweeps.variations import Choice
+from impasto.system.tables import Table
 
 # Ours: 64 bits, so that no two names are equal by chance, and names stay readable.
 _DIGEST_LENGTH = 16
@@ -41,7 +41,7 @@ class Cell:
     bits: int = 8
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Table:
         """The chosen values by name."""
         return {choice.name: choice.value for choice in self.choices}
 

@@ -16,6 +16,7 @@ from impasto.recipe import INITS, Compute, Inputs, Precision, Recipe, presets
 from impasto.sheets import Board, Layout, cell_side, lay_out_table
 from impasto.sweeps.cells import Cell, file_name, fingerprint
 from impasto.sweeps.variations import RECIPE, STYLE_WEIGHTS, Choice, Variation, choices, hyphenate, recipe_with
+from impasto.system.tables import Table
 from impasto.system.text import printable, reason
 from impasto.vgg.weights.spec import find
 from impasto.vgg.weights.store import entry
@@ -40,7 +41,7 @@ class Sweep:
     def __len__(self) -> int:
         return len(self.cells)
 
-    def __iter__(self) -> Iterator[tuple[dict[str, Any], Picture]]:
+    def __iter__(self) -> Iterator[tuple[Table, Picture]]:
         """Paint the cells, or read those painted before.
 
         Raises:

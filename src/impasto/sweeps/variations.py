@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +11,7 @@ from typing import Any, Final
 from impasto.errors import UsageError, suggest
 from impasto.recipe import Recipe
 from impasto.sheets import Axis
+from impasto.system.tables import ReadOnlyTable
 from impasto.system.text import printable
 
 RECIPE: Final = "recipe"
@@ -139,7 +140,7 @@ def _product(slowest_first: Sequence[Variation]) -> Iterator[tuple[Choice, ...]]
         yield (*reversed(table), *blocks)
 
 
-def recipe_with(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+def recipe_with(recipe: Recipe, values: ReadOnlyTable) -> Recipe:
     """Return a recipe with other values, by field or by dotted name.
 
     Raises:

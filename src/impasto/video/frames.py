@@ -8,9 +8,7 @@ frame-000001.png  a frame, written whole or not at all
 import contextlib
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +17,7 @@ from impasto.errors import OutputError, PictureError
 from impasto.picture import Picture, as_picture, read_picture
 from impasto.system.atomic import write_whole
 from impasto.system.locks import lock_folder
+from impasto.system.tables import ReadOnlyTable
 from impasto.system.text import printable, reason
 
 Pixels = NDArray[np.uint8]
@@ -38,7 +37,7 @@ class FrameStore:
 
     """
 
-    def __init__(self, path: Path, identity: Mapping[str, Any], *, force: bool = False) -> None:
+    def __init__(self, path: Path, identity: ReadOnlyTable, *, force: bool = False) -> None:
         self.path = path
         self._lock = -1
         try:
@@ -53,7 +52,7 @@ class FrameStore:
                 f"{printable(path)}: frames cannot be kept there ({reason(error)}); choose another output"
             ) from error
 
-    def _claim(self, identity: Mapping[str, Any], *, force: bool) -> None:
+    def _claim(self, identity: ReadOnlyTable, *, force: bool) -> None:
         """Check that the frames in the folder are of this film."""
         content = json.dumps(identity, indent=1, sort_keys=True).encode() + b"\n"
         note = self.path / "film.json"

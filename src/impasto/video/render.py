@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ from impasto.ops.shapes import Image
 from impasto.picture import as_picture
 from impasto.recipe import presets, schedule
 from impasto.system.digests import file_digest
+from impasto.system.tables import Table
 from impasto.video.clip import Clip, Shot
 from impasto.video.events import FilmEvent, FilmFinished, FilmStarted, FramePainted
 from impasto.video.flow import Motion, motion
@@ -111,7 +111,7 @@ class VideoRun:
         return limit if self.clip.frames is None else min(limit, self.clip.frames)
 
     @functools.cached_property
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Table:
         """All that decides how the frames look, as plain values; not the device, which changes only the last digits."""
         clip = file_digest(self.clip.path)
         inputs = self._job.inputs

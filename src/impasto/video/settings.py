@@ -1,10 +1,11 @@
 """The settings of a film beyond the recipe of its frames. No torch."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from impasto.recipe import settings
 from impasto.recipe.settings import setting
+from impasto.system.tables import Table
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class FilmSettings:
         """Distances in frames to the earlier frames compared with, nearest first; always with the frame before."""
         return tuple(sorted({1, *self.long_term}))
 
-    def to_table(self) -> dict[str, Any]:
+    def to_table(self) -> Table:
         """Return the settings as a table of plain values."""
         return settings.to_table(self)
 

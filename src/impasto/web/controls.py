@@ -7,12 +7,13 @@ from typing import Any, Final, Literal
 
 from impasto.picture.formats.registry import WRITERS
 from impasto.recipe import OPTIMIZERS, PARTS, Recipe, presets, settings
+from impasto.system.tables import Table
 
 # Shown at once; the others are in a drawer.
 FIRST: Final = ("size", "strength", "content_weight", "style_scale", "colors", "smoothness", "init", "seed")
 
 
-def schema() -> dict[str, Any]:
+def schema() -> Table:
     """Return all that the page needs to build its controls."""
     return {
         "first": FIRST,
@@ -30,7 +31,7 @@ def schema() -> dict[str, Any]:
     }
 
 
-def _recipe(name: str) -> dict[str, Any]:
+def _recipe(name: str) -> Table:
     recipe = presets.get(name)
     return {
         "name": name,
@@ -40,7 +41,7 @@ def _recipe(name: str) -> dict[str, Any]:
     }
 
 
-def _field(field: "dataclasses.Field[Any]", owner: type, prefix: str) -> dict[str, Any]:
+def _field(field: "dataclasses.Field[Any]", owner: type, prefix: str) -> Table:
     about, kind = settings.setting_of(field), settings.field_types(owner)[field.name]
     return {
         "name": prefix + field.name,
@@ -53,7 +54,7 @@ def _field(field: "dataclasses.Field[Any]", owner: type, prefix: str) -> dict[st
     }
 
 
-def _kind(kind: Any) -> dict[str, Any]:
+def _kind(kind: Any) -> Table:
     """Return the kind of control for a type."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:

@@ -4,11 +4,12 @@ import dataclasses
 import json
 import time
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from impasto.recipe.schedule import Scale
 from impasto.reports.events import Adapted, Event, Finished, ScaleStarted, Started, Stepped
 from impasto.reports.progress import Work
+from impasto.system.tables import Table
 from impasto.web.requests import Order
 
 State = Literal["queued", "running", "paused", "finished", "stopped", "failed"]
@@ -124,7 +125,7 @@ class WebTask:
         for attribute in dataclasses.fields(self):
             setattr(self, attribute.name, getattr(fresh, attribute.name))
 
-    def brief(self) -> dict[str, Any]:
+    def brief(self) -> Table:
         """Return what the page's list shows, small enough to be sent several times a second."""
         names = (
             "id",
@@ -156,6 +157,6 @@ class WebTask:
         return json.dumps(table | {"order": self.order.to_table()}).encode()
 
     @classmethod
-    def from_table(cls, id: str, table: dict[str, Any]) -> "WebTask":
+    def from_table(cls, id: str, table: Table) -> "WebTask":
         """Return the task from its record."""
         return cls(**{**table, "id": id, "order": Order.from_table(table["order"])})

@@ -5,9 +5,10 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from impasto.errors import ImpastoError, UsageError
+from impasto.system.tables import Table
 from impasto.web.job import OPEN, State, WebTask
 from impasto.web.preview import Preview
 from impasto.web.requests import Order
@@ -70,7 +71,7 @@ class JobQueue:
                 self._shown = self._version, json.dumps(document)
             return self._shown[1]
 
-    def detail(self, id: str) -> dict[str, Any]:
+    def detail(self, id: str) -> Table:
         """Return everything about a task.
 
         Raises:

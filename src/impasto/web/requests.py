@@ -2,12 +2,13 @@
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from impasto.errors import UsageError, suggest
 from impasto.recipe import Inputs, Recipe, Style, presets
+from impasto.system.tables import ReadOnlyTable, Table
 from impasto.system.text import printable, reason
 from impasto.web.storage import Storage
 
@@ -40,7 +41,7 @@ class Order:
     styles: tuple[Style[str], ...]
     recipe: Recipe
     base: str = "default"
-    settings: Mapping[str, Any] | None = None
+    settings: ReadOnlyTable | None = None
     init: str | None = None
     content_mask: str | None = None
     protect: str | None = None
@@ -56,7 +57,7 @@ class Order:
         """The ids of all pictures."""
         return set(self.inputs.sources)
 
-    def to_table(self) -> dict[str, Any]:
+    def to_table(self) -> Table:
         """Return the order as plain values for `from_table`."""
         plain = {name: getattr(self, name) for name in ("content", "base", "init", "content_mask", "protect")}
         styles = [vars(style) for style in self.styles]
@@ -65,7 +66,7 @@ class Order:
         return plain | {"styles": styles, "recipe": self.recipe.to_table()} | changes
 
     @classmethod
-    def from_table(cls, table: Mapping[str, Any]) -> "Order":
+    def from_table(cls, table: ReadOnlyTable) -> "Order":
         """Return the order from its table."""
         styles = tuple(Style(**style) for style in table["styles"])
         vary = tuple((entry["name"], tuple(map(_freeze, entry["values"]))) for entry in table.get("vary", ()))
@@ -103,7 +104,7 @@ def parse_order(table: Any, storage: Storage) -> Order:
     )
 
 
-def recipe_of(table: Mapping[str, Any]) -> tuple[str, Recipe, dict[str, Any]]:
+def recipe_of(table: ReadOnlyTable) -> tuple[str, Recipe, Table]:
     """Return a recipe's name, the recipe with its changes, and the changes.
 
     Raises:
@@ -174,7 +175,7 @@ def _translate_errors(make: Callable[[], Recipe]) -> Recipe:
         raise UsageError(f"the recipe is not valid ({reason(error)})") from error
 
 
-def _table(table: Any, role: str, keys: tuple[str, ...]) -> dict[str, Any]:
+def _table(table: Any, role: str, keys: tuple[str, ...]) -> Table:
     if not isinstance(table, dict):
         raise UsageError(f"{role} is no table")
     for key in table:

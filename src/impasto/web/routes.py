@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import PurePath
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -21,6 +21,7 @@ from impasto import __version__
 from impasto.errors import ImpastoError, PictureError, UsageError
 from impasto.picture import ENDINGS, write_picture
 from impasto.picture.formats.registry import WRITERS
+from impasto.system.tables import Table
 from impasto.web import preview, requests, shell_command
 from impasto.web.controls import schema
 from impasto.web.job import WebTask
@@ -256,7 +257,7 @@ def _files() -> dict[tuple[str, str], bytes]:
     }
 
 
-def _describe(stored: StoredPicture) -> dict[str, Any]:
+def _describe(stored: StoredPicture) -> Table:
     return {"id": stored.id, "name": stored.name, "width": stored.width, "height": stored.height}
 
 
@@ -268,7 +269,7 @@ def _parse_integer(text: str | None) -> int | None:
     return int(text)
 
 
-async def _json(request: Request) -> dict[str, Any]:
+async def _json(request: Request) -> Table:
     try:
         table = json.loads(await request.body() or b"{}", parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

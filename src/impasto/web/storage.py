@@ -9,12 +9,13 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Final, TextIO
 
 from impasto.errors import ImpastoError, OutputError, PictureError, UsageError
 from impasto.picture import DEFAULT_LIMITS, Picture, as_picture, read_picture
 from impasto.recipe.provenance import plain_name
 from impasto.system.atomic import write_whole
+from impasto.system.tables import Table
 from impasto.system.text import printable, reason
 from impasto.web import thumbnails
 
@@ -137,7 +138,7 @@ class Storage:
         (self.job(id) / "stages").mkdir(mode=0o700, parents=True)
         return id
 
-    def jobs(self) -> list[tuple[str, dict[str, Any]]]:
+    def jobs(self) -> list[tuple[str, Table]]:
         """Return the ids and records of all jobs."""
         tasks = []
         for path in sorted((self.folder / "jobs").iterdir()):

@@ -17,6 +17,7 @@ from impasto.cli.display import notes as notes_display
 from impasto.cli.options import executor as executor_options
 from impasto.cli.options import output as output_options
 from impasto.cli.options import task as task_options
+from impasto.cli.values import Options
 from impasto.errors import OutputError, UsageError
 from impasto.executors import storage
 from impasto.executors.task import Task
@@ -94,7 +95,7 @@ def _items(photos: str, styles: Sequence[str], *, blend: bool) -> list[Item]:
     return valid
 
 
-def _task(item: Item, number: int, context: click.Context, options: dict[str, Any]) -> Task:
+def _task(item: Item, number: int, context: click.Context, options: Options) -> Task:
     """Return the task of a line, or of a photo with its styles."""
     item_options = batch_rows.options_for(item, context, options)
     try:
@@ -159,7 +160,7 @@ def _files_of(tasks: Sequence[Task], names: dict[int, str]) -> Iterator[tuple[st
             yield names[task.number], task.output.preview
 
 
-def _log_path(tasks: Sequence[Task], options: dict[str, Any]) -> Path:
+def _log_path(tasks: Sequence[Task], options: Options) -> Path:
     """Return where the log is: in the folder that holds all outputs; here, where some go elsewhere."""
     from impasto.batches.log import NAME
 
@@ -169,7 +170,7 @@ def _log_path(tasks: Sequence[Task], options: dict[str, Any]) -> Path:
     return Path(os.path.commonpath(folders) if len(folders) == len(tasks) > 0 else ".") / NAME
 
 
-def _paint(batch: "Batch", measures: "dict[str, Measure]", options: dict[str, Any]) -> None:
+def _paint(batch: "Batch", measures: "dict[str, Measure]", options: Options) -> None:
     from impasto.batches.batch import estimate_tasks
     from impasto.cli.display import batch as batch_display
     from impasto.engine.checkpoints import writer

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from impasto.errors import ImpastoError, UsageError, suggest
 from impasto.executors import storage
 from impasto.recipe import INITS
 from impasto.recipe.settings import short_repr
+from impasto.system.tables import ReadOnlyTable, Table
 
 # Options that apply to all pictures together, or to the machine.
 _NOT_OF_ONE: Final = {
@@ -22,7 +22,7 @@ _NOT_OF_ONE: Final = {
 _PATHS: Final = {"like", "content_mask", "style_masks", "protect", "profile", "proof", "preview"}
 
 
-def options_for(item: Item, context: click.Context, defaults: Mapping[str, Any]) -> dict[str, Any]:
+def options_for(item: Item, context: click.Context, defaults: ReadOnlyTable) -> Table:
     """Return the values of a command's options, with those of a line in place of the command's.
 
     Raises:

@@ -14,6 +14,7 @@ from impasto.cli.options import executor as executor_options
 from impasto.cli.options import output as output_options
 from impasto.cli.options import recipe as recipe_options
 from impasto.cli.options import vary as vary_options
+from impasto.cli.values import Options
 from impasto.errors import OutputError, UsageError
 from impasto.jobs.output import STREAM, Output
 from impasto.recipe import presets
@@ -95,7 +96,7 @@ def _check_folder(folder: Path) -> None:
         raise OutputError(f"{printable(folder)}: the folder {printable(folder.parent)} does not exist; create it first")
 
 
-def _paint(cells: "Sweep", output: Output, options: dict[str, Any], tasks: "list[Task]") -> None:
+def _paint(cells: "Sweep", output: Output, options: Options, tasks: "list[Task]") -> None:
     say = notes_display.Notes(quiet=options["quiet"])
     say.about(cells.cells[0].job.start().notes)
     cells.make_folder()

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from impasto.cli.display import progress as progress_display
 from impasto.cli.signals import Answer, Interrupted, Stop, signals
+from impasto.cli.values import Options
 from impasto.executors import estimate as needing
 from impasto.executors.base import Executor, Message, TaskEvent
 from impasto.executors.estimate import TaskCost
@@ -20,6 +21,7 @@ from impasto.executors.task import Task
 from impasto.picture import Measure
 from impasto.recipe.schedule import Scale
 from impasto.system.signals import CHECKPOINT
+from impasto.system.tables import ReadOnlyTable, Table
 from impasto.system.text import printable
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class BatchProgress:
         self._before = 0.0  # work of interrupted runs, which took none of this time
         self._begun = time.monotonic()
 
-    def add_event(self, task: Task, event: Mapping[str, Any]) -> None:
+    def add_event(self, task: Task, event: ReadOnlyTable) -> None:
         """Take note of a step."""
         number = task.number
         if event["event"] == "stepped":
@@ -77,7 +79,7 @@ class BatchProgress:
 class BatchDisplay:
     """Says how a batch goes: a bar over all of it on a terminal, a line a picture, or JSON."""
 
-    def __init__(self, batch: "Batch", measures: Mapping[str, Measure], options: dict[str, Any]) -> None:
+    def __init__(self, batch: "Batch", measures: Mapping[str, Measure], options: Options) -> None:
         self._batch = batch
         self._quiet, self._as_json = options["quiet"], options["as_json"]
         self._meter = BatchProgress(batch.ahead, measures)
@@ -159,7 +161,7 @@ class BatchDisplay:
         else:
             click.echo(text, err=True)
 
-    def _event(self, event: dict[str, Any], task: Task | None = None) -> None:
+    def _event(self, event: Table, task: Task | None = None) -> None:
         if self._as_json:
             about = {} if task is None else {"picture": task.number, "output": task.place}
             click.echo(json.dumps({**event, **about}))
@@ -227,7 +229,7 @@ def run_batch(batch: "Batch", executor: Executor | None, teller: BatchDisplay) -
     sys.exit(1 if failed else 0)
 
 
-def describe_plan(batch: "Batch", needs: Mapping[int, TaskCost | str], options: Mapping[str, Any]) -> str:
+def describe_plan(batch: "Batch", needs: Mapping[int, TaskCost | str], options: Options) -> str:
     """Return what would be done: a line for each picture, then all of them together."""
     lines = [_describe_task(task, needs[task.number]) for task in batch.ahead]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)] if lines else []

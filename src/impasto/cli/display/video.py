@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from impasto.cli import signals
 from impasto.cli.display import notes as notes_display
 from impasto.cli.display import progress as progress_display
+from impasto.cli.values import Options
 from impasto.errors import ImpastoError
 from impasto.reports import events
 from impasto.system.text import printable
@@ -80,7 +81,7 @@ class VideoDisplay(contextlib.AbstractContextManager["VideoDisplay"]):
         return f", about {progress_display.format_duration((self._frames - frame) * seconds_per_frame)} left"
 
 
-def finish(film: "VideoRun", output: Path, target: Path, options: dict[str, Any]) -> None:
+def finish(film: "VideoRun", output: Path, target: Path, options: Options) -> None:
     """Paint the film, or what comes before the first Ctrl-C, SIGTERM or fault, and write it.
 
     Args:
@@ -105,9 +106,7 @@ def finish(film: "VideoRun", output: Path, target: Path, options: dict[str, Any]
         _report_end(film, ledger, written, stopped, say, keep=options["preview"] is not None)
 
 
-def _paint(
-    film: "VideoRun", ledger: "FrameStore", options: dict[str, Any]
-) -> signals.Interrupted | ImpastoError | None:
+def _paint(film: "VideoRun", ledger: "FrameStore", options: Options) -> signals.Interrupted | ImpastoError | None:
     """Paint what is not there yet, and return what it was stopped by."""
     teller = VideoDisplay(film.frames, quiet=options["quiet"], as_json=options["as_json"], terminal=sys.stderr.isatty())
     with signals.signals(signals.interrupt):

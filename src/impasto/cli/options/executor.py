@@ -1,11 +1,12 @@
 """The options `--on` and `--workers`, and the executor that they ask for."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from impasto.cli.display import notes as notes_display
+from impasto.cli.values import Command, Options
 from impasto.errors import UsageError
 from impasto.executors.task import Task
 from impasto.system.text import printable
@@ -14,13 +15,11 @@ if TYPE_CHECKING:
     from impasto.executors.base import Executor
     from impasto.executors.estimate import TaskCost
 
-F = TypeVar("F", bound=Callable[..., Any])
 
-
-def executor_options(default: str | None) -> Callable[[F], F]:
+def executor_options(default: str | None) -> Callable[[Command], Command]:
     """Give a command the options of the executor."""
 
-    def decorate(function: F) -> F:
+    def decorate(function: Command) -> Command:
         for option in reversed((_on(default), _WORKERS, _GPUS)):
             function = option(function)
         return function
@@ -28,7 +27,7 @@ def executor_options(default: str | None) -> Callable[[F], F]:
     return decorate
 
 
-def _on(default: str | None) -> Callable[[F], F]:
+def _on(default: str | None) -> Callable[[Command], Command]:
     return click.option(
         "--on",
         default=default,
@@ -53,7 +52,7 @@ _GPUS = click.option(
 )
 
 
-def check(options: dict[str, Any]) -> None:
+def check(options: Options) -> None:
     """Refuse an unknown executor, and options that the chosen one does not use.
 
     Raises:
@@ -72,7 +71,7 @@ def check(options: dict[str, Any]) -> None:
 
 
 def make_executor(
-    options: dict[str, Any], tasks: Sequence[Task], needs: "Mapping[int, TaskCost | str]", say: notes_display.Notes
+    options: Options, tasks: Sequence[Task], needs: "Mapping[int, TaskCost | str]", say: notes_display.Notes
 ) -> "Executor":
     """Return the executor for some tasks.
 

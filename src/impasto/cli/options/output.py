@@ -1,12 +1,12 @@
 """Options about output, device, memory and messages."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import BinaryIO
 
 import click
 
+from impasto.cli.values import Command, Options
 from impasto.errors import UsageError
 from impasto.jobs.output import STREAM, Output
 from impasto.picture import PictureSource
@@ -14,29 +14,27 @@ from impasto.picture.checks import COMPRESSIONS
 from impasto.recipe import Compute
 from impasto.system import units
 
-F = TypeVar("F", bound=Callable[..., Any])
 
-
-def output_options(function: F) -> F:
+def output_options(function: Command) -> Command:
     """Give a command the options about its output, its device and its messages."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
 
 
-def saying_options(function: F) -> F:
+def saying_options(function: Command) -> Command:
     """Give a command the options about its messages."""
     for option in reversed(_SAYING):
         function = option(function)
     return function
 
 
-def device_option(function: F) -> F:
+def device_option(function: Command) -> Command:
     """Give a command the option `--device`."""
     return _DEVICE(function)
 
 
-def compute_options(function: F) -> F:
+def compute_options(function: Command) -> Command:
     """Give a command the options about device, memory and precision."""
     for option in reversed(_MEANS):
         function = option(function)
@@ -116,12 +114,12 @@ _OPTIONS = (
 )
 
 
-def read_compute(options: dict[str, Any]) -> Compute:
+def read_compute(options: Options) -> Compute:
     """Return what the values of `compute_options` ask for."""
     return Compute(options["device"], options["max_memory"], options["precision"])
 
 
-def checked_output(options: dict[str, Any], inputs: list[str], default: str) -> Output:
+def checked_output(options: Options, inputs: list[str], default: str) -> Output:
     """Return the output that the options ask for, after checking that it can be written.
 
     Args:
@@ -140,7 +138,7 @@ def checked_output(options: dict[str, Any], inputs: list[str], default: str) -> 
     return output
 
 
-def requested_output(options: dict[str, Any], default: str) -> Output:
+def requested_output(options: Options, default: str) -> Output:
     """Return the output that the options ask for, unchecked; `default` is its name if none was given."""
     return Output(
         options["output"] or default,

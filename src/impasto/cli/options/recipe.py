@@ -5,14 +5,14 @@ import tomllib
 import types
 import typing
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import click
 
+from impasto.cli.values import Command, Options
 from impasto.errors import RecipeError
 from impasto.recipe import INITS, Inputs, Recipe, pair_styles, presets, settings
-
-F = TypeVar("F", bound=Callable[..., Any])
+from impasto.system.tables import Table
 
 # `stylize` has an option of its own for this field, which takes a picture too.
 _OWN_OPTION = ("init",)
@@ -23,7 +23,7 @@ def recipe_fields() -> list[dataclasses.Field[Any]]:
     return [f for f in dataclasses.fields(Recipe) if "setting" in f.metadata and f.name not in _OWN_OPTION]
 
 
-def recipe_option(default: str) -> Callable[[F], F]:
+def recipe_option(default: str) -> Callable[[Command], Command]:
     """Give a command the option `--recipe`."""
     return click.option(
         "-r",
@@ -36,7 +36,7 @@ def recipe_option(default: str) -> Callable[[F], F]:
     )
 
 
-def recipe_options(default: str | None, without: Sequence[str] = ()) -> Callable[[F], F]:
+def recipe_options(default: str | None, without: Sequence[str] = ()) -> Callable[[Command], Command]:
     """Give a command an option for every plain field of a recipe, and `--set` for the others.
 
     Args:
@@ -45,7 +45,7 @@ def recipe_options(default: str | None, without: Sequence[str] = ()) -> Callable
 
     """
 
-    def decorate(function: F) -> F:
+    def decorate(function: Command) -> Command:
         function = _SET(function)
         for field in reversed(recipe_fields()):
             if field.name not in without:
@@ -55,10 +55,10 @@ def recipe_options(default: str | None, without: Sequence[str] = ()) -> Callable
     return decorate
 
 
-def settings_options(record: Any) -> Callable[[F], F]:
+def settings_options(record: Any) -> Callable[[Command], Command]:
     """Give a command an option for every field of the dataclass instance `record`, with its values as defaults."""
 
-    def decorate(function: F) -> F:
+    def decorate(function: Command) -> Command:
         for field in reversed(dataclasses.fields(record)):
             function = _option(field, record, type(record))(function)
         return function
@@ -104,7 +104,7 @@ _SET = click.option(
 )
 
 
-def init_option(function: F) -> F:
+def init_option(function: Command) -> Command:
     """Give a command the option `--init`, which takes a value of the recipe's field or the path of a picture."""
     (field,) = (field for field in dataclasses.fields(Recipe) if field.name == "init")
     return click.option(
@@ -114,7 +114,7 @@ def init_option(function: F) -> F:
     )(function)
 
 
-def style_weights_option(function: F) -> F:
+def style_weights_option(function: Command) -> Command:
     """Give a command the option `--style-weights`."""
     return click.option(
         "--style-weights",
@@ -125,20 +125,20 @@ def style_weights_option(function: F) -> F:
     )(function)
 
 
-def mask_options(function: F) -> F:
+def mask_options(function: Command) -> Command:
     """Give a command the mask options."""
     for option in reversed(_MASKS):
         function = option(function)
     return function
 
 
-def mask_paths(options: dict[str, Any]) -> list[str]:
+def mask_paths(options: Options) -> list[str]:
     """Return the paths that the mask options name."""
     masks = (options["content_mask"], options["protect"], *options["style_masks"])
     return [name for name in masks if name not in (None, "none")]
 
 
-def inputs(content: str, styles: Sequence[str], start: str | None, options: dict[str, Any]) -> Inputs[str]:
+def inputs(content: str, styles: Sequence[str], start: str | None, options: Options) -> Inputs[str]:
     """Return the input pictures of a command, with the options on each style.
 
     Args:
@@ -156,12 +156,12 @@ def inputs(content: str, styles: Sequence[str], start: str | None, options: dict
     return Inputs(content, paired, start, options["content_mask"], options["protect"])
 
 
-def parts(options: dict[str, Any]) -> tuple[str, ...]:
+def parts(options: Options) -> tuple[str, ...]:
     """Return the value of `--style-parts`."""
     return tuple(part.strip() for part in options["style_parts"].split(",")) if options["style_parts"] else ()
 
 
-def with_options(recipe: Recipe, options: dict[str, Any]) -> Recipe:
+def with_options(recipe: Recipe, options: Options) -> Recipe:
     """Return the recipe with the values from the command line.
 
     Raises:
@@ -173,7 +173,7 @@ def with_options(recipe: Recipe, options: dict[str, Any]) -> Recipe:
     return recipe.with_settings(set_values(options)) if options["settings"] else recipe
 
 
-def set_values(options: dict[str, Any]) -> dict[str, Any]:
+def set_values(options: Options) -> Table:
     """Return the values of `--set` by name."""
     pairs = (text.partition("=") for text in options["settings"])
     return {key.strip(): toml_value(value.strip()) for key, _, value in pairs}
@@ -215,7 +215,7 @@ def parse_weights(text: str, separator: str) -> tuple[float, ...]:
         raise click.BadParameter(f"{text!r} is not a list of numbers such as 0.7{separator}0.3.") from None
 
 
-def _option(field: dataclasses.Field[Any], defaults: Any, owner: type = Recipe) -> Callable[[F], F]:
+def _option(field: dataclasses.Field[Any], defaults: Any, owner: type = Recipe) -> Callable[[Command], Command]:
     """Return an option for a field of `owner`; `defaults` gives the values shown as defaults, if any."""
     about = settings.setting_of(field)
     shown = ""

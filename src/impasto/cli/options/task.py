@@ -1,7 +1,7 @@
 """From the options of `stylize` and `batch` to a task."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import click
 from click.core import ParameterSource
@@ -9,6 +9,7 @@ from click.core import ParameterSource
 from impasto.cli import checkpoints
 from impasto.cli.options import output as output_options
 from impasto.cli.options import recipe as recipe_options
+from impasto.cli.values import Command, Options
 from impasto.errors import UsageError
 from impasto.executors.task import Task
 from impasto.jobs.output import Output
@@ -17,10 +18,8 @@ from impasto.recipe import Recipe, presets
 from impasto.recipe.provenance import Remembered
 from impasto.system.text import printable
 
-F = TypeVar("F", bound=Callable[..., Any])
 
-
-def painting_options(function: F) -> F:
+def painting_options(function: Command) -> Command:
     """Give a command every option of `stylize`."""
     for option in reversed(_OPTIONS):
         function = option(function)
@@ -54,13 +53,13 @@ class ResolvedRecipe(NamedTuple):
     memory: Remembered | None
 
 
-def check_like(context: click.Context, options: dict[str, Any]) -> None:
+def check_like(context: click.Context, options: Options) -> None:
     """Refuse options that name two recipes."""
     if options["like"] is not None and context.get_parameter_source("recipe_name") is not ParameterSource.DEFAULT:
         raise UsageError("--like and --recipe both name a recipe; leave one out")
 
 
-def resolve_recipe(options: dict[str, Any]) -> ResolvedRecipe:
+def resolve_recipe(options: Options) -> ResolvedRecipe:
     """Return the recipe and start that the options ask for.
 
     Raises:
@@ -73,7 +72,7 @@ def resolve_recipe(options: dict[str, Any]) -> ResolvedRecipe:
     return ResolvedRecipe(*recipe_options.resolve_start(recipe, options["init"]), memory)
 
 
-def other_inputs(resolved: ResolvedRecipe, options: dict[str, Any]) -> list[str]:
+def other_inputs(resolved: ResolvedRecipe, options: Options) -> list[str]:
     """Return the paths of all input pictures besides photo and styles."""
     return [
         *(path for path in (resolved.start, options["like"]) if path is not None),
@@ -85,7 +84,7 @@ def task(
     content: str,
     styles: Sequence[str],
     resolved: ResolvedRecipe,
-    options: dict[str, Any],
+    options: Options,
     output: Output,
     digests: Sequence[str | None],
 ) -> Task:
@@ -123,7 +122,7 @@ def _same(memory: Remembered, digests: Sequence[str | None]) -> bool:
     return [style.sha256 for style in memory.styles] == list(digests)
 
 
-def differences(resolved: ResolvedRecipe, digests: Sequence[str | None], options: dict[str, Any]) -> list[str]:
+def differences(resolved: ResolvedRecipe, digests: Sequence[str | None], options: Options) -> list[str]:
     """Return notes on differences from the picture that `--like` names."""
     like, memory = options["like"], resolved.memory
     if memory is None:

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from impasto.cli.options import recipe as recipe_options
+from impasto.cli.values import Options
 from impasto.errors import UsageError
 from impasto.recipe import Recipe, presets, settings
 from impasto.system.text import printable
@@ -26,7 +27,7 @@ class VariedSetting(NamedTuple):
     labels: list[str]
 
 
-def parse_vary(texts: tuple[str, ...], context: click.Context, options: dict[str, Any]) -> list[VariedSetting]:
+def parse_vary(texts: tuple[str, ...], context: click.Context, options: Options) -> list[VariedSetting]:
     """Return the settings in the texts of `--vary`: `content-weight=0.03,0.1`, `recipe=default,fine`.
 
     Args:
@@ -42,7 +43,7 @@ def parse_vary(texts: tuple[str, ...], context: click.Context, options: dict[str
     return [_parse_setting(text, context, options) for text in texts]
 
 
-def _parse_setting(text: str, context: click.Context, options: dict[str, Any]) -> VariedSetting:
+def _parse_setting(text: str, context: click.Context, options: Options) -> VariedSetting:
     name, equals, listed = text.partition("=")
     name = name.strip().removeprefix("--")
     parts = [part.strip() for part in listed.split(",")]
@@ -61,9 +62,7 @@ def _parse_setting(text: str, context: click.Context, options: dict[str, Any]) -
     return VariedSetting(name, *_values(name, parts, context, options))
 
 
-def _values(
-    name: str, parts: list[str], context: click.Context, options: dict[str, Any]
-) -> tuple[list[Any], list[str]]:
+def _values(name: str, parts: list[str], context: click.Context, options: Options) -> tuple[list[Any], list[str]]:
     if name == _RECIPE:
         return [_recipe(part, options) for part in parts], [Path(part).name for part in parts]
     if name == _STYLE_WEIGHTS:
@@ -87,13 +86,13 @@ def _as_list_item(part: str, field: dataclasses.Field[Any]) -> str:
     return part.replace(":", ",") if is_list else part
 
 
-def _recipe(name: str, options: dict[str, Any]) -> Recipe:
+def _recipe(name: str, options: Options) -> Recipe:
     recipe, _ = recipe_options.resolve_start(
         recipe_options.with_options(presets.resolve(name), options), options["init"]
     )
     return recipe
 
 
-def _is_given(name: str, context: click.Context, options: dict[str, Any]) -> bool:
+def _is_given(name: str, context: click.Context, options: Options) -> bool:
     source = context.get_parameter_source(_DESTINATIONS.get(name, name))
     return source is ParameterSource.COMMANDLINE or name in recipe_options.set_values(options)

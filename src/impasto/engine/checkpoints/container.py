@@ -9,11 +9,13 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 from safetensors import safe_open
 from torch import Tensor
+
+from impasto.system.tables import Table
 
 _TYPES: Final = {
     torch.float64: "F64",
@@ -49,7 +51,7 @@ def write(path: Path, tensors: Mapping[str, Tensor]) -> str:
 
 
 def _header(names: list[str], tensors: Mapping[str, Tensor]) -> bytes:
-    table: dict[str, Any] = {}
+    table: Table = {}
     end = 0
     for name in names:
         tensor, begin = tensors[name], end

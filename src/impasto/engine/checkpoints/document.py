@@ -2,9 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -12,13 +11,14 @@ from impasto.engine.scene import Scene
 from impasto.errors import CheckpointError, PictureError
 from impasto.picture import Picture, PictureSource, as_picture
 from impasto.recipe.provenance import plain_name
+from impasto.system.tables import ReadOnlyTable, Table
 from impasto.system.text import printable
 
 # Names of pictures that come from no file; see `impasto.picture.files.stream_name`.
 _NAMELESS: Final = ("memory", "stdin")
 
 
-def table(scene: Scene, folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+def table(scene: Scene, folder: Path, options: ReadOnlyTable) -> Table:
     """Return the document of a run's checkpoints, without the position in the run.
 
     Args:
@@ -52,12 +52,12 @@ def portable_path(path: str | os.PathLike[str], folder: Path) -> dict[str, str]:
     return {"path": absolute, "relative": os.path.relpath(absolute, os.path.abspath(folder))}  # noqa: PTH100
 
 
-def candidate_paths(record: Mapping[str, Any], folder: Path) -> list[Path]:
+def candidate_paths(record: ReadOnlyTable, folder: Path) -> list[Path]:
     """Return the paths that `portable_path` may stand for now, the likeliest first."""
     return [Path(record["path"]), Path(os.path.abspath(folder / record["relative"]))]  # noqa: PTH100
 
 
-def picture(record: Mapping[str, Any], folder: Path, replacement: PictureSource | None, option: str) -> Picture:
+def picture(record: ReadOnlyTable, folder: Path, replacement: PictureSource | None, option: str) -> Picture:
     """Return an input picture of a run, after checking that it has not changed.
 
     Args:
@@ -92,11 +92,11 @@ def picture(record: Mapping[str, Any], folder: Path, replacement: PictureSource 
     )
 
 
-def _describe_optional(picture: Picture | None, folder: Path) -> dict[str, Any] | None:
+def _describe_optional(picture: Picture | None, folder: Path) -> Table | None:
     return None if picture is None else _describe(picture, folder)
 
 
-def _describe(picture: Picture, folder: Path) -> dict[str, Any]:
+def _describe(picture: Picture, folder: Path) -> Table:
     has_file = picture.sha256 is not None and (picture.source not in _NAMELESS or Path(picture.source).is_file())
     return {
         "name": plain_name(picture.source),
@@ -119,7 +119,7 @@ def _digest(picture: Picture) -> str:
     return f"{digest.hexdigest()} {picture.width}x{picture.height}"
 
 
-def _check_same(picture: Picture, record: Mapping[str, Any], name: str) -> Picture:
+def _check_same(picture: Picture, record: ReadOnlyTable, name: str) -> Picture:
     if _digest(picture) == record["pixels"]:
         return picture
     difference = (

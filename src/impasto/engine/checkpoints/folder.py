@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +27,7 @@ from impasto.recipe import Recipe
 from impasto.system.atomic import write_whole
 from impasto.system.digests import file_digest
 from impasto.system.locks import lock_folder
+from impasto.system.tables import ReadOnlyTable
 from impasto.system.text import printable, reason
 
 SCHEMA: Final = 2
@@ -49,7 +49,7 @@ class SavedRun:
     """
 
     recipe: Recipe
-    table: Mapping[str, Any]
+    table: ReadOnlyTable
     tensors: Path
 
     def snapshot(self, device: torch.device) -> Snapshot:
@@ -127,7 +127,7 @@ class Folder:
             self._made = False
             self.close()
 
-    def write(self, snapshot: Snapshot, table: Mapping[str, Any]) -> None:
+    def write(self, snapshot: Snapshot, table: ReadOnlyTable) -> None:
         """Write the next checkpoint, then remove the one before.
 
         Raises:
@@ -193,7 +193,7 @@ class Folder:
             self.path.rmdir()
 
 
-def pack(run: Mapping[str, Any]) -> bytes:
+def pack(run: ReadOnlyTable) -> bytes:
     """Return the document of a checkpoint: JSON with the version and a SHA-256 of its content."""
     document = {"impasto-checkpoint": SCHEMA, "version": __version__, "sha256": _digest(__version__, run), "run": run}
     return json.dumps(document, indent=1).encode() + b"\n"

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +10,7 @@ from torch import Tensor
 from impasto.engine.optimizers import State
 from impasto.engine.planning import Plan
 from impasto.ops.shapes import Image
+from impasto.system.tables import ReadOnlyTable, Table
 
 _OPTIMIZER = "optimizer."
 
@@ -69,7 +69,7 @@ class Snapshot:
         return tensors | {_OPTIMIZER + name: tensor for name, tensor in self.optimizer.items()}
 
     @property
-    def position(self) -> dict[str, Any]:
+    def position(self) -> Table:
         """Everything but the tensors, as plain values for JSON."""
         return {
             "scale": self.scale,
@@ -80,7 +80,7 @@ class Snapshot:
         }
 
     @classmethod
-    def of(cls, position: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "Snapshot":
+    def of(cls, position: ReadOnlyTable, tensors: Mapping[str, Tensor]) -> "Snapshot":
         """Return the snapshot that `position` and `tensors` were taken of.
 
         Raises:

@@ -2,14 +2,14 @@
 
 import os
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from impasto.engine.checkpoints.folder import Folder
 from impasto.engine.checkpoints.snapshot import Snapshot
 from impasto.errors import UsageError
 from impasto.reports.events import Checkpointed, CheckpointFailed
+from impasto.system.tables import ReadOnlyTable
 from impasto.system.text import printable, reason
 
 # Ours: losing half a minute of work is bearable.
@@ -76,7 +76,7 @@ class CheckpointWriter:
 
     """
 
-    def __init__(self, folder: Folder, table: Mapping[str, Any], *, every: float, keep: bool) -> None:
+    def __init__(self, folder: Folder, table: ReadOnlyTable, *, every: float, keep: bool) -> None:
         self.folder = folder
         self.keep = keep
         self.written = False

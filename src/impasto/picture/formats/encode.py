@@ -7,12 +7,11 @@ from io import BytesIO
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from impasto.picture.formats.format import Options
 from impasto.picture.formats.samples import Samples
-from impasto.picture.levels import quantize
+from impasto.picture.levels import Stored, quantize
 from impasto.picture.metadata import exif_block
 
 # Ours, measured on a stylised 512 x 384 picture with hard strokes and on a 1024 x 768 photograph: at equal file size
@@ -20,7 +19,7 @@ from impasto.picture.metadata import exif_block
 FULL_CHROMA: Final = "4:4:4"
 
 
-def to_levels(samples: Samples, options: Options) -> NDArray[Any]:
+def to_levels(samples: Samples, options: Options) -> Stored:
     """Return (H, W, C) as it is stored: the colours of the profile, and alpha where there is some."""
     dtype = np.uint16 if options.bits == 16 else np.uint8
     colours = samples.values if options.profile is None else options.profile.convert(samples.values)

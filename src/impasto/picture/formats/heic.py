@@ -1,10 +1,8 @@
 """HEIC (HEIF with HEVC, what phones write), through libheif as the extra package pillow-heif binds it."""
 
 from io import BytesIO
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from impasto.errors import PictureError
@@ -12,6 +10,7 @@ from impasto.picture.formats.bounds import upright_size, without_long_profile
 from impasto.picture.formats.format import Format, brands
 from impasto.picture.formats.samples import Samples
 from impasto.picture.formats.tags import overlapping
+from impasto.picture.levels import Stored
 from impasto.picture.limits import Limits
 from impasto.picture.metadata import credits_of
 from impasto.picture.profiles import display_p3_profile
@@ -41,7 +40,7 @@ def _decode(data: bytes, name: str, limits: Limits) -> Samples:
     # The size is in the header; pixels are decoded when they are asked for.
     width, height = file.size
     limits.check(width, height, name)
-    values: NDArray[Any] = np.asarray(file)
+    values: Stored = np.asarray(file)
     if file.mode not in _MODES or file.premultiplied_alpha:
         raise PictureError(f"{printable(name)}: a HEIC of mode {file.mode!r} is not read; convert it to RGB")
     values = np.atleast_3d(values)

@@ -7,14 +7,13 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from impasto.errors import PictureError
 from impasto.picture.formats.bounds import without_long_profile
 from impasto.picture.formats.samples import Samples
 from impasto.picture.formats.tags import Directories, overlapping
-from impasto.picture.levels import unit_floats
+from impasto.picture.levels import Stored, unit_floats
 from impasto.picture.limits import DEFAULT_LIMITS, Limits
 from impasto.picture.metadata import EXIF_IFD, USER_COMMENT, credits_of, document_in_comment
 from impasto.picture.profiles import Space, adobe_rgb_profile, gamma_profile
@@ -122,7 +121,7 @@ def pillow_samples(image: Image.Image, name: str, limits: Limits = DEFAULT_LIMIT
     image.load()
     mode = _plain_mode(image, name)
     plain = image.convert(mode) if image.mode != mode else image
-    values: NDArray[Any] = np.atleast_3d(np.asarray(plain))
+    values: Stored = np.atleast_3d(np.asarray(plain))
     space = _SPACES.get(plain.mode, "gray")
     alpha = None
     notes = [ANIMATED] if getattr(image, "is_animated", False) and image.tell() == 0 else []

@@ -4,7 +4,6 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from impasto.picture.formats.encode import to_levels
 from impasto.picture.formats.format import Format, Options, Writer, begins_with
 from impasto.picture.formats.pillow import PillowReader
 from impasto.picture.formats.samples import Samples
+from impasto.picture.levels import Stored
 from impasto.picture.limits import Limits
 from impasto.picture.metadata import KEYWORD, exif_block
 from impasto.picture.profiles import Space
@@ -46,7 +46,7 @@ def needs_full_depth(data: bytes) -> bool:
     return depth == 16 or (depth < 8 and colour_type == _GRAY and any(kind == b"tRNS" for kind, _ in chunks(data)))
 
 
-def decode_pixels(data: bytes) -> tuple[NDArray[Any], Space, NDArray[Any] | None, int]:
+def decode_pixels(data: bytes) -> tuple[Stored, Space, Stored | None, int]:
     """Return (values, space, alpha, bits) of a PNG without a palette, as in `Samples`.
 
     libpng prints its warnings to the terminal: about odd metadata, wrong lengths, left-over data and interlacing. So it
@@ -81,7 +81,7 @@ def decode_pixels(data: bytes) -> tuple[NDArray[Any], Space, NDArray[Any] | None
     return values, "gray" if channels <= 2 else "rgb", alpha, 16 if depth == 16 else 8
 
 
-def encode_pixels(pixels: NDArray[Any], chunks: list[tuple[bytes, bytes]]) -> bytes:
+def encode_pixels(pixels: Stored, chunks: list[tuple[bytes, bytes]]) -> bytes:
     """Return a PNG of (H, W, 3|4) uint8 or uint16, with extra chunks (kind, data) before the pixels."""
     import imagecodecs
 
@@ -128,7 +128,7 @@ def _plain(width: int, height: int, depth: int, colour_type: int, scanlines: mem
     return SIGNATURE + b"".join(_chunk(kind, content) for kind, content in chunks)
 
 
-def _alpha_of_key(pixels: NDArray[Any], key: tuple[int, ...], depth: int) -> NDArray[np.uint8]:
+def _alpha_of_key(pixels: Stored, key: tuple[int, ...], depth: int) -> NDArray[np.uint8]:
     """Return alpha: 0 where a pixel has the transparent colour, which is given at the file's depth."""
     levels = np.array(key) * ((2 ** max(depth, 8) - 1) // (2**depth - 1))
     return np.where((pixels == levels).all(axis=2), np.uint8(0), np.uint8(255))

@@ -2,14 +2,13 @@
 
 import re
 from itertools import islice
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from impasto.picture.formats.bounds import upright_size
 from impasto.picture.formats.format import Format
 from impasto.picture.formats.samples import Samples
+from impasto.picture.levels import Stored
 from impasto.picture.limits import Limits
 
 # Netpbm's ppm(5): whitespace and comments separate the header's numbers.
@@ -54,7 +53,7 @@ def decode(data: bytes, name: str, limits: Limits) -> Samples:
     return Samples(values, "rgb" if channels == 3 else "gray", bits=8 if top < 256 else 16)
 
 
-def _raw(data: bytes, shape: tuple[int, int, int], top: int, bitmap: bool) -> NDArray[Any]:
+def _raw(data: bytes, shape: tuple[int, int, int], top: int, bitmap: bool) -> Stored:
     height, width, channels = shape
     if bitmap:
         rows = np.frombuffer(data, np.uint8, height * ((width + 7) // 8)).reshape(height, -1)
@@ -62,7 +61,7 @@ def _raw(data: bytes, shape: tuple[int, int, int], top: int, bitmap: bool) -> ND
     return np.frombuffer(data, ">u2" if top > 255 else "u1", height * width * channels)
 
 
-def _plain(data: bytes, count: int, bitmap: bool) -> NDArray[Any]:
+def _plain(data: bytes, count: int, bitmap: bool) -> Stored:
     body = _COMMENT.sub(b" ", data)
     if bitmap:
         # In a plain bitmap the digits need not be separated.

@@ -1,11 +1,12 @@
 """A picture as a file stores it: what decoders return and encoders take."""
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from impasto.picture.levels import Stored
 from impasto.picture.metadata import Credits
 from impasto.picture.profiles import Space
 
@@ -31,9 +32,9 @@ class Samples:
         document: How the picture was painted, as JSON to be written with it. Empty for nothing, and by decoders.
     """
 
-    values: NDArray[Any]
+    values: Stored
     space: Space
-    alpha: NDArray[Any] | None = None
+    alpha: Stored | None = None
     orientation: int = 1
     icc_profile: bytes | None = None
     assumed_profile: bytes | None = None

@@ -6,7 +6,6 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from impasto.errors import PictureError
 from impasto.picture.formats import jpeg, ycbcr
@@ -17,7 +16,7 @@ from impasto.picture.formats.pillow import plausible_dpi
 from impasto.picture.formats.samples import Samples
 from impasto.picture.formats.tags import Directories, Tag
 from impasto.picture.formats.webp import canvas
-from impasto.picture.levels import Floats, to_unit_range, unit_floats
+from impasto.picture.levels import Floats, Stored, to_unit_range, unit_floats
 from impasto.picture.limits import Limits
 from impasto.picture.metadata import (
     DESCRIPTION,
@@ -85,7 +84,7 @@ def decode(data: bytes, name: str, limits: Limits) -> Samples:
     with tifffile.TiffFile(BytesIO(directories.plain(tags, name, limits))) as file:
         page = file.pages.first
         _check(page, data, name, limits)
-        raster: NDArray[Any] = ycbcr.unpack(page, data) if _needs_unpacking(page) else _raster(page)
+        raster: Stored = ycbcr.unpack(page, data) if _needs_unpacking(page) else _raster(page)
         values, space, color_notes = _colours(page, raster[:, :, : _CHANNELS[page.photometric]], name)
         alpha = _alpha(page, raster)
         if alpha is not None and _extra_kind(page) == _PREMULTIPLIED and space != "lab":
@@ -237,7 +236,7 @@ def _check_inner(page: "TiffPage", data: bytes, name: str, limits: Limits) -> No
             raise ValueError(f"a part is {size[0]} x {size[1]} pixels and declared as {width} x {height}")
 
 
-def _raster(page: "TiffPage") -> NDArray[Any]:
+def _raster(page: "TiffPage") -> Stored:
     """Return the stored numbers as (H, W, C)."""
     values = np.asarray(page.asarray())
     if page.axes == "SYX":
@@ -247,7 +246,7 @@ def _raster(page: "TiffPage") -> NDArray[Any]:
     return np.atleast_3d(values)
 
 
-def _colours(page: "TiffPage", raster: NDArray[Any], name: str) -> tuple[NDArray[Any], Space, list[str]]:
+def _colours(page: "TiffPage", raster: Stored, name: str) -> tuple[Stored, Space, list[str]]:
     """Return (values, space, notes), as in `Samples`."""
     model = page.photometric
     if model in (_CIELAB, _ICCLAB):
@@ -266,7 +265,7 @@ def _colours(page: "TiffPage", raster: NDArray[Any], name: str) -> tuple[NDArray
     return values, space, notes
 
 
-def _full_range(page: "TiffPage", values: NDArray[Any], name: str) -> tuple[NDArray[Any], list[str]]:
+def _full_range(page: "TiffPage", values: Stored, name: str) -> tuple[Stored, list[str]]:
     """Return the numbers as uint8 or uint16 of the full range, or float32 in [0, 1], and notes."""
     if values.dtype.kind == "f":
         return unit_floats(values, name)
@@ -276,14 +275,14 @@ def _full_range(page: "TiffPage", values: NDArray[Any], name: str) -> tuple[NDAr
     return (values / (2.0**bits - 1)).astype(np.float32), []
 
 
-def _lab(raster: NDArray[Any], model: int) -> Floats:
+def _lab(raster: Stored, model: int) -> Floats:
     """Return L in [0, 100], a and b from TIFF's two Lab encodings (TIFF 6.0, section 23; TIFF Technical Note 4)."""
     if raster.dtype.itemsize > 2 or raster.dtype.kind == "f":
         raise ValueError("Lab of more than 16 bits is not read")
     wide = raster.dtype.itemsize == 2
     raster = raster.view(np.uint16 if wide else np.uint8)
     step = 256 if wide else 1
-    signed: NDArray[Any] = raster[:, :, 1:]
+    signed: Stored = raster[:, :, 1:]
     if model == _CIELAB:
         white = 65535 if wide else 255
         signed = signed.view(np.int16 if wide else np.int8).astype(np.float32) / step
@@ -299,7 +298,7 @@ def _extra_kind(page: "TiffPage") -> int:
     return int(page.extrasamples[0]) if page.extrasamples else _STRAIGHT
 
 
-def _alpha(page: "TiffPage", raster: NDArray[Any]) -> NDArray[Any] | None:
+def _alpha(page: "TiffPage", raster: Stored) -> Stored | None:
     channel = _CHANNELS[page.photometric]
     if raster.shape[2] <= channel or _extra_kind(page) not in (_PREMULTIPLIED, _STRAIGHT):
         return None
@@ -310,7 +309,7 @@ def _alpha(page: "TiffPage", raster: NDArray[Any]) -> NDArray[Any] | None:
     return _full_range(page, alpha, "")[0]
 
 
-def _unpremultiply(values: NDArray[Any], alpha: NDArray[Any]) -> Floats:
+def _unpremultiply(values: Stored, alpha: Stored) -> Floats:
     weight = to_unit_range(alpha)[:, :, np.newaxis]
     return np.clip(to_unit_range(values) / np.where(weight > 0, weight, np.float32(1)), 0, 1)
 

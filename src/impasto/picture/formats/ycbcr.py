@@ -1,11 +1,11 @@
 """YCbCr in a TIFF that is not JPEG-compressed (TIFF 6.0, section 21), which tifffile leaves to its caller."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from impasto.picture.levels import Floats
+from impasto.picture.levels import Floats, Stored
 
 if TYPE_CHECKING:
     from tifffile import TiffPage
@@ -52,7 +52,7 @@ def unpack(page: "TiffPage", data: bytes) -> NDArray[np.uint8]:
     return np.concatenate(strips)
 
 
-def to_rgb(page: "TiffPage", values: NDArray[Any]) -> Floats:
+def to_rgb(page: "TiffPage", values: Stored) -> Floats:
     """Return (H, W, 3) RGB in [0, 1]."""
     red, green, blue = _rationals(page, _COEFFICIENTS, (0.299, 0.587, 0.114))
     top = 2.0**page.bitspersample - 1

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from impasto.errors import RecipeError
 from impasto.recipe import settings
 from impasto.recipe.conventions.convention import Convention, Form, Size
 from impasto.recipe.settings import Setting, setting
 from impasto.recipe.terms import STYLE_LAYERS, Content, Gram, LayerWeights, Term, Terms, TotalVariation, weighted_layers
+from impasto.system.tables import Table
 
 # Ours: far beyond any use, and products of weights stay finite.
 _LARGEST: Final = 1e100
@@ -69,7 +70,7 @@ class Conversion:
         """Whether both objectives are the same function of the image, given features of the same network."""
         return not self.departures
 
-    def recipe_lines(self) -> dict[str, Any]:
+    def recipe_lines(self) -> Table:
         """Return the weights as the lines of a recipe file.
 
         Raises:
@@ -81,7 +82,7 @@ class Conversion:
         weights, count = self.weights, len(self.weights.style_layers)
         gram = Gram(tuple((name, factor / count) for name, factor in weights.style_layers), "mean")
         terms: Terms = Content(((weights.content_layer, 1.0),), "mean") + gram
-        table: dict[str, Any] = {"content_weight": weights.content_weight, "style_weight": weights.style_weight}
+        table: Table = {"content_weight": weights.content_weight, "style_weight": weights.style_weight}
         if weights.tv_form is not None:
             table["smoothness"] = weights.tv_weight
             terms = terms + Terms((Term(TotalVariation(weights.tv_form)),))

@@ -1,12 +1,13 @@
 """Conversions as text and JSON, and sizes as people write them."""
 
 import re
-from typing import Any, Final
+from typing import Final
 
 from impasto.errors import RecipeError
 from impasto.recipe.conventions.convention import Convention, Size
 from impasto.recipe.conventions.conversion import Conversion, Weights
 from impasto.recipe.schedule import fit
+from impasto.system.tables import Table
 
 COLUMNS: Final = ("program", "content", "style", "total variation", "exact", "factors on its style layers")
 
@@ -86,7 +87,7 @@ def features(convention: Convention) -> str:
 _FEATURES: Final = "its features are scaled differently, so the weights carry over only roughly"
 
 
-def as_json(conversion: Conversion) -> dict[str, Any]:
+def as_json(conversion: Conversion) -> Table:
     """Return the conversion as plain values for JSON."""
     return {
         "from": {"program": conversion.source.name, **_plain(conversion.given)},
@@ -98,7 +99,7 @@ def as_json(conversion: Conversion) -> dict[str, Any]:
     }
 
 
-def _plain(weights: Weights) -> dict[str, Any]:
+def _plain(weights: Weights) -> Table:
     return {
         "content_weight": weights.content_weight,
         "style_weight": weights.style_weight,

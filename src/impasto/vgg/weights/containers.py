@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from impasto.errors import WeightsError
+from impasto.system.tables import ReadOnlyTable
 from impasto.system.text import reason
 from impasto.vgg.weights.reading import unpack
 
@@ -31,7 +32,7 @@ class Contents:
     """What a file holds, by the names it uses; kernels (out, in, height, width) as in torch."""
 
     tensors: Mapping[str, Tensor]
-    about: Mapping[str, Any] = field(default_factory=dict)  # what impasto noted, if the file is impasto's
+    about: ReadOnlyTable = field(default_factory=dict)  # what impasto noted, if the file is impasto's
 
 
 def contents(file: BinaryIO, name: str) -> Contents:

@@ -4,11 +4,12 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final, final
+from typing import BinaryIO, Final, final
 
 from torch import Tensor
 
 from impasto.errors import WeightsError, suggest
+from impasto.system.tables import Table
 from impasto.system.text import printable, reason
 from impasto.vgg.weights import store
 from impasto.vgg.weights.containers import Contents, contents
@@ -91,7 +92,7 @@ def keep_converted(
     spec: WeightsSpec, tensors: Mapping[str, Tensor], file: str, hashes: Mapping[str, str], *, official: bool
 ) -> store.CacheEntry:
     """Put arranged tensors into the cache; the caller holds the lock."""
-    source: dict[str, Any] = {"file": printable(file), **hashes, "official": official}
+    source: Table = {"file": printable(file), **hashes, "official": official}
     return store.keep(spec.name, pack(spec, tensors, source), source)
 
 

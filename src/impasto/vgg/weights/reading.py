@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from importlib import resources
-from typing import Any, Final, final
+from typing import Final, final
 
 import torch
 from safetensors import SafetensorError
@@ -13,6 +13,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from impasto.errors import WeightsError
+from impasto.system.tables import ReadOnlyTable, Table
 from impasto.system.text import printable, reason
 from impasto.vgg.weights import store
 from impasto.vgg.weights.spec import Embedded, PixelConvention, WeightsSpec, find
@@ -123,7 +124,7 @@ def _content(entry: store.CacheEntry) -> bytes:
         return file.read(max(entry.bytes, 0) + 1)
 
 
-def parse(blob: bytes, name: str, sha256: str, again: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def parse(blob: bytes, name: str, sha256: str, again: str) -> tuple[dict[str, Tensor], Table]:
     """Return the tensors in `blob`, the content of the safetensors file `name`, and impasto's metadata in it.
 
     Raises:
@@ -139,7 +140,7 @@ def parse(blob: bytes, name: str, sha256: str, again: str) -> tuple[dict[str, Te
     return unpack(blob, name, again)
 
 
-def pack(spec: WeightsSpec, tensors: Mapping[str, Tensor], source: Mapping[str, Any]) -> bytes:
+def pack(spec: WeightsSpec, tensors: Mapping[str, Tensor], source: ReadOnlyTable) -> bytes:
     """Return the content of a file in impasto's own form: safetensors that know their name and convention."""
     about = {
         "format": store.FORMAT,
@@ -151,7 +152,7 @@ def pack(spec: WeightsSpec, tensors: Mapping[str, Tensor], source: Mapping[str, 
     return save_safetensors(dict(tensors), {KEY: json.dumps(about, sort_keys=True)})
 
 
-def unpack(blob: bytes, name: str, again: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def unpack(blob: bytes, name: str, again: str) -> tuple[dict[str, Tensor], Table]:
     """Return the tensors of a safetensors file and what impasto noted in it, empty where it is not impasto's.
 
     Raises:

@@ -1,10 +1,11 @@
 """The weights that impasto knows: their publishers, hashes and pixel conventions. No torch."""
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal, final
+from typing import Final, Literal, final
 
 from impasto.errors import WeightsError, suggest
 from impasto.recipe.vgg_layers import NETWORKS, Convolution
+from impasto.system.tables import Table
 
 Triple = tuple[float, float, float]
 
@@ -19,7 +20,7 @@ class PixelConvention:
     mean: Triple  # in the channel order and range above
     std: Triple
 
-    def table(self) -> dict[str, Any]:
+    def table(self) -> Table:
         """Return the convention as plain values for JSON."""
         return {"order": self.order, "white": self.white, "mean": list(self.mean), "std": list(self.std)}
 

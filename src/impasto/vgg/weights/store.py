@@ -13,14 +13,15 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Final, final
 
 from impasto.errors import WeightsError
 from impasto.system.atomic import write_whole
 from impasto.system.folders import cache_folder
+from impasto.system.tables import ReadOnlyTable
 from impasto.system.text import printable, reason
 from impasto.vgg.weights.files import not_written, temporary_name
 
@@ -39,7 +40,7 @@ class CacheEntry:
     path: Path
     sha256: str
     bytes: int
-    source: Mapping[str, Any]  # file (its name), sha256, official
+    source: ReadOnlyTable  # file (its name), sha256, official
 
 
 def folder() -> Path:
@@ -103,7 +104,7 @@ def _path(name: str, sha256: str) -> Path:
     return folder() / f"{name}-{sha256[:16]}.safetensors"
 
 
-def keep(name: str, content: bytes, source: Mapping[str, Any]) -> CacheEntry:
+def keep(name: str, content: bytes, source: ReadOnlyTable) -> CacheEntry:
     """Put `content`, a safetensors file, into the cache in place of the entry there. The caller holds the lock.
 
     Raises:
