@@ -199,7 +199,10 @@ def test_nobody_says_what_other_devices_have(cuda: Callable[..., None], monkeypa
     assert devices.available_memory(CUDA) is None
     cuda(1)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (5 * 10**9, 8 * 10**9))
-    assert devices.available_memory(CUDA) == 5 * 10**9
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 3 * 10**9)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 10**9)
+    # What PyTorch has reserved and not given out can be used again.
+    assert devices.available_memory(CUDA) == 7 * 10**9
 
 
 @LINUX
@@ -214,14 +217,14 @@ def test_the_limit_of_a_container_counts(
 
 
 LIMITED = """
-import resource, torch
+import psutil, resource, torch
 from impasto.engine import devices
-size = devices._kilobytes("/proc/self/status")
-limit = size["VmSize"] + 500_000_000
+size = psutil.Process().memory_info()
+limit = size.vms + 500_000_000
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 found = devices.available_memory(torch.device("cpu"))
-assert abs(found - size["VmRSS"] - 500_000_000) < 50_000_000, found
-left = found - size["VmRSS"]
+assert abs(found - size.rss - 500_000_000) < 50_000_000, found
+left = found - size.rss
 torch.ones((left - 50_000_000) // 4)
 try:
     torch.ones((left + 50_000_000) // 4)

@@ -1,13 +1,12 @@
 """The device of a run, its precision and its memory."""
 
 import ctypes
-import re
-import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import torch
 
 from impasto.errors import DeviceError, UsageError
@@ -140,25 +139,24 @@ _OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "alloc_failed", "inv
 def available_memory(device: torch.device) -> int | None:
     """Return the bytes that this process can still allocate on `device`; None where that is unknown."""
     if device.type == "cuda" and torch.cuda.is_available():
-        return torch.cuda.mem_get_info(device)[0]
-    if device.type != "cpu" or not sys.platform.startswith("linux"):
+        # What PyTorch keeps reserved for this process is not free on the device, but can be used again.
+        reserved = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + reserved
+    if device.type != "cpu":
         return None
-    status = _kilobytes("/proc/self/status")
-    bounds = [_kilobytes("/proc/meminfo")["MemAvailable"] + status["VmRSS"]]
-    address_space = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if address_space != resource.RLIM_INFINITY:
-        # Libraries and stacks reserve addresses without using memory.
-        bounds.append(address_space - (status["VmSize"] - status["VmRSS"]))
+    process = psutil.Process().memory_info()
+    bounds = [psutil.virtual_memory().available + process.rss]
+    if sys.platform != "win32":
+        import resource
+
+        address_space = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if address_space != resource.RLIM_INFINITY:
+            # Libraries and stacks reserve addresses without using memory.
+            bounds.append(address_space - (process.vms - process.rss))
     group = Path("/sys/fs/cgroup/memory.max")
     if group.exists() and (text := group.read_text().strip()).isdecimal():
         bounds.append(int(text))
     return min(bounds)
-
-
-def _kilobytes(path: str) -> dict[str, int]:
-    """Return the sizes that a file of /proc lists, in bytes, by name."""
-    entries = re.findall(r"^(\w+):\s+(\d+) kB$", Path(path).read_text(), re.MULTILINE)
-    return {name: 1024 * int(value) for name, value in entries}
 
 
 @contextmanager

@@ -1,29 +1,71 @@
-"""Locks between processes."""
+"""Locks between processes, by filelock: released by the system when their process ends, however that happens."""
 
-import fcntl
+import contextlib
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from impasto.errors import CheckpointError
 from impasto.system.text import printable
 
 
-def lock_folder(folder: Path) -> int:
-    """Lock a folder against other processes, and return the file descriptor of the lock."""
-    path = folder / "lock"
+def try_lock(path: Path) -> FileLock | None:
+    """Lock a file against other processes, and against other locks of this one; return None if another holds it.
+
+    Raises:
+        OSError: the file cannot be made, or its file system has no locks.
+
+    """
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        descriptors: list[int] = []
+        lock = FileLock(path, 0, thread_local=False, fallback_to_soft=False, on_acquired=descriptors.append)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The previous holder may have removed the file meanwhile; then this lock protects nothing.
-            if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino:
-                return handle
-        except BlockingIOError as error:
-            os.close(handle)
-            raise CheckpointError(
-                f"{printable(folder)}: another process is using it; wait for its end, or stop it"
-            ) from error
-        except BaseException:
-            os.close(handle)
-            raise
-        os.close(handle)
+            lock.acquire()
+        except Timeout:
+            return None
+        # The previous holder may have removed the file meanwhile; then this lock protects nothing.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(path.stat(), os.fstat(descriptors[0])):
+                return lock
+        lock.release()
+
+
+def lock_folder(folder: Path) -> FileLock:
+    """Lock a folder of work, by the file `lock` in it.
+
+    Raises:
+        CheckpointError: another process is using the folder.
+        OSError: as `try_lock`.
+
+    """
+    lock = try_lock(folder / "lock")
+    if lock is None:
+        raise CheckpointError(f"{printable(folder)}: another process is using it; wait for its end, or stop it")
+    return lock
+
+
+@contextlib.contextmanager
+def hold_lock(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock file `path` while the context lasts; wait for it if another holds it.
+
+    The file stays, since removing a lock that others open is a race.
+
+    Args:
+        path: of the lock.
+        waiting: is called once if another holds it.
+
+    Raises:
+        OSError: as `try_lock`.
+
+    """
+    lock = try_lock(path)
+    if lock is None:
+        waiting()
+        lock = FileLock(path, thread_local=False, fallback_to_soft=False)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

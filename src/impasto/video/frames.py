@@ -7,10 +7,10 @@ frame-000001.png  a frame, written whole or not at all
 
 import contextlib
 import json
-import os
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from impasto.errors import OutputError, PictureError
@@ -39,7 +39,7 @@ class FrameStore:
 
     def __init__(self, path: Path, identity: ReadOnlyTable, *, force: bool = False) -> None:
         self.path = path
-        self._lock = -1
+        self._lock: FileLock | None = None
         try:
             path.mkdir(exist_ok=True)
             self._lock = lock_folder(path)
@@ -98,9 +98,9 @@ class FrameStore:
 
     def close(self) -> None:
         """Release the lock; the frames stay."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def remove(self) -> None:
         """Remove the frames, and the folder if nothing else is in it."""

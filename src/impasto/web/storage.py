@@ -3,18 +3,18 @@
 import contextlib
 import dataclasses
 import json
-import os
 import secrets
 import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final
 
 from impasto.errors import ImpastoError, OutputError, PictureError, UsageError
 from impasto.picture import DEFAULT_LIMITS, Picture, as_picture, read_picture
 from impasto.recipe.provenance import plain_name
 from impasto.system.atomic import write_whole
+from impasto.system.locks import try_lock
 from impasto.system.tables import Table
 from impasto.system.text import printable, reason
 from impasto.web import thumbnails
@@ -67,7 +67,13 @@ class Storage:
         try:
             for path in (folder, folder / "pictures", folder / "jobs"):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = _lock(folder)
+            lock = try_lock(folder / "lock")
+            if lock is None:
+                raise UsageError(
+                    f"{printable(folder)}: another impasto serve keeps its work there; "
+                    "use it, or name another with --state"
+                )
+            self._lock = lock
             self.room = self._room()
         except OSError as error:
             raise OutputError(
@@ -77,7 +83,7 @@ class Storage:
 
     def close(self) -> None:
         """Let another server use the folder."""
-        self._lock.close()
+        self._lock.release()
 
     def add(self, data: bytes, name: str) -> StoredPicture:
         """Decode an uploaded picture, and store it in our own format.
@@ -200,19 +206,3 @@ class Storage:
         if not file.exists():
             write_whole(file, secrets.token_urlsafe(9).encode())
         return file.read_text().strip()
-
-
-def _lock(folder: Path) -> TextIO:
-    """Return an open file that says the folder is taken, for as long as it is open."""
-    file = (folder / "lock").open("a")
-    if os.name == "posix":
-        import fcntl
-
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            raise UsageError(
-                f"{printable(folder)}: another impasto serve keeps its work there; use it, or name another with --state"
-            ) from None
-    return file

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from filelock import FileLock
 from safetensors import SafetensorError
 
 from impasto import __version__
@@ -81,7 +82,7 @@ class Folder:
     def __init__(self, path: str | os.PathLike[str], *, create: bool) -> None:
         self.path = Path(path)
         self._made = False
-        self._lock = -1
+        self._lock: FileLock | None = None
         try:
             if create and not self.path.exists():
                 self.path.mkdir()
@@ -110,17 +111,17 @@ class Folder:
 
     def close(self) -> None:
         """Release the lock; a folder that was made here and is still empty is removed."""
-        if self._lock >= 0:
+        if self._lock is not None:
             # Somebody may have removed it by now.
             with contextlib.suppress(OSError):
                 if self._made and self.empty:
                     self._remove()
-            os.close(self._lock)
-            self._lock = -1
+            self._lock.release()
+            self._lock = None
 
     def remove(self) -> None:
         """Remove all checkpoints, and the folder if nothing else is in it."""
-        if self._lock >= 0:
+        if self._lock is not None:
             with contextlib.suppress(OSError):
                 self._sweep(keep=[])
             self._remove()

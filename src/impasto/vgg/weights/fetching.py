@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from impasto.errors import WeightsError
 from impasto.system.folders import VARIABLE
+from impasto.system.locks import hold_lock
 from impasto.system.text import printable
 from impasto.vgg.weights import store
 from impasto.vgg.weights.download import DownloadListener, Patience, discard, download
-from impasto.vgg.weights.files import digests, hold_lock, not_written
+from impasto.vgg.weights.files import digests, not_written
 from impasto.vgg.weights.importing import convert, intact, keep_converted
 from impasto.vgg.weights.spec import Official, WeightsSpec, find
 

@@ -1,11 +1,7 @@
-"""Locks, hashes and temporary names of files."""
+"""Hashes and temporary names of files."""
 
-import contextlib
 import hashlib
 import secrets
-import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -39,45 +35,3 @@ def digests(file: BinaryIO) -> dict[str, str]:
             hasher.update(block)
     file.seek(0)
     return {name: hasher.hexdigest() for name, hasher in hashes.items()}
-
-
-@contextlib.contextmanager
-def hold_lock(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold the lock file `path` against all other processes and threads; the system releases it if the process dies.
-
-    `waiting` is called once if another holds it. The file stays, since removing a lock that others open is a race.
-
-    Raises:
-        OSError: the folder cannot be written to, or its file system has no locks.
-
-    """
-    with path.open("ab") as file:
-        has_said = False
-        while not _try_lock(file):
-            if not has_said:
-                waiting()
-                has_said = True
-            time.sleep(0.1)  # ours: unnoticeable, and costs nothing
-        yield
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(file: BinaryIO) -> bool:
-        try:
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except PermissionError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _try_lock(file: BinaryIO) -> bool:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True

@@ -9,11 +9,12 @@ from typing import BinaryIO, Final, final
 from torch import Tensor
 
 from impasto.errors import WeightsError, suggest
+from impasto.system.locks import hold_lock
 from impasto.system.tables import Table
 from impasto.system.text import printable, reason
 from impasto.vgg.weights import store
 from impasto.vgg.weights.containers import Contents, contents
-from impasto.vgg.weights.files import digests, hold_lock, not_written
+from impasto.vgg.weights.files import digests, not_written
 from impasto.vgg.weights.layouts import ArrangedTensors, arrange, by_corner, by_layout
 from impasto.vgg.weights.reading import find_misfit, load, pack
 from impasto.vgg.weights.spec import SPECS, WeightsSpec
