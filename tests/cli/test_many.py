@@ -48,16 +48,16 @@ def test_the_rest_takes_as_long_as_the_work_so_far_tells(clock: Clock) -> None:
 
 
 def test_the_work_of_earlier_runs_took_none_of_this_time(clock: Clock) -> None:
-    pace = Pace({1: 10.0, 2: 10.0, 3: 10.0})
+    pace = Pace({1: 10.0, 2: 15.0, 3: 15.0})
     clock.now += 1000
     pace.finish(1, most=0.0)
-    assert state(pace) == (None, pytest.approx(1 / 3), [2, 3])
+    assert state(pace) == (None, 0.25, [2, 3])
     clock.now += 2
     # The first step after seven of an interrupted run.
     pace.advance(2, left=2.0, most=1.0)
-    assert pace.seconds_left == 2 * 12
+    assert pace.seconds_left == 2 * 17
     pace.finish(2)
-    assert pace.seconds_left == pytest.approx(2 * 10 / 3)
+    assert pace.seconds_left == pytest.approx(2 * 15 / 3)
 
 
 def test_a_lost_worker_does_its_steps_again(clock: Clock) -> None:
