@@ -32,6 +32,7 @@ def show_film(film_events: "Iterable[FilmEvent]", frames: int | None, options: M
     total = "" if frames is None else f" of {frames}"
     pace = Pace(dict.fromkeys(range(1, (frames or 0) + 1), 1.0), _TOO_FEW)
     with ManyDisplay(pace, options, has_bar=True) as display:
+        display.move_bar(f"frame 0{total}")
         for event in film_events:
             display.write_event({"event": events.name(event), **vars(event)})
             if isinstance(event, FramePainted):
