@@ -5,11 +5,12 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from impasto.cli import checkpoints
+from impasto.cli.display import plans
 from impasto.cli.display import progress as progress_display
 from impasto.cli.display.notes import Notes, where
 from impasto.cli.options import output as output_options
@@ -114,6 +115,25 @@ def paint(run: "Run", output: Output, listener: progress_display.Listener, say: 
         sys.exit(0 if has_checkpoint and stopped.number == CHECKPOINT else stopped.exit_code)
 
 
+def end_early(stopped: Interrupted | ImpastoError, saved: str, nothing: str) -> NoReturn:
+    """Tell what was saved before many pictures were finished, and end as the command has to.
+
+    Args:
+        stopped: what stopped it.
+        saved: in words; empty if nothing was.
+        nothing: what to add where nothing was saved.
+
+    """
+    interrupted = isinstance(stopped, Interrupted)
+    if saved:
+        click.echo(f"impasto: {f'{stopped}: ' if interrupted else ''}{saved}", err=True)
+    elif interrupted:
+        click.echo(f"impasto: {stopped} {nothing}", err=True)
+    if isinstance(stopped, ImpastoError):
+        raise stopped
+    sys.exit(stopped.exit_code)
+
+
 def _describe_resume(run: "Run") -> None:
     line = checkpoints.resume_hint(run)
     if line is not None:
@@ -122,17 +142,14 @@ def _describe_resume(run: "Run") -> None:
 
 def describe_plan(run: "Run", output: Output) -> str:
     """Return the plan of a run, one line per fact."""
-    memory, seconds = run.expected_memory, run.expected_seconds
     largest = run.plans[-1]
     return "\n".join(
         [
             f"recipe  {run.recipe.name}, digest {run.recipe.digest[:12]}",
             f"scales  {progress_display.describe_scales(run.scales)}",
             f"device  {run.device}",
-            f"memory  about {memory / 1e9:.1f} GB" if memory else "memory  not known for this device",
-            f"time    about {progress_display.format_duration(seconds)}"
-            if seconds
-            else "time    not known for this device",
+            f"memory  {plans.describe_memory(run.expected_memory)}",
+            f"time    {plans.describe_time(run.expected_seconds)}",
             f"tiles   {progress_display.describe_tiles(largest.tile)}",
             f"output  {where(output)}",
         ]

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from impasto.cli.display import notes as notes_display
 from impasto.cli.options import executor as executor_options
 from impasto.cli.options import output as output_options
 from impasto.cli.options import task as task_options
+from impasto.cli.signals import Answer, Interrupted, Stop, signals
 from impasto.cli.values import Options
 from impasto.errors import OutputError, UsageError
 from impasto.executors import storage
@@ -26,10 +28,13 @@ from impasto.jobs.output import STREAM, Output
 from impasto.picture import format_of, output_profile
 from impasto.picture.checks import check_options
 from impasto.system.digests import file_digest
+from impasto.system.signals import CHECKPOINT
 from impasto.system.text import printable
 
 if TYPE_CHECKING:
     from impasto.batches.batch import Batch
+    from impasto.cli.display.batch import BatchDisplay
+    from impasto.executors.base import Executor
     from impasto.picture import Measure
 
 
@@ -181,7 +186,33 @@ def _paint(batch: "Batch", measures: "dict[str, Measure]", options: Options) -> 
         return
     # The present values, which workers take from their tasks.
     batch.ahead = [dataclasses.replace(task, every=writer.INTERVAL, over=checkpoint_paths.LONG) for task in batch.ahead]
-    teller = batch_display.BatchDisplay(batch, measures, options)
-    say = notes_display.Notes(quiet=options["quiet"])
-    executor = executor_options.make_executor(options, batch.ahead, needs, say) if batch.ahead else None
-    batch_display.run_batch(batch, executor, teller)
+    display = batch_display.BatchDisplay(batch, measures, options)
+    notes = notes_display.Notes(quiet=options["quiet"])
+    executor = executor_options.make_executor(options, batch.ahead, needs, notes) if batch.ahead else None
+    _run(batch, executor, display)
+
+
+def _run(batch: "Batch", executor: "Executor | None", display: "BatchDisplay") -> None:
+    """Paint the missing pictures, or those up to the first Ctrl-C, SIGTERM or SIGUSR1; exit 1 where one failed.
+
+    Raises:
+        ImpastoError: the log cannot be written.
+
+    """
+    batch.remove_stale_checkpoints()
+    number = 0
+    if executor is not None:
+        answer = Answer(executor.stop)
+        try:
+            with signals(answer, Stop.NUMBERS), executor:
+                display.show(batch.run(executor))
+            number = answer.number
+        except Interrupted as again:
+            number = again.number
+    display.end(stopped=bool(number))
+    failed = any(outcome.status == "failed" for _, outcome in display.outcomes)
+    if number:
+        has_checkpoints = all(outcome.kept for _, outcome in display.outcomes if outcome.status == "stopped")
+        click.echo("impasto: interrupted; the same command goes on", err=True)
+        sys.exit(0 if number == CHECKPOINT and has_checkpoints else 128 + number)
+    sys.exit(1 if failed else 0)

@@ -1,28 +1,21 @@
 """`impasto sweep`: one pair of pictures, painted with every combination of some settings."""
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from impasto.cli import paint
+from impasto.cli import paint, paint_sweep
 from impasto.cli.commands.compare import cell_option
-from impasto.cli.display import notes as notes_display
 from impasto.cli.display import sweep as sweep_display
 from impasto.cli.options import executor as executor_options
 from impasto.cli.options import output as output_options
 from impasto.cli.options import recipe as recipe_options
 from impasto.cli.options import vary as vary_options
-from impasto.cli.values import Options
 from impasto.errors import OutputError, UsageError
-from impasto.jobs.output import STREAM, Output
+from impasto.jobs.output import STREAM
 from impasto.recipe import presets
 from impasto.system.text import printable
-
-if TYPE_CHECKING:
-    from impasto.executors.task import Task
-    from impasto.sweeps import Sweep
 
 
 @click.command()
@@ -84,8 +77,8 @@ def sweep(context: click.Context, /, content: str, styles: tuple[str, ...], **op
     if options["dry_run"]:
         click.echo(sweep_display.describe_plan(cells, layout, output, folder))
         return
-    made = [] if options["on"] is None else sweep_display.tasks(cells, template)
-    _paint(cells, output, options, made)
+    tasks = [] if options["on"] is None else paint_sweep.make_tasks(cells, template)
+    paint_sweep.paint(cells, output, tasks, options)
 
 
 def _check_folder(folder: Path) -> None:
@@ -94,21 +87,3 @@ def _check_folder(folder: Path) -> None:
         raise OutputError(f"{printable(folder)}: is no folder; choose another for --cells")
     if not folder.parent.is_dir():
         raise OutputError(f"{printable(folder)}: the folder {printable(folder.parent)} does not exist; create it first")
-
-
-def _paint(cells: "Sweep", output: Output, options: Options, tasks: "list[Task]") -> None:
-    say = notes_display.Notes(quiet=options["quiet"])
-    say.about(cells.cells[0].job.start().notes)
-    cells.make_folder()
-    teller = sweep_display.SweepDisplay(
-        cells, quiet=options["quiet"], as_json=options["as_json"], terminal=sys.stderr.isatty()
-    )
-    executor = None
-    if tasks:
-        from impasto.batches.batch import estimate_tasks, measure_inputs
-
-        executor = (
-            executor_options.make_executor(options, tasks, estimate_tasks(tasks, measure_inputs(tasks)), say),
-            tasks,
-        )
-    sweep_display.paint(cells, cells.board(options["cell"]), output, teller, say, executor)

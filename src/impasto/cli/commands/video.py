@@ -1,21 +1,29 @@
 """`impasto video`: a film, painted frame by frame."""
 
 import importlib.util
+import signal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from impasto.cli import paint
+from impasto.cli.display import notes as notes_display
 from impasto.cli.display import video as video_display
 from impasto.cli.options import output as output_options
 from impasto.cli.options import recipe as recipe_options
-from impasto.errors import OutputError, UsageError, suggest
+from impasto.cli.signals import Interrupted, interrupt, signals
+from impasto.cli.values import Options
+from impasto.errors import ImpastoError, OutputError, UsageError, suggest
 from impasto.jobs.output import STREAM
 from impasto.picture import as_picture, check_place
 from impasto.recipe import Inputs, pair_styles, presets
 from impasto.system.text import printable
 from impasto.video.settings import OUTPUTS, FilmSettings
+
+if TYPE_CHECKING:
+    from impasto.video.frames import FrameStore
+    from impasto.video.render import VideoRun
 
 _NEEDED = {"av": "PyAV", "cv2": "OpenCV"}
 
@@ -68,7 +76,7 @@ def video(clip: str, styles: tuple[str, ...], **options: Any) -> None:
     if options["dry_run"]:
         click.echo(video_display.describe_plan(film, target))
         return
-    video_display.finish(film, output, target, options)
+    _paint(film, output, target, options)
 
 
 def _check(output: Path, inputs: list[str], *, force: bool) -> None:
@@ -86,3 +94,66 @@ def _check(output: Path, inputs: list[str], *, force: bool) -> None:
             f"{printable(output)}: no film is written with this ending; {suggest(output.suffix, OUTPUTS)}"
         )
     check_place(output, [name for name in inputs if name != STREAM], force)
+
+
+def _paint(film: "VideoRun", output: Path, target: Path, options: Options) -> None:
+    """Paint the film, or what comes before the first Ctrl-C, SIGTERM or fault, and write it.
+
+    Args:
+        film: the film.
+        output: beside which the frames are kept.
+        target: where the film goes.
+        options: the command's.
+
+    """
+    from impasto.video.frames import FrameStore
+
+    notes = notes_display.Notes(quiet=options["quiet"])
+    notes.about(film.notes)
+    folder = output.with_name(f"{output.name}.impasto")
+    with FrameStore(folder, film.identity, force=options["force"]) as store:
+        stopped = _paint_frames(film, store, options)
+        written = ""
+        if film.painted:
+            # What was painted is written, however often Ctrl-C is pressed now.
+            with signals(signal.SIG_IGN):
+                written = _write(film, store, target, options["quality"], notes)
+        if stopped is not None:
+            _end_early(store, written, stopped)
+        notes.line(f"saved {written}")
+        notes.line(
+            f"shimmer {film.shimmer.of_painted:.2f} levels of 255 from frame to frame (warp error); "
+            f"the clip's own {film.shimmer.of_filmed:.2f}"
+        )
+        if options["preview"] is None:
+            store.remove()
+        else:
+            notes.line("the same command without --preview goes on from here")
+
+
+def _paint_frames(film: "VideoRun", store: "FrameStore", options: Options) -> Interrupted | ImpastoError | None:
+    """Paint the frames that are missing, and return what stopped that."""
+    with signals(interrupt):
+        try:
+            video_display.show_film(film.paint(store), film.frames, options)
+        except (Interrupted, ImpastoError) as error:
+            return error
+    return None
+
+
+def _write(film: "VideoRun", store: "FrameStore", target: Path, quality: int, notes: notes_display.Notes) -> str:
+    """Write the film of the painted frames, and describe it."""
+    from impasto.video import encode
+
+    facts = encode.write(target, film.clip, store, film.painted, quality)
+    notes.about(facts.notes)
+    sound = f", sound {', '.join(facts.sound)}" if facts.sound else ""
+    return f"{film.painted} frames of {film.width}x{film.height}, {facts.codec}{sound}, to {printable(target)}"
+
+
+def _end_early(store: "FrameStore", written: str, stopped: Interrupted | ImpastoError) -> NoReturn:
+    if not store.count:
+        store.remove()
+    again = f"the frames are in {printable(store.path)}; the same command with --force goes on"
+    saved = f"saved what there is, {written}\n{again}" if written else ""
+    paint.end_early(stopped, saved, "before the first frame was finished; nothing was written")

@@ -1,195 +1,117 @@
-"""How a batch is gone through: what is shown, how it is interrupted, and how it ends."""
+"""What is shown of a batch: each picture as it ends, the summary, and the plan of a dry run."""
 
-import json
-import sys
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-from impasto.cli.display import progress as progress_display
-from impasto.cli.signals import Answer, Interrupted, Stop, signals
+from impasto.cli.display import plans
+from impasto.cli.display.many import ManyDisplay, Pace, describe_left
+from impasto.cli.display.progress import format_duration
 from impasto.cli.values import Options
-from impasto.executors import estimate as needing
-from impasto.executors.base import Executor, Message, TaskEvent
+from impasto.executors import estimate
+from impasto.executors.base import Message, TaskEvent
 from impasto.executors.estimate import TaskCost
 from impasto.executors.outcome import Outcome
 from impasto.executors.task import Task
 from impasto.picture import Measure
-from impasto.recipe.schedule import Scale
-from impasto.system.signals import CHECKPOINT
-from impasto.system.tables import ReadOnlyTable, Table
+from impasto.system.tables import ReadOnlyTable
 from impasto.system.text import printable
 
 if TYPE_CHECKING:
     from impasto.batches.batch import Batch
 
 
-class BatchProgress:
-    """How much of all the work is done, and how long the rest will take.
+class BatchDisplay:
+    """Shows how a batch goes, picture by picture.
 
     Args:
-        tasks: what is to be painted.
-        measures: of their pictures.
+        batch: that is painted.
+        measures: of its pictures.
+        options: the command's.
+
+    Attributes:
+        outcomes: of the tasks that have ended.
 
     """
 
-    def __init__(self, tasks: list[Task], measures: Mapping[str, Measure]) -> None:
-        self._scales = {task.number: needing.scales_of(task, measures) for task in tasks}
-        self._costs = {number: needing.step_pixels(scales) for number, scales in self._scales.items()}
-        self._all = sum(self._costs.values())
-        self._ended = 0.0  # work of those that have ended
-        self._parts: dict[int, float] = {}  # work done of those under way
-        self._before = 0.0  # work of interrupted runs, which took none of this time
-        self._begun = time.monotonic()
-
-    def add_event(self, task: Task, event: ReadOnlyTable) -> None:
-        """Take note of a step."""
-        number = task.number
-        if event["event"] == "stepped":
-            scales: tuple[Scale, ...] = self._scales[number]
-            finished_work = needing.step_pixels(scales[: event["scale"]])
-            scale = scales[min(event["scale"], len(scales) - 1)]
-            finished_work += scale.height * scale.width * event["step"]
-            if number not in self._parts:
-                self._before += max(0.0, finished_work - scale.height * scale.width)
-            self._parts[number] = finished_work
-
-    def add_end(self, task: Task) -> None:
-        """Take note of an end."""
-        self._parts.pop(task.number, None)
-        self._ended += self._costs[task.number]
-
-    @property
-    def part(self) -> float:
-        """The part of the work that is done, 0 to 1."""
-        return min(1.0, (self._ended + sum(self._parts.values())) / self._all) if self._all else 1.0
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Seconds that the rest takes at the pace so far; None before there is one."""
-        finished_work = self._ended + sum(self._parts.values())
-        new = finished_work - self._before
-        return (time.monotonic() - self._begun) * (self._all - finished_work) / new if new > 0 else None
-
-
-class BatchDisplay:
-    """Says how a batch goes: a bar over all of it on a terminal, a line a picture, or JSON."""
-
     def __init__(self, batch: "Batch", measures: Mapping[str, Measure], options: Options) -> None:
         self._batch = batch
-        self._quiet, self._as_json = options["quiet"], options["as_json"]
-        self._meter = BatchProgress(batch.ahead, measures)
-        self._count = 0
-        self._begun = time.monotonic()
+        self._scales = {task.number: estimate.scales_of(task, measures) for task in batch.ahead}
+        self._pace = Pace({number: estimate.step_pixels(scales) for number, scales in self._scales.items()})
+        self._display = ManyDisplay(self._pace, options, has_bar=True)
+        self._started = time.monotonic()
         self.outcomes: list[tuple[Task, Outcome]] = []
-        self._bar: Progress | None = None
-        if sys.stderr.isatty() and not self._quiet and not self._as_json:
-            self._bar = Progress(
-                TextColumn("{task.fields[count]}"),
-                BarColumn(bar_width=None),
-                TimeElapsedColumn(),
-                TextColumn("{task.fields[left]}"),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self._task = self._bar.add_task("", total=1.0, count="", left="")
-        self._event({"event": "batch_started", "ahead": len(batch.ahead), "there": len(batch.there)})
-        if batch.there and not self._quiet and not self._as_json:
-            click.echo(f"{len(batch.there)} of {len(batch.tasks)} are there", err=True)
+        self._write_event({"event": "batch_started", "ahead": len(batch.ahead), "there": len(batch.there)})
+        if batch.there:
+            self._display.write_line(f"{len(batch.there)} of {len(batch.tasks)} are there")
 
-    def __enter__(self) -> "BatchDisplay":
-        if self._bar is not None:
-            self._bar.start()
-        return self
+    def show(self, messages: Iterable[Message]) -> None:
+        """Show the messages of an executor as they come."""
+        with self._display:
+            for message in messages:
+                if isinstance(message, TaskEvent):
+                    self._show_event(message.task, message.event)
+                else:
+                    self._show_outcome(message.task, message.outcome)
+                self._display.move_bar(self._count())
 
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+    def _show_event(self, task: Task, event: ReadOnlyTable) -> None:
+        name = {"begun": "picture_started", "lost": "worker_lost"}.get(event["event"], event["event"])
+        if name == "stepped":
+            # Of a photo that could not be measured the scales are guesses, and there may be more of them.
+            scales = self._scales[task.number]
+            scale = scales[min(event["scale"], len(scales) - 1)]
+            step = scale.height * scale.width
+            work = estimate.step_pixels(scales[: event["scale"]]) + step * event["step"]
+            self._pace.advance(task.number, estimate.step_pixels(scales) - work, most=step)
+        self._write_event({**event, "event": name}, task)
+        if name == "worker_lost":
+            self._display.write_line(f"{printable(task.place)}: its worker died ({event['reason']}); again")
 
-    def show(self, message: Message) -> None:
-        """Show what an executor said."""
-        if isinstance(message, TaskEvent):
-            self._meter.add_event(message.task, message.event)
-            name = {"begun": "picture_started", "lost": "worker_lost"}.get(message.event["event"])
-            self._event({**message.event, "event": name or message.event["event"]}, message.task)
-            if name == "worker_lost":
-                self._line(f"{printable(message.task.place)}: its worker died ({message.event['reason']}); again")
-        else:
-            self._ended(message.task, message.outcome)
-        if self._bar is not None:
-            seconds_left = self._left()
-            count = f"{self._count} of {len(self._batch.ahead)}"
-            self._bar.update(self._task, completed=self._meter.part, count=count, left=seconds_left)
-
-    def _ended(self, task: Task, outcome: Outcome) -> None:
+    def _show_outcome(self, task: Task, outcome: Outcome) -> None:
         self.outcomes.append((task, outcome))
         path = printable(task.place)
         about = {key: value for key, value in outcome.to_table().items() if key != "status"}
-        self._event({"event": f"picture_{outcome.status}", **about}, task)
+        self._write_event({"event": f"picture_{outcome.status}", **about}, task)
         if outcome.status == "stopped":
             return
-        self._meter.add_end(task)
-        self._count += 1
-        place = f"{self._count} of {len(self._batch.ahead)}: {path}"
+        self._pace.finish(task.number)
+        title = f"{self._count()}: {path}"
         if outcome.status == "failed":
-            # Also when quiet: it is an error.
-            self._say(f"impasto: {place}: {outcome.reason}")
+            self._display.write_error(f"impasto: {title}: {outcome.reason}")
             return
-        self._line("; ".join(part for part in (f"{place}, {outcome.seconds:.1f} s", self._left()) if part))
+        parts = f"{title}, {outcome.seconds:.1f} s", describe_left(self._pace.seconds_left)
+        self._display.write_line("; ".join(part for part in parts if part))
         for note in outcome.notes:
-            self._line(f"note: {path}: {note}")
+            self._display.write_line(f"note: {path}: {note}")
 
-    def _left(self) -> str:
-        seconds = self._meter.seconds_left
-        return (
-            ""
-            if seconds is None or self._count == len(self._batch.ahead)
-            else f"about {progress_display.format_duration(seconds)} left"
-        )
+    def _count(self) -> str:
+        total = len(self._batch.ahead)
+        return f"{total - len(self._pace.ahead)} of {total}"
 
-    def _line(self, text: str) -> None:
-        if not self._quiet and not self._as_json:
-            self._say(text)
-
-    def _say(self, text: str) -> None:
-        if self._bar is not None:
-            self._bar.console.print(text, markup=False, highlight=False)
-        else:
-            click.echo(text, err=True)
-
-    def _event(self, event: Table, task: Task | None = None) -> None:
-        if self._as_json:
-            about = {} if task is None else {"picture": task.number, "output": task.place}
-            click.echo(json.dumps({**event, **about}))
+    def _write_event(self, event: ReadOnlyTable, task: Task | None = None) -> None:
+        about = {} if task is None else {"picture": task.number, "output": task.place}
+        self._display.write_event({**event, **about})
 
     def end(self, stopped: bool) -> None:
         """Show the summary."""
-        counts = dict.fromkeys(("painted", "failed"), 0)
-        for _, outcome in self.outcomes:
-            name = "painted" if outcome.status == "there" else outcome.status
-            counts[name] = counts.get(name, 0) + 1
+        statuses = ["painted" if outcome.status == "there" else outcome.status for _, outcome in self.outcomes]
+        counts = {"painted": 0, "failed": 0} | Counter(statuses)
         counts["there"] = len(self._batch.there)
         counts["left"] = len(self._batch.tasks) - counts["there"] - counts["painted"] - counts["failed"]
-        seconds = time.monotonic() - self._begun
-        self._event({"event": "batch_finished", **counts, "seconds": seconds, "stopped": stopped})
-        if not self._quiet and not self._as_json:
-            click.echo("\n".join(summary(counts, self.outcomes, seconds)), err=True)
+        seconds = time.monotonic() - self._started
+        self._write_event({"event": "batch_finished", **counts, "seconds": seconds, "stopped": stopped})
+        self._display.write_line("\n".join(describe_end(counts, self.outcomes, seconds)))
 
 
-def summary(counts: Mapping[str, int], outcomes: list[tuple[Task, Outcome]], seconds: float) -> list[str]:
-    """Return the lines of the table at the end."""
+def describe_end(counts: Mapping[str, int], outcomes: list[tuple[Task, Outcome]], seconds: float) -> list[str]:
+    """Return the lines of the table at the end of a batch."""
     painted = [outcome for _, outcome in outcomes if outcome.status == "painted"]
     mean_seconds = sum(outcome.seconds for outcome in painted) / len(painted) if painted else 0.0
+    times = f"{mean_seconds:.1f} s each, in {format_duration(seconds)}" if painted else ""
     rows = [
-        (
-            "painted",
-            str(counts["painted"]),
-            f"{mean_seconds:.1f} s each, in {progress_display.format_duration(seconds)}" if painted else "",
-        ),
+        ("painted", str(counts["painted"]), times),
         ("there", str(counts["there"]), "painted before"),
         ("failed", str(counts["failed"]), "go on with --retry-failed" if counts["failed"] else ""),
         ("left", str(counts["left"]), "the same command goes on" if counts["left"] else ""),
@@ -202,38 +124,8 @@ def summary(counts: Mapping[str, int], outcomes: list[tuple[Task, Outcome]], sec
     ]
 
 
-def run_batch(batch: "Batch", executor: Executor | None, teller: BatchDisplay) -> None:
-    """Paint what is missing, to the end or to the first Ctrl-C, SIGTERM or SIGUSR1; exit 1 where a picture failed.
-
-    Raises:
-        ImpastoError: the log cannot be written.
-
-    """
-    batch.remove_stale_checkpoints()
-    number = 0
-    if executor is not None:
-        signal_answer = Answer(executor.stop)
-        try:
-            with signals(signal_answer, Stop.NUMBERS), executor, teller:
-                for message in batch.run(executor):
-                    teller.show(message)
-            number = signal_answer.number
-        except Interrupted as again:
-            number = again.number
-    teller.end(stopped=bool(number))
-    failed = any(outcome.status == "failed" for _, outcome in teller.outcomes)
-    if number:
-        has_checkpoints = all(outcome.kept for _, outcome in teller.outcomes if outcome.status == "stopped")
-        click.echo("impasto: interrupted; the same command goes on", err=True)
-        sys.exit(0 if number == CHECKPOINT and has_checkpoints else 128 + number)
-    sys.exit(1 if failed else 0)
-
-
 def describe_plan(batch: "Batch", needs: Mapping[int, TaskCost | str], options: Options) -> str:
     """Return what would be done: a line for each picture, then all of them together."""
-    lines = [_describe_task(task, needs[task.number]) for task in batch.ahead]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)] if lines else []
-    text = ["  ".join(part.ljust(w) for part, w in zip(row, widths, strict=True)).rstrip() for row in lines]
     estimates = [need for need in needs.values() if not isinstance(need, str)]
     seconds = [need.seconds for need in estimates if need.seconds is not None]
     memory = [need.memory for need in estimates if need.memory is not None]
@@ -241,15 +133,14 @@ def describe_plan(batch: "Batch", needs: Mapping[int, TaskCost | str], options: 
     parts = [f"{len(batch.ahead)} to paint", f"{n_there} there"]
     parts += [f"{broken} that cannot be"] if broken else []
     parts += [f"{len(batch.left)} not asked for"] if batch.left else []
+    unknown = "not known for this device" if batch.ahead else "none"
     return "\n".join(
         [
-            *text,
+            *plans.align([_describe_task(task, needs[task.number]) for task in batch.ahead]),
             f"pictures  {', '.join(parts)}",
             f"on        {options['on']}" + (f", up to {options['workers']} workers" if options["workers"] else ""),
-            f"memory    about {max(memory) / 1e9:.1f} GB each" if memory else "memory    not known for this device",
-            f"time      about {progress_display.format_duration(sum(seconds))} with all cores"
-            if seconds
-            else f"time      {'none' if not batch.ahead else 'not known for this device'}",
+            f"memory    {plans.describe_memory(max(memory, default=None))}{' each' if memory else ''}",
+            f"time      {plans.describe_time(sum(seconds), unknown)}{' with all cores' if seconds else ''}",
         ]
     )
 
@@ -259,8 +150,5 @@ def _describe_task(task: Task, need: TaskCost | str) -> tuple[str, ...]:
     if isinstance(need, str):
         return (*name, "", f"cannot be painted: {need}", "")
     scale = need.scales[-1]
-    time_, memory = (
-        f"about {progress_display.format_duration(need.seconds)}" if need.seconds else "",
-        f"about {need.memory / 1e9:.1f} GB" if need.memory else "",
-    )
-    return (*name, f"{scale.width}x{scale.height}", time_, memory)
+    cost = plans.describe_time(need.seconds, unknown=""), plans.describe_memory(need.memory, unknown="")
+    return (*name, f"{scale.width}x{scale.height}", *cost)

@@ -15,22 +15,22 @@ def where(output: Output) -> str:
 
 
 class Notes:
-    """Says things to the person on standard error, unless told to be quiet."""
+    """Writes notes and hints to standard error, unless the command is to be quiet."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
 
     def line(self, text: str) -> None:
-        """Say one thing."""
+        """Write one line."""
         if not self._quiet:
             click.echo(text, err=True)
 
     def about(self, notes: Iterable[str]) -> None:
-        """Say what a person should know."""
+        """Write what a person should know of the work."""
         for note in notes:
             self.line(f"note: {note}")
 
     def hints(self, advice: Iterable[Advice]) -> None:
-        """Say what helps."""
+        """Write what may make the picture better."""
         for hint in advice:
             self.line(f"hint: {hint}")

@@ -3,7 +3,6 @@
 import json
 import time
 from abc import ABC, abstractmethod
-from types import TracebackType
 
 import click
 from rich.console import Console
@@ -15,9 +14,11 @@ from impasto.reports.events import Adapted, CheckpointFailed, Event, Finished, S
 from impasto.reports.progress import Work
 from impasto.system.text import printable
 
+INTERVAL = 10.0  # seconds between two plain lines
+
 
 class Listener(ABC):
-    """Is shown every event of a run; used as a context."""
+    """Shows the events of a run; used as a context."""
 
     @abstractmethod
     def show(self, event: Event) -> None:
@@ -26,11 +27,9 @@ class Listener(ABC):
     def __enter__(self) -> "Listener":
         return self
 
-    @abstractmethod
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Leave the terminal as it was."""
+    def __exit__(self, *_: object) -> None:
+        """Leave the terminal as it was: only a bar changes it."""
+        return
 
 
 class Silent(Listener):
@@ -38,9 +37,6 @@ class Silent(Listener):
 
     def show(self, event: Event) -> None:
         """Show nothing."""
-
-    def __exit__(self, *_: object) -> None:
-        """Do nothing."""
 
 
 class JsonLines(Listener):
@@ -50,14 +46,9 @@ class JsonLines(Listener):
         """Write the event with its name in snake case."""
         click.echo(json.dumps(events.table(event)))
 
-    def __exit__(self, *_: object) -> None:
-        """Do nothing."""
-
 
 class PlainLines(Listener):
     """Writes a line at the start, then at most one every few seconds: for logs and pipes."""
-
-    INTERVAL = 10.0  # seconds
 
     def __init__(self) -> None:
         self._next = 0.0
@@ -68,7 +59,7 @@ class PlainLines(Listener):
         if isinstance(event, Started):
             self._work = Work(event.scales, event.costs)
             click.echo(f"painting on {event.device}: {describe_scales(event.scales)}", err=True)
-            self._next = time.monotonic() + self.INTERVAL
+            self._next = time.monotonic() + INTERVAL
         elif isinstance(event, Adapted | CheckpointFailed):
             click.echo(describe_event(event), err=True)
         elif isinstance(event, Stepped) and time.monotonic() >= self._next:
@@ -80,10 +71,7 @@ class PlainLines(Listener):
                 f"{event.seconds:.0f} s, about {seconds_left:.0f} s left",
                 err=True,
             )
-            self._next = time.monotonic() + self.INTERVAL
-
-    def __exit__(self, *_: object) -> None:
-        """Do nothing."""
+            self._next = time.monotonic() + INTERVAL
 
 
 class Bar(Listener):
@@ -136,7 +124,7 @@ def describe_scales(scales: tuple[Scale, ...]) -> str:
 
 
 def describe_event(event: Adapted | CheckpointFailed) -> str:
-    """Return what is said where memory ran out, or a checkpoint could not be written."""
+    """Return the line for memory that ran out, or for a checkpoint that could not be written."""
     if isinstance(event, CheckpointFailed):
         problem = f"a checkpoint could not be written ({event.reason})"
         return f"{printable(event.folder)}: {problem}; the run goes on, and the one before, if any, is kept"
