@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,3 +89,24 @@ def test_nothing_is_timed_for_a_device_that_is_no_cpu(monkeypatch: pytest.Monkey
     assert convolutions.method(meta) == "default"
     vgg = load_network(presets.get("draft"), meta)
     assert vgg.device == meta
+
+
+# In a process of its own: other tests have initialized NNPACK already.
+REMEMBERED = """
+import torch
+from impasto.vgg import convolutions, layers
+convolutions.time_methods = lambda: 1 / 0  # the choice is in the cache folder
+x, weight = torch.ones(1, 16, 64, 64), torch.ones(16, 16, 3, 3)
+method = convolutions.method()
+kernel = layers.Kernel(weight, torch.zeros(16), method)
+print(method, layers.convolve(x, kernel, 1)[0, 0, 5, 5].item())
+"""
+
+
+def test_a_choice_from_the_cache_folder_works_in_a_new_process(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    times(monkeypatch, 2.0, 1.0)
+    choice = convolutions.method()
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}  # the choice holds for so many
+    command = [sys.executable, "-c", REMEMBERED]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert result.stdout.split() == [choice, "144.0"], result.stderr

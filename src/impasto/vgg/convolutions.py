@@ -62,7 +62,10 @@ def method(device: torch.device | None = None) -> Method:
 
 
 def available(name: object) -> Method | None:
-    """Return the method of that name, or the default where it is not available; None if there is no such method."""
+    """Return the method of that name, or the default where it is not available; None if there is no such method.
+
+    Asking PyTorch whether NNPACK is available also initializes it: without that, its convolutions fail.
+    """
     method = next((method for method in METHODS if method == name), None)
     return "default" if method == "winograd" and not torch._nnpack_available() else method
 
@@ -90,7 +93,7 @@ def _machine_choice() -> Method:
     with contextlib.suppress(ImpastoError, OSError, ValueError):
         path = cache_folder() / FILE
         if (remembered := _read(path).get(key)) in METHODS:
-            return remembered
+            return available(remembered) or "default"
         choice = faster(*time_methods())
         path.parent.mkdir(parents=True, exist_ok=True)
         # If another process was first, its choice holds for both.
