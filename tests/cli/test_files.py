@@ -45,7 +45,9 @@ def start(*arguments: str, before: str = "") -> subprocess.Popen[bytes]:
     # All is imported before rights or space are given up: the way to the packages may be closed after that.
     code = "import imagecodecs, impasto.cli, impasto.picture, impasto.sheets.contact; " if before else ""
     command = [sys.executable, "-c", code + before + COMPARE, "compare", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    # Without rights or space, a measurement of coverage in that process could not write what it counted.
+    environment = {name: value for name, value in os.environ.items() if not (before and name.startswith("COVERAGE_"))}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
 
 
 def run(*arguments: str, before: str = "") -> tuple[int, str]:
