@@ -205,11 +205,14 @@ class Run:
         """
         if self.checkpoint_writer is None or not self._is_between_steps:
             raise UsageError("a checkpoint is written between two steps, into the folder that the job names for them")
-        assert self._progress is not None and self._optimizer is not None  # noqa: PT018
+        return self.checkpoint_writer.write(self._take_snapshot())
+
+    def _take_snapshot(self) -> Snapshot:
+        """Return the state after the last `Stepped`."""
+        assert self._progress is not None
+        assert self._optimizer is not None
         seconds = time.perf_counter() - self._started
-        return self.checkpoint_writer.write(
-            self._progress.snapshot(self._scale_index, seconds, self.plans, self._optimizer)
-        )
+        return self._progress.snapshot(self._scale_index, seconds, self.plans, self._optimizer)
 
     def _paint(self) -> Generator[Event, None, None]:
         started = self._started = time.perf_counter() - self._seconds
@@ -375,11 +378,8 @@ class Run:
         self._is_between_steps = self.stepped = True
         yield event
         if self.checkpoint_writer is not None:
-            last = self._scale_index == len(self.scales) - 1 and self._steps_of_scale >= self.scales[-1].steps
-            if self.checkpoint_writer.is_due or (last and self.checkpoint_writer.keep):
-                checkpoint_event = self.checkpoint()
-                if isinstance(checkpoint_event, Checkpointed) or self.checkpoint_writer.failures == 1:
-                    yield checkpoint_event
+            is_last = self._scale_index == len(self.scales) - 1 and self._steps_of_scale >= self.scales[-1].steps
+            yield from self.checkpoint_writer.write_if_due(self._take_snapshot, is_last=is_last)
         self._is_between_steps = False
 
     def _restore(self, snapshot: Snapshot) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -87,10 +88,22 @@ class CheckpointWriter:
         self._last = time.monotonic()
         self._last_event: Checkpointed | None = None
 
-    @property
-    def is_due(self) -> bool:
-        """Whether it is time to write one."""
-        return time.monotonic() - self._last >= max(self._every, _SHARE * self._cost)
+    def write_if_due(
+        self, take_snapshot: Callable[[], Snapshot], *, is_last: bool
+    ) -> Iterator[Checkpointed | CheckpointFailed]:
+        """Write a checkpoint if it is time, or after the last step if checkpoints are kept, and yield what came of it.
+
+        Of several failures only the first is reported: a full disk would be reported again and again.
+
+        Args:
+            take_snapshot: returns the present state of the run; only called if a checkpoint is written.
+            is_last: whether the run has taken its last step.
+
+        """
+        if time.monotonic() - self._last >= max(self._every, _SHARE * self._cost) or (is_last and self.keep):
+            event = self.write(take_snapshot())
+            if isinstance(event, Checkpointed) or self.failures == 1:
+                yield event
 
     def write(self, snapshot: Snapshot) -> Checkpointed | CheckpointFailed:
         """Write a checkpoint, unless the last one is of the same step; if that fails, the last one stays valid."""
