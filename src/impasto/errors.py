@@ -8,6 +8,7 @@
     ├── FilmError                 a film that cannot be read or written
     ├── WeightsError              weights that are missing, damaged or not what they claim to be
     ├── DeviceError               a device that is not there or has too little memory
+    │   └── DeviceLostError       a device that failed; this process cannot use it any more
     ├── CheckpointError           a checkpoint that is missing, damaged, in use or of other pictures
     └── DivergedError             an optimisation that produced no finite picture
 
@@ -55,6 +56,10 @@ class WeightsError(ImpastoError):
 
 class DeviceError(ImpastoError):
     """The device asked for is not there, or its memory is too small for the run."""
+
+
+class DeviceLostError(DeviceError):
+    """The device failed during the run; this process cannot use it any more."""
 
 
 class CheckpointError(ImpastoError):

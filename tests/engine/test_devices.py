@@ -135,7 +135,8 @@ def test_bfloat16_where_there_is_none_is_refused(cuda: Callable[..., None]) -> N
 
 
 def test_cuda_is_waited_for_seldom_and_captured() -> None:
-    assert [devices.steps_per_wait(device) == 1 for device in (CPU, MPS, CUDA)] == [True, True, False]
+    assert [devices.steps_per_wait(device, is_captured=True) == 1 for device in (CPU, MPS, CUDA)] == [True, True, False]
+    assert devices.steps_per_wait(CUDA, is_captured=False) == 1
     assert [devices.uses_graphs(device) for device in (CPU, MPS, CUDA)] == [False, False, True]
 
 

@@ -105,6 +105,8 @@ def paint(run: "Run", output: Output, listener: progress_display.Listener, say: 
             cause = f"{stopped}: " if isinstance(stopped, Interrupted) else ""
             click.echo(f"impasto: {cause}saved what there is, {result}", err=True)
             _describe_resume(run)
+    elif stopped is not None:
+        _describe_resume(run)
     checkpoints.release(run, safe=stopped is None)
     if isinstance(stopped, ImpastoError):
         raise stopped

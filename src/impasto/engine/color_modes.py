@@ -18,6 +18,11 @@ def to_network_colors(image: Image, recipe: Recipe) -> Image:
     return oklab.grey(oklab.lightness(image)) if recipe.colors == "luminance" else image
 
 
+def compares_with_photo(recipe: Recipe) -> bool:
+    """Whether `style_colors` depends on the photo; otherwise it changes nothing."""
+    return recipe.colors in ("match", "luminance")
+
+
 def style_colors(image: Image, photo: Image, recipe: Recipe) -> Image:
     """Return a style picture as the network sees it: in the photo's palette if the recipe asks for that."""
     match recipe.colors:
@@ -25,7 +30,8 @@ def style_colors(image: Image, photo: Image, recipe: Recipe) -> Image:
             colors = color_transfer.palette([(photo, 1.0, None)])
             return color_transfer.recolor(image, colors, recipe.color_match, shoulder=_SHOULDER)
         case "luminance":
-            style_lightness, photo_lightness = oklab.lightness(image).double(), oklab.lightness(photo).double()
+            # On the CPU, since not every device has float64.
+            style_lightness, photo_lightness = (oklab.lightness(picture.cpu()).double() for picture in (image, photo))
             # Gatys et al. 2017, luminance-only transfer, there in YIQ. A style of constant lightness stays constant.
             contrast = photo_lightness.std(correction=0) / style_lightness.std(correction=0).clamp(min=1e-6)
             lightness = contrast * (style_lightness - style_lightness.mean()) + photo_lightness.mean()
@@ -35,7 +41,7 @@ def style_colors(image: Image, photo: Image, recipe: Recipe) -> Image:
 
 def recolor_photo(colors: Palette, photo: Image, recipe: Recipe, mask: Mask | None = None) -> Image:
     """Return `photo`, or the part in `mask`, with the palette of the styles, unless the styles have the photo's."""
-    if recipe.colors in ("match", "luminance"):
+    if compares_with_photo(recipe):
         return photo
     return color_transfer.recolor(photo, colors, recipe.color_match, mask)
 

@@ -2,6 +2,7 @@
 
 import atexit
 import copy
+import time
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -37,6 +38,7 @@ class CapturedStep:
         state: the tensors that a step changes, in the order of `Descent.tensors`.
         targets: the targets of the losses, in the order of `Objective.graph_key_and_targets`.
         owner: the descent that was captured, whose every tensor, and whose network, the graph may read.
+        memory_share: the fraction of the device's memory that the graph and its tensors hold.
 
     """
 
@@ -44,10 +46,12 @@ class CapturedStep:
     state: list[Tensor]
     targets: list[Tensor]
     owner: "Descent"
+    memory_share: float
 
 
 # The graphs of the recipes and sizes used last, for the next pictures of this process. A graph in use is not in here.
-CAPTURED_STEPS: Cache[CapturedStep] = Cache(6)
+# Ours: a quarter of the memory is for them.
+CAPTURED_STEPS: Cache[CapturedStep] = Cache(6, lambda step: step.memory_share, 0.25)
 # Free CUDA graphs before the interpreter tears the context down.
 atexit.register(CAPTURED_STEPS.clear)
 
@@ -72,6 +76,7 @@ class Descent:
         image: the image evaluated last.
         best: the image of the lowest loss so far.
         steps_done: number of steps taken.
+        is_in_place: whether every tensor keeps its address from step to step, as a captured graph needs it.
 
     """
 
@@ -94,11 +99,10 @@ class Descent:
         self._n_repeated = 0 if record is None else 1
         self._rows = steps + self._n_repeated
         self.steps_done = 1 - self._n_repeated
-        # A captured graph needs every tensor at the same address in every step.
-        self._is_in_place = devices.uses_graphs(image.device) and objective.capturable
+        self.is_in_place = devices.uses_graphs(image.device) and objective.capturable
         evaluation = objective.evaluate(image)
         self._labels, self._numbers, self._gradient = evaluation.labels, evaluation.numbers, evaluation.gradient
-        if self._is_in_place:
+        if self.is_in_place:
             self.image, self.best = image.clone(), image.clone()
         self._lowest = torch.full_like(self._numbers, float("inf"))
         if record is not None:
@@ -113,30 +117,34 @@ class Descent:
         """Take all steps; yield each image's evaluation, without its gradient, or None where it was not finite.
 
         Args:
-            burst: number of steps taken before waiting for the device. Within a burst, `image` is that of its end.
+            burst: largest number of steps taken before waiting for the device; fewer where they are slow. Within a
+                burst, `image` is that of its end.
 
         """
         advance, is_captured = self._advance, False
-        n_evaluated = 1
-        for first in range(0, self._rows, burst):
-            last = min(first + burst, self._rows)
+        n_evaluated, first, last = 1, 0, min(burst, _SET_UP + 1, self._rows)
+        while first < self._rows:
+            started = time.perf_counter()
             while n_evaluated < last:
                 advance()
                 n_evaluated += 1
                 self.steps_done += 1
                 if (
-                    self._is_in_place
+                    self.is_in_place
                     and not is_captured
                     and n_evaluated > _SET_UP
                     and self._is_worth_capturing(n_evaluated)
                 ):
                     advance, is_captured = self._capture_step(), True
             self._copy_from_graph()
-            for index, row in enumerate(self._log[first:last].cpu(), first):
+            rows = self._log[first:last].cpu()
+            step_seconds = max((time.perf_counter() - started) / len(rows), 1e-6)
+            for index, row in enumerate(rows, first):
                 if not row[-1]:
                     yield None
                 elif index >= self._n_repeated:
                     yield Evaluation(self._labels, row[:-1], None)
+            first, last = last, min(last + min(burst, 1 + int(_BURST_SECONDS / step_seconds)), self._rows)
         self._return_graph()
 
     def _is_worth_capturing(self, n_evaluated: int) -> bool:
@@ -153,12 +161,14 @@ class Descent:
         captured = CAPTURED_STEPS.take(self._key)
         if captured is None:
             # Capture on copies of the tensors: the next picture overwrites them, and this one's are still needed then.
+            share_before = devices.reserved_share(self.image.device)
             twin = copy.deepcopy(self)
             replay = self._capture(twin)
             twins = twin.objective.graph_key_and_targets
             if replay == twin._advance or twins is None:
                 return self._advance
-            captured = CapturedStep(replay, twin.tensors, twins[1], twin)
+            share = devices.reserved_share(self.image.device) - share_before
+            captured = CapturedStep(replay, twin.tensors, twins[1], twin, share)
         self._captured = captured
         _copy(self.tensors, captured.state)
         _copy(key_and_targets[1], captured.targets)
@@ -194,11 +204,11 @@ class Descent:
     def _advance(self) -> None:
         """Take a step and evaluate the new image."""
         image = self._step()
-        if not self._is_in_place:
+        if not self.is_in_place:
             # Free the gradient, as large as an image, before the next one is computed.
             self._gradient = None
         evaluation = self.objective.evaluate(image)
-        if self._is_in_place:
+        if self.is_in_place:
             assert self._gradient is not None
             self.image.copy_(image)
             self._numbers.copy_(evaluation.numbers)
@@ -219,7 +229,7 @@ class Descent:
         self._row += 1
         is_best = is_finite & (self._numbers[0] < self._lowest[0])
         self._lowest.copy_(torch.where(is_best, self._numbers, self._lowest))
-        if self._is_in_place:
+        if self.is_in_place:
             self.best.copy_(torch.where(is_best, self.image, self.best))
         elif is_best:
             self.best = self.image
@@ -329,6 +339,8 @@ def _copy(sources: list[Tensor], destinations: list[Tensor]) -> None:
 
 # Ours: a graph holds some 0.6 GB at 1024 px; larger pictures take so long that capturing anew costs nothing.
 _MOST_PIXELS = 1_200_000
+# Ours: previews come, and a request to stop is seen, this often.
+_BURST_SECONDS = 0.5
 # The first step allocates the optimizer's state; after the second, every step is the same operations on the same
 # tensors.
 _SET_UP = 2

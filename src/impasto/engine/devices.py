@@ -69,7 +69,7 @@ def devices(names: str) -> tuple[torch.device, ...]:
 def dtype(precision: Precision, on: torch.device) -> torch.dtype:
     """Return the dtype of features; statistics, losses and the image are always float32.
 
-    `auto` is bfloat16 on CUDA devices that have it, where it doubles the speed without a visible difference
+    `auto` is bfloat16 on CUDA devices that are fast in it, where it doubles the speed without a visible difference
     (docs/deviations.md), and float32 elsewhere.
 
     Raises:
@@ -78,8 +78,7 @@ def dtype(precision: Precision, on: torch.device) -> torch.dtype:
     """
     if precision == "float32":
         return torch.float32
-    is_cuda = on.type == "cuda" and torch.cuda.is_available()
-    has = is_cuda and torch.cuda.get_device_capability(on) >= _BFLOAT16_CAPABILITY
+    has = on.type == "cuda" and torch.cuda.is_available() and _has_fast_bfloat16(on)
     if precision == "bfloat16":
         if on.type == "cuda" and not has:
             raise DeviceError(f"{on} has no bfloat16; choose --precision float32")
@@ -87,14 +86,30 @@ def dtype(precision: Precision, on: torch.device) -> torch.dtype:
     return torch.bfloat16 if has else torch.float32
 
 
+def _has_fast_bfloat16(on: torch.device) -> bool:
+    if torch.version.hip:
+        # On ROCm the capability is the number of the architecture, which says nothing of the kind.
+        architecture = torch.cuda.get_device_properties(on).gcnArchName
+        return architecture.startswith(_BFLOAT16_ARCHITECTURES)
+    return torch.cuda.get_device_capability(on) >= _BFLOAT16_CAPABILITY
+
+
 # NVIDIA's Ampere, the first architecture with bfloat16 matrix products.
 _BFLOAT16_CAPABILITY = (8, 0)
+# AMD's Instinct MI200, MI300 and MI350. The convolution library of ROCm is slow in bfloat16 on other cards.
+_BFLOAT16_ARCHITECTURES = ("gfx90a", "gfx94", "gfx95")
 
 
-def steps_per_wait(on: torch.device) -> int:
-    """Return the number of steps between two waits for the device."""
-    # Ours: a wait every ten steps costs nothing measurable, and previews still come often enough.
-    return 10 if on.type == "cuda" else 1
+def steps_per_wait(on: torch.device, *, is_captured: bool) -> int:
+    """Return the largest number of steps between two waits for the device.
+
+    Args:
+        on: the device.
+        is_captured: whether the steps will be replays of a captured graph. Others wait for the device anyway.
+
+    """
+    # Ours: a wait every ten steps costs nothing measurable.
+    return 10 if on.type == "cuda" and is_captured else 1
 
 
 def uses_graphs(on: torch.device) -> bool:
@@ -111,17 +126,37 @@ def float32_precision(on: torch.device, *, exact: bool) -> Iterator[None]:
     if on.type != "cuda":
         yield
         return
-    before = tf32_settings()
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = not exact
+    before, is_by_new_names = tf32_settings(), _uses_new_tf32_names()
+    _set_tf32(("ieee" if exact else "tf32",) * 2 if is_by_new_names else (not exact,) * 2)
     try:
         yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+        _set_tf32(before)
 
 
-def tf32_settings() -> tuple[bool, bool]:
+def tf32_settings() -> tuple[bool, bool] | tuple[str, str]:
     """Return whether CUDA uses TF32 now: for matrix products, and for convolutions."""
+    if _uses_new_tf32_names():
+        return torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
     return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+
+def _uses_new_tf32_names() -> bool:
+    """Whether the program around us set TF32 by its new names, after which PyTorch refuses to read the old ones."""
+    try:
+        _ = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    except RuntimeError:
+        return True
+    return False
+
+
+def _set_tf32(settings: tuple[bool, bool] | tuple[str, str]) -> None:
+    name = "allow_tf32" if isinstance(settings[0], bool) else "fp32_precision"
+    convolutions = torch.backends.cudnn
+    if name == "fp32_precision":
+        convolutions = convolutions.conv  # type: ignore[attr-defined]
+    for switch, value in zip((torch.backends.cuda.matmul, convolutions), settings, strict=True):
+        setattr(switch, name, value)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -142,6 +177,9 @@ def available_memory(device: torch.device) -> int | None:
         # What PyTorch keeps reserved for this process is not free on the device, but can be used again.
         reserved = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + reserved
+    if device.type == "mps" and torch.backends.mps.is_available():
+        # Metal shares the main memory, and the system swaps before Metal refuses.
+        return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
     if device.type != "cpu":
         return None
     process = psutil.Process().memory_info()
@@ -157,6 +195,14 @@ def available_memory(device: torch.device) -> int | None:
     if group.exists() and (text := group.read_text().strip()).isdecimal():
         bounds.append(int(text))
     return min(bounds)
+
+
+def reserved_share(device: torch.device) -> float:
+    """Return the fraction of a GPU's memory that this process holds, after freeing what it only keeps for later."""
+    if device.type != "cuda" or not torch.cuda.is_available():
+        return 0.0
+    torch.cuda.empty_cache()
+    return torch.cuda.memory_reserved(device) / torch.cuda.get_device_properties(device).total_memory
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from impasto.engine.objective import Evaluation, Objective
 from impasto.engine.optimizers import Optimizer
 from impasto.engine.planning import Plan
 from impasto.engine.scene import Scene
-from impasto.errors import DeviceError, DivergedError, UsageError
+from impasto.errors import DeviceError, DeviceLostError, DivergedError, UsageError
 from impasto.ops import resample
 from impasto.ops.shapes import Image
 from impasto.picture import Picture
@@ -38,6 +38,7 @@ from impasto.reports.events import (
     Stepped,
 )
 from impasto.system.tables import ReadOnlyTable
+from impasto.system.text import reason
 from impasto.vgg import convolutions
 from impasto.vgg.network import VGG
 
@@ -95,7 +96,9 @@ class Run:
         self._losses: list[float] = []  # of the present scale
         self._snapshot = snapshot
         if snapshot is not None:
-            self._restore(snapshot)
+            self.image, self._image_scale = snapshot.image, self.scales[snapshot.scale]
+            self._scale_index, self._steps_of_scale, self._seconds = snapshot.scale, snapshot.done, snapshot.seconds
+            self.plans = snapshot.plans
         self._events = self._paint()
 
     def __iter__(self) -> Iterator[Event]:
@@ -152,19 +155,7 @@ class Run:
         if self._finisher is None or self._finisher[0] != self._image_scale:
             # Cached, since some callers ask for a picture after every step.
             self._finisher = self._image_scale, self._scene.finish(self._image_scale)
-        image = self._finisher[1](self.image)
-        alpha = self._scene.inputs.photo.alpha
-        if alpha is not None:
-            alpha = resample.resize(torch.from_numpy(alpha)[None, None], *image.shape[2:])[0, 0].numpy()
-        return dataclasses.replace(
-            self._scene.inputs.photo,
-            pixels=image[0].contiguous().numpy(),
-            alpha=alpha,
-            source="memory",
-            sha256=None,
-            remembered=self._scene.remembered(image.shape[3], image.shape[2], finished=self._is_finished),
-            notes=(),
-        )
+        return self._scene.to_picture(self._finisher[1](self.image), finished=self._is_finished)
 
     @property
     def steps_done(self) -> int:
@@ -215,6 +206,19 @@ class Run:
         return self._progress.snapshot(self._scale_index, seconds, self.plans, self._optimizer)
 
     def _paint(self) -> Generator[Event, None, None]:
+        try:
+            yield from self._paint_scales()
+        except torch.AcceleratorError as error:
+            if devices.is_out_of_memory(error):
+                raise
+            # The image is lost with the device.
+            self.image = None
+            raise DeviceLostError(
+                f"{self.device} failed ({reason(error)}) and cannot be used by this process any more; "
+                "run the command again"
+            ) from error
+
+    def _paint_scales(self) -> Generator[Event, None, None]:
         started = self._started = time.perf_counter() - self._seconds
         plans = self.plans
         costs = tuple(map(planning.step_cost, *zip(*(scale[:2] for scale in self.scales), strict=True), plans))
@@ -275,20 +279,22 @@ class Run:
             except (RuntimeError, MemoryError) as error:
                 if not devices.is_out_of_memory(error):
                     raise
-                smaller = self.budget.next_smaller(scale, plan)
+                # Without the graphs kept of earlier pictures the same plan may fit.
+                smaller = plan if len(CAPTURED_STEPS) else self.budget.next_smaller(scale, plan)
                 if smaller is None:
                     raise DeviceError(
                         f"not enough memory on {self.device} for {scale.width}x{scale.height}; "
                         f"choose a --size under {max(scale.height, scale.width)}, or another device"
                     ) from error
-                plan = smaller
             # Outside of the except clause, since the error's traceback refers to the tensors that are to be freed.
             self._optimizer = self._progress = None
             CAPTURED_STEPS.clear()
             gc.collect()
-            self._prepare_optimizer(plan)
-            self.plans = (*self.plans[:index], plan, *self.plans[index + 1 :])
-            yield Adapted(index, plan.tile, plan.history)
+            self._prepare_optimizer(smaller)
+            if smaller != plan:
+                plan = smaller
+                self.plans = (*self.plans[:index], plan, *self.plans[index + 1 :])
+                yield Adapted(index, plan.tile, plan.history)
 
     def _paint_scale(
         self, index: int, plan: Plan, networks: list[VGG], started: float
@@ -359,7 +365,7 @@ class Run:
         self, descent: Descent, progress: ScaleProgress, index: int, started: float
     ) -> Generator[Event, None, bool]:
         """Take the steps of a descent; return whether every loss and gradient was finite."""
-        for evaluation in descent.steps(devices.steps_per_wait(self.device)):
+        for evaluation in descent.steps(devices.steps_per_wait(self.device, is_captured=descent.is_in_place)):
             self.image = descent.image
             if evaluation is None:
                 return False
@@ -381,11 +387,6 @@ class Run:
             is_last = self._scale_index == len(self.scales) - 1 and self._steps_of_scale >= self.scales[-1].steps
             yield from self.checkpoint_writer.write_if_due(self._take_snapshot, is_last=is_last)
         self._is_between_steps = False
-
-    def _restore(self, snapshot: Snapshot) -> None:
-        self.image, self._image_scale = snapshot.image, self.scales[snapshot.scale]
-        self._scale_index, self._steps_of_scale, self._seconds = snapshot.scale, snapshot.done, snapshot.seconds
-        self.plans = snapshot.plans
 
 
 # Ours: enough to get over a rare overflow, few enough to fail soon.

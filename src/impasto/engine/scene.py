@@ -1,5 +1,7 @@
 """The pictures, masks and colours of a run at each of its scales, as tensors."""
 
+import dataclasses
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -97,8 +99,9 @@ class Scene:
 
     def padded(self, picture: Picture, scale: Scale) -> Image:
         """Return a picture of the photo's size at `scale`, with a mirrored margin around it, (1, 3, H, W)."""
-        margin = round(self.recipe.margin * max(picture.height, picture.width))
-        image = self.resized(resample.with_margin(self._image_tensor(picture), margin), *self.canvas_size(scale))
+        source = self._source(picture, max(self.canvas_size(self.scales[-1])))
+        margin = round(self.recipe.margin * max(source.shape[2:]))
+        image = self.resized(resample.with_margin(source, margin), *self.canvas_size(scale))
         return color_modes.to_network_colors(image, self.recipe)
 
     def finish(self, scale: Scale) -> Callable[[Image], Image]:
@@ -122,6 +125,22 @@ class Scene:
 
         return finished
 
+    def to_picture(self, image: Image, *, finished: bool) -> Picture:
+        """Return what `finish` returned as a picture, with the photo's transparency and its provenance."""
+        height, width = image.shape[2:]
+        alpha = self.inputs.photo.alpha
+        if alpha is not None:
+            alpha = resample.resize(torch.from_numpy(alpha)[None, None], height, width)[0, 0].numpy()
+        return dataclasses.replace(
+            self.inputs.photo,
+            pixels=image[0].contiguous().numpy(),
+            alpha=alpha,
+            source="memory",
+            sha256=None,
+            remembered=self.remembered(width, height, finished=finished),
+            notes=(),
+        )
+
     def resized(self, image: Image, height: int, width: int) -> Image:
         """Return `image` at another size in pixels; a seamless texture stays seamless."""
         return resample.resize(image, height, width, wraps=self.recipe.padding == "circular")
@@ -132,14 +151,15 @@ class Scene:
 
     def style_images(self, scale: Scale) -> list[tuple[Image, float]]:
         """Return the style pictures at `scale`, recoloured as `recipe.colors` asks for, and their weights."""
-        photo = self._photo_without_margin(scale.height, scale.width)
-        return [
-            (
-                color_modes.style_colors(resample.resize(self._image_tensor(style.picture), *size), photo, self.recipe),
-                style.weight,
-            )
-            for style, size in zip(self.inputs.styles, self._style_sizes(scale), strict=True)
+        styles = zip(self.inputs.styles, self._style_sizes(scale), self._style_sizes(self.scales[-1]), strict=True)
+        images = [
+            (resample.resize(self._source(style.picture, max(largest)), *size), style.weight)
+            for style, size, largest in styles
         ]
+        if not color_modes.compares_with_photo(self.recipe):
+            return images
+        photo = self._photo_without_margin(scale.height, scale.width)
+        return [(color_modes.style_colors(image, photo, self.recipe), weight) for image, weight in images]
 
     def _style_sizes(self, scale: Scale) -> list[tuple[int, int]]:
         return [
@@ -208,22 +228,46 @@ class Scene:
     def _mask(self, plane: Plane, scale: Scale) -> Mask:
         """Return a mask of the photo at `scale`, with the margin, (1, 1, H, W)."""
         margin = round(self.recipe.margin * max(plane.shape))
-        mask = resample.resize(resample.with_margin(self._mask_tensor(plane), margin), *self.canvas_size(scale))
+        mask = resample.resize(resample.with_margin(_to_tensor(plane), margin), *self.canvas_size(scale))
         # Resampling may leave 1 slightly below; protected pixels are to be the photo's to the bit.
-        return torch.where(mask > 1 - _ROUNDING, 1.0, mask)
+        return torch.where(mask > 1 - _ROUNDING, 1.0, mask).to(self.device)
 
     def _style_mask(self, plane: Plane, size: tuple[int, int]) -> Mask:
-        return resample.resize(self._mask_tensor(plane), *size)
+        return resample.resize(_to_tensor(plane), *size).to(self.device)
 
-    def _mask_tensor(self, plane: Plane) -> Mask:
-        return torch.from_numpy(np.ascontiguousarray(plane))[None, None].to(self.device)
+    def _source(self, picture: Picture, longest: int) -> Image:
+        """Return a picture to resize from, (1, 3, H, W) on the device.
 
-    def _image_tensor(self, picture: Picture) -> Image:
-        return torch.from_numpy(np.ascontiguousarray(picture.pixels))[None].to(self.device)
+        On other devices than the CPU a picture far larger than needed is shrunk first, once, on the CPU: every scale
+        uploads it again.
+
+        Args:
+            picture: of any size.
+            longest: the longest side that the picture is resized to at any scale, in pixels.
+
+        """
+        key = id(picture), longest
+        if self.device.type != "cpu" and key in self._shrunk:
+            return self._shrunk[key].to(self.device)
+        image = torch.from_numpy(np.ascontiguousarray(picture.pixels))[None]
+        factor = max(picture.height, picture.width) / (_OVERSAMPLING * longest)
+        if self.device.type != "cpu" and factor > 1:
+            image = resample.resize(image, round(picture.height / factor), round(picture.width / factor))
+            self._shrunk[key] = image
+        return image.to(self.device)
+
+    @functools.cached_property
+    def _shrunk(self) -> dict[tuple[int, int], Image]:
+        """The pictures that `_source` has shrunk, by identity and size."""
+        return {}
 
     def _photo_without_margin(self, height: int, width: int) -> Image:
         """Return the photo at a size in pixels, without a margin."""
-        return resample.resize(self._image_tensor(self.inputs.photo), height, width)
+        return resample.resize(self._source(self.inputs.photo, max(self.canvas_size(self.scales[-1]))), height, width)
+
+
+def _to_tensor(plane: Plane) -> Mask:
+    return torch.from_numpy(np.ascontiguousarray(plane))[None, None]
 
 
 def _product(mask: Mask | None, other: Mask | None) -> Mask | None:
@@ -232,6 +276,8 @@ def _product(mask: Mask | None, other: Mask | None) -> Mask | None:
     return mask * other
 
 
+# Ours: shrinking in two steps blurs nothing that shows, where the first leaves twice the pixels of a side.
+_OVERSAMPLING = 2
 # Ours: far below a level of 16 bits, far above the rounding of resampling in float32.
 _ROUNDING = 4e-6
 

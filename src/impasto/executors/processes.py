@@ -11,6 +11,7 @@ from multiprocessing import connection, resource_tracker
 from pathlib import Path
 from typing import Any
 
+from impasto.errors import DeviceLostError
 from impasto.executors.pool import LostError, Worker, WorkerFactory
 from impasto.executors.task import Task
 from impasto.system.signals import HANDLED, KILL
@@ -165,7 +166,11 @@ def serve(pipe: "Connection[Any, Any]", device: str, threads: int) -> None:
         while True:
             message = json.loads(pipe.recv_bytes())
             if "task" in message:
-                _serve_one(pipe, Task.from_table(message["task"]).on(device))
+                try:
+                    _serve_one(pipe, Task.from_table(message["task"]).on(device))
+                except DeviceLostError as error:
+                    # Another process takes this one's place.
+                    sys.exit(f"impasto: {error}")
 
 
 def _serve_one(pipe: "Connection[Any, Any]", task: Task) -> None:

@@ -9,7 +9,7 @@ from impasto.engine import devices
 from impasto.engine.checkpoints import Folder
 from impasto.engine.checkpoints.writer import INTERVAL
 from impasto.engine.run import Run
-from impasto.errors import CheckpointError, ImpastoError, OutputError, UsageError
+from impasto.errors import CheckpointError, DeviceLostError, ImpastoError, OutputError, UsageError
 from impasto.executors import storage, up_to_date
 from impasto.executors.outcome import Outcome
 from impasto.executors.task import Task
@@ -41,6 +41,9 @@ def paint(task: Task, should_stop: Callable[[], bool]) -> Painting:
         task: what to paint.
         should_stop: asked after every step; if true, the run stops there with a checkpoint.
 
+    Raises:
+        DeviceLostError: the device failed, so that this process can paint nothing more.
+
     """
     started = time.perf_counter()
     try:
@@ -50,6 +53,9 @@ def paint(task: Task, should_stop: Callable[[], bool]) -> Painting:
                 return Outcome("there", mark=storage.etag(task.url) or "")
             return Outcome("there", sha256=file_digest(task.output.path))
         return (yield from _paint(task, should_stop, started))
+    except DeviceLostError:
+        # The next pictures would fail too.
+        raise
     except (ImpastoError, OSError) as error:
         text = str(error) if isinstance(error, ImpastoError) else reason(error)
     except Exception as error:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.ops.numerics import wide_dtype, widen
+from impasto.ops.numerics import has_mixed_products, wide_dtype, widen
 from impasto.ops.shapes import Count, Features, Mask, Matrix, Vector
 
 
@@ -90,10 +90,13 @@ class _Sums(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(features, mask)
-        flat = _flat(features)
+        if mask is None and has_mixed_products(features):
+            flat = _flat(features)
+            return flat.sum(2, dtype=torch.float32), torch.bmm(flat, flat.mT, out_dtype=torch.float32)
+        flat = _flat(widen(features))
         if mask is None:
             return flat.sum(2), flat @ flat.mT
-        weighted = flat * _flat(mask)
+        weighted = flat * _flat(widen(mask))
         return weighted.sum(2), weighted @ flat.mT
 
     @staticmethod
@@ -101,19 +104,32 @@ class _Sums(torch.autograd.Function):
         features, mask = ctx.saved_tensors
         total, outer = gradients
         # d(F F^T) = dF F^T + F dF^T
-        slope = torch.baddbmm(total[:, :, None], outer + outer.mT, _flat(features))
-        if mask is not None:
-            slope *= _flat(mask)
+        both = outer + outer.mT
         if features.is_contiguous():
+            slope = torch.baddbmm(total[:, :, None], both, _flat(widen(features)))
+            if mask is not None:
+                slope *= _flat(widen(mask))
             return slope.view_as(features).to(features.dtype), None
+        # The gradient has the layout of the features, so that adding it to that of the layers above is fast.
+        if mask is None and has_mixed_products(features):
+            rows = _flat(features).mT
+            # Two parts of half precision have 16 bits together, more than TF32.
+            upper = both.to(features.dtype)
+            lower = (both - upper).to(features.dtype)
+            slope = torch.bmm(rows, upper, out_dtype=torch.float32).add_(
+                torch.bmm(rows, lower, out_dtype=torch.float32)
+            )
+            slope += total[:, None, :]
+        else:
+            slope = torch.baddbmm(total[:, None, :], _flat(widen(features)).mT, both)
+        if mask is not None:
+            slope *= _flat(widen(mask)).mT
         batch, channels, height, width = features.shape
-        channels_last = slope.mT.view(batch, height, width, channels)
-        return channels_last.permute(0, 3, 1, 2).to(features.dtype), None
+        return slope.view(batch, height, width, channels).permute(0, 3, 1, 2).to(features.dtype), None
 
 
 def _flat(features: Tensor) -> Tensor:
-    """Return (B, C, M) in float32 or better; without a copy, in either memory layout, if it is that already."""
-    features = widen(features)
+    """Return (B, C, M), without a copy in either memory layout."""
     if features.is_contiguous():
         return features.flatten(2)
     return features.permute(0, 2, 3, 1).flatten(1, 2).mT

@@ -28,8 +28,11 @@ def resize(image: Planes, height: int, width: int, *, wraps: bool = False) -> Re
 
 def interpolate(planes: Planes, height: int, width: int, mode: str) -> Resized:
     """Return `planes` of any range at another size, antialiased when they shrink; `mode` as in PyTorch."""
-    # Metal has no antialiased resampling in some of the PyTorch versions that impasto supports.
-    source = planes.cpu() if planes.device.type == "mps" else planes
+    factor = max(planes.shape[2] / height, planes.shape[3] / width)
+    # CUDA's kernel refuses to shrink further: its weights do not fit into shared memory. Metal has no antialiased
+    # resampling in some of the PyTorch versions that impasto supports, and other devices are not known to have it.
+    is_on_cpu = planes.device.type not in ("cpu", "cuda") or (planes.device.type == "cuda" and factor > _LARGEST_FACTOR)
+    source = planes.cpu() if is_on_cpu else planes
     return F.interpolate(source, (height, width), mode=mode, align_corners=False, antialias=True).to(planes.device)
 
 
@@ -43,3 +46,7 @@ def without_margin(image: Planes, margin: int) -> Resized:
     """Return `image` without `margin` pixels at each side."""
     height, width = image.shape[2:]
     return image[:, :, margin : height - margin, margin : width - margin]
+
+
+# Half of what 48 KB of shared memory hold, as PyTorch's UpSampleBilinear2d.cu computes it; AMD's have room for 31.
+_LARGEST_FACTOR = 24

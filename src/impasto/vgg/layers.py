@@ -7,13 +7,14 @@ two bytes and a bit for four positions: painting takes a quarter of the memory t
 import functools
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from impasto.ops.moments import Moments
+from impasto.ops.numerics import is_half
 from impasto.ops.shapes import Features, OutFeatures
 from impasto.vgg import convolutions
 from impasto.vgg.convolutions import Method
@@ -50,6 +51,14 @@ def convolve(x: Features, kernel: Kernel, padding: int) -> OutFeatures:
     return result
 
 
+def convolve_relu(x: Features, kernel: Kernel, padding: int) -> OutFeatures:
+    """Return the ReLU of `convolve`, in one pass where cuDNN computes both at once."""
+    if not _fuses_relu(x):
+        return F.relu(convolve(x, kernel, padding), inplace=True)
+    result: Tensor = _ConvolutionRelu.apply(x, kernel, padding)  # type: ignore[no-untyped-call]
+    return result
+
+
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernel: Kernel, padding: int) -> Tensor:
@@ -61,6 +70,41 @@ class _Convolution(torch.autograd.Function):
         padding = 2 - ctx.padding
         kernel = ctx.kernel
         return _convolve_fastest(gradients[0], kernel.transposed, None, (padding, padding), kernel.method), None, None
+
+
+class _ConvolutionRelu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kernel: Kernel, padding: int) -> Tensor:
+        ctx.kernel, ctx.padding = kernel, padding
+        result = _convolve_relu_cudnn(x, kernel, padding)
+        ctx.save_for_backward(result)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        gradient = torch.ops.aten.threshold_backward(gradients[0], *ctx.saved_tensors, 0)
+        padding = 2 - ctx.padding
+        return _convolve_fastest(gradient, ctx.kernel.transposed, None, (padding, padding), "default"), None, None
+
+
+def _convolve_relu_cudnn(x: Tensor, kernel: Kernel, padding: int) -> Tensor:
+    try:
+        return torch.cudnn_convolution_relu(x, kernel.weight, kernel.bias, (1, 1), (padding, padding), (1, 1), 1)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:
+        # cuDNN knows no fused kernel for this card and dtype.
+        _NOT_FUSED.add((x.device, x.dtype))
+        return F.conv2d(x, kernel.weight, kernel.bias, padding=padding).relu_()
+
+
+def _fuses_relu(x: Tensor) -> bool:
+    is_cudnn = x.device.type == "cuda" and torch.version.hip is None and torch.backends.cudnn.is_acceptable(x)  # type: ignore[no-untyped-call]
+    return is_cudnn and is_half(x.dtype) and (x.device, x.dtype) not in _NOT_FUSED
+
+
+# Where cuDNN has refused to compute convolution and ReLU at once.
+_NOT_FUSED: Final[set[tuple[torch.device, torch.dtype]]] = set()
 
 
 def _convolve_fastest(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides, method: Method) -> Tensor:
@@ -124,8 +168,18 @@ _WINOGRAD_BYTES = 300e6
 
 
 def to_fast_layout(tensor: Tensor, method: Method) -> Tensor:
-    """Return an image, features or a kernel in the memory layout that is fastest for the method."""
-    is_nchw = tensor.device.type == "cpu" and method == "winograd"
+    """Return an image, features or a kernel in the memory layout that is fastest for the device and the method.
+
+    On CUDA's devices that is channels-last in half precision, which tensor cores multiply, and contiguous in float32.
+    On Metal it is contiguous: its pooling takes gradients of another layout for contiguous ones (pytorch 175190).
+    """
+    match tensor.device.type:
+        case "cpu":
+            is_nchw = method == "winograd"
+        case "cuda":
+            is_nchw = not is_half(tensor.dtype)
+        case _:
+            is_nchw = True
     return tensor.contiguous(memory_format=torch.contiguous_format if is_nchw else torch.channels_last)
 
 
@@ -145,7 +199,8 @@ _FEW_CHANNELS = 8
 
 def relu_max_pool(x: Features) -> OutFeatures:
     """Return ReLU and 2 x 2 max pooling with `ceil_mode`; a tie sends its gradient to the first maximum."""
-    if not x.is_contiguous():
+    # Metal's backward pass ignores the offsets that our own pooling keeps, so that one is for CPUs only.
+    if x.device.type != "cpu" or not x.is_contiguous():
         return F.max_pool2d(x, 2, ceil_mode=True).relu_()
     result: Tensor = _ReluMaxPool.apply(x)  # type: ignore[no-untyped-call]
     return result

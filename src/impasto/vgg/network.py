@@ -144,15 +144,16 @@ class VGG:
                 remaining -= {block[0].rectified}
                 continue
             for convolution in block:
-                x = self.convolve(x, convolution.name, padding)
-                keep = convolution.name in remaining
-                if keep:
-                    yield convolution.name, x
                 rectified = convolution.rectified in remaining
+                if convolution.name in remaining:
+                    x = self.convolve(x, convolution.name, padding)
+                    yield convolution.name, x
+                    x = F.relu(x)
+                elif rectified or convolution is not block[-1] or self.pooling != "max":
+                    x = self.convolve(x, convolution.name, padding, relu=True)
+                else:
+                    x = self.convolve(x, convolution.name, padding)
                 remaining -= {convolution.name, convolution.rectified}
-                if rectified or keep or convolution is not block[-1] or self.pooling != "max":
-                    # In place, unless the convolution's own output is needed too.
-                    x = F.relu(x, inplace=not keep)
                 if rectified:
                     yield convolution.rectified, x
                 if not remaining:
@@ -172,14 +173,22 @@ class VGG:
             zeros and names <= summed & {block[0].rectified} and bool(remaining - inside) and layers.is_worth_bands(x)
         )
 
-    def convolve(self, x: Tensor, name: str, padding: Padding) -> Tensor:
-        """Return the output of a convolution, without the ReLU, of the size of `x`."""
-        kernel = self.kernels[name]
+    def convolve(self, x: Tensor, name: str, padding: Padding, *, relu: bool = False) -> Tensor:
+        """Return the output of a convolution, of the size of `x`.
+
+        Args:
+            x: (B, C, H, W) the layer's input.
+            name: of the convolution.
+            padding: around `x`.
+            relu: whether to return the ReLU of it.
+
+        """
+        kernel, convolve = self.kernels[name], layers.convolve_relu if relu else layers.convolve
         if padding == "zeros" or (padding == "replicate" and name != self.convolutions[0].name):
-            return layers.convolve(x, kernel, 1)
+            return convolve(x, kernel, 1)
         # A map one position wide has nothing to mirror; its only column is repeated.
         mode = "replicate" if padding == "reflect" and min(x.shape[2:]) == 1 else padding
-        return layers.convolve(F.pad(x, (1, 1, 1, 1), mode=mode), kernel, 0)
+        return convolve(F.pad(x, (1, 1, 1, 1), mode=mode), kernel, 0)
 
 
 def _pool(x: Tensor, pooling: Pooling) -> Tensor:

@@ -179,7 +179,7 @@ def test_steps_that_led_astray_are_remembered(pictures: Path, monkeypatch: pytes
 
 
 def test_on_devices_that_take_several_steps_at_once(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "steps_per_wait", lambda device: 3)
+    monkeypatch.setattr(devices, "steps_per_wait", lambda device, is_captured: 3)
     recipe = RECIPE.replace(steps=(8,))
     expected, _ = finish(job(recipe).start())
     for step in (1, 2, 3, 4, 7, 8, 9, 12, 16):

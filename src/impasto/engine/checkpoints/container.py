@@ -15,6 +15,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from impasto.ops.numerics import widest_dtype
 from impasto.system.tables import Table
 
 _TYPES: Final = {
@@ -74,4 +75,11 @@ def read(path: Path, device: torch.device) -> dict[str, Tensor]:
     """
     with safe_open(path, framework="pt") as file:
         # Copied: tensors of the file may be aligned differently from PyTorch's own, which can change the last bits.
-        return {name: file.get_tensor(name).clone().to(device) for name in file.keys()}  # noqa: SIM118
+        return {name: _on_device(file.get_tensor(name).clone(), device) for name in file.keys()}  # noqa: SIM118
+
+
+def _on_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device, in float32 if it is float64 and the device has none."""
+    if tensor.dtype == torch.float64:
+        tensor = tensor.to(widest_dtype(device))
+    return tensor.to(device)

@@ -75,7 +75,7 @@ def split_over_regions(
     if component.loss.need is not Need.MOMENTS or regions[0].mask is None:
         yield component
         return
-    areas = [1.0 if region.mask is None else float(region.mask.double().mean()) for region in regions]
+    areas = [1.0 if region.mask is None else float(region.mask.cpu().double().mean()) for region in regions]
     weights = [sum(style_weights[source.style] for source in region.sources) for region in regions]
     total_weight = sum(area * weight for area, weight in zip(areas, weights, strict=True))
     for index, (area, weight) in enumerate(zip(areas, weights, strict=True)):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -54,6 +54,8 @@ class TiledNetwork:
         self.networks = list(networks)
         self.tile = tile
         self.needs = needs
+        # One for the network's life: cuDNN keeps its plans by thread.
+        self._threads = ThreadPoolExecutor(len(self.networks)) if len(self.networks) > 1 else None
         self.convolutions = networks[0].convolutions
         self.strides = {vgg_layers.PIXELS: 1} | {
             name: info.stride for name, info in vgg_layers.layers(self.convolutions).items()
@@ -100,14 +102,17 @@ class TiledNetwork:
 
     def map(self, tiles: Sequence[Tile], work: Callable[[VGG, Tile], Result]) -> Iterator[Result]:
         """Yield `work(network, tile)` for each tile, in the order of the tiles, on all devices in parallel."""
-        if len(self.networks) == 1 or len(tiles) < 2:
+        if self._threads is None or len(tiles) < 2:
             yield from (work(self.networks[0], tile) for tile in tiles)
             return
         count = len(self.networks)
-        with ThreadPoolExecutor(count) as pool:
-            # One tile per device at a time, since results wait in memory for their turn.
-            for first in range(0, len(tiles), count):
-                yield from pool.map(work, self.networks, tiles[first : first + count])
+        # One tile per device at a time, since results wait in memory for their turn.
+        for first in range(0, len(tiles), count):
+            pairs = zip(self.networks, tiles[first : first + count], strict=False)
+            futures = [self._threads.submit(work, network, tile) for network, tile in pairs]
+            # All of them, also where one fails: none may still be at work when the error is handled.
+            wait(futures)
+            yield from (future.result() for future in futures)
 
 
 def add_sums(parts: Iterable[Sums]) -> Sums:

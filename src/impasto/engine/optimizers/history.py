@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from impasto.ops.numerics import widest_dtype
+
 State = dict[str, Tensor]
 
 
@@ -29,9 +31,8 @@ class CurvaturePairs:
     """
 
     def __init__(self, capacity: int, like: Tensor) -> None:
-        # The small systems are solved in float64: in float32 triangular ones lose digits that matter. Metal has no
-        # float64.
-        wide = torch.float32 if like.device.type == "mps" else torch.float64
+        # The small systems are solved in float64 where there is one: triangular ones lose digits in float32.
+        wide = widest_dtype(like.device)
         self._steps = like.new_zeros(capacity, like.numel())  # rows without a pair are zero
         self._changes = torch.zeros_like(self._steps)
         self._products = like.new_zeros(capacity, capacity, dtype=wide)  # s_i . y_j
@@ -90,7 +91,8 @@ class CurvaturePairs:
         first = torch.linalg.solve_triangular(triangle, (self._steps @ slope).to(wide)[order, None], upper=True)
         right = first * triangle.diagonal()[:, None] + gamma * (squares @ first)
         right -= gamma * (self._changes @ slope).to(wide)[order, None]
-        second = torch.linalg.solve_triangular(triangle.mT, right, upper=False)
+        # Contiguous, since Metal ignored strides here before PyTorch 2.12 (pull request 176335).
+        second = torch.linalg.solve_triangular(triangle.mT.contiguous(), right, upper=False)
         shares = (
             torch.zeros_like(first).index_copy(0, order, second),
             torch.zeros_like(first).index_copy(0, order, first),
