@@ -1,6 +1,6 @@
 """Going down a scale as a graph: recorded once, played from then on, it is the same to the bit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,10 @@ WAITS = ("_local_scalar_dense", "nonzero", "is_nonzero", "masked_select", "uniqu
 
 
 @pytest.fixture(autouse=True)
-def forgotten() -> None:
-    """No graph is left of another test."""
+def forgotten() -> Iterator[None]:
+    """No graph is left of another test, or for one."""
+    CAPTURED_STEPS.clear()
+    yield
     CAPTURED_STEPS.clear()
 
 

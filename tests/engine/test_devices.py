@@ -2,6 +2,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -243,6 +244,7 @@ def test_an_address_space_limit_counts() -> None:
 # In a process of its own: what other tests left in the heap is used first.
 KEPT = """
 from pathlib import Path
+from types import SimpleNamespace
 import torch
 from impasto.engine import devices
 CPU = torch.device("cpu")
@@ -292,3 +294,60 @@ def test_memory_of_other_devices_and_libraries_is_left_alone(monkeypatch: pytest
     monkeypatch.setattr(devices, "glibc", lambda: None)
     with devices.keep_freed_memory(CPU), devices.keep_freed_memory(CUDA):
         pass
+
+
+@pytest.mark.parametrize(
+    ("architecture", "expected"),
+    [
+        ("gfx90a:sramecc+:xnack-", torch.bfloat16),
+        ("gfx942", torch.bfloat16),
+        ("gfx1030", torch.float32),  # a Radeon, of "capability" 10.3
+        ("gfx906", torch.float32),
+    ],
+)
+def test_rocm_has_rules_of_its_own(
+    architecture: str, expected: torch.dtype, cuda: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuda(1, (10, 3))
+    monkeypatch.setattr(torch.version, "hip", "7.0")
+    properties = SimpleNamespace(gcnArchName=architecture)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
+    assert devices.dtype("auto", CUDA) == expected
+
+
+NEW_NAMES = """
+import torch
+from impasto.engine import devices
+torch.backends.fp32_precision = "tf32"
+before = devices.tf32_settings()
+assert before == ("tf32", "tf32"), before
+with devices.float32_precision(torch.device("cuda"), exact=True):
+    assert devices.tf32_settings() == ("ieee", "ieee")
+assert devices.tf32_settings() == before
+print("as said")
+"""
+
+
+def test_a_program_may_have_set_tf32_by_its_new_names() -> None:
+    """In a process of its own: PyTorch refuses the old names for good once the new ones were used."""
+    ended = subprocess.run([sys.executable, "-c", NEW_NAMES], capture_output=True, text=True, check=False)
+    assert ended.stdout == "as said\n", ended.stderr
+
+
+def test_metal_says_how_much_memory_it_recommends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 9 * 10**9)
+    monkeypatch.setattr(torch.mps, "current_allocated_memory", lambda: 2 * 10**9)
+    assert devices.available_memory(MPS) == 7 * 10**9
+
+
+def test_the_share_of_a_gpu_that_is_held(cuda: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda(1)
+    freed: list[bool] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: freed.append(True))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 2 * 10**9)
+    properties = SimpleNamespace(total_memory=8 * 10**9)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
+    assert devices.reserved_share(CUDA) == 0.25
+    assert freed == [True]
+    assert devices.reserved_share(CPU) == 0

@@ -4,18 +4,20 @@ import gc
 import math
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 
 from impasto.engine import optimizers, planning
+from impasto.engine.descent import CAPTURED_STEPS, CapturedStep
 from impasto.engine.objective import Objective
 from impasto.engine.optimizers import Optimizer
 from impasto.engine.run import Run
 from impasto.engine.scene import Scene
-from impasto.errors import DeviceError
+from impasto.errors import DeviceError, DeviceLostError
 from impasto.picture import Picture
 from impasto.recipe import LBFGS, Adam, Inputs, Recipe, Style
 from impasto.recipe.terms import Content, Gram, MeanCovariance, TotalVariation
@@ -300,3 +302,24 @@ def test_what_was_remembered_is_let_go_of_before_it_goes_on(
             gc.collect()
             assert [there() for there in objectives] == [None]
             assert [there() is None for _, there in built] == [True, False]
+
+
+def test_kept_graphs_are_given_up_before_the_plan(make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = painted(make(LARGE))
+    with monkeypatch.context() as patch:
+        lacking(patch, LACK[0], lambda call: call == 1)
+        CAPTURED_STEPS.put("an earlier picture's", cast("CapturedStep", SimpleNamespace(memory_share=0.1)))
+        run = make(LARGE)
+        events = [*run]
+    assert not any(isinstance(event, Adapted) for event in events)
+    assert len(CAPTURED_STEPS) == 0
+    np.testing.assert_array_equal(run.picture().pixels, expected)
+
+
+def test_a_device_that_fails_is_said(make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA reports such an error for every call that follows it, in the whole process."""
+    lacking(monkeypatch, torch.AcceleratorError("CUDA error: an illegal memory access"), lambda call: call == 3)
+    run = make(LARGE)
+    with pytest.raises(DeviceLostError, match=r"cpu failed .*illegal memory access.*run the command again"):
+        list(run)
+    assert not run.has_image

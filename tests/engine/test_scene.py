@@ -127,3 +127,34 @@ def test_a_frame_without_a_photo_has_no_detail() -> None:
     )
     image = torch.rand(1, 3, 24, 32)
     torch.testing.assert_close(enlarged(frame, image), resample.resize(image, 48, 64))
+
+
+def test_a_large_picture_is_shrunk_once_before_it_is_uploaded(
+    picture: Callable[..., Picture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo, style = picture(400, 300, 1), picture(350, 500, 2)
+    recipe = Recipe(size=64, start_size=32, margin=0.1)
+    scene = Scene(Inputs(photo, (Style(style),)), recipe, torch.device("meta"))
+    shrunk: list[tuple[int, ...]] = []
+    resize = resample.resize
+
+    def spy(image: torch.Tensor, height: int, width: int, **options: bool) -> torch.Tensor:
+        if not image.is_meta:
+            shrunk.append((*image.shape[2:], height, width))
+            return resize(image, height, width, **options)
+        assert max(image.shape[2:]) <= 2 * 77 * 1.2  # of the last scale with its margin, and a margin around it
+        return image.new_empty(*image.shape[:2], height, width)
+
+    monkeypatch.setattr(resample, "resize", spy)
+    for scale in scene.scales:
+        assert scene.photo(scale).shape[2:] == scene.canvas_size(scale)
+        assert scene.style_images(scale)[0][0].is_meta
+    assert [sizes[:2] for sizes in shrunk] == [(400, 300), (350, 500)]
+
+
+def test_shrinking_first_changes_nothing_that_shows() -> None:
+    """Against resizing at once, for a picture with all the detail that its pixels can have."""
+    noise = torch.rand(1, 3, 1200, 900, generator=torch.Generator().manual_seed(0))
+    at_once = resample.resize(noise, 96, 72)
+    stepwise = resample.resize(resample.resize(noise, 192, 144), 96, 72)
+    assert float((at_once - stepwise).abs().mean()) < 1 / 255

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from impasto.ops import moments as ops_moments
 from impasto.ops.moments import blend, moments
 
 LAYOUTS = {
@@ -91,3 +92,41 @@ def test_a_blend_of_one_style_with_itself_is_that_style() -> None:
     style = moments(torch.rand(1, 3, 6, 7))
     mixed = blend([(style, 0.3), (style, 0.7)])
     assert torch.allclose(mixed.covariance, style.covariance, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 6, 5), (2, 3, 4, 4)])
+def test_half_precision_is_summed_in_float32_without_a_copy(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On CUDA, simulated: its matrix products of half precision return float32."""
+    copied: list[torch.dtype] = []
+
+    def product(left: torch.Tensor, right: torch.Tensor, out_dtype: torch.dtype) -> torch.Tensor:
+        copied.extend((left.dtype, right.dtype))
+        return left.to(out_dtype) @ right.to(out_dtype)
+
+    features = torch.randn(shape, generator=torch.Generator().manual_seed(0)).bfloat16()
+    features = features.contiguous(memory_format=torch.channels_last).requires_grad_()
+
+    def sums_and_gradient() -> list[torch.Tensor]:
+        found = moments(features)
+        results = [found.total, found.outer]
+        slopes = [torch.rand(result.shape, generator=torch.Generator().manual_seed(1)) for result in results]
+        return [*results, *torch.autograd.grad(results, features, slopes)]
+
+    expected = sums_and_gradient()
+    monkeypatch.setattr(ops_moments, "has_mixed_products", lambda tensor: True)
+    monkeypatch.setattr(torch, "bmm", product)
+    found = sums_and_gradient()
+    assert set(copied) == {torch.bfloat16}
+    for one, other in zip(found[:2], expected, strict=False):
+        assert one.dtype == torch.float32
+        torch.testing.assert_close(one, other)
+    torch.testing.assert_close(found[2], expected[2], rtol=2**-7, atol=1e-2)
+
+
+def test_the_gradient_has_the_layout_of_the_features() -> None:
+    for layout in (torch.contiguous_format, torch.channels_last):
+        features = torch.rand(1, 4, 6, 5).contiguous(memory_format=layout).requires_grad_()
+        (gradient,) = torch.autograd.grad(moments(features).outer.sum(), features)
+        assert gradient.is_contiguous(memory_format=layout)

@@ -68,3 +68,14 @@ def test_cleared_means_made_anew() -> None:
     cache.clear()
     maker.of(cache, "a")
     assert maker.made == ["a", "a"]
+
+
+def test_the_weight_of_all_values_is_bounded() -> None:
+    cache = Cache[float](10, lambda value: value, most=1.0)
+    for name, weight in {"a": 0.5, "b": 0.25, "c": 0.5}.items():
+        cache.put(name, weight)
+    assert cache.take("a") is None
+    assert len(cache) == 2
+    # A value that is too heavy by itself is not kept, nor is anything beside it.
+    cache.put("d", 2.0)
+    assert len(cache) == 0

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from typing import cast
 
 import pytest
 import torch
@@ -379,3 +380,81 @@ def test_what_was_kept_before_a_pooling_is_left_alone(
         total = total + moments(features).outer.sum()
     (gradient,) = torch.autograd.grad(total, image)
     assert gradient.any()
+
+
+class Fake:
+    """A stand-in for a tensor of a device that this machine lacks."""
+
+    def __init__(self, kind: str, dtype: torch.dtype) -> None:
+        self.device, self.dtype = torch.device(kind), dtype
+
+    def contiguous(self, *, memory_format: torch.memory_format) -> torch.memory_format:
+        return memory_format
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "expected"),
+    [
+        ("cpu", torch.float32, torch.contiguous_format),
+        ("cuda", torch.bfloat16, torch.channels_last),
+        ("cuda", torch.float32, torch.contiguous_format),
+        ("mps", torch.float32, torch.contiguous_format),
+        ("xpu", torch.float32, torch.contiguous_format),
+    ],
+)
+def test_the_layout_of_each_device(kind: str, dtype: torch.dtype, expected: torch.memory_format) -> None:
+    assert cast("object", layers.to_fast_layout(cast("Tensor", Fake(kind, dtype)), "winograd")) is expected
+
+
+def test_other_devices_pool_with_pytorchs_own_function() -> None:
+    """Metal's backward pass ignores the offsets that our own pooling keeps."""
+    x = torch.empty(1, 4, 6, 6, device="meta", requires_grad=True)
+    assert "ReluMaxPool" not in str(layers.relu_max_pool(x).grad_fn)
+    assert "ReluMaxPool" in str(layers.relu_max_pool(torch.rand(1, 4, 6, 6, requires_grad=True)).grad_fn)
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+def test_convolution_and_relu_at_once_are_those_one_after_the_other(
+    padding: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a fake of cuDNN's function, which only CUDA has."""
+    x, weights = normal(1, 3, 8, 7), kernel(3, 5)
+    expected = with_gradient(lambda x: F.relu(layers.convolve(x, weights, padding)), x)
+    calls = []
+
+    def fused(
+        x: Tensor, weight: Tensor, bias: Tensor, stride: object, padding: tuple[int, int], *rest: object
+    ) -> Tensor:
+        calls.append(rest)
+        return F.conv2d(x, weight, bias, padding=padding).relu_()
+
+    monkeypatch.setattr(layers, "fuses_relu", lambda x: True)
+    monkeypatch.setattr(torch, "cudnn_convolution_relu", fused)
+    assert_near(with_gradient(lambda x: layers.convolve_relu(x, weights, padding), x), expected, 1e-13)
+    assert calls == [((1, 1), 1)]
+
+
+def test_where_cudnn_refuses_it_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> Tensor:
+        raise RuntimeError("GET was unable to find an engine to execute this computation")
+
+    x, weights = normal(1, 3, 8, 7), kernel(3, 5)
+    refused: set[tuple[torch.device, torch.dtype]] = set()
+    monkeypatch.setattr(layers, "REFUSED_FUSIONS", refused)
+    monkeypatch.setattr(layers, "fuses_relu", lambda x: (x.device, x.dtype) not in refused)
+    monkeypatch.setattr(torch, "cudnn_convolution_relu", refuse)
+    expected = F.relu(layers.convolve(x, weights, 1))
+    for _ in range(2):
+        assert_near([layers.convolve_relu(x, weights, 1)], [expected], 1e-13)
+    assert refused == {(torch.device("cpu"), torch.float64)}
+
+
+def test_lack_of_memory_is_no_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lack(*arguments: object) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(layers, "fuses_relu", lambda x: True)
+    monkeypatch.setattr(torch, "cudnn_convolution_relu", lack)
+    with pytest.raises(torch.OutOfMemoryError):
+        layers.convolve_relu(normal(1, 3, 8, 7), kernel(3, 5), 1)
+    assert not layers.REFUSED_FUSIONS

@@ -61,7 +61,7 @@ def test_evaluation_stops_at_the_deepest_layer(small_network: Callable[..., VGG]
     vgg = small_network()
     called: list[str] = []
     convolve = vgg.convolve
-    vgg.convolve = lambda x, name, padding: called.append(name) or convolve(x, name, padding)
+    vgg.convolve = lambda x, name, padding, **options: called.append(name) or convolve(x, name, padding, **options)
     assert list(vgg(torch.rand(1, 3, 16, 16), ["relu3_1", "relu1_1"])) == ["relu1_1", "relu3_1"]
     assert called == ["conv1_1", "conv2_1", "conv3_1"]
 

@@ -1,5 +1,6 @@
 """Resampling: another size in pixels, margins added and cut off."""
 
+import torch
 from torch.nn import functional as F
 
 from impasto.ops.shapes import Planes, Resized
@@ -29,11 +30,24 @@ def resize(image: Planes, height: int, width: int, *, wraps: bool = False) -> Re
 def interpolate(planes: Planes, height: int, width: int, mode: str) -> Resized:
     """Return `planes` of any range at another size, antialiased when they shrink; `mode` as in PyTorch."""
     factor = max(planes.shape[2] / height, planes.shape[3] / width)
-    # CUDA's kernel refuses to shrink further: its weights do not fit into shared memory. Metal has no antialiased
-    # resampling in some of the PyTorch versions that impasto supports, and other devices are not known to have it.
-    is_on_cpu = planes.device.type not in ("cpu", "cuda") or (planes.device.type == "cuda" and factor > _LARGEST_FACTOR)
-    source = planes.cpu() if is_on_cpu else planes
+    source = planes.to(resizing_device(planes.device, factor))
     return F.interpolate(source, (height, width), mode=mode, align_corners=False, antialias=True).to(planes.device)
+
+
+def resizing_device(device: torch.device, factor: float) -> torch.device:
+    """Return the device that resizes planes of `device`: that one, or the CPU.
+
+    CUDA's antialiasing kernel refuses to shrink by large factors, as its weights do not fit into shared memory. Metal
+    has none in some of the PyTorch versions that impasto supports, and other devices are not known to have one.
+
+    Args:
+        device: of the planes.
+        factor: by which the sides shrink, the larger of the two.
+
+    """
+    if device.type == "cpu" or (device.type == "cuda" and factor <= _LARGEST_FACTOR):
+        return device
+    return torch.device("cpu")
 
 
 def with_margin(image: Planes, margin: int) -> Resized:

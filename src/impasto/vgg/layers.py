@@ -53,7 +53,7 @@ def convolve(x: Features, kernel: Kernel, padding: int) -> OutFeatures:
 
 def convolve_relu(x: Features, kernel: Kernel, padding: int) -> OutFeatures:
     """Return the ReLU of `convolve`, in one pass where cuDNN computes both at once."""
-    if not _fuses_relu(x):
+    if not fuses_relu(x):
         return F.relu(convolve(x, kernel, padding), inplace=True)
     result: Tensor = _ConvolutionRelu.apply(x, kernel, padding)  # type: ignore[no-untyped-call]
     return result
@@ -94,17 +94,18 @@ def _convolve_relu_cudnn(x: Tensor, kernel: Kernel, padding: int) -> Tensor:
         raise
     except RuntimeError:
         # cuDNN knows no fused kernel for this card and dtype.
-        _NOT_FUSED.add((x.device, x.dtype))
+        REFUSED_FUSIONS.add((x.device, x.dtype))
         return F.conv2d(x, kernel.weight, kernel.bias, padding=padding).relu_()
 
 
-def _fuses_relu(x: Tensor) -> bool:
+def fuses_relu(x: Tensor) -> bool:
+    """Whether cuDNN convolves features of this device and dtype and takes their ReLU at once."""
     is_cudnn = x.device.type == "cuda" and torch.version.hip is None and torch.backends.cudnn.is_acceptable(x)  # type: ignore[no-untyped-call]
-    return is_cudnn and is_half(x.dtype) and (x.device, x.dtype) not in _NOT_FUSED
+    return is_cudnn and is_half(x.dtype) and (x.device, x.dtype) not in REFUSED_FUSIONS
 
 
 # Where cuDNN has refused to compute convolution and ReLU at once.
-_NOT_FUSED: Final[set[tuple[torch.device, torch.dtype]]] = set()
+REFUSED_FUSIONS: Final[set[tuple[torch.device, torch.dtype]]] = set()
 
 
 def _convolve_fastest(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides, method: Method) -> Tensor:
