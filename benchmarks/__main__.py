@@ -8,6 +8,7 @@ scripts/bench control ...            whether the controls do what they say
 scripts/bench throughput ...         many pictures: a bare loop, one process, a worker a core
 scripts/bench page ...               what the page's previews cost a run
 scripts/bench gpu ...                all that is measured on a CUDA machine
+scripts/bench launches ...           operations and bytes of a step on CUDA, counted without one
 scripts/bench crowsonkb ...          beside style-transfer-pytorch's recipe in a plain loop
 scripts/bench neural-style-pt ...    beside that program
 scripts/bench pystiche ...           beside that program
@@ -28,6 +29,7 @@ JOBS = {
     "throughput": "throughput",
     "page": "page",
     "gpu": "gpu",
+    "launches": "launches",
     "crowsonkb": "crowsonkb",
     "neural-style-pt": "neural_style_pt",
     "pystiche": "pystiche",

@@ -19,6 +19,7 @@ from benchmarks import (
     crowsonkb,
     floor,
     gpu,
+    launches,
     limits,
     main_job,
     measured,
@@ -311,3 +312,11 @@ def test_a_tiny_size_is_measured_for_real(tmp_path: Path) -> None:
     assert row["options"] == "--quiet"
     assert 0 < row["step_seconds"] < row["first_step_seconds"] < row["seconds"]
     assert 1e8 < row["peak_bytes"] < 2e9
+
+
+def test_launches_are_counted_without_a_gpu() -> None:
+    recipe = presets.get("draft")
+    plain = launches.count(recipe, 64, fused=False, mixed=False)
+    fast = launches.count(recipe, 64, fused=True, mixed=True)
+    assert 0 < fast["launches"] < plain["launches"]
+    assert 0 < fast["gigabytes"] < plain["gigabytes"]

@@ -1,5 +1,6 @@
 """Going down a scale as a graph: recorded once, played from then on, it is the same to the bit."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 import impasto
 from impasto.engine import devices, graphs, optimizers
 from impasto.engine.descent import CAPTURED_STEPS, Descent
-from impasto.engine.objective import Objective
+from impasto.engine.objective import Evaluation, Objective
 from impasto.picture import Picture
 from impasto.recipe import LBFGS, Adam, Recipe
 from impasto.recipe.terms import Content, Gram, Laplacian, MeanCovariance, TotalVariation
@@ -188,3 +189,47 @@ def test_the_next_picture_of_its_kind_uses_the_same_graph_to_the_bit(
     paint(vgg, 3, terms + 0.3 * Content("relu1_1"), optimizer)
     paint(small_network(pooling="average"), 3, terms, optimizer)
     assert len(recorded) == 5
+
+
+def test_slow_steps_are_waited_for_one_by_one(
+    small_network: Callable[..., VGG], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Previews come, and a request to stop is seen, every half second."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    image = torch.rand(1, 3, 24, 30)
+    objective = Objective(small_network(), Recipe(terms=1.0 * TotalVariation()), image, [(image, 1.0)])
+
+    def steps_between_waits(seconds: float) -> list[int]:
+        evaluate = Objective.evaluate
+
+        def slow(self: Objective, image: torch.Tensor, *, gradient: bool = True) -> Evaluation:
+            clock[0] += seconds
+            return evaluate(self, image, gradient=gradient)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Objective, "evaluate", slow)
+            descent = Descent(objective, optimizers.build(LBFGS()), image, 40)
+            taken = []
+            for _ in descent.steps(10):
+                if not taken or descent.steps_done != sum(taken):
+                    taken.append(descent.steps_done - sum(taken))
+        return taken
+
+    assert max(steps_between_waits(0.01)) == 10
+    assert set(steps_between_waits(0.2)[2:-1]) == {3}
+    assert set(steps_between_waits(4.0)[1:]) == {1}
+
+
+def test_a_graph_that_holds_much_memory_is_not_kept(
+    small_network: Callable[..., VGG], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = iter([0.1, 0.3, 0.3, 0.7])  # of the device, before and after each capture
+    monkeypatch.setattr(devices, "uses_graphs", lambda device: True)
+    monkeypatch.setattr(devices, "reserved_share", lambda device: next(shares))
+    monkeypatch.setattr(graphs, "capture", lambda work, device, key: record(work))
+    vgg = small_network()
+    paint(vgg, 0, TERMS, LBFGS(history=4))
+    assert len(CAPTURED_STEPS) == 1
+    paint(vgg, 0, TERMS, LBFGS(history=4), (30, 24))
+    assert len(CAPTURED_STEPS) == 0

@@ -2,6 +2,7 @@
 
 import gc
 import math
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -323,3 +324,23 @@ def test_a_device_that_fails_is_said(make: Callable[..., Run], monkeypatch: pyte
     with pytest.raises(DeviceLostError, match=r"cpu failed .*illegal memory access.*run the command again"):
         list(run)
     assert not run.has_image
+
+
+def test_the_threads_of_several_devices_live_as_long_as_the_objective(
+    picture: Callable[..., Picture], small_network: Callable[..., VGG], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New threads in every step would begin with empty caches of cuDNN's plans."""
+    threads: list[threading.Thread] = []
+    walk = VGG.walk
+
+    def spy(self: VGG, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        threads.append(threading.current_thread())
+        return walk(self, *args, **kwargs)
+
+    image = torch.from_numpy(picture(48, 64, 1).pixels)[None]
+    objective = Objective([small_network(), small_network()], Recipe(terms=TERMS), image, [(image, 1.0)], tile=16)
+    monkeypatch.setattr(VGG, "walk", spy)
+    for _ in range(3):
+        objective.evaluate(image.flip(3))
+    assert 1 <= len(set(threads)) <= 2
+    assert threading.main_thread() not in threads

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import multiprocessing
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,16 +11,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from impasto.engine import devices
 from impasto.engine.run import Run
-from impasto.errors import DeviceError, UsageError
-from impasto.executors import estimate, ray_cluster, up_to_date
+from impasto.errors import DeviceError, DeviceLostError, UsageError
+from impasto.executors import estimate, processes, ray_cluster, up_to_date
 from impasto.executors.base import TaskEvent, TaskFinished
 from impasto.executors.estimate import Estimator, plan_workers
 from impasto.executors.outcome import Outcome
 from impasto.executors.pool import ATTEMPTS, LostError, Pool, Worker, WorkerFactory
 from impasto.executors.task import Task
+from impasto.jobs.job import Job
 from impasto.jobs.output import Output
 from impasto.picture import Measure, Picture, measure, read_picture
 from impasto.recipe import Compute, Inputs, Style, presets
@@ -259,6 +262,24 @@ def test_a_task_is_tried_again_and_given_up_in_the_end() -> None:
     assert crew.log.count("give 2.0") == crew.log.count("give 2.3") == 1
     assert crew.log.count("hire 0") == 1 + 1 + ATTEMPTS
     assert crew.log[-1] == "close"
+
+
+def test_a_worker_ends_where_its_device_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every further picture would fail in that process; a new one can use the device again."""
+
+    def fail(job: Job) -> Run:
+        raise DeviceLostError("cuda:0 failed")
+
+    ours, theirs = multiprocessing.Pipe()
+    for name in ("a", "s"):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{name}.png")
+    monkeypatch.chdir(tmp_path)
+    (task,) = tasks(1)
+    ours.send_bytes(json.dumps({"task": task.to_table()}).encode())
+    monkeypatch.setattr(Job, "start", fail)
+    with pytest.raises(SystemExit, match="cuda:0 failed"):
+        processes.serve(theirs, "cpu", 1)
+    assert not ours.poll()
 
 
 def test_stopped_no_more_are_begun() -> None:
