@@ -1,5 +1,6 @@
 """The `impasto` command. Nothing here imports torch before there is work for it."""
 
+import io
 import sys
 import traceback
 from typing import NoReturn
@@ -43,6 +44,9 @@ for _subcommand in (
 
 def main() -> NoReturn:
     """Run the command and exit: 0 for success, 2 for a wrong request, 1 for a failure, 128 + N after signal N."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that the console's encoding lacks is shown escaped, as stderr does by itself.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = command.main(prog_name="impasto", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -1,6 +1,10 @@
 """File names and errors as text that is safe in one line of a message."""
 
 import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable
 
 
 def printable(name: object) -> str:
@@ -11,6 +15,11 @@ def printable(name: object) -> str:
     """
     text = os.fsdecode(name) if isinstance(name, bytes) else str(name)
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def command_line(words: Iterable[str]) -> str:
+    """Return words quoted as one line for the shell of this system."""
+    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
 
 def reason(error: BaseException) -> str:

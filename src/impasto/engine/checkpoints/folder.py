@@ -113,20 +113,18 @@ class Folder:
         """Release the lock; a folder that was made here and is still empty is removed."""
         if self._lock is not None:
             # Somebody may have removed it by now.
+            is_done = True
             with contextlib.suppress(OSError):
                 if self._made and self.empty:
-                    self._remove()
-            self._lock.release()
-            self._lock = None
+                    is_done = self._remove()
+            self._release(is_done)
 
     def remove(self) -> None:
         """Remove all checkpoints, and the folder if nothing else is in it."""
         if self._lock is not None:
             with contextlib.suppress(OSError):
                 self._sweep(keep=[])
-            self._remove()
-            self._made = False
-            self.close()
+            self._release(self._remove())
 
     def write(self, snapshot: Snapshot, table: ReadOnlyTable) -> None:
         """Write the next checkpoint, then remove the one before.
@@ -188,10 +186,22 @@ class Folder:
                 if path not in kept_paths:
                     path.unlink(missing_ok=True)
 
-    def _remove(self) -> None:
+    def _remove(self) -> bool:
+        """Remove the lock's file, and the folder if nothing else is in it; return whether the file is gone."""
+        is_gone = False
         with contextlib.suppress(OSError):
             (self.path / "lock").unlink()
+            is_gone = True
             self.path.rmdir()
+        return is_gone
+
+    def _release(self, is_done: bool) -> None:
+        assert self._lock is not None
+        self._lock.release()
+        self._lock = None
+        if not is_done:
+            # Windows removes no file that is open.
+            self._remove()
 
 
 def pack(run: ReadOnlyTable) -> bytes:
