@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from impasto.batches.item import Item
 from impasto.errors import UsageError
@@ -55,7 +55,7 @@ def read(path: str) -> list[Item]:
     return items
 
 
-def _toml(text: str, name: str) -> Iterator[tuple[int, Any]]:
+def _toml(text: str, name: str) -> Iterator[tuple[int, object]]:
     try:
         document = tomllib.loads(text.replace("\r\n", "\n"))
     except (ValueError, RecursionError) as error:
@@ -77,7 +77,7 @@ def _toml(text: str, name: str) -> Iterator[tuple[int, Any]]:
 _HEAD: Final = re.compile(r"\s*\[\[\s*picture\s*\]\]")
 
 
-def _json_lines(text: str, name: str) -> Iterator[tuple[int, Any]]:
+def _json_lines(text: str, name: str) -> Iterator[tuple[int, object]]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
@@ -86,7 +86,7 @@ def _json_lines(text: str, name: str) -> Iterator[tuple[int, Any]]:
                 raise UsageError(f"{name}, line {number}: is not JSON ({reason(error)})") from error
 
 
-def _csv(text: str, name: str) -> Iterator[tuple[int, Any]]:
+def _csv(text: str, name: str) -> Iterator[tuple[int, object]]:
     reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True)
     try:
         for row in reader:
@@ -102,7 +102,7 @@ def _csv(text: str, name: str) -> Iterator[tuple[int, Any]]:
         raise UsageError(f"{name}, line {reader.line_num}: is not CSV ({reason(error)})") from error
 
 
-def _item(row: Any, where: str, base: str) -> Item:
+def _item(row: object, where: str, base: str) -> Item:
     if not isinstance(row, Mapping):
         raise UsageError(f"{where}: is {short_repr(row)}; write a table with content, style and output")
     rest = dict(row)

@@ -6,10 +6,10 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from multiprocessing import connection, resource_tracker
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
 from impasto.errors import DeviceLostError
 from impasto.executors.pool import LostError, Worker, WorkerFactory
@@ -70,7 +70,7 @@ class ProcessFactory(WorkerFactory):
 class ProcessWorker(Worker):
     """A process at the other end of a pipe, through which JSON goes."""
 
-    def __init__(self, process: Any, pipe: "Connection[Any, Any]") -> None:
+    def __init__(self, process: BaseProcess, pipe: "Connection[object, object]") -> None:
         self._process = process
         self.pipe = pipe
 
@@ -150,7 +150,7 @@ def _signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def serve(pipe: "Connection[Any, Any]", device: str, threads: int) -> None:
+def serve(pipe: "Connection[object, object]", device: str, threads: int) -> None:
     """Paint what comes through the pipe until it is closed: what a worker does from its start to its end."""
     import torch
 
@@ -173,7 +173,7 @@ def serve(pipe: "Connection[Any, Any]", device: str, threads: int) -> None:
                     sys.exit(f"impasto: {error}")
 
 
-def _serve_one(pipe: "Connection[Any, Any]", task: Task) -> None:
+def _serve_one(pipe: "Connection[object, object]", task: Task) -> None:
     from impasto.executors.worker import paint
 
     is_stopping = False
@@ -184,7 +184,7 @@ def _serve_one(pipe: "Connection[Any, Any]", task: Task) -> None:
         is_stopping = is_stopping or pipe.poll()
         return is_stopping
 
-    painting: Generator[Table, None, Any] = paint(task, stopping)
+    painting = paint(task, stopping)
     orphaned = False
     while True:
         try:

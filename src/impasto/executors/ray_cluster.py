@@ -10,7 +10,7 @@ import secrets
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from impasto.errors import DeviceError, UsageError
@@ -19,6 +19,9 @@ from impasto.executors.processes import count_cores
 from impasto.executors.task import Task
 from impasto.system.tables import Table
 from impasto.system.text import printable, reason
+
+# The module, which need not be installed; an actor of it, or a reference to a result, whose types Ray does not give.
+_FromRay: TypeAlias = Any
 
 _ASK_EVERY: Final = 1.0  # seconds between two questions about progress
 _PATIENCE: Final = 10.0  # seconds to wait for a cluster to answer
@@ -62,11 +65,11 @@ class RayWorker:
 class RayWorkerHandle(Worker):
     """An actor, as this machine sees it."""
 
-    def __init__(self, ray: Any, actor: Any) -> None:
+    def __init__(self, ray: _FromRay, actor: _FromRay) -> None:
         self._ray = ray
         self._actor = actor
-        self.result: Any = None
-        self._pending: Any = None
+        self.result: _FromRay = None
+        self._pending: _FromRay = None
         self._next = 0.0
 
     def submit(self, task: Task) -> None:
@@ -90,10 +93,10 @@ class RayWorkerHandle(Worker):
         messages, self._pending = self._get(self._pending), None
         return list(messages)
 
-    def _ready(self, reference: Any) -> bool:
+    def _ready(self, reference: _FromRay) -> bool:
         return bool(self._ray.wait([reference], timeout=0)[0])
 
-    def _get(self, reference: Any) -> Any:
+    def _get(self, reference: _FromRay) -> _FromRay:
         try:
             return self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
@@ -119,7 +122,7 @@ class RayWorkerFactory(WorkerFactory):
 
     """
 
-    def __init__(self, ray: Any, device: str, needs: Mapping[str, float]) -> None:
+    def __init__(self, ray: _FromRay, device: str, needs: Mapping[str, float]) -> None:
         self._ray = ray
         self._device = device
         self._needs = dict(needs)
@@ -184,7 +187,7 @@ def _check_answered(address: str) -> None:
         ) from error
 
 
-def _connect(address: str | None) -> Any:
+def _connect(address: str | None) -> _FromRay:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address is None:
         # As Ray recommends: clients without the token are turned away. Each cluster gets a new one.

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from impasto.engine.evaluate import evaluate
 from impasto.engine.objective import Evaluation
@@ -26,7 +25,7 @@ def stylize(
     precision: Precision = "auto",
     content_mask: PictureSource | None = None,
     protect: PictureSource | None = None,
-    **changes: Any,
+    **changes: object,
 ) -> Picture:
     """Return `content` painted in the style of one or several pictures.
 
@@ -63,7 +62,7 @@ def reconstruct(
     *,
     recipe: Recipe | str | Path = "reconstruction",
     device: str = "auto",
-    **changes: Any,
+    **changes: object,
 ) -> Picture:
     """Return a picture whose features at `layers` are those of `image`: content alone, Gatys et al. 2016, figure 1.
 
@@ -91,7 +90,7 @@ def texture(
     seamless: bool = False,
     recipe: Recipe | str | Path = "texture",
     device: str = "auto",
-    **changes: Any,
+    **changes: object,
 ) -> Picture:
     """Return a picture with the statistics of `style` and no content: Gatys et al. 2015, "Texture Synthesis".
 
@@ -121,7 +120,7 @@ def loss(
     *,
     recipe: Recipe | str | Path = "default",
     device: str = "auto",
-    **changes: Any,
+    **changes: object,
 ) -> Evaluation:
     """Return the loss of `image` under a recipe's objective, and what each term adds to it.
 

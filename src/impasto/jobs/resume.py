@@ -6,7 +6,7 @@ import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 
@@ -70,7 +70,7 @@ def resume(
     max_memory: int | str | None = None,
     precision: Precision | None = None,
     every: float = INTERVAL,
-    **changes: Any,
+    **changes: object,
 ) -> Run:
     """Return the run whose checkpoint is in `folder`; it continues there and writes its checkpoints there.
 

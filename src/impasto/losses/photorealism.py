@@ -6,10 +6,11 @@ theorem 1). Its gradient is that at the best a and b, held fixed, so the matrix 
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import BackwardCFunction, FunctionCtx
 from torch.nn import functional as F
 
 from impasto.losses.base import LossSize, PhotoLoss
@@ -72,7 +73,9 @@ class _Energy(torch.autograd.Function):
     """The sum of V^T M V over channels; its gradient 2 M V is computed in the forward pass."""
 
     @staticmethod
-    def forward(ctx: Any, image: Tensor, epsilon: float, photo: Tensor, mean: Tensor, inverse: Tensor) -> Tensor:
+    def forward(
+        ctx: FunctionCtx, image: Tensor, epsilon: float, photo: Tensor, mean: Tensor, inverse: Tensor
+    ) -> Tensor:
         level = F.avg_pool2d(image, _SIDE, 1)
         # Relative to the windows' means: differences of large products would lose the digits of an even window.
         windows = list(zip(_shifted_views(image), _shifted_views(photo), strict=True))
@@ -92,7 +95,7 @@ class _Energy(torch.autograd.Function):
         return energy
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: BackwardCFunction, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (slope,) = ctx.saved_tensors
         scaled: Tensor = gradients[0] * slope
         return scaled, None, None, None, None

@@ -16,7 +16,7 @@ ROUNDING = 1e-4
 class TensorLike(Protocol):
     """A torch tensor, known by its methods so that torch need not be imported."""
 
-    def detach(self) -> Any:
+    def detach(self) -> "TensorLike":
         """Return the tensor without its gradient history."""
         ...
 

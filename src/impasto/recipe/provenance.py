@@ -235,14 +235,14 @@ def _check(document: ReadOnlyTable) -> Remembered:
     )
 
 
-def _check_per_style(values: Any, name: str, styles: int) -> list[Any]:
+def _check_per_style(values: object, name: str, styles: int) -> list[Any]:
     """Return the values of all styles; there is one for each, or none."""
     if not isinstance(values, list) or len(values) not in (0, styles):
         raise ValueError(f"{name} is no list with one for each style")
     return values
 
 
-def _input(table: Any, role: str) -> Input | None:
+def _input(table: object, role: str) -> Input | None:
     if table is None:
         return None
     if not isinstance(table, dict) or set(table) != {"name", "sha256"}:
@@ -255,7 +255,7 @@ def _input(table: Any, role: str) -> Input | None:
     return Input(name, digest)
 
 
-def _style(table: Any) -> Input:
+def _style(table: object) -> Input:
     if not isinstance(table, dict) or type(table.get("weight")) not in (int, float):
         raise ValueError("a style is no table with a weight")
     rest = {key: value for key, value in table.items() if key != "weight"}

@@ -329,7 +329,7 @@ class Recipe:
         return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
 
-def _optimizer(table: Any) -> LBFGS | Adam:
+def _optimizer(table: object) -> LBFGS | Adam:
     if not isinstance(table, Mapping):
         raise RecipeError(f"optimizer is {short_repr(table)}; expected a table with a name and its settings")
     rest = dict(table)

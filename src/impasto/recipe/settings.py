@@ -9,12 +9,19 @@ import functools
 import types
 import typing
 from collections.abc import Hashable
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from impasto.errors import RecipeError, suggest
 from impasto.system.tables import ReadOnlyTable, Table
 
-T = TypeVar("T")
+
+class Record(Protocol):
+    """An instance of a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[object]]]
+
+
+T = TypeVar("T", bound=Record)
 
 # Ours: larger than any number that is needed, within the range of a float. NaN does not compare below it.
 _ENDLESS = 1e300
@@ -55,7 +62,7 @@ class Setting:
 
 
 def setting(
-    default: Any = dataclasses.MISSING,
+    default: object = dataclasses.MISSING,
     *,
     help: str,
     minimum: float | None = None,
@@ -78,26 +85,26 @@ def setting(
     return dataclasses.field(default=default, metadata={"setting": about})
 
 
-def setting_of(field: dataclasses.Field[Any]) -> Setting:
+def setting_of(field: dataclasses.Field[object]) -> Setting:
     """Return what was declared for `field`."""
     about: Setting = field.metadata.get("setting", Setting(""))
     return about
 
 
-def field_types(cls: type) -> dict[str, Any]:
+def field_types(cls: type) -> dict[str, object]:
     """Return the type of every field of the dataclass `cls`, with annotations resolved."""
     return _field_types(cls)
 
 
 # Cached: every new recipe is checked, and finding the largest size that fits into memory makes thousands.
 @functools.cache
-def _field_types(cls: Hashable) -> dict[str, Any]:
+def _field_types(cls: Hashable) -> dict[str, object]:
     assert isinstance(cls, type)
     hints = typing.get_type_hints(cls)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
 
-def check(instance: Any) -> None:
+def check(instance: Record) -> None:
     """Check every field of a frozen dataclass against its type and range; convert whole numbers to floats as declared.
 
     Raises:
@@ -110,7 +117,7 @@ def check(instance: Any) -> None:
         object.__setattr__(instance, field.name, checked)
 
 
-def checked_value(value: Any, kind: Any, about: Setting, name: str) -> Any:
+def checked_value(value: object, kind: object, about: Setting, name: str) -> Any:
     """Return `value` as a `kind`, or refuse it.
 
     Args:
@@ -141,7 +148,7 @@ def checked_value(value: Any, kind: Any, about: Setting, name: str) -> Any:
     raise RecipeError(f"{name} is {short_repr(value)}; expected {describe(kind)}")
 
 
-def _choice(value: Any, choices: tuple[Any, ...], name: str) -> Any:
+def _choice(value: object, choices: tuple[object, ...], name: str) -> object:
     if value not in choices:
         raise RecipeError(
             f"{name} is {short_repr(value)}; "
@@ -150,7 +157,7 @@ def _choice(value: Any, choices: tuple[Any, ...], name: str) -> Any:
     return value
 
 
-def _alternative(value: Any, kinds: tuple[Any, ...], about: Setting, name: str) -> Any:
+def _alternative(value: object, kinds: tuple[object, ...], about: Setting, name: str) -> object:
     for kind in kinds:
         if kind is type(None) and value is None:
             return None
@@ -167,16 +174,15 @@ def _alternative(value: Any, kinds: tuple[Any, ...], about: Setting, name: str) 
     raise last
 
 
-def _number(value: Any, kind: type, about: Setting, name: str) -> Any:
-    is_integer = isinstance(value, int) and not isinstance(value, bool)
-    if not is_integer and not (kind is float and isinstance(value, float)):
+def _number(value: object, kind: type, about: Setting, name: str) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float) or (kind is int and isinstance(value, float)):
         raise RecipeError(f"{name} is {short_repr(value)}; expected {describe(kind)}")
     if not about.allows(value):
         raise RecipeError(f"{name} is {short_repr(value)}; expected {describe(kind)} {about.range}".rstrip())
     return kind(value)
 
 
-def short_repr(value: Any) -> str:
+def short_repr(value: object) -> str:
     """Return `repr(value)`, cut so that it fits into one line of a message."""
     if isinstance(value, int) and abs(value) >= _ENDLESS:
         return f"a number of {value.bit_length()} bits"
@@ -187,7 +193,7 @@ def short_repr(value: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
-def describe(kind: Any) -> str:
+def describe(kind: object) -> str:
     """Return the type in words, for messages and help texts."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
@@ -196,10 +202,11 @@ def describe(kind: Any) -> str:
         return " or ".join(describe(part) for part in arguments if part is not type(None))
     if origin is tuple:
         return f"a list of {describe(arguments[0])}"
-    return {int: "a whole number", float: "a number", str: "a text"}.get(kind, getattr(kind, "__name__", str(kind)))
+    words: dict[object, str] = {int: "a whole number", float: "a number", str: "a text"}
+    return words.get(kind, getattr(kind, "__name__", str(kind)))
 
 
-def to_table(instance: Any) -> Table:
+def to_table(instance: Record) -> Table:
     """Return a dataclass as plain values, nested ones as tables, without fields that are None."""
     table = {}
     for field in dataclasses.fields(instance):
@@ -209,8 +216,8 @@ def to_table(instance: Any) -> Table:
     return table
 
 
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return to_table(value)
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
@@ -227,7 +234,7 @@ def from_table(cls: type[T], table: ReadOnlyTable, where: str) -> T:
         RecipeError: a key is unknown or missing, or a value is out of type or range.
 
     """
-    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    fields = {field.name: field for field in dataclasses.fields(cls)}
     for key in table:
         if key not in fields:
             raise RecipeError(f"{where} has no field {short_repr(key)}; {suggest(key, fields)}")

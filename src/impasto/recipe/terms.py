@@ -10,7 +10,7 @@ Terms are plain data: they print, compare, and are stored in recipe files.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal
 
 from impasto.errors import RecipeError, suggest
 from impasto.recipe import settings
@@ -68,7 +68,7 @@ def weighted_layers(layers: str | Iterable[str] | Mapping[str, float] | LayerWei
         layers = (layers,)
     if not isinstance(layers, Iterable):
         raise RecipeError(f"layers is {short_repr(layers)}; expected names, or names with their weights")
-    entries: list[Any] = list(layers.items() if isinstance(layers, Mapping) else layers)
+    entries: list[object] = list(layers.items() if isinstance(layers, Mapping) else layers)
     pairs = tuple((entry, 1 / len(entries)) if isinstance(entry, str) else entry for entry in entries)
     checked: LayerWeights = settings.checked_value(pairs, LayerWeights, Setting("", minimum=0), "layers")
     names = [name for name, _ in checked]

@@ -115,7 +115,7 @@ def sweep(
     precision: Precision = "auto",
     content_mask: PictureSource | None = None,
     protect: PictureSource | None = None,
-    **changes: Any,
+    **changes: object,
 ) -> Sweep:
     """Return a sweep: `content` in the style of `style`, once for every combination of the values in `vary`.
 

@@ -37,7 +37,7 @@ class Variation:
     """
 
     name: str
-    values: Sequence[Any]
+    values: Sequence[object]
     labels: Sequence[str] = ()
 
     def __post_init__(self) -> None:
@@ -93,7 +93,7 @@ def hyphenate(name: str) -> str:
     return name if "." in name else name.replace("_", "-")
 
 
-def label(value: Any) -> str:
+def label(value: object) -> str:
     """Return the text of a value for a sheet or a line."""
     if isinstance(value, float) and math.isfinite(value):
         return f"{value:.10g}"
@@ -153,7 +153,7 @@ def recipe_with(recipe: Recipe, values: ReadOnlyTable) -> Recipe:
     return recipe.with_settings(dotted) if dotted else recipe
 
 
-def _is_same(one: Any, other: Any) -> bool:
+def _is_same(one: object, other: object) -> bool:
     if isinstance(one, tuple | list) and isinstance(other, tuple | list):
         return tuple(one) == tuple(other)
     return type(one) is type(other) and bool(one == other)

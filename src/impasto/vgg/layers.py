@@ -7,7 +7,7 @@ two bytes and a bit for four positions: painting takes a quarter of the memory t
 import functools
 import math
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final, Protocol
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from impasto.vgg import convolutions
 from impasto.vgg.convolutions import Method
 
 Sides = tuple[int, int]
+Core = tuple[slice, slice]
 
 
 class Kernel:
@@ -59,14 +60,29 @@ def convolve_relu(x: Features, kernel: Kernel, padding: int) -> OutFeatures:
     return result
 
 
+class _Context(Protocol):
+    """What the functions below keep for their backward passes, each a part of it."""
+
+    saved_tensors: tuple[Tensor, ...]
+    kernel: Kernel
+    kernels: tuple[Kernel, Kernel]
+    padding: int
+    core: Core
+    size: torch.Size
+
+    def save_for_backward(self, *tensors: Tensor) -> None:
+        """Keep tensors that are inputs or outputs."""
+        ...
+
+
 class _Convolution(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, kernel: Kernel, padding: int) -> Tensor:
+    def forward(ctx: _Context, x: Tensor, kernel: Kernel, padding: int) -> Tensor:
         ctx.kernel, ctx.padding = kernel, padding
         return _convolve_fastest(x, kernel.weight, kernel.bias, (padding, padding), kernel.method)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: _Context, *gradients: Tensor) -> tuple[Tensor, None, None]:
         padding = 2 - ctx.padding
         kernel = ctx.kernel
         return _convolve_fastest(gradients[0], kernel.transposed, None, (padding, padding), kernel.method), None, None
@@ -74,14 +90,14 @@ class _Convolution(torch.autograd.Function):
 
 class _ConvolutionRelu(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, kernel: Kernel, padding: int) -> Tensor:
+    def forward(ctx: _Context, x: Tensor, kernel: Kernel, padding: int) -> Tensor:
         ctx.kernel, ctx.padding = kernel, padding
         result = _convolve_relu_cudnn(x, kernel, padding)
         ctx.save_for_backward(result)
         return result
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: _Context, *gradients: Tensor) -> tuple[Tensor, None, None]:
         gradient = torch.ops.aten.threshold_backward(gradients[0], *ctx.saved_tensors, 0)
         padding = 2 - ctx.padding
         return _convolve_fastest(gradient, ctx.kernel.transposed, None, (padding, padding), "default"), None, None
@@ -209,15 +225,16 @@ def relu_max_pool(x: Features) -> OutFeatures:
 
 class _ReluMaxPool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(ctx: _Context, x: Tensor) -> Tensor:
         result, offset, alive = relu_max(x)
         ctx.save_for_backward(offset, alive)
         ctx.size = x.shape[2:]
         return result
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return _unpool(gradients[0], *ctx.saved_tensors, *ctx.size)
+    def backward(ctx: _Context, *gradients: Tensor) -> Tensor:
+        offset, alive = ctx.saved_tensors
+        return _unpool(gradients[0], offset, alive, *ctx.size)
 
 
 def relu_max(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -255,9 +272,6 @@ def _unpool(gradient: Tensor, offset: Tensor, alive: Tensor, height: int, width:
 INT16_WIDTH = 2**15 - 2
 
 
-Core = tuple[slice, slice]
-
-
 def convolve_block(x: Features, first: Kernel, second: Kernel, core: Core | None = None) -> tuple[OutFeatures, Moments]:
     """Return the pooled output of a block of two convolutions, and the moments of its first layer after the ReLU.
 
@@ -286,7 +300,7 @@ def is_worth_bands(x: Features) -> bool:
 
 class _Block(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, first: Kernel, second: Kernel, core: Core) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(ctx: _Context, x: Tensor, first: Kernel, second: Kernel, core: Core) -> tuple[Tensor, Tensor, Tensor]:
         height, width = x.shape[2:]
         middle, end = first.weight.shape[0], second.weight.shape[0]
         size = (x.shape[0], end, math.ceil(height / 2), math.ceil(width / 2))
@@ -307,7 +321,7 @@ class _Block(torch.autograd.Function):
         return result, total, outer
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: _Context, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         gradient, total, outer = gradients
         x, offset, alive = ctx.saved_tensors
         first, second = ctx.kernels

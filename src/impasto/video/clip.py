@@ -10,13 +10,14 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -195,14 +196,12 @@ class Numbering:
         self._first: Shot | None = None
         self._last: Shot | None = None
 
-    def shots(self, packet: "Packet[Any]", video: VideoStream) -> Iterator[Shot]:
+    def shots(self, packet: "Packet[VideoStream] | Packet[Stream]", video: VideoStream) -> Iterator[Shot]:
         """Yield the frames that a packet of `video` decodes to."""
-        decoded: Any = packet.decode()
-        for frame in decoded:
+        for frame in video.decode(packet):
             index = 0 if self._last is None else self._last.index + 1
             soonest = Fraction(0) if self._last is None else self._last.time + 1 / (video.average_rate or _USUAL_RATE)
-            has_time = frame.pts is not None and frame.time_base is not None
-            time = frame.pts * frame.time_base if has_time else soonest
+            time = soonest if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
             if self._last is not None and time <= self._last.time:
                 # Shown for no time at all.
                 continue
@@ -219,8 +218,7 @@ def audio_streams(container: InputContainer) -> list[AudioStream]:
 
 
 def _upright(frame: VideoFrame) -> Pixels:
-    pixels: Any = frame.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(np.rot90(pixels, _quarter_turns(frame)))
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), _quarter_turns(frame)))
 
 
 def _quarter_turns(frame: VideoFrame) -> int:

@@ -4,12 +4,13 @@ import os
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -148,12 +149,11 @@ def _add_audio_streams(
 
 
 def _frame(pixels: Pixels) -> VideoFrame:
-    frame: Any = VideoFrame.from_ndarray(pixels, format="rgb24")
-    converted: VideoFrame = frame.reformat(format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED)
-    return converted
+    frame = VideoFrame.from_ndarray(pixels, format="rgb24")
+    return frame.reformat(format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED)
 
 
-def _copy_audio(film: OutputContainer, packet: "Packet[Any]", into: AudioStream, end: Fraction | None) -> None:
+def _copy_audio(film: OutputContainer, packet: "Packet[Stream]", into: AudioStream, end: Fraction | None) -> None:
     # The last packet of a stream is empty.
     if packet.dts is None or packet.pts is None or packet.time_base is None:
         return

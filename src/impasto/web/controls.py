@@ -3,7 +3,7 @@
 import dataclasses
 import types
 import typing
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from impasto.picture.formats.registry import WRITERS
 from impasto.recipe import OPTIMIZERS, PARTS, Recipe, presets, settings
@@ -41,7 +41,7 @@ def _recipe(name: str) -> Table:
     }
 
 
-def _field(field: "dataclasses.Field[Any]", owner: type, prefix: str) -> Table:
+def _field(field: "dataclasses.Field[object]", owner: type, prefix: str) -> Table:
     about, kind = settings.setting_of(field), settings.field_types(owner)[field.name]
     return {
         "name": prefix + field.name,
@@ -54,7 +54,7 @@ def _field(field: "dataclasses.Field[Any]", owner: type, prefix: str) -> Table:
     }
 
 
-def _kind(kind: Any) -> Table:
+def _kind(kind: object) -> Table:
     """Return the kind of control for a type."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:

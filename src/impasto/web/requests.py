@@ -4,7 +4,7 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from impasto.errors import UsageError, suggest
 from impasto.recipe import Inputs, Recipe, Style, presets
@@ -45,7 +45,7 @@ class Order:
     init: str | None = None
     content_mask: str | None = None
     protect: str | None = None
-    vary: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    vary: tuple[tuple[str, tuple[object, ...]], ...] = ()
 
     @property
     def inputs(self) -> Inputs[str]:
@@ -73,7 +73,7 @@ class Order:
         return cls(**{**table, "styles": styles, "recipe": Recipe.from_table(table["recipe"]), "vary": vary})
 
 
-def parse_order(table: Any, storage: Storage) -> Order:
+def parse_order(table: object, storage: Storage) -> Order:
     """Return the order in a page's request.
 
     Raises:
@@ -121,7 +121,7 @@ def recipe_of(table: ReadOnlyTable) -> tuple[str, Recipe, Table]:
     return ("custom" if text else base), recipe, settings
 
 
-def _style(table: Any, storage: Storage) -> Style[str]:
+def _style(table: object, storage: Storage) -> Style[str]:
     rest = _table(table, "a style", ("picture", "weight", "scale", "part", "mask"))
     weight, scale, part = rest.get("weight", 1.0), rest.get("scale", 1.0), rest.get("part", "all")
     if type(weight) not in (int, float) or type(scale) not in (int, float):
@@ -137,7 +137,7 @@ def _style(table: Any, storage: Storage) -> Style[str]:
     )
 
 
-def _parse_variations(entries: Any, recipe: Recipe) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+def _parse_variations(entries: object, recipe: Recipe) -> tuple[tuple[str, tuple[object, ...]], ...]:
     """Return the variations of a sheet, after checking every combination."""
     if not isinstance(entries, list) or len(entries) > 2:
         raise UsageError("a sheet varies one or two settings")
@@ -163,7 +163,7 @@ def _parse_variations(entries: Any, recipe: Recipe) -> tuple[tuple[str, tuple[An
     return tuple((variation.name, tuple(variation.values)) for variation in variations)
 
 
-def _freeze(value: Any) -> Any:
+def _freeze(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -175,7 +175,7 @@ def _translate_errors(make: Callable[[], Recipe]) -> Recipe:
         raise UsageError(f"the recipe is not valid ({reason(error)})") from error
 
 
-def _table(table: Any, role: str, keys: tuple[str, ...]) -> Table:
+def _table(table: object, role: str, keys: tuple[str, ...]) -> Table:
     if not isinstance(table, dict):
         raise UsageError(f"{role} is no table")
     for key in table:
@@ -184,11 +184,11 @@ def _table(table: Any, role: str, keys: tuple[str, ...]) -> Table:
     return table
 
 
-def _picture(id: Any, storage: Storage) -> str:
+def _picture(id: object, storage: Storage) -> str:
     if not isinstance(id, str):
         raise UsageError("a picture is named by a text")
     return storage.known(id).id
 
 
-def _optional(id: Any, storage: Storage) -> str | None:
+def _optional(id: object, storage: Storage) -> str | None:
     return None if id is None else _picture(id, storage)

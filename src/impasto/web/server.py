@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 import h11
 import uvicorn
@@ -115,7 +115,7 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def _config(app: Any) -> uvicorn.Config:
+def _config(app: Guard) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http="h11",
@@ -142,7 +142,7 @@ async def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
 
 async def _close_idle_connections(server: uvicorn.Server) -> None:
     """Close connections without a request; uvicorn waits forever for the first one."""
-    since: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
+    since: weakref.WeakKeyDictionary[object, float] = weakref.WeakKeyDictionary()
     while True:
         for connection in list(server.server_state.connections):
             conn, cycle = getattr(connection, "conn", None), getattr(connection, "cycle", None)

@@ -1,7 +1,7 @@
 """The shell command that paints the same picture as an order, so that everything on the page can be scripted."""
 
+from collections.abc import Callable
 from pathlib import PurePath
-from typing import Any
 
 from impasto.recipe import Recipe, Style
 from impasto.system.text import command_line
@@ -38,7 +38,7 @@ def command(order: Order, storage: Storage) -> str:
     return command_line([*words, "-o", "_".join([*stems, *(["sweep"] if order.vary else [])]) + ".png"])
 
 
-def _styles(styles: tuple[Style[str], ...], name: Any) -> list[str]:
+def _styles(styles: tuple[Style[str], ...], name: Callable[[str], str]) -> list[str]:
     words = []
     for option, plain, values in (
         ("--style-weights", 1.0, [style.weight for style in styles]),
@@ -53,12 +53,12 @@ def _styles(styles: tuple[Style[str], ...], name: Any) -> list[str]:
     return words
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     """Return a value in the form of `--vary`, in which lists within the list use colons."""
     return ":".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _option(key: str, value: Any) -> list[str]:
+def _option(key: str, value: object) -> list[str]:
     """Return a setting as an option; as `--set` if it has none of its own."""
     text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
     if key in Recipe.__dataclass_fields__:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from http.client import HTTPMessage
 from pathlib import Path
 
 import pytest
@@ -290,7 +291,7 @@ def test_only_https(server: Server, content: bytes, url: str) -> None:
 def test_https_never_leads_to_http() -> None:
     request = downloading.urllib.request.Request("https://example.org/x")
     with pytest.raises(downloading.PermanentFailure, match="not https"):
-        downloading.Redirects().redirect_request(request, io.BytesIO(), 302, "", {}, "http://127.0.0.1/x")
+        downloading.Redirects().redirect_request(request, io.BytesIO(), 302, "", HTTPMessage(), "http://127.0.0.1/x")
 
 
 def test_offline_fails_at_once(server: Server, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,7 +19,7 @@ from impasto.cli.options import executor as executor_options
 from impasto.cli.options import output as output_options
 from impasto.cli.options import task as task_options
 from impasto.cli.signals import Answer, Interrupted, Stop, signals
-from impasto.cli.values import Options
+from impasto.cli.values import Options, OptionValue
 from impasto.errors import OutputError, UsageError
 from impasto.executors import storage
 from impasto.executors.task import Task
@@ -54,7 +54,7 @@ def _shard(_: click.Context, __: click.Parameter, value: str | None) -> tuple[in
 @executor_options.executor_options("local")
 @task_options.painting_options
 @click.pass_context
-def batch(context: click.Context, /, photos: str, styles: tuple[str, ...], **options: Any) -> None:
+def batch(context: click.Context, /, photos: str, styles: tuple[str, ...], **options: OptionValue) -> None:
     """Paint many photos: those of a folder or a 'glob', each after each STYLE; or what a list says.
 
     A list ends in .toml, .jsonl or .csv; each line names content, style and output, and any option below without its

@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -68,7 +68,7 @@ def _of_stylize() -> set[str]:
     return {str(parameter.name) for parameter in stylize.params if isinstance(parameter, click.Option)} - _NOT_OF_ONE
 
 
-def _text(value: Any, base: str, parameter: click.Parameter) -> Any:
+def _text(value: object, base: str, parameter: click.Parameter) -> object:
     """Return a value as a person would type it, with paths relative to the working directory."""
     if isinstance(parameter, click.Option) and parameter.multiple:
         return [_path(_plain(part), base, parameter) for part in (value if isinstance(value, list) else [value])]
@@ -77,7 +77,7 @@ def _text(value: Any, base: str, parameter: click.Parameter) -> Any:
     return _path(_plain(value), base, parameter)
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise UsageError(f"{short_repr(value)} is no value of an option; give a text, a number or a list of them")
     return str(value)
@@ -97,7 +97,7 @@ def join_path(base: str, path: str) -> str:
     return os.fspath(Path(base) / path) if base and not storage.is_url(path) else path
 
 
-def _toml(value: Any) -> str:
+def _toml(value: object) -> str:
     # Numbers, texts and lists are written alike in JSON and TOML.
     return value if isinstance(value, str) else json.dumps(value)
 

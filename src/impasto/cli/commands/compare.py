@@ -1,11 +1,10 @@
 """`impasto compare`: finished pictures side by side."""
 
-from typing import Any
-
 import click
 
 from impasto.cli.display import notes as notes_display
 from impasto.cli.options import output as output_options
+from impasto.cli.values import OptionValue
 from impasto.jobs.output import Output
 from impasto.sheets import LARGEST_CELL, SMALLEST_CELL, sheet
 
@@ -31,7 +30,7 @@ def _labels(_: click.Context, __: click.Parameter, value: str | None) -> list[st
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @click.option("-q", "--quiet", is_flag=True, help="Show nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Show a traceback with an error.")
-def compare(pictures: tuple[str, ...], **options: Any) -> None:
+def compare(pictures: tuple[str, ...], **options: OptionValue) -> None:
     """Put finished pictures on a sheet, side by side, each with its name.
 
     One of them may be - for standard input.

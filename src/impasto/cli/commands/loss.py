@@ -1,13 +1,13 @@
 """`impasto loss`: what an objective says of a picture."""
 
 import json
-from typing import Any
 
 import click
 
 from impasto.cli import paint
 from impasto.cli.options import output as output_options
 from impasto.cli.options import recipe as recipe_options
+from impasto.cli.values import OptionValue
 from impasto.errors import UsageError
 from impasto.jobs.output import STREAM
 from impasto.recipe import pair_styles, presets
@@ -23,7 +23,7 @@ from impasto.recipe import pair_styles, presets
 @output_options.device_option
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="Show a traceback with an error.")
-def loss(content: str, styles: tuple[str, ...], image: str, **options: Any) -> None:
+def loss(content: str, styles: tuple[str, ...], image: str, **options: OptionValue) -> None:
     """Print the value of every term of a recipe for the picture IMAGE, painted from CONTENT and STYLE.
 
     At the recipe's size, to which IMAGE is resized; one of the three may be - for standard input.

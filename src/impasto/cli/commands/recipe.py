@@ -2,11 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 import tomli_w
 
+from impasto.cli.values import OptionValue
 from impasto.errors import UsageError
 from impasto.recipe import conventions, presets
 from impasto.recipe.conventions import Conversion
@@ -59,7 +59,7 @@ def check(file: Path) -> None:
 )
 @click.option("--toml", "as_toml", is_flag=True, help="Print the lines of a recipe file; converts to impasto.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def convert(source: str, target: str | None, as_toml: bool, as_json: bool, **options: Any) -> None:
+def convert(source: str, target: str | None, as_toml: bool, as_json: bool, **options: OptionValue) -> None:
     """Say in other programs' weights what the weights of one program mean; see docs/conventions.md."""
     if as_toml and (as_json or target not in (None, "impasto")):
         raise UsageError("--toml prints a recipe of impasto; leave out --json and any other --to")
@@ -88,7 +88,7 @@ def _conversions(
     aspect: str | None,
     style_layers: str | None,
     feature_scale: float,
-    **weights: Any,
+    **weights: OptionValue,
 ) -> list[Conversion]:
     program, programs = conventions.named(source), [conventions.named(name) for name in targets]
     if style_layers is not None:

@@ -1,13 +1,13 @@
 """`impasto reconstruct`: content alone."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from impasto.cli import checkpoints, paint
 from impasto.cli.options import output as output_options
 from impasto.cli.options import recipe as recipe_options
+from impasto.cli.values import OptionValue
 from impasto.recipe import Inputs, presets
 
 
@@ -26,7 +26,7 @@ from impasto.recipe import Inputs, presets
 @recipe_options.recipe_options("reconstruction")
 @output_options.output_options
 @checkpoints.checkpoint_option
-def reconstruct(image: str, layers: tuple[str, ...], **options: Any) -> None:
+def reconstruct(image: str, layers: tuple[str, ...], **options: OptionValue) -> None:
     """Paint what a layer of the network knows of IMAGE: content alone, without a style.
 
     After Gatys et al. 2016, figure 1: lower layers keep every pixel, higher ones objects and their places. IMAGE may

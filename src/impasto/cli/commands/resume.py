@@ -1,7 +1,6 @@
 """`impasto resume`: on with a run that was interrupted."""
 
 import sys
-from typing import Any
 
 import click
 
@@ -10,6 +9,7 @@ from impasto.cli.display import notes as notes_display
 from impasto.cli.display import progress as progress_display
 from impasto.cli.options import output as output_options
 from impasto.cli.options import recipe as recipe_options
+from impasto.cli.values import OptionValue
 from impasto.jobs import checkpoint_paths
 
 # How the run began, and what it is painted at, is settled.
@@ -35,7 +35,7 @@ _SETTLED = ("size", "side", "start_size", "scale_factor", "margin", "seed")
 @click.option("--max-memory", metavar="SIZE", help="Another amount of memory to make do with, such as 3GB.")
 @click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), help="Another precision.")
 @output_options.saying_options
-def resume(folder: str, styles: tuple[str, ...], style_masks: tuple[str, ...], **options: Any) -> None:
+def resume(folder: str, styles: tuple[str, ...], style_masks: tuple[str, ...], **options: OptionValue) -> None:
     """Go on with the run whose checkpoint is in DIR, to the same output and with the same options.
 
     An interrupted command says which DIR; without --checkpoint it is OUT.impasto beside the output OUT. More --steps

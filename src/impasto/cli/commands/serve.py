@@ -6,13 +6,13 @@ import os
 import sys
 import webbrowser
 from pathlib import Path
-from typing import Any
 
 import click
 import platformdirs
 
 from impasto.cli import paint
 from impasto.cli.options import output as output_options
+from impasto.cli.values import OptionValue
 from impasto.errors import UsageError
 from impasto.system import units
 
@@ -37,7 +37,7 @@ _NEEDED = ("starlette", "uvicorn")
 @click.option("--keep", default="4GB", show_default=True, metavar="SIZE", help="Of finished pictures; oldest go first.")
 @click.option("--no-browser", is_flag=True, help="Do not open the page.")
 @output_options.compute_options
-def serve(**options: Any) -> None:
+def serve(**options: OptionValue) -> None:
     """Open a page on this computer: drop a photo and a painting, and watch.
 
     Nobody else can reach it: it listens on this computer only, and asks for a secret that is made at every start.

@@ -1,13 +1,12 @@
 """`impasto stylize`: the main job."""
 
-from typing import Any
-
 import click
 
 from impasto.cli import paint
 from impasto.cli.display import notes as notes_display
 from impasto.cli.options import output as output_options
 from impasto.cli.options import task as task_options
+from impasto.cli.values import OptionValue
 from impasto.picture import as_picture
 
 
@@ -16,7 +15,7 @@ from impasto.picture import as_picture
 @click.argument("styles", metavar="STYLE [STYLE ...]", nargs=-1, required=True)
 @task_options.painting_options
 @click.pass_context
-def stylize(context: click.Context, /, content: str, styles: tuple[str, ...], **options: Any) -> None:
+def stylize(context: click.Context, /, content: str, styles: tuple[str, ...], **options: OptionValue) -> None:
     """Paint the photo CONTENT in the style of one picture or of several.
 
     Either may be - for standard input. Without -o the result is CONTENT_STYLE.png in the working directory.

@@ -1,7 +1,6 @@
 """`impasto sweep`: one pair of pictures, painted with every combination of some settings."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -12,6 +11,7 @@ from impasto.cli.options import executor as executor_options
 from impasto.cli.options import output as output_options
 from impasto.cli.options import recipe as recipe_options
 from impasto.cli.options import vary as vary_options
+from impasto.cli.values import OptionValue
 from impasto.errors import OutputError, UsageError
 from impasto.jobs.output import STREAM
 from impasto.recipe import presets
@@ -43,7 +43,7 @@ from impasto.system.text import printable
 @recipe_options.mask_options
 @output_options.output_options
 @click.pass_context
-def sweep(context: click.Context, /, content: str, styles: tuple[str, ...], **options: Any) -> None:
+def sweep(context: click.Context, /, content: str, styles: tuple[str, ...], **options: OptionValue) -> None:
     """Paint CONTENT in the style of STYLE with every combination of the values in --vary, and make a labelled sheet.
 
     A finished picture is kept, and not painted again: the same command goes on where it was interrupted (with --force,

@@ -1,22 +1,22 @@
 """`impasto texture`: style alone."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from impasto.cli import checkpoints, paint
 from impasto.cli.options import output as output_options
 from impasto.cli.options import recipe as recipe_options
+from impasto.cli.values import OptionValue
 from impasto.recipe import pair_styles, presets
 
 
-class SizeType(click.ParamType[Any]):
+class SizeType(click.ParamType[tuple[int, int]]):
     """Text such as 1024x768 to width and height."""
 
     name = "size"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         """Return (width, height), or fail saying what a size looks like."""
         width, x, height = str(value).lower().partition("x")
         if not (x and width.isdecimal() and height.isdecimal() and int(width) > 0 and int(height) > 0):
@@ -36,7 +36,7 @@ class SizeType(click.ParamType[Any]):
 @recipe_options.style_weights_option
 @output_options.output_options
 @checkpoints.checkpoint_option
-def texture(styles: tuple[str, ...], size: tuple[int, int], layers: str | None, **options: Any) -> None:
+def texture(styles: tuple[str, ...], size: tuple[int, int], layers: str | None, **options: OptionValue) -> None:
     """Paint a picture with the statistics of STYLE and nothing else.
 
     STYLE may be - for standard input. Without -o the result is STYLE_texture.png in the working directory.

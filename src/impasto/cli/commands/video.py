@@ -3,7 +3,7 @@
 import importlib.util
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -13,7 +13,7 @@ from impasto.cli.display import video as video_display
 from impasto.cli.options import output as output_options
 from impasto.cli.options import recipe as recipe_options
 from impasto.cli.signals import Interrupted, interrupt, signals
-from impasto.cli.values import Options
+from impasto.cli.values import Options, OptionValue
 from impasto.errors import ImpastoError, OutputError, UsageError, suggest
 from impasto.jobs.output import STREAM
 from impasto.picture import as_picture, check_place
@@ -47,7 +47,7 @@ _NEEDED = {"av": "PyAV", "cv2": "OpenCV"}
 @click.option("--force", is_flag=True, help="Replace an existing output, and frames kept of another film.")
 @output_options.compute_options
 @output_options.saying_options
-def video(clip: str, styles: tuple[str, ...], **options: Any) -> None:
+def video(clip: str, styles: tuple[str, ...], **options: OptionValue) -> None:
     """Paint the film CLIP in the style of one picture or of several.
 
     Each frame goes on from the last one, moved as the clip moves. Frames are kept in OUT.mp4.impasto until the film is

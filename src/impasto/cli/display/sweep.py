@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from impasto.cli.display import plans
 from impasto.cli.display import progress as progress_display
@@ -81,7 +81,7 @@ class SweepDisplay:
         size = {"height": picture.height, "width": picture.width}
         self._write_event("cell_finished", index, **size, painted=painted, seconds=seconds)
 
-    def _write_event(self, name: str, index: int, **extra: Any) -> None:
+    def _write_event(self, name: str, index: int, **extra: object) -> None:
         cell = self._sweep.cells[index]
         about = {"event": name, "cell": index + 1, "cells": len(self._sweep)}
         labels = {choice.name: choice.label for choice in cell.choices}

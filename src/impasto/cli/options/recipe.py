@@ -5,7 +5,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import click
 
@@ -18,7 +18,7 @@ from impasto.system.tables import Table
 _OWN_OPTION = ("init",)
 
 
-def recipe_fields() -> list[dataclasses.Field[Any]]:
+def recipe_fields() -> list[dataclasses.Field[object]]:
     """Return the fields of a recipe that become plain options, in order."""
     return [f for f in dataclasses.fields(Recipe) if "setting" in f.metadata and f.name not in _OWN_OPTION]
 
@@ -55,7 +55,7 @@ def recipe_options(default: str | None, without: Sequence[str] = ()) -> Callable
     return decorate
 
 
-def settings_options(record: Any) -> Callable[[Command], Command]:
+def settings_options(record: settings.Record) -> Callable[[Command], Command]:
     """Give a command an option for every field of the dataclass instance `record`, with its values as defaults."""
 
     def decorate(function: Command) -> Command:
@@ -188,7 +188,7 @@ def resolve_start(recipe: Recipe, init: str | None) -> tuple[Recipe, str | None]
     return recipe, init
 
 
-def toml_value(text: str) -> Any:
+def toml_value(text: str) -> object:
     """Return a text as a TOML value; text that is no TOML stands for itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
@@ -215,7 +215,7 @@ def parse_weights(text: str, separator: str) -> tuple[float, ...]:
         raise click.BadParameter(f"{text!r} is not a list of numbers such as 0.7{separator}0.3.") from None
 
 
-def _option(field: dataclasses.Field[Any], defaults: Any, owner: type = Recipe) -> Callable[[Command], Command]:
+def _option(field: dataclasses.Field[object], defaults: object, owner: type = Recipe) -> Callable[[Command], Command]:
     """Return an option for a field of `owner`; `defaults` gives the values shown as defaults, if any."""
     about = settings.setting_of(field)
     shown = ""
@@ -233,15 +233,15 @@ def _option(field: dataclasses.Field[Any], defaults: Any, owner: type = Recipe) 
     )
 
 
-class FieldType(click.ParamType[Any]):
+class FieldType(click.ParamType[object]):
     """A click type that converts text to the value of a field, with the field's own checks."""
 
-    def __init__(self, field: dataclasses.Field[Any], owner: type = Recipe) -> None:
+    def __init__(self, field: dataclasses.Field[object], owner: type = Recipe) -> None:
         self._kind = settings.field_types(owner)[field.name]
         self._about = settings.setting_of(field)
         self.name = field.name
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
         """Return the value, or fail with the message of the field's check."""
         name = param.opts[0] if param else "value"
         try:
@@ -250,7 +250,7 @@ class FieldType(click.ParamType[Any]):
             self.fail(f"{error}.", param, ctx)
 
 
-def metavar(kind: Any) -> str:
+def metavar(kind: object) -> str:
     """Return the placeholder for a value of `kind` in help texts."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
@@ -262,7 +262,7 @@ def metavar(kind: Any) -> str:
     return "N" if kind is int else "X"
 
 
-def _parse(value: Any, kind: Any) -> Any:
+def _parse(value: object, kind: object) -> object:
     """Return the text as the plain value that it looks like; the caller refuses one that is not of `kind`."""
     if not isinstance(value, str):
         return value

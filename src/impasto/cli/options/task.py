@@ -1,7 +1,7 @@
 """From the options of `stylize` and `batch` to a task."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import click
 from click.core import ParameterSource
@@ -9,7 +9,7 @@ from click.core import ParameterSource
 from impasto.cli import checkpoints
 from impasto.cli.options import output as output_options
 from impasto.cli.options import recipe as recipe_options
-from impasto.cli.values import Command, Options
+from impasto.cli.values import Command, Decorator, Options
 from impasto.errors import UsageError
 from impasto.executors.task import Task
 from impasto.jobs.output import Output
@@ -26,7 +26,7 @@ def painting_options(function: Command) -> Command:
     return function
 
 
-_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+_OPTIONS: tuple[Decorator, ...] = (
     recipe_options.recipe_option("default"),
     click.option("--like", metavar="PICTURE", help="Take the recipe that PICTURE, painted by impasto, remembers."),
     recipe_options.recipe_options("default"),

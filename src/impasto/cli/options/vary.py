@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 from click.core import ParameterSource
@@ -23,7 +23,7 @@ class VariedSetting(NamedTuple):
     """A setting that varies, by its name in the recipe, with its values, and labels where the values give none."""
 
     name: str
-    values: list[Any]
+    values: list[object]
     labels: list[str]
 
 
@@ -62,7 +62,7 @@ def _parse_setting(text: str, context: click.Context, options: Options) -> Varie
     return VariedSetting(name, *_values(name, parts, context, options))
 
 
-def _values(name: str, parts: list[str], context: click.Context, options: Options) -> tuple[list[Any], list[str]]:
+def _values(name: str, parts: list[str], context: click.Context, options: Options) -> tuple[list[object], list[str]]:
     if name == _RECIPE:
         return [_recipe(part, options) for part in parts], [Path(part).name for part in parts]
     if name == _STYLE_WEIGHTS:
@@ -80,7 +80,7 @@ def _values(name: str, parts: list[str], context: click.Context, options: Option
     return [kind.convert(_as_list_item(part, field), parameter, context) for part in parts], []
 
 
-def _as_list_item(part: str, field: dataclasses.Field[Any]) -> str:
+def _as_list_item(part: str, field: dataclasses.Field[object]) -> str:
     """Return a value as the option takes it: a list inside the list of values has colons."""
     is_list = typing.get_origin(settings.field_types(Recipe)[field.name]) is tuple
     return part.replace(":", ",") if is_list else part

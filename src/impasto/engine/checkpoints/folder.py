@@ -14,7 +14,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 from filelock import FileLock
@@ -210,7 +210,7 @@ def pack(run: ReadOnlyTable) -> bytes:
     return json.dumps(document, indent=1).encode() + b"\n"
 
 
-def _digest(version: Any, run: Any) -> str:
+def _digest(version: object, run: object) -> str:
     return hashlib.sha256(json.dumps([SCHEMA, version, run], sort_keys=True).encode()).hexdigest()
 
 

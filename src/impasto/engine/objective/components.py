@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from impasto import losses
 from impasto.losses import AnyLoss, Need
@@ -33,7 +32,7 @@ class Component:
     layer: str | None
     region: int = 0
     is_of_photo: bool = False
-    target: Any = None
+    target: object = None
 
 
 def components(recipe: Recipe) -> Iterator[Component]:

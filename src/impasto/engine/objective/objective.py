@@ -3,7 +3,6 @@
 import copy
 import dataclasses
 from collections.abc import Hashable, Iterator, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -127,7 +126,7 @@ class Objective:
         numbers = tuple(leaf for leaf in leaves if not isinstance(leaf, Tensor))
         return (self.digest, id(self._networks[0]), numbers), targets
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Objective":
+    def __deepcopy__(self, memo: dict[int, object]) -> "Objective":
         """Return a copy that shares the networks and has its own targets."""
         memo |= {id(network): network for network in self._networks}
         other = object.__new__(type(self))
@@ -252,7 +251,7 @@ class Objective:
         return Moments(total.new_full(total.shape[:1], float(self._tiled.n_positions(image, layer))), total, outer)
 
 
-def _leaves(target: Any) -> Iterator[Any]:
+def _leaves(target: object) -> Iterator[object]:
     """Yield the tensors and numbers that a target consists of."""
     if isinstance(target, tuple | list):
         for part in target:

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Mapping
 from io import BytesIO
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from PIL import Image
@@ -27,7 +27,7 @@ def to_levels(samples: Samples, options: Options) -> Stored:
     return stored if samples.alpha is None else np.dstack([stored, quantize(samples.alpha, dtype)])
 
 
-def save(samples: Samples, options: Options, kind: str, **settings: Any) -> bytes:
+def save(samples: Samples, options: Options, kind: str, **settings: object) -> bytes:
     """Return the bytes that Pillow writes of the samples' levels; `settings` are those of the format."""
     stored = to_levels(samples, options)
     image = Image.fromarray(stored, "CMYK") if options.has_inks else Image.fromarray(stored)

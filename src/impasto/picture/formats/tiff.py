@@ -318,7 +318,7 @@ def _needs_unpacking(page: "TiffPage") -> bool:
     return page.photometric == _YCBCR and page.compression not in _JPEG and ycbcr.subsampling(page) != (1, 1)
 
 
-def _tag(page: "TiffPage", code: int, default: Any) -> Any:
+def _tag(page: "TiffPage", code: int, default: object) -> Any:
     tag = page.tags.get(code)
     return default if tag is None or tag.value is None else tag.value
 

@@ -5,7 +5,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Final, final
+from typing import Any, BinaryIO, Final, TypeAlias, final
 
 import torch
 from torch import Tensor
@@ -22,6 +22,9 @@ _ZIP: Final = b"PK\x03\x04"
 _HDF5: Final = b"\x89HDF\r\n\x1a\n"
 # torch/serialization.py: MAGIC_NUMBER, pickled with protocol 2, with which torch.save's older form begins.
 _LEGACY: Final = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+
+# A group or an array in a file of Keras: h5py has no types.
+_Node: TypeAlias = Any
 
 _ACCEPTED: Final = "give a .pth of torch, a .h5 of Keras or a .safetensors"
 
@@ -124,7 +127,7 @@ def _keras(file: BinaryIO, name: str) -> dict[str, Tensor]:
     return tensors
 
 
-def _keras_layer(layer: str, group: Any) -> dict[str, Tensor]:
+def _keras_layer(layer: str, group: _Node) -> dict[str, Tensor]:
     """Return kernel and bias of one layer; Keras has named them in four ways over the years."""
     tensors = {}
     for path, array in _datasets(group, depth=3):
@@ -141,7 +144,7 @@ def _keras_layer(layer: str, group: Any) -> dict[str, Tensor]:
     return tensors
 
 
-def _datasets(group: Any, depth: int) -> Iterator[tuple[str, Any]]:
+def _datasets(group: _Node, depth: int) -> Iterator[tuple[str, _Node]]:
     import h5py
 
     for key, array in _members(group, h5py.Dataset):
@@ -153,7 +156,7 @@ def _datasets(group: Any, depth: int) -> Iterator[tuple[str, Any]]:
             yield from _datasets(inner, depth - 1)
 
 
-def _members(group: Any, kind: type) -> Iterator[tuple[str, Any]]:
+def _members(group: _Node, kind: type) -> Iterator[tuple[str, _Node]]:
     """Yield the members of one kind that are in this file itself: a link may lead to any other file."""
     import h5py
 

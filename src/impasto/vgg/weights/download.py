@@ -9,8 +9,9 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
+from http.client import HTTPMessage, HTTPResponse
 from pathlib import Path
-from typing import IO, Any, Final, final
+from typing import IO, Final, final
 from urllib.parse import urlsplit
 
 from impasto import __version__
@@ -142,10 +143,11 @@ def _request(file: Official, part: Path, start: int) -> urllib.request.Request:
     return urllib.request.Request(file.url, headers={key: value for key, value in headers.items() if value})
 
 
-def _open(request: urllib.request.Request, part: Path, timeout: float) -> Any:
+def _open(request: urllib.request.Request, part: Path, timeout: float) -> HTTPResponse:
     opener = urllib.request.build_opener(Redirects())
     try:
-        return opener.open(request, timeout=timeout)
+        response: HTTPResponse = opener.open(request, timeout=timeout)
+        return response
     except urllib.error.HTTPError as error:
         with error:
             if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
@@ -163,7 +165,7 @@ def _open(request: urllib.request.Request, part: Path, timeout: float) -> Any:
         raise TransientFailure(f"the server cannot be reached ({problem_text})") from error
 
 
-def _start(response: Any, file: Official, part: Path, offset: int) -> int:
+def _start(response: HTTPResponse, file: Official, part: Path, offset: int) -> int:
     """Return the position of the first byte that will arrive."""
     if not offset or response.status != http.HTTPStatus.PARTIAL_CONTENT:
         return 0  # a server may ignore ranges, or say so that the file has changed
@@ -177,7 +179,7 @@ def _start(response: Any, file: Official, part: Path, offset: int) -> int:
     return offset
 
 
-def _expect(response: Any, file: Official, start: int) -> None:
+def _expect(response: HTTPResponse, file: Official, start: int) -> None:
     """Refuse an answer whose announced length is not what is missing."""
     length = response.headers.get("Content-Length")
     if length is not None and length.strip() != str(file.bytes - start):
@@ -187,14 +189,13 @@ def _expect(response: Any, file: Official, start: int) -> None:
         )
 
 
-def _block(response: Any) -> bytes:
+def _block(response: HTTPResponse) -> bytes:
     try:
-        block: bytes = response.read1(BLOCK)
+        return response.read1(BLOCK)
     except TimeoutError as error:
         raise TransientFailure("nothing came for too long") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise TransientFailure(f"the connection broke ({reason(error)})") from error
-    return block
 
 
 def _find_fault(file: Official, part: Path) -> str | None:
@@ -221,7 +222,7 @@ class Redirects(urllib.request.HTTPRedirectHandler):
     max_repeats = 2
 
     def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> urllib.request.Request | None:
         """Refuse to leave https."""
         if urlsplit(newurl).scheme != urlsplit(req.full_url).scheme:
