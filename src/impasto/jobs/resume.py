@@ -146,10 +146,12 @@ def resume_run(
     try:
         before = saved.table["options"]
         compute = changes.apply(Compute(before["device"], before["max_memory"], before["precision"]))
-        device, *others = devices.devices(compute.device)
+        (device, *others), device_notes = devices.working_devices(compute.device)
         # The method that the run began with, so that it continues bit for bit; older checkpoints do not name it.
         method = convolutions.available(before.get("convolutions"))
-        scene = dataclasses.replace(_scene(folder.path, saved, recipe, pictures), device=device)
+        scene = dataclasses.replace(
+            _scene(folder.path, saved, recipe, pictures), device=device, device_notes=device_notes
+        )
         _check_settled(saved.recipe, recipe)
         snapshot = saved.snapshot(device)
         _check_fits(scene, saved, snapshot)
