@@ -10,7 +10,7 @@ Terms are plain data: they print, compare, and are stored in recipe files.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from impasto.errors import RecipeError, suggest
 from impasto.recipe import settings
@@ -23,6 +23,20 @@ Role = Literal["content", "style", "smoothness"]
 STYLE_LAYERS: Final = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 LayerWeights = tuple[tuple[str, float], ...]
+# What `weighted_layers` takes.
+LayerChoice = str | Iterable[str] | Mapping[str, float] | LayerWeights
+
+if TYPE_CHECKING:
+
+    class Layers:
+        """The type of a field that is given as a `LayerChoice` and holds `LayerWeights`."""
+
+        def __get__(self, loss: object, owner: type) -> LayerWeights: ...
+
+        def __set__(self, loss: object, layers: LayerChoice) -> None: ...
+
+else:
+    Layers = LayerWeights
 
 
 @dataclass(frozen=True)
@@ -50,7 +64,7 @@ class Loss:
         return 1.0 * self + other
 
 
-def weighted_layers(layers: str | Iterable[str] | Mapping[str, float] | LayerWeights) -> LayerWeights:
+def weighted_layers(layers: LayerChoice) -> LayerWeights:
     """Return layers with their weights w_l.
 
     >>> weighted_layers(("relu1_1", "relu2_1"))
@@ -81,7 +95,7 @@ def weighted_layers(layers: str | Iterable[str] | Mapping[str, float] | LayerWei
 class LayeredLoss(Loss):
     """Base of the losses that compare features. Each subclass is final."""
 
-    layers: LayerWeights = setting(STYLE_LAYERS, help="layers, or layers with their weights")
+    layers: Layers = setting(STYLE_LAYERS, help="layers, or layers with their weights")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", weighted_layers(self.layers))
@@ -103,7 +117,7 @@ class Content(LayeredLoss):
     kind: ClassVar[str] = "content"
 
     # Gatys et al. 2016, section 3: content at conv4_2 (rectified).
-    layers: LayerWeights = setting(("relu4_2",), help="layers, or layers with their weights")
+    layers: Layers = setting(("relu4_2",), help="layers, or layers with their weights")
     form: Literal["literal", "mean", "relative", "normalized"] = setting("relative", help="how the distance is scaled")
 
 
@@ -179,7 +193,7 @@ class Histogram(LayeredLoss):
     tileable: ClassVar[bool] = False
 
     # Risser, Wilmot and Barnes 2017: relu1_1 and relu4_1.
-    layers: LayerWeights = setting(("relu1_1", "relu4_1"), help="layers, or layers with their weights")
+    layers: Layers = setting(("relu1_1", "relu4_1"), help="layers, or layers with their weights")
 
 
 @dataclass(frozen=True)
@@ -197,7 +211,7 @@ class Patches(LayeredLoss):
     tileable: ClassVar[bool] = False
 
     # Li and Wand 2016: relu3_1 and relu4_1.
-    layers: LayerWeights = setting(("relu3_1", "relu4_1"), help="layers, or layers with their weights")
+    layers: Layers = setting(("relu3_1", "relu4_1"), help="layers, or layers with their weights")
     # Kolkin et al. 2022: single positions; Li and Wand 2016: 3.
     patch: int = setting(1, help="side of the patches compared, in positions", minimum=1, maximum=5)
 
