@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,7 +76,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def small_network() -> Callable[..., VGG]:
     """A maker of networks with five blocks of one convolution of six channels each."""
 
-    def make(**settings: str) -> VGG:
+    def make(**settings: Any) -> VGG:
         return VGG(SMALL_LAYERS, small_tensors(SMALL_LAYERS), [0.5, 0.4, 0.3], **settings)
 
     return make

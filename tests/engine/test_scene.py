@@ -1,6 +1,7 @@
 """What a run looks at: sizes of styles, starts, and pictures that tile."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -28,7 +29,12 @@ CPU = torch.device("cpu")
         ("original", "long", 2.0, (100, 150)),
     ],
 )
-def test_the_size_of_a_style(fit: str, side: str, scale: float, expected: tuple[int, int]) -> None:
+def test_the_size_of_a_style(
+    fit: Literal["area", "side", "original"],
+    side: Literal["long", "short", "height"],
+    scale: float,
+    expected: tuple[int, int],
+) -> None:
     recipe = Recipe(style_fit=fit, side=side, style_scale=scale)
     assert style_size(100, 150, Scale(160, 240, 1), Scale(320, 480, 1), recipe) == expected
 
@@ -39,7 +45,7 @@ def test_an_original_style_is_never_larger_than_the_result() -> None:
 
 
 @pytest.mark.parametrize(("side", "expected"), [("long", 60), ("short", 40), ("height", 40)])
-def test_the_side_that_a_size_measures(side: str, expected: int) -> None:
+def test_the_side_that_a_size_measures(side: Literal["long", "short", "height"], expected: int) -> None:
     assert measure(40, 60, side) == expected
     assert Scene(Inputs(Picture(np.zeros((3, 40, 60), np.float32))), Recipe(side=side, size=20), CPU).scales[-1] in (
         Scale(13, 20, 35),

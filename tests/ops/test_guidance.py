@@ -1,6 +1,7 @@
 """Masks as the layers of a network see them, against the same in NumPy, and what sums over weighted positions are."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def test_layers_see_a_mask_averaged(size: tuple[int, int], convolutions: tuple[C
 
 @pytest.mark.parametrize("pooling", ["max", "average", "l2"])
 @pytest.mark.parametrize("size", SIZES)
-def test_masks_have_the_sizes_of_the_features(size: tuple[int, int], pooling: str) -> None:
+def test_masks_have_the_sizes_of_the_features(size: tuple[int, int], pooling: Literal["max", "average", "l2"]) -> None:
     vgg = VGG(PAIRED_LAYERS, small_tensors(PAIRED_LAYERS), [0.5, 0.4, 0.3], pooling=pooling, padding="replicate")
     layers = names(PAIRED_LAYERS)
     found = propagate_mask(torch.ones(1, 1, *size), PAIRED_LAYERS, layers)

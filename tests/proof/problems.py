@@ -6,6 +6,7 @@ for impasto.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -151,7 +152,7 @@ def softplus(condition: float = 1e3, size: int = 6, seed: int = 0, *, at_bounds:
     return Problem(value, (size, size), np.full(n, 0.5), None if at_bounds else known, known)
 
 
-def style(size: int = 24, seed: int = 0, pooling: str = "average") -> Problem:
+def style(size: int = 24, seed: int = 0, pooling: Literal["max", "average", "l2"] = "average") -> Problem:
     """A small style transfer by the paper's losses: five Gram matrices and content, on a small seeded network."""
     generator = np.random.default_rng(seed)
     y, x = np.mgrid[0 : 1 : size * 1j, 0 : 1 : size * 1j]

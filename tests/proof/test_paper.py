@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -61,7 +62,9 @@ def tensor(picture: Array, dtype: torch.dtype) -> torch.Tensor:
     return torch.from_numpy(picture)[None].to(dtype)
 
 
-def pair(convolutions: tuple[vgg_layers.Convolution, ...], pooling: str) -> tuple[VGG, PlainVGG]:
+def pair(
+    convolutions: tuple[vgg_layers.Convolution, ...], pooling: Literal["max", "average", "l2"]
+) -> tuple[VGG, PlainVGG]:
     """Impasto's network and the plain one, of the same seeded numbers."""
     tensors = small_tensors(convolutions)
     plain = [
@@ -71,7 +74,7 @@ def pair(convolutions: tuple[vgg_layers.Convolution, ...], pooling: str) -> tupl
     return VGG(convolutions, tensors, MEAN, pooling=pooling), PlainVGG(plain, np.array(MEAN), pooling)
 
 
-def embedded(pooling: str) -> tuple[VGG, PlainVGG]:
+def embedded(pooling: Literal["average", "max"]) -> tuple[VGG, PlainVGG]:
     """Impasto's VGG-16, and the plain one of the published numbers, for BGR in 0..255."""
     spec = weights.EMBEDDED["vgg16"]
     tensors = weights.load(spec)

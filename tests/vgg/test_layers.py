@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
-from typing import cast
+from typing import Literal, cast
 
 import pytest
 import torch
@@ -341,7 +341,11 @@ def test_little_is_kept_for_the_way_back(monkeypatch: pytest.MonkeyPatch) -> Non
     assert saved_bytes(lambda x: layers.convolve_block(x, first, second), x) == features * 3 / 16 + pixels
 
 
-def network(convolutions: tuple[Convolution, ...], pooling: str, padding: str) -> VGG:
+def network(
+    convolutions: tuple[Convolution, ...],
+    pooling: Literal["max", "average", "l2"],
+    padding: Literal["zeros", "replicate", "reflect", "circular"],
+) -> VGG:
     tensors = small_tensors(convolutions)
     return VGG(convolutions, tensors, [0.5, 0.4, 0.3], pooling=pooling, padding=padding).to(dtype=torch.float64)
 
@@ -350,7 +354,10 @@ def network(convolutions: tuple[Convolution, ...], pooling: str, padding: str) -
 @pytest.mark.parametrize("pooling", ["max", "average", "l2"])
 @pytest.mark.parametrize("padding", ["zeros", "replicate", "reflect", "circular"])
 def test_both_layouts_say_the_same(
-    convolutions: tuple[Convolution, ...], pooling: str, padding: str, monkeypatch: pytest.MonkeyPatch
+    convolutions: tuple[Convolution, ...],
+    pooling: Literal["max", "average", "l2"],
+    padding: Literal["zeros", "replicate", "reflect", "circular"],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     deepest = convolutions[-1].rectified
     results = []
@@ -370,7 +377,7 @@ def test_both_layouts_say_the_same(
 @pytest.mark.parametrize("pooling", ["max", "average", "l2"])
 @pytest.mark.parametrize("layer", ["relu1_2", "conv1_2"])
 def test_what_was_kept_before_a_pooling_is_left_alone(
-    layer: str, pooling: str, planar: bool, monkeypatch: pytest.MonkeyPatch
+    layer: str, pooling: Literal["max", "average", "l2"], planar: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What was made of features needs them on the way back; nothing may be written over them meanwhile.
     monkeypatch.setattr(layers, "prefers_nchw", lambda: planar)

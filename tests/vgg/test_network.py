@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -190,7 +191,7 @@ def test_normalized_every_filter_is_one_on_average_and_says_the_same(
 
 
 @pytest.mark.parametrize("pooling", ["max", "average", "l2"])
-def test_vgg16_normalized(pooling: str) -> None:
+def test_vgg16_normalized(pooling: Literal["max", "average", "l2"]) -> None:
     published = network.load("vgg16", pooling=pooling)
     vgg = network.load("vgg16", pooling=pooling, activity="unit-mean")
     stored = activations.load_means("vgg16", pooling)

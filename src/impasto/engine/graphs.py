@@ -41,7 +41,7 @@ def capture(work: Callable[[], None], device: torch.device, key: Hashable) -> Ca
         return work
     with torch.cuda.device(device):
         free = _FREE_STREAMS.setdefault(device, [])
-        stream = free.pop() if free else torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        stream = free.pop() if free else torch.cuda.Stream(device)
         before = torch.cuda.current_stream(device)
         torch.cuda.synchronize(device)
         _clear_workspaces()

@@ -116,7 +116,7 @@ def _convolve_relu_cudnn(x: Tensor, kernel: Kernel, padding: int) -> Tensor:
 
 def fuses_relu(x: Tensor) -> bool:
     """Whether cuDNN convolves features of this device and dtype and takes their ReLU at once."""
-    is_cudnn = x.device.type == "cuda" and torch.version.hip is None and torch.backends.cudnn.is_acceptable(x)  # type: ignore[no-untyped-call]
+    is_cudnn = x.device.type == "cuda" and torch.version.hip is None and torch.backends.cudnn.is_acceptable(x)
     return is_cudnn and is_half(x.dtype) and (x.device, x.dtype) not in REFUSED_FUSIONS
 
 

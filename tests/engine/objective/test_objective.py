@@ -1,5 +1,5 @@
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -119,7 +119,11 @@ SIZES = [((45, 61), 16), ((48, 40), 24), ((67, 21), 17), ((9, 50), 1), ((1, 40),
 
 
 def objective(
-    networks: VGG | Sequence[VGG], terms: Terms, size: tuple[int, int], padding: str = "zeros", tile: int | None = None
+    networks: VGG | Sequence[VGG],
+    terms: Terms,
+    size: tuple[int, int],
+    padding: Literal["zeros", "replicate", "reflect", "circular"] = "zeros",
+    tile: int | None = None,
 ) -> Objective:
     """Of a photo of that size and two paintings of others, in float64."""
     styles = [(image(2, 37, 52).double(), 1.0), (image(5, 60, 19).double(), 0.5)]
@@ -165,7 +169,9 @@ BOTH = (
 
 @pytest.mark.parametrize("tile", [None, 24])
 @pytest.mark.parametrize("padding", ["zeros", "replicate"])
-def test_bands_change_nothing(padding: str, tile: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bands_change_nothing(
+    padding: Literal["zeros", "replicate", "reflect", "circular"], tile: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Every large block in bands, and the moments of the layers inside from there.
     monkeypatch.setattr(layers, "prefers_nchw", lambda: True)
     tensors = small_tensors(PAIRED_LAYERS)
@@ -448,7 +454,7 @@ def divided(
     tile: int | None = None,
     strength: float = 1.0,
     protected: Tensor | None = None,
-    padding: str = "zeros",
+    padding: Literal["zeros", "replicate", "reflect", "circular"] = "zeros",
 ) -> Objective:
     styles = [(image(2, 37, 52).double(), weights[0]), (image(5, 60, 19).double(), weights[1])]
     recipe = Recipe(terms=terms, strength=strength, padding=padding)
@@ -622,7 +628,7 @@ STRENGTHS = [0.0, 0.25, 0.5, 0.75, 1.0]
 @pytest.mark.parametrize("padding", ["zeros", "reflect", "circular"])
 @pytest.mark.parametrize("divide", [False, True])
 def test_at_strength_0_nothing_pulls_at_the_photo(
-    divide: bool, padding: str, small_network: Callable[..., VGG]
+    divide: bool, padding: Literal["zeros", "replicate", "reflect", "circular"], small_network: Callable[..., VGG]
 ) -> None:
     vgg = small_network(padding=padding)
     terms = Terms(REGIONAL[:3]) + TotalVariation()

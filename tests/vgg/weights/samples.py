@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Literal
 
 import h5py
 import numpy as np
@@ -74,7 +75,7 @@ def h5(path: Path, made: dict[str, torch.Tensor], naming: str = "{layer}_{old}_1
     return path
 
 
-def official(url: str, content: bytes, algorithm: str = "sha256") -> Official:
+def official(url: str, content: bytes, algorithm: Literal["sha256", "md5"] = "sha256") -> Official:
     return Official(url, len(content), algorithm, hashlib.new(algorithm, content).hexdigest())
 
 

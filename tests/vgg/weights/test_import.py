@@ -7,6 +7,7 @@ import pickle
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Literal
 
 import h5py
 import numpy as np
@@ -140,7 +141,7 @@ def test_other_safetensors_with_torchvisions_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "md5"])
-def test_an_official_file_is_known_by_its_hash(tmp_path: Path, algorithm: str) -> None:
+def test_an_official_file_is_known_by_its_hash(tmp_path: Path, algorithm: Literal["sha256", "md5"]) -> None:
     path = making.pth(tmp_path / "x.pth", making.by_places(PLAIN))
     known = making.official("https://example.org/x", path.read_bytes(), algorithm)
     done = weights.import_file(path, specs=making.specs({"small": known}))
