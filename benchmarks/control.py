@@ -9,6 +9,7 @@ import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +18,8 @@ from torch import Tensor
 import impasto
 from benchmarks import quality, records
 from benchmarks.records import SAMPLES, Row
-from impasto import losses
 from impasto.engine.networks import load_network
+from impasto.losses.mean_covariance import MeanCovariance
 from impasto.ops import oklab
 from impasto.ops.moments import moments
 from impasto.ops.resample import resize
@@ -41,7 +42,7 @@ STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 NOTICEABLE = 0.02
 
 
-def paint(content: str, styles: Sequence[str], size: int, device: str, **options: object) -> Tensor:
+def paint(content: str, styles: Sequence[str], size: int, device: str, **options: Any) -> Tensor:
     """Return the picture, (1, 3, H, W)."""
     paths = [SAMPLES / f"{name}.jpg" for name in styles]
     return quality.tensor(impasto.stylize(SAMPLES / f"{content}.jpg", paths, size=size, device=device, **options))
@@ -96,12 +97,13 @@ def _clipped(image: Tensor) -> float:
 def _distance(painting: Tensor, left: bool, image: Tensor) -> float:
     """Return how far the statistics of a half of `image` are from those of `painting`, as the default recipe weighs."""
     recipe = presets.DEFAULT
-    (term,) = (term for term in recipe.terms if isinstance(term.loss, terms.MeanCovariance))
-    network, loss = load_network(recipe, torch.device("cpu")), losses.MeanCovariance(term.loss)
+    (spec,) = (term.loss for term in recipe.terms if isinstance(term.loss, terms.MeanCovariance))
+    network, loss = load_network(recipe, torch.device("cpu")), MeanCovariance(spec)
+    layers = terms.weighted_layers(spec.layers)
     total = 0.0
     with torch.inference_mode():
-        own, wanted = (network(each, dict(term.loss.layers)) for each in (image, painting))
-        for name, weight in dict(term.loss.layers).items():
+        own, wanted = (network(each, [name for name, _ in layers]) for each in (image, painting))
+        for name, weight in layers:
             inside = half(own[name], name, left)
             total += weight * float(loss.value(moments(inside), loss.target(moments(wanted[name]))))
     return total
@@ -120,7 +122,8 @@ def _sample(name: str) -> Tensor:
 
 
 def _fitted(painting: Tensor, image: Tensor) -> Tensor:
-    return resize(painting, *fit_area(*painting.shape[2:], image.shape[2] * image.shape[3]))
+    height, width = painting.shape[2:]
+    return resize(painting, *fit_area(height, width, image.shape[2] * image.shape[3]))
 
 
 def measured(arguments: argparse.Namespace) -> Iterator[Row]:

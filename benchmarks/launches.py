@@ -44,7 +44,7 @@ class Count(TorchDispatchMode):
     """Counts the operations that would launch a kernel, and the bytes that they read and write."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.launches = 0
         self.bytes = 0
 
@@ -91,11 +91,12 @@ def count(recipe: Recipe, side: int, *, fused: bool, mixed: bool) -> dict[str, f
             patch.object(moments, "has_mixed_products", lambda tensor: mixed and numerics.is_half(tensor.dtype))
         )
         stack.enter_context(patch.object(torch, "cudnn_convolution_relu", convolve_relu))
-        with Ones():
+        ones = Ones()  # type: ignore[no-untyped-call]
+        with ones:
             objective = Objective(network, recipe, image, [(image, 1.0)])
             for _ in range(2):
                 image = optimizer.step(image, objective.evaluate(image))
-        with Ones(), Count() as counted:
+        with ones, Count() as counted:
             optimizer.step(image, objective.evaluate(image))
     return {"side": side, "launches": counted.launches, "gigabytes": counted.bytes / 1e9}
 

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from benchmarks import measured
 from impasto.recipe import Adam, Recipe, presets, schedule
-from impasto.recipe.terms import Content, Wasserstein
+from impasto.recipe.terms import Content, Wasserstein, weighted_layers
 from impasto.vgg import weights
 
 # crowsonkb's 1e-4 on the covariance's diagonal, for features 57 times as large: see presets/crowsonkb.toml.
@@ -101,11 +101,10 @@ class Loss(nn.Module):
     def __init__(self, recipe: Recipe, features: Features, content: Tensor, style: Tensor) -> None:
         super().__init__()
         self.recipe, self.features = recipe, features
-        terms = {type(term.loss): term.loss for term in recipe.terms}
-        content_term, style_term = terms[Content], terms[Wasserstein]
-        assert isinstance(content_term, Content)
-        assert isinstance(style_term, Wasserstein)
-        self.content_layers, self.style_layers = dict(content_term.layers), dict(style_term.layers)
+        (content_term,) = (term.loss for term in recipe.terms if isinstance(term.loss, Content))
+        (style_term,) = (term.loss for term in recipe.terms if isinstance(term.loss, Wasserstein))
+        self.content_layers = dict(weighted_layers(content_term.layers))
+        self.style_layers = dict(weighted_layers(style_term.layers))
         with torch.no_grad():
             self.content: Mapping[str, Tensor] = features(content, set(self.content_layers))
             found = features(style, set(self.style_layers))

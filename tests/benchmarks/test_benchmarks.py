@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from benchmarks import neural_style_pt as benchmark
+from benchmarks import processes
 from benchmarks.peers import neural_style_pt, tables
 from benchmarks.peers.stand_in.torchvision import transforms
 from impasto.vgg import weights
@@ -97,7 +98,7 @@ def test_a_picture_of_another_size_is_not_judged(tmp_path: Path) -> None:
 
 def test_a_process_that_fails_says_what_it_printed() -> None:
     with pytest.raises(SystemExit, match="no model"):
-        neural_style_pt.run([sys.executable, "-c", "print('no model'); raise SystemExit(3)"], {})
+        processes.run([sys.executable, "-c", "print('no model'); raise SystemExit(3)"], {})
 
 
 def _case(*rows: tuple[str, int, float, float]) -> dict[str, object]:

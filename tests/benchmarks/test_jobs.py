@@ -33,7 +33,7 @@ from benchmarks.peers import plain_loop, pystiche, tables
 from impasto import Recipe
 from impasto.engine.networks import load_network
 from impasto.recipe import Adam, presets
-from impasto.recipe.terms import Content, Gram
+from impasto.recipe.terms import Content, Gram, weighted_layers
 
 MACHINE = {"cpu": "some CPU", "cores": 2, "gpu": None, "torch": "2.13.0"}
 
@@ -191,7 +191,7 @@ def test_pystiches_objective_is_written_as_a_recipe() -> None:
     content, style = recipe.terms
     assert isinstance(content.loss, Content)
     assert isinstance(style.loss, Gram)
-    assert dict(style.loss.layers)["relu3_1"] == pytest.approx(1 / 5)
+    assert dict(weighted_layers(style.loss.layers))["relu3_1"] == pytest.approx(1 / 5)
     assert (recipe.steps, recipe.init, recipe.start_size) == ((7,), "content", "final")
     # Features k times as large: content has k^2, Gram matrices' distance k^4.
     assert recipe.style_weight / recipe.content_weight**2 == pytest.approx(1e3)
@@ -268,13 +268,18 @@ def test_the_report_has_a_section_of_every_job(tmp_path: Path) -> None:
     turns = [(9.0, 2.0), (9.0, 2.2)], [(9.0, 2.1), (9.0, 2.2)], [(9.0, 1.75), (9.0, 2.0)]
     batched = {"count": 6, "size": 64, "load": 2.0, **dict(zip(("loop", "inline", "workers"), turns, strict=True))}
     seen = {"size": 512, "shown": [30.6, 30.0, 30.3], "plain": [30.0] * 3, "cold": 4.0, "warm": [1.5, 2.0], "load": 1.0}
-    folder = _results(
-        tmp_path / "results",
-        **{page.JOB: [seen]},
-        **{control.JOB: [regions, colors], throughput.JOB: [batched]},
-        **{main_job.JOB: [main], gpu.JOB: [on_gpu], batch.JOB: [many], sizes.JOB: SIZE_ROWS},
-        **{limits.JOB: [LIMITS_ROW], crowsonkb.JOB: [LOOP_ROW]},
-    )
+    rows: dict[str, Any] = {
+        page.JOB: [seen],
+        control.JOB: [regions, colors],
+        throughput.JOB: [batched],
+        main_job.JOB: [main],
+        gpu.JOB: [on_gpu],
+        batch.JOB: [many],
+        sizes.JOB: SIZE_ROWS,
+        limits.JOB: [LIMITS_ROW],
+        crowsonkb.JOB: [LOOP_ROW],
+    }
+    folder = _results(tmp_path / "results", **rows)
     report.write(folder, tmp_path / "docs")
     text = (tmp_path / "docs" / "benchmarks.md").read_text()
     assert "| default | 256 | night | 17.0 | 0.50 | 0.100 | 0.700 |" in text

@@ -21,7 +21,7 @@ from impasto.engine.objective import Objective
 from impasto.errors import ImpastoError
 from impasto.executors import worker
 from impasto.picture import Picture, read_picture, remembered
-from impasto.recipe import presets
+from impasto.recipe import LBFGS, presets
 from impasto.vgg import network
 from impasto.vgg.network import VGG
 
@@ -38,7 +38,7 @@ def folder(
         picture(24, 32, seed).save(tmp_path / "photos" / f"{name}.png")
     picture(40, 30, 8).save(tmp_path / "s.png")
     picture(30, 30, 9).save(tmp_path / "t.png")
-    Image.fromarray(np.tile(np.uint8([0, 255]), (30, 15))).save(tmp_path / "grey.png")
+    Image.fromarray(np.tile(np.array([0, 255], np.uint8), (30, 15))).save(tmp_path / "grey.png")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(network, "load", lambda name, activity, **settings: small_network(**settings))
     Path("mine.toml").write_text(presets.get("default").with_layers("content", "relu4_1").to_toml())
@@ -152,6 +152,8 @@ def test_a_list_overrides_the_command(folder: Path) -> None:
     second = remembered("lists/o/b.png")
     assert ([style.weight for style in second.styles], read_picture("lists/o/b.png").bits) == ([0.25, 0.75], 16)
     third = remembered("c_s.png")
+    assert isinstance(third.recipe.optimizer, LBFGS)
+    assert third.init is not None
     assert (third.recipe.optimizer.history, third.init.name, third.recipe.seed) == (3, "a.png", 5)
     assert (third.recipe.smoothness, third.recipe.steps) == (4.0, (1, 1))
 
@@ -211,28 +213,28 @@ def test_wrong_requests_are_refused_before_any_work(arguments: list[str], expect
 def test_only_what_is_missing_or_changed_is_painted(folder: Path, picture: Callable[..., Picture]) -> None:
     command = ["photos", "s.png", "-o", "out/{content}.png"]
     good(run(*command))
-    before = times()
+    earlier = times()
     assert "3 of 3 are there" in good(run(*command)).stderr
-    assert times() == before
+    assert times() == earlier
     # Elsewhere, without the log: the pictures remember.
     Path("out/impasto-batch.jsonl").unlink()
     good(run(*command))
-    assert times() == before
+    assert times() == earlier
     Path("out/b.png").unlink()
     picture(24, 32, 30).save("photos/c.png")
     good(run(*command))
-    changed = {name for name, time in times().items() if time != before[name]}
+    changed = {name for name, time in times().items() if time != earlier[name]}
     assert changed == {"b.png", "c.png"}
-    before = times()
+    earlier = times()
     good(run(*command, "--seed", "4", "--init", "noise"))
-    assert all(time != before[name] for name, time in times().items())
+    assert all(time != earlier[name] for name, time in times().items())
     # What the file does not remember, the log does.
-    before = times()
+    earlier = times()
     good(run(*command, "--seed", "4", "--init", "noise", "--bits", "16"))
-    assert all(time != before[name] for name, time in times().items())
-    before = times()
+    assert all(time != earlier[name] for name, time in times().items())
+    earlier = times()
     good(run(*command, "--seed", "4", "--init", "noise", "--bits", "16", "--force"))
-    assert all(time != before[name] for name, time in times().items())
+    assert all(time != earlier[name] for name, time in times().items())
 
 
 def test_a_picture_of_something_else_is_not_replaced(folder: Path) -> None:
@@ -245,7 +247,9 @@ def test_a_picture_of_something_else_is_not_replaced(folder: Path) -> None:
     good(invoke("stylize", "photos/a.png", "s.png", "-o", "out/b.png", "--force", "-r", "mine.toml", *QUICK))
     assert "out/b.png: exists already" in message(run(*command))
     good(run(*command, "--force"))
-    assert remembered("out/b.png").content.name == "b.png"
+    content = remembered("out/b.png").content
+    assert content is not None
+    assert content.name == "b.png"
 
 
 def test_a_picture_that_fails_stops_no_other(folder: Path, picture: Callable[..., Picture]) -> None:
@@ -270,7 +274,7 @@ def test_a_picture_that_fails_stops_no_other(folder: Path, picture: Callable[...
 def test_a_bug_of_ours_is_one_picture_s_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluate = Objective.evaluate
 
-    def poisoned(self: Objective, image: object, *, gradient: bool = True) -> object:
+    def poisoned(self: Objective, image: Any, *, gradient: bool = True) -> Any:
         found = evaluate(self, image, gradient=gradient)
         kind = next(poison)
         if kind == "bug":
@@ -327,9 +331,9 @@ def test_shards_do_all_once_and_see_each_others_logs(folder: Path) -> None:
         assert len(set(times()) - before) == 2
     assert len(times()) == 6
     assert len(list(Path("out").glob("impasto-batch-*-of-3.jsonl"))) == 3
-    before = times()
+    earlier = times()
     assert "6 of 6 are there" in good(run(*command)).stderr
-    assert times() == before
+    assert times() == earlier
 
 
 def test_an_interrupted_picture_goes_on_from_its_checkpoint(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -379,6 +383,7 @@ def test_a_checkpoint_of_another_command_is_not_touched(folder: Path) -> None:
             painting.checkpoint()
             break
     painting.close()
+    assert painting.checkpoint_writer is not None
     painting.checkpoint_writer.folder.close()
     command = ["photos/a.png", "s.png", "-o", "out.png"]
     result = run(*command)

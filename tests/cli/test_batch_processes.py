@@ -1,5 +1,6 @@
 """`impasto batch` with real workers, real signals and real kills: nothing is lost, and nothing is done twice."""
 
+import functools
 import json
 import os
 import random
@@ -82,6 +83,10 @@ def named(events: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     return [event for event in events if event["event"] == name]
 
 
+def has_painted(aim: int, events: list[dict[str, Any]]) -> bool:
+    return len(named(events, "picture_painted")) >= aim
+
+
 def workers(parent: int) -> list[int]:
     """The worker processes of a batch."""
     found = []
@@ -113,6 +118,7 @@ def check_outputs(count: int, steps: int, reference: dict[str, np.ndarray] | Non
     assert names == [f"p{number:03}.png" for number in range(count)]
     for name in names:
         memory = remembered(f"out/{name}")
+        assert memory.content is not None
         assert (memory.content.name, memory.finished, memory.recipe.steps) == (name, True, (steps,))
         if reference is not None:
             # Of the CPU's two ways to convolve, a process takes the faster: the last digits may differ.
@@ -223,7 +229,7 @@ def killed_again_and_again(folder: Path, count: int, kills: int, steps: int, see
         running = Running(arguments)
         # After so many more pictures, somewhere in the next one.
         aim = before + generator.randint(1, max(1, count // (kills + 2)))
-        running.until(lambda events, aim=aim: len(named(events, "picture_painted")) >= aim)
+        running.until(functools.partial(has_painted, aim))
         time.sleep(generator.uniform(0, 0.3))
         running.process.kill()
         assert running.process.wait() == -signal.SIGKILL, "the batch ended before it was killed"

@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
@@ -198,10 +199,10 @@ class Buckets(AbstractFileSystem):  # type: ignore[misc]
 
     protocol = "buckets"
 
-    def ls(self, path: str, detail: bool = True, **_: object) -> list[object]:
+    def ls(self, path: str, detail: bool = True, **_: Any) -> list[object]:
         raise FileNotFoundError(path)
 
-    def exists(self, path: str, **_: object) -> bool:
+    def exists(self, path: str, **_: Any) -> bool:
         return path == "known"
 
 

@@ -12,6 +12,7 @@ from impasto.cli import command
 from impasto.errors import ImpastoError
 from impasto.recipe import Recipe
 from impasto.recipe.conventions import CONVENTIONS
+from impasto.recipe.terms import LayeredLoss
 
 
 def run(*arguments: str) -> Result:
@@ -46,7 +47,9 @@ def test_command_prints_a_recipe_that_recipe_check_accepts(tmp_path: Path) -> No
     recipe = Recipe.from_toml(result.output)
     assert recipe.content_weight == 5
     assert recipe.smoothness == pytest.approx(1e-3 * 256 / 255)
-    assert dict(recipe.terms[1].loss.layers) == pytest.approx({"relu1_1": 64 / 65, "relu4_1": 1 / 65})
+    style = recipe.terms[1].loss
+    assert isinstance(style, LayeredLoss)
+    assert dict(style.layers) == pytest.approx({"relu1_1": 64 / 65, "relu4_1": 1 / 65})
     assert Recipe.from_toml(run("--from", "paper", "--toml").output).activity == "unit-mean"
 
 

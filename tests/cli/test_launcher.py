@@ -260,7 +260,7 @@ class TestSettingUp:
 
     def test_second_first_use_waits(self, setup: ModuleType, calls: list[str]) -> None:
         setup.set_up("use")
-        command = [sys.executable, "-I", setup.__file__, "use", "./impasto"]
+        command = [sys.executable, "-I", str(setup.__file__), "use", "./impasto"]
         with setup.locked():
             second = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
             assert second.stderr
@@ -339,7 +339,7 @@ def test_clean_clone_installs_runs_and_can_be_moved(tmp_path: Path) -> None:
     for expected, folder in (("ready after", clone), ("", clone), ("", tmp_path / "moved")):
         if folder != clone:
             clone.rename(folder)
-        command = [folder / "impasto", "--version"]
+        command = [str(folder / "impasto"), "--version"]
         ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert ran.returncode == 0, ran.stderr
         assert ran.stdout.startswith("impasto ")

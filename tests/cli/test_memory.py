@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,7 +124,7 @@ def test_two_devices_paint_the_picture_of_one(monkeypatch: pytest.MonkeyPatch) -
     networks = []
     init = Objective.__init__
 
-    def spy(self: Objective, *arguments: object, **further: object) -> None:
+    def spy(self: Objective, *arguments: Any, **further: Any) -> None:
         networks.append((len(arguments[0]), arguments[-1]))
         init(self, *arguments, **further)
 
@@ -138,7 +139,7 @@ def test_memory_that_runs_out_on_the_way_is_told(monkeypatch: pytest.MonkeyPatch
     evaluate = Objective.evaluate
     calls = iter(range(1000))
 
-    def starved(self: Objective, *arguments: object, **settings: bool) -> object:
+    def starved(self: Objective, *arguments: Any, **settings: Any) -> object:
         if next(calls) == 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return evaluate(self, *arguments, **settings)

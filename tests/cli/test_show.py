@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -172,7 +173,7 @@ def test_textures_and_reconstructions_remember_too(folder: Path) -> None:
 
 
 def test_pictures_from_python_remember(folder: Path) -> None:
-    quick = {"size": 32, "start_size": 16, "steps": (1,), "device": "cpu"}
+    quick: dict[str, Any] = {"size": 32, "start_size": 16, "steps": (1,), "device": "cpu"}
     painted = impasto.stylize(np.zeros((24, 32, 3), np.uint8), "painting2.png", **quick)
     painted.save("out.png")
     memory = impasto.remembered("out.png")

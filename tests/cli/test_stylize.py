@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def run(*arguments: str, stdin: bytes | None = None) -> Result:
     return CliRunner().invoke(command, ["stylize", *arguments], input=stdin)
 
 
-def process(folder: Path, *arguments: str, **kwargs: object) -> subprocess.CompletedProcess[bytes]:
+def process(folder: Path, *arguments: str, **kwargs: Any) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "-m", "impasto", *arguments],
         cwd=folder,
@@ -183,11 +184,11 @@ def test_python_takes_paths_images_arrays_and_tensors(folder: Path) -> None:
 
     import impasto
 
-    settings = {"size": 32, "start_size": 16, "steps": (1,), "device": "cpu"}
+    settings: dict[str, Any] = {"size": 32, "start_size": 16, "steps": (1,), "device": "cpu"}
     with Image.open("photo.png") as file:
         image = file.convert("RGB")
     array = np.array(image)
-    sources = [Path("photo.png"), image, array, torch.from_numpy(array).permute(2, 0, 1)]
+    sources: list[Any] = [Path("photo.png"), image, array, torch.from_numpy(array).permute(2, 0, 1)]
     results = [impasto.stylize(source, "painting.png", **settings).to_numpy() for source in sources]
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
@@ -294,7 +295,7 @@ def test_a_folder_that_vanishes_on_the_way_does_not_take_the_picture_along(
     Path("gone").mkdir()
     original = paint.paint
 
-    def vanish(*arguments: object) -> None:
+    def vanish(*arguments: Any) -> None:
         Path("gone").rmdir()
         original(*arguments)
 
@@ -346,7 +347,7 @@ def test_a_diverged_run_saves_its_best_picture_and_fails(folder: Path, monkeypat
     evaluate = Objective.evaluate
     calls = iter(range(100))
 
-    def poisoned(self: Objective, image: object, *, gradient: bool = True) -> object:
+    def poisoned(self: Objective, image: Any, *, gradient: bool = True) -> Any:
         found = evaluate(self, image, gradient=gradient)
         return dataclasses.replace(found, numbers=found.numbers * math.nan) if next(calls) > 1 else found
 

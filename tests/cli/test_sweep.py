@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(command, ["sweep", "photo.png", "painting.png", *arguments, *recipe, *QUICK])
 
 
-def events(result: Result) -> list[dict[str, object]]:
+def events(result: Result) -> list[dict[str, Any]]:
     assert result.exit_code == 0, (result.output, result.exception)
     return [json.loads(line) for line in result.stdout.splitlines()]
 
@@ -115,7 +116,7 @@ def test_everything_that_can_be_varied(folder: Path) -> None:
     ):
         steps = [] if vary.startswith("steps") else STEPS
         found = events(run("--vary", vary, "-o", f"{number}.png", "--json", *steps))
-        shown = [next(iter(event["settings"].values())) for event in found if event["event"] == "cell_finished"]
+        shown = [next(iter(dict(event["settings"]).values())) for event in found if event["event"] == "cell_finished"]
         assert shown == labels
         pictures = [read_picture(str(event["file"])) for event in found if event["event"] == "cell_finished"]
         assert not np.array_equal(pictures[0].pixels, pictures[1].pixels)
@@ -196,7 +197,7 @@ def test_wrong_requests_are_refused_before_any_work(arguments: list[str], messag
 def test_a_diverged_cell_stays_empty_and_the_command_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluate = Objective.evaluate
 
-    def poisoned(self: Objective, image: object, *, gradient: bool = True) -> object:
+    def poisoned(self: Objective, image: Any, *, gradient: bool = True) -> Any:
         found = evaluate(self, image, gradient=gradient)
         return dataclasses.replace(found, numbers=found.numbers * math.nan) if next(poison) else found
 

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -39,10 +40,10 @@ def small(file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Make vgg19 that small network, with `file` as the official one, served on the loopback."""
 
     class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *rest: object) -> None:
+        def __init__(self, *rest: Any) -> None:
             super().__init__(*rest, directory=str(file.parent))
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, *_: Any) -> None:
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -157,6 +158,7 @@ def test_offline_is_one_line_of_the_real_command_with_the_steps(monkeypatch: pyt
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     official = SPECS["vgg19"].official
+    assert official is not None
     for part in ("IMPASTO_OFFLINE", official.url, official.digest, "574673361 bytes", "impasto weights import FILE"):
         assert part in done.stderr
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -147,7 +148,7 @@ def test_pictures_on_the_way_have_their_final_colours_and_cost_one_preparation_a
         impasto.Inputs.of(photo, [painting]), QUICK.replace(colors=mode), compute=impasto.Compute("cpu")
     ).start()
     plans = tuple(dataclasses.replace(plan, tile=tile) for plan in run.plans)
-    run.plans = plans  # type: ignore[misc]
+    run.plans = plans
     for event in run:
         if isinstance(event, impasto.Stepped):
             shown, again = run.picture(), run.picture()
@@ -188,7 +189,7 @@ def test_a_grey_photo_stays_grey_by_its_own_chroma(painting: Picture, picture: C
     assert float(np.ptp(found, axis=0).max()) < 1e-3
 
 
-def scene(photo: Picture, painting: Picture, **changes: object) -> Scene:
+def scene(photo: Picture, painting: Picture, **changes: Any) -> Scene:
     return Scene(
         Inputs(photo, (Style(painting),)),
         QUICK.replace(**changes),

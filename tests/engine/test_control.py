@@ -55,7 +55,7 @@ def job(picture: Callable[..., Picture]) -> Callable[..., impasto.Job]:
 def mask(height: int = HEIGHT, width: int = WIDTH, color: tuple[float, float, float] = (1, 1, 1)) -> Picture:
     """White, or another colour, on the left."""
     pixels = np.zeros((3, height, width), np.float32)
-    pixels[:, :, : width // 2] = np.float32(color)[:, None, None]
+    pixels[:, :, : width // 2] = np.array(color, np.float32)[:, None, None]
     return Picture(pixels, source="mask.png")
 
 

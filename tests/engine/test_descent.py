@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import impasto
@@ -19,6 +18,7 @@ from impasto.recipe import LBFGS, Adam, Recipe
 from impasto.recipe.terms import Content, Gram, Laplacian, MeanCovariance, TotalVariation
 from impasto.vgg import network
 from impasto.vgg.network import VGG
+from tests.modes import DispatchMode
 
 TERMS = 0.1 * Content("relu4_1") + MeanCovariance() + 0.2 * Gram() + 0.1 * TotalVariation()
 # What makes the host wait for the device, and what a CUDA graph cannot hold.
@@ -33,7 +33,7 @@ def forgotten() -> Iterator[None]:
     CAPTURED_STEPS.clear()
 
 
-class Recording(TorchDispatchMode):
+class Recording(DispatchMode):
     """What a CUDA graph does, on any device: remembers operations and the very tensors they read and wrote.
 
     Recording leaves everything as it was, as capturing does; playing does the operations again, and no Python.
@@ -42,7 +42,7 @@ class Recording(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[tuple[Any, Any, Any, Any]] = []
-        self.before: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self.before: dict[int, tuple[torch.UntypedStorage, torch.UntypedStorage]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         assert not any(name in str(func) for name in WAITS), f"{func} waits for the device"
@@ -210,7 +210,7 @@ def test_slow_steps_are_waited_for_one_by_one(
         with monkeypatch.context() as patch:
             patch.setattr(Objective, "evaluate", slow)
             descent = Descent(objective, optimizers.build(LBFGS()), image, 40)
-            taken = []
+            taken: list[int] = []
             for _ in descent.steps(10):
                 if not taken or descent.steps_done != sum(taken):
                     taken.append(descent.steps_done - sum(taken))

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from impasto.engine import devices, graphs, optimizers
@@ -18,6 +17,7 @@ from impasto.engine.objective import Objective
 from impasto.recipe import LBFGS, Recipe, presets
 from impasto.recipe.terms import Content, MeanCovariance, TotalVariation, Wasserstein
 from impasto.vgg.network import VGG
+from tests.modes import DispatchMode
 
 DEVICE = torch.device("cuda", 1)
 TERMS = 0.1 * Content("relu2_1") + MeanCovariance({"relu1_1": 0.5, "relu2_1": 0.5}) + TotalVariation()
@@ -105,7 +105,7 @@ def test_lack_of_memory_while_capturing_is_not_hidden(driver: Driver) -> None:
     assert driver.current == "default stream"
 
 
-class HostTensors(TorchDispatchMode):
+class HostTensors(DispatchMode):
     """Refuses operations that touch a tensor on the CPU, as a captured step must not."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -161,7 +161,7 @@ def test_a_step_touches_no_tensor_on_the_cpu(
         step()
 
 
-class Storages(TorchDispatchMode):
+class Storages(DispatchMode):
     """Notes the storages that a step reads or writes and did not make itself."""
 
     def __init__(self) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from impasto.engine import color_modes, optimizers
@@ -21,11 +20,12 @@ from impasto.ops.guidance import Region, Source
 from impasto.recipe import LBFGS, Adam, Recipe, presets
 from impasto.recipe.terms import MeanCovariance
 from impasto.vgg.network import VGG
+from tests.modes import DispatchMode
 
 META = torch.device("meta")
 
 
-class WithoutFloat64(TorchDispatchMode):
+class WithoutFloat64(DispatchMode):
     """Refuses tensors of float64 on the meta device, and lets tensors come from it to the CPU."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

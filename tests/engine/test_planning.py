@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,7 +155,7 @@ def test_no_tile_is_as_large_as_the_picture(canvas: ScaleSize) -> None:
         assert plan.tile is None or plan.tile < max(canvas.height, canvas.width)
 
 
-def canvas(side: int = 1024, *, steps: int = 50, style: int = 0, **kwargs: object) -> ScaleSize:
+def canvas(side: int = 1024, *, steps: int = 50, style: int = 0, **kwargs: Any) -> ScaleSize:
     return ScaleSize(side, side, style, steps, **kwargs)
 
 
@@ -263,6 +264,7 @@ def check_refusal(recipe: Recipe, frame: tuple[int, int], limit: int) -> None:
     named = re.search(r"choose a --size up to about (\d+)", message)
     assert named, message
     size = int(named[1])
+    assert recipe.size != "original"
     assert 16 <= size < recipe.size
     assert all(plan.memory <= limit for plan in planned(recipe.replace(size=size), frame, limit))
     # Not far too small, either: a quarter more is too much.
@@ -301,7 +303,8 @@ def test_where_no_size_fits_none_is_named(limit: int) -> None:
 
 def test_a_refusal_says_what_is_needed_and_what_there_is() -> None:
     recipe = presets.DEFAULT.replace(size=8000, margin=0.0)
-    style = schedule.style_size(40, 30, *[schedule.scales(8, 8, recipe)[-1]] * 2, recipe)
+    last = schedule.scales(8, 8, recipe)[-1]
+    style = schedule.style_size(40, 30, last, last, recipe)
     least = planning.least_memory(recipe, canvas(8000, style=math.prod(style), steps=recipe.steps[-1]))
     with pytest.raises(DeviceError, match=rf"8000x8000 needs about {least / 1e9:.1f} GB .* there are 2.0 GB"):
         planned(recipe, (8, 8), 2 * GB)

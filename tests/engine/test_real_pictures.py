@@ -23,7 +23,7 @@ def painted(request: pytest.FixtureRequest) -> tuple[Picture, Picture, Picture]:
 
 def gradients(pixels: np.ndarray) -> np.ndarray:
     """Mean difference between each column and the next."""
-    return np.abs(np.diff(pixels, axis=2)).mean(axis=(0, 1))
+    return np.asarray(np.abs(np.diff(pixels, axis=2)).mean(axis=(0, 1)))
 
 
 def test_it_is_painted_in_the_style_and_still_the_photo(painted: tuple[Picture, Picture, Picture]) -> None:

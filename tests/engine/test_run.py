@@ -55,6 +55,7 @@ def test_events_tell_the_whole_story(make: Callable[..., Run]) -> None:
     for event in events:
         if isinstance(event, Stepped | Finished):
             assert sum(event.terms.values()) == pytest.approx(event.loss, rel=1e-5)
+    assert isinstance(events[-1], Finished)
     assert events[-1].steps == 7
 
 
@@ -62,6 +63,7 @@ def test_the_loss_falls_and_the_last_one_is_the_lowest_of_its_scale(make: Callab
     run = make(RECIPE.replace(steps=(10,)))
     events = list(run)
     last_scale = [event.loss for event in events if isinstance(event, Stepped) and event.scale == 1]
+    assert isinstance(events[-1], Finished)
     assert events[-1].loss <= min(last_scale)
     assert events[-1].loss < 0.7 * last_scale[0]
 
@@ -156,6 +158,7 @@ def test_alpha_is_carried_to_the_result(make: Callable[..., Run], picture: Calla
     alpha = np.zeros((24, 32), np.float32)
     alpha[:, 16:] = 1
     result, _ = finish(make(content=dataclasses.replace(picture(24, 32, 1), alpha=alpha, dpi=(300.0, 300.0))))
+    assert result.alpha is not None
     np.testing.assert_allclose(result.alpha, alpha, atol=1e-5)
     assert result.dpi == (300.0, 300.0)
 
@@ -236,6 +239,7 @@ def test_a_gradient_that_is_no_number_costs_an_evaluation_and_no_step(
     events = list(run)
     assert sum(isinstance(event, Stepped) for event in events) == 12
     assert np.isfinite(run.picture().pixels).all()
+    assert isinstance(events[-1], Finished)
     assert math.isfinite(events[-1].loss)
 
 

@@ -1,7 +1,7 @@
 """What a run looks at: sizes of styles, starts, and pictures that tile."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -85,7 +85,7 @@ def test_notes_name_the_picture_they_are_about(picture: Callable[..., Picture]) 
     assert Scene(Inputs(picture(), (Style(noted),)), Recipe(), CPU).notes == ("a.tif: it had three pages",)
 
 
-def scene(**changes: object) -> Scene:
+def scene(**changes: Any) -> Scene:
     rng = np.random.default_rng(0)
     photo, style = (Picture(rng.random((3, 48, 64), np.float32)) for _ in range(2))
     return Scene(

@@ -73,14 +73,16 @@ def test_what_the_identity_says() -> None:
         ),
     ]
     assert len({identity, *(dataclasses.replace(FULL, inputs=other).identity for other in others)}) == len(others) + 1
-    for name, value in {
+    different: dict[str, Any] = {
         "compute": Compute("cpu", 10**9), "recipe": RECIPE.replace(seed=1), "output": Output("o.png", 8),
         "digests": {**FULL.digests, "m.png": "8"},
-    }.items():  # fmt: skip
+    }  # fmt: skip
+    for name, value in different.items():
         assert dataclasses.replace(FULL, **{name: value}).identity != identity, name
-    for name, value in {
+    same: dict[str, Any] = {
         "compute": Compute("cuda", None, "float32"), "number": 9, "force": False, "checkpoint": "off",
-    }.items():  # fmt: skip
+    }  # fmt: skip
+    for name, value in same.items():
         assert dataclasses.replace(FULL, **{name: value}).identity == identity, name
     assert dataclasses.replace(FULL, output=Output("other.png", 16)).identity == identity
     assert dataclasses.replace(FULL, digests={}).identity is None

@@ -17,7 +17,7 @@ from impasto.losses.wasserstein import Wasserstein
 from impasto.ops.moments import Moments, moments
 from impasto.recipe import terms
 
-FORMS = {
+FORMS: dict[str, list[terms.Loss]] = {
     "gram": [terms.Gram(form=form) for form in ("literal", "mean", "relative")],
     "mean-covariance": [terms.MeanCovariance()],
     "wasserstein": [terms.Wasserstein(form=form) for form in ("mean", "relative")],
@@ -212,11 +212,13 @@ def test_moments_of_tiles_give_the_loss_of_the_whole(spec: terms.Loss) -> None:
 def test_statistics_of_tiles_give_the_loss_of_the_whole(spec: terms.Loss) -> None:
     loss = content_loss(spec)
     whole, target = features(1, height=7, width=9), loss.target(features(2, height=7, width=9))
-    together = sum(
-        loss.statistic(whole[:, :, rows, columns], loss.target_features(target)[:, :, rows, columns], target)
-        for rows in (slice(0, 3), slice(3, 7))
-        for columns in (slice(0, 5), slice(5, 9))
-    )
+    together = torch.stack(
+        [
+            loss.statistic(whole[:, :, rows, columns], loss.target_features(target)[:, :, rows, columns], target)
+            for rows in (slice(0, 3), slice(3, 7))
+            for columns in (slice(0, 5), slice(5, 9))
+        ]
+    ).sum(0)
     expected = content(loss, whole, features(2, height=7, width=9)).item()
     assert loss.value(together, target).item() == pytest.approx(expected, rel=1e-9)
 

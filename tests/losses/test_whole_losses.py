@@ -27,11 +27,13 @@ def picture(seed: int, height: int = 8, width: int = 10) -> torch.Tensor:
 
 def judged(spec: terms.Loss, image: torch.Tensor, styles: Sequence[tuple[torch.Tensor, float]]) -> torch.Tensor:
     loss = losses.build(spec)
+    assert isinstance(loss, losses.FeatureLoss)
     return loss.value(image, loss.target(styles, image.shape[2] * image.shape[3]))
 
 
 def beside(spec: terms.Loss, image: torch.Tensor, photo: torch.Tensor) -> torch.Tensor:
     loss = losses.build(spec)
+    assert isinstance(loss, losses.PhotoLoss)
     return loss.value(image, loss.target(photo))
 
 
@@ -62,7 +64,7 @@ def histogram_by_numpy(image: Array, styles: Sequence[tuple[Array, float]]) -> f
         matched = np.interp(wanted, middles, values[order])
         total += ((np.sort(row) - matched) ** 2).sum()
     energy = sum(weight * (style**2).mean() for style, weight in styles)
-    return total / image.size / energy
+    return float(total / image.size / energy)
 
 
 def directions_by_numpy(found: Array, patch: int) -> Array:
@@ -93,7 +95,7 @@ def laplacian_by_numpy(image: Array, photo: Array, pool: int) -> float:
         )  # fmt: skip
         wide = np.pad(small, ((0, 0), (1, 1), (1, 1)), mode="edge")
         around = wide[:, :-2, 1:-1] + wide[:, 2:, 1:-1] + wide[:, 1:-1, :-2] + wide[:, 1:-1, 2:]
-        return around - 4 * small
+        return np.asarray(around - 4 * small)
 
     theirs = laplacian(photo)
     return float(((laplacian(image) - theirs) ** 2).mean() / max((theirs**2).mean(), 1 / 255**2))

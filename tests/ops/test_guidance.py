@@ -11,6 +11,7 @@ from impasto.ops import guidance
 from impasto.ops.guidance import Source, propagate_mask
 from impasto.ops.moments import moments
 from impasto.recipe import vgg_layers
+from impasto.recipe.inputs import Part
 from impasto.recipe.vgg_layers import Convolution
 from impasto.vgg.network import VGG
 from tests.conftest import PAIRED_LAYERS, SMALL_LAYERS, small_tensors
@@ -70,7 +71,7 @@ def test_masks_that_sum_to_one_do_at_every_layer(size: tuple[int, int]) -> None:
     shares /= shares.sum(0)
     by_region = [propagate_mask(share, VGG16, names(VGG16)) for share in shares]
     for layer in names(VGG16):
-        together = sum(masks[layer] for masks in by_region)
+        together = torch.stack([masks[layer] for masks in by_region]).sum(0)
         torch.testing.assert_close(together, torch.ones_like(together), rtol=0, atol=1e-12)
         assert all(float(masks[layer].min()) >= 0 and float(masks[layer].max()) <= 1 + 1e-12 for masks in by_region)
 
@@ -84,7 +85,7 @@ def test_only_the_layers_wanted_are_computed() -> None:
 
 
 @pytest.mark.parametrize(("part", "strides"), [("all", {1, 2, 4, 8, 16}), ("fine", {1, 2}), ("coarse", {4, 8, 16})])
-def test_parts_speak_for_strides(part: guidance.Part, strides: set[int]) -> None:
+def test_parts_speak_for_strides(part: Part, strides: set[int]) -> None:
     assert {stride for stride in (1, 2, 4, 8, 16) if Source(0, None, part).applies_to(stride)} == strides
 
 

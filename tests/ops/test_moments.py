@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -6,7 +7,7 @@ import torch
 from impasto.ops import moments as ops_moments
 from impasto.ops.moments import blend, moments
 
-LAYOUTS = {
+LAYOUTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "planar": lambda x: x.contiguous(),
     "channels-last": lambda x: x.contiguous(memory_format=torch.channels_last),
     # As the core of a tile lies in it.
@@ -55,6 +56,7 @@ def test_the_gradient_of_half_precision_is_half_precision(dtype: torch.dtype) ->
     assert features.grad.dtype == dtype
     exact = features.detach().float().requires_grad_()
     moments(exact).outer.sum().backward()
+    assert exact.grad is not None
     torch.testing.assert_close(features.grad, exact.grad.to(dtype), rtol=0, atol=0)
 
 

@@ -1,5 +1,7 @@
 """OKLab against published values and NumPy, and colours brought back into sRGB without clipping a channel."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -18,7 +20,7 @@ PUBLISHED = {
 }
 
 
-def colors(*rows: object) -> torch.Tensor:
+def colors(*rows: Any) -> torch.Tensor:
     """Rows of three numbers to a picture of one column."""
     return torch.tensor(np.asarray(rows, np.float64)).T[None, :, :, None]
 
@@ -37,7 +39,7 @@ def reference(rgb: np.ndarray) -> np.ndarray:
         [1.9779984951, -2.4285922050, 0.4505937099],
         [0.0259040371, 0.7827717662, -0.8086757660],
     ]
-    return np.cbrt(linear @ np.transpose(to_xyz) @ np.transpose(first)) @ np.transpose(second)
+    return np.asarray(np.cbrt(linear @ np.transpose(to_xyz) @ np.transpose(first)) @ np.transpose(second))
 
 
 def test_published_values() -> None:

@@ -10,7 +10,7 @@ import textwrap
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypedDict, TypeVar, Unpack
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 import imagecodecs
 import numpy as np
@@ -87,7 +87,7 @@ def with_alpha(rgb: NDArray[Levels]) -> NDArray[Levels]:
     return rgba
 
 
-def pillow_file(image: Image.Image | NDArray[np.generic], kind: str, **options: object) -> bytes:
+def pillow_file(image: Image.Image | NDArray[np.generic], kind: str, **options: Any) -> bytes:
     stream = io.BytesIO()
     if isinstance(image, np.ndarray):
         image = Image.fromarray(image)
@@ -238,7 +238,7 @@ def let_everybody_in(folder: Path) -> None:
         each.chmod(each.stat().st_mode | 0o055)
 
 
-def run(code: str, *arguments: object) -> tuple[str, str]:
+def run(code: str, *arguments: Any) -> tuple[str, str]:
     """Run code in a program of its own and return what it prints, (stdout, stderr)."""
     lines = "import os, sys\nimport imagecodecs, tifffile\nfrom PIL import PngImagePlugin\n"
     lines += (
@@ -250,7 +250,7 @@ def run(code: str, *arguments: object) -> tuple[str, str]:
     return done.stdout, done.stderr
 
 
-def as_nobody(code: str, *arguments: object) -> str:
+def as_nobody(code: str, *arguments: Any) -> str:
     """Run code as somebody whom permissions apply to, as they do not to root, and return what it prints."""
     # By then everything is imported: with root's rights the way to the packages may be gone.
     drop = "if os.getuid() == 0:\n    os.setgroups([])\n    os.setgid(65534)\n    os.setuid(65534)\n"

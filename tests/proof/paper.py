@@ -35,7 +35,7 @@ def gram(f: Array) -> Array:
 def style_loss(f: Array, a: Array) -> float:
     # Equation 4: E_l = 1 / (4 N_l^2 M_l^2) sum_ij (G_ij - A_ij)^2
     n, m = matrix(f).shape
-    return float(((gram(f) - gram(a)) ** 2).sum()) / (4 * n**2 * m**2)
+    return float(float(((gram(f) - gram(a)) ** 2).sum()) / (4 * n**2 * m**2))
 
 
 def style_slope(f: Array, a: Array) -> Array:
@@ -48,7 +48,7 @@ def style_slope(f: Array, a: Array) -> Array:
 def style_loss_of_sizes(f: Array, a: Array) -> float:
     # Equation 4 for pictures of two sizes, each Gram matrix divided by its own M: 1 / (4 N^2) sum (G / M - A / M_a)^2
     n, m = matrix(f).shape
-    return float(((gram(f) / m - gram(a) / matrix(a).shape[1]) ** 2).sum()) / (4 * n**2)
+    return float(float(((gram(f) / m - gram(a) / matrix(a).shape[1]) ** 2).sum()) / (4 * n**2))
 
 
 def style_slope_of_sizes(f: Array, a: Array) -> Array:

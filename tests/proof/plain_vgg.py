@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+# The poolings of the paper and of its authors' code.
+Pooling = Literal["average", "max"]
 # A loss of the rectified features at one layer, (N, H, W): its value and its derivative by them, of the same shape.
 LayerLoss = Callable[[Array], tuple[float, Array]]
 # Where it is taken, and its weight in the total.
@@ -33,7 +35,7 @@ class PlainVGG:
 
     convolutions: Sequence[Convolution]
     mean: Array
-    pooling: Literal["average", "max"]
+    pooling: Pooling
 
     def forward(self, image: Array) -> tuple[dict[str, Array], list[Callable[[Array], Array]]]:
         """Return the rectified features by layer and, for each convolution, the way back from them to those before."""
@@ -43,7 +45,8 @@ class PlainVGG:
         block = 1
         for convolution in self.convolutions:
             if convolution.block == block:
-                pooled, unpool = x, _identity
+                pooled: Array = x
+                unpool: Callable[[Array], Array] = _identity
             elif self.pooling == "average":
                 pooled, unpool = average_pool(x)
             else:

@@ -107,7 +107,7 @@ def _answer(generator: np.random.Generator, n: int) -> tuple[Vector, Vector]:
 def _spread(generator: np.random.Generator, n: int, condition: float) -> NDArray[np.float64]:
     """A symmetric matrix with eigenvalues from 1 to `condition`, evenly spread in their logarithm, in random axes."""
     axes, _ = np.linalg.qr(generator.normal(size=(n, n)))
-    return axes * np.geomspace(1, condition, n) @ axes.T
+    return np.asarray(axes * np.geomspace(1, condition, n) @ axes.T)
 
 
 def quadratic(condition: float = 1e4, size: int = 6, seed: int = 0, *, at_bounds: bool = False) -> Problem:

@@ -1,5 +1,7 @@
 """Our L-BFGS against SciPy's L-BFGS-B, on convex problems with known answers and on a small style problem."""
 
+from typing import Literal
+
 import pytest
 import torch
 
@@ -60,7 +62,7 @@ def test_it_is_as_fast_as_scipys_on_a_badly_scaled_problem(bounded: bool) -> Non
 
 @BOUNDS
 @pytest.mark.parametrize("pooling", ["average", "max"])
-def test_it_is_as_good_as_scipys_on_a_style_problem(pooling: str, bounded: bool) -> None:
+def test_it_is_as_good_as_scipys_on_a_style_problem(pooling: Literal["average", "max"], bounded: bool) -> None:
     problem = problems.style(pooling=pooling)
     theirs = problems.scipy_descent(problem, 60, bounded=bounded)
     mine = descend(problem, theirs.evaluations[-1], bounded=bounded)

@@ -3,22 +3,23 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from impasto import losses
-from impasto.engine.objective import Objective
+from impasto.engine.objective import Objective, gradient_of
+from impasto.losses.content import Content as ContentLoss
+from impasto.losses.gram import Gram as GramLoss
 from impasto.ops.moments import moments
 from impasto.recipe import Recipe, presets, vgg_layers
-from impasto.recipe.terms import Content, Gram, Term, TotalVariation
+from impasto.recipe.terms import Content, Gram, LayeredLoss, Term, TotalVariation
 from impasto.vgg import network, weights
 from impasto.vgg.network import VGG
 from tests.conftest import SMALL_LAYERS, small_tensors
 from tests.proof import paper
-from tests.proof.plain_vgg import Array, Convolution, LayerLoss, Part, PlainVGG
+from tests.proof.plain_vgg import Array, Convolution, LayerLoss, Part, PlainVGG, Pooling
 
 MEAN = [0.5, 0.4, 0.3]
 # As many channels as no other block has, and second convolutions where the two programs compare content.
@@ -62,9 +63,7 @@ def tensor(picture: Array, dtype: torch.dtype) -> torch.Tensor:
     return torch.from_numpy(picture)[None].to(dtype)
 
 
-def pair(
-    convolutions: tuple[vgg_layers.Convolution, ...], pooling: Literal["max", "average", "l2"]
-) -> tuple[VGG, PlainVGG]:
+def pair(convolutions: tuple[vgg_layers.Convolution, ...], pooling: Pooling) -> tuple[VGG, PlainVGG]:
     """Impasto's network and the plain one, of the same seeded numbers."""
     tensors = small_tensors(convolutions)
     plain = [
@@ -74,7 +73,7 @@ def pair(
     return VGG(convolutions, tensors, MEAN, pooling=pooling), PlainVGG(plain, np.array(MEAN), pooling)
 
 
-def embedded(pooling: Literal["average", "max"]) -> tuple[VGG, PlainVGG]:
+def embedded(pooling: Pooling) -> tuple[VGG, PlainVGG]:
     """Impasto's VGG-16, and the plain one of the published numbers, for BGR in 0..255."""
     spec = weights.EMBEDDED["vgg16"]
     tensors = weights.load(spec)
@@ -118,7 +117,7 @@ def test_total_and_gradient_are_the_papers(
     selection: str,
     style_size: tuple[int, int] | None,
     size: tuple[int, int],
-    pooling: str,
+    pooling: Pooling,
     convolutions: tuple[vgg_layers.Convolution, ...],
 ) -> None:
     vgg, plain = pair(convolutions, pooling)
@@ -141,7 +140,7 @@ def test_total_and_gradient_are_the_papers(
     ids=["everything", "content", "relu5_1"],
 )
 def test_total_and_gradient_are_the_papers_with_the_embedded_network(
-    content: list[str], style: dict[str, float], pooling: str
+    content: list[str], style: dict[str, float], pooling: Pooling
 ) -> None:
     vgg, plain = embedded(pooling)
     x, p, a = image(1, 40, 49), image(2, 40, 49), image(3, 40, 49)
@@ -157,12 +156,12 @@ def test_total_and_gradient_are_the_papers_with_the_embedded_network(
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("size", [(32, 48), (37, 21)], ids=["even", "odd"])
 @pytest.mark.parametrize("layer", paper.STYLE_LAYERS)
-def test_per_position_is_equation_4_to_rounding(layer: str, size: tuple[int, int], pooling: str) -> None:
+def test_per_position_is_equation_4_to_rounding(layer: str, size: tuple[int, int], pooling: Pooling) -> None:
     vgg, plain = pair(UNEVEN_LAYERS, pooling)
     x, a = image(1, *size), image(3, *size)
     # The raw Gram matrices, not divided by anything, as equation 4 has them.
     expected = paper.style_loss(plain.forward(x)[0][layer], plain.forward(a)[0][layer])
-    recipe = Recipe(terms=Gram({layer: 1.0}, "literal"))
+    recipe = Recipe(terms=1.0 * Gram({layer: 1.0}, "literal"))
     pictures = [tensor(picture, torch.float64) for picture in (x, a)]
     objective = Objective(vgg.to(dtype=torch.float64), recipe, pictures[0], [(pictures[1], 1.0)])
     assert objective.evaluate(pictures[0], gradient=False).loss == pytest.approx(expected, rel=1e-12, abs=0)
@@ -173,19 +172,21 @@ def test_equations_2_and_6_are_the_slopes_at_the_layer() -> None:
     generator = np.random.default_rng(0)
     response, photo, painting = generator.normal(size=(3, 5, 6, 7))
     f, p, a = (np.maximum(z, 0) for z in (response, photo, painting))
-    content, style = losses.build(Content(form="literal")), losses.build(Gram(form="literal"))
+    content, style = ContentLoss(Content(form="literal")), GramLoss(Gram(form="literal"))
     photo, painting = (torch.from_numpy(target)[None] for target in (p, a))
     matched = content.target(photo)
-    for value, slope in (
+    pairs: list[tuple[Callable[[torch.Tensor], torch.Tensor], Array]] = [
         (
             lambda z: content.value(content.statistic(z, content.target_features(matched), matched), matched),
             paper.content_slope(f, p),
         ),
         (lambda z: style.value(moments(z), style.target(moments(painting))), paper.style_slope(f, a)),
-    ):
+    ]
+    for value, slope in pairs:
         z = torch.from_numpy(response)[None].requires_grad_()
         value(z.relu()).backward()
         assert (slope == 0).mean() == pytest.approx(0.5, abs=0.1)
+        assert z.grad is not None
         np.testing.assert_allclose(z.grad[0].numpy(), slope, rtol=1e-12, atol=1e-12 * np.abs(slope).max())
 
 
@@ -200,18 +201,21 @@ PRESETS: dict[str, Callable[[PlainVGG, Array, Array], list[Part]]] = {
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_weigh_every_layer_so(name: str) -> None:
     recipe = presets.get(name)
+    assert recipe.pooling != "l2"
     vgg, plain = embedded(recipe.pooling)
     # Maps of 32 x 48 pixels are rounded neither up, as ours, nor down, as Keras'.
     x, p, a = (image(seed, 32, 48) for seed in (1, 2, 3))
     photo, painting, start = (tensor(picture, torch.float64) for picture in (p, a, x))
     features = plain.forward(caffe(x))[0]
-    expected = [
+    expected: list[Any] = [
         (layer, pytest.approx(weight * part(features[layer])[0], rel=1e-6, abs=0))
         for layer, weight, part in PRESETS[name](plain, caffe(p), caffe(a))
     ]
     found = []
     for term in recipe.terms:
-        for layer, share in getattr(term.loss, "layers", ()):
+        if not isinstance(term.loss, LayeredLoss):
+            continue
+        for layer, share in term.loss.layers:
             alone = Term(dataclasses.replace(term.loss, layers=((layer, share),)), term.weight)
             objective = Objective(vgg, recipe.replace(terms=[alone]), photo, [(painting, 1.0)])
             found.append((layer, objective.evaluate(start, gradient=False).loss))
@@ -222,18 +226,20 @@ class _Evaluated(torch.autograd.Function):
     """An objective as torch's own checker wants it: with the gradient that `evaluate` reports."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: torch.Tensor, objective: Objective) -> torch.Tensor:
+    def forward(ctx: Any, x: torch.Tensor, objective: Objective) -> torch.Tensor:
         found = objective.evaluate(x)
-        ctx.save_for_backward(found.gradient)
+        ctx.save_for_backward(gradient_of(found))
         return torch.tensor(found.loss, dtype=x.dtype)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, slope: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def backward(ctx: Any, slope: torch.Tensor) -> tuple[torch.Tensor, None]:
         return slope * ctx.saved_tensors[0], None
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_gradient_of_the_whole_objective_is_that_of_its_value(pooling: str, small_network: Callable[..., VGG]) -> None:
+def test_gradient_of_the_whole_objective_is_that_of_its_value(
+    pooling: Pooling, small_network: Callable[..., VGG]
+) -> None:
     # With weights that give the three terms gradients of one size.
     recipe = Recipe(terms=Content("relu4_1", "literal") + 500 * Gram(form="literal") + 1e-6 * TotalVariation("sum"))
     x, p, a = (tensor(image(seed, 8, 9), torch.float64) for seed in (1, 2, 3))
@@ -242,13 +248,18 @@ def test_gradient_of_the_whole_objective_is_that_of_its_value(pooling: str, smal
     assert gradient is not None
     size = float(gradient.abs().max())
     # Every one of the 216 slopes, to a millionth of the largest.
-    assert torch.autograd.gradcheck(_Evaluated.apply, (x.requires_grad_(), objective), atol=1e-6 * size, rtol=0)
+    assert torch.autograd.gradcheck(
+        lambda image: _Evaluated.apply(image, objective),  # type: ignore[no-untyped-call]
+        x.requires_grad_(),
+        atol=1e-6 * size,
+        rtol=0,
+    )
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("size", [(32, 48), (37, 21)], ids=["even", "odd"])
 @pytest.mark.parametrize("part", PARTS)
-def test_the_derivatives_by_hand_are_right(part: str, size: tuple[int, int], pooling: str) -> None:
+def test_the_derivatives_by_hand_are_right(part: str, size: tuple[int, int], pooling: Pooling) -> None:
     # The second implementation by itself: what its value changes by along a line.
     _, plain = pair(UNEVEN_LAYERS, pooling)
     x, target = image(1, *size), image(2, *size)
@@ -271,7 +282,7 @@ def test_the_derivative_of_the_variation_by_hand_is_right() -> None:
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("size", [(32, 48), (37, 21)], ids=["even", "odd"])
 @pytest.mark.parametrize("variation_weight", [0.0, 1e-3])  # which drowns the other terms on pictures of noise
-def test_neural_style_total_is_its_own(variation_weight: float, size: tuple[int, int], pooling: str) -> None:
+def test_neural_style_total_is_its_own(variation_weight: float, size: tuple[int, int], pooling: Pooling) -> None:
     vgg, plain = pair(UNEVEN_LAYERS, pooling)
     x, p, a = image(1, *size), image(2, *size), image(3, 45, 26)
     channels = {layer: vgg_layers.layers(UNEVEN_LAYERS)[layer].channels for layer in paper.STYLE_LAYERS}
@@ -288,7 +299,7 @@ def test_neural_style_total_is_its_own(variation_weight: float, size: tuple[int,
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("size", [(32, 48), (37, 21)], ids=["even", "odd"])
-def test_keras_total_is_its_own(size: tuple[int, int], pooling: str) -> None:
+def test_keras_total_is_its_own(size: tuple[int, int], pooling: Pooling) -> None:
     vgg, plain = pair(UNEVEN_LAYERS, pooling)
     x, p, a = image(1, *size), image(2, *size), image(3, *size)
     strides = {layer: vgg_layers.layers(UNEVEN_LAYERS)[layer].stride for layer in paper.STYLE_LAYERS}

@@ -15,7 +15,11 @@ CONVEX: dict[str, Callable[[], Problem]] = {
     "softplus": problems.softplus,
     "softplus-at-bounds": lambda: problems.softplus(at_bounds=True),
 }
-ALL = {**CONVEX, "style": problems.style, "style-max": lambda: problems.style(pooling="max")}
+ALL: dict[str, Callable[[], problems.Problem]] = {
+    **CONVEX,
+    "style": problems.style,
+    "style-max": lambda: problems.style(pooling="max"),
+}
 
 
 @pytest.mark.parametrize("name", ALL)

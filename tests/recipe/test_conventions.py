@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from impasto.errors import RecipeError
 from impasto.ops.moments import moments
 from impasto.recipe import Recipe, conventions
 from impasto.recipe.conventions import CONVENTIONS, Conversion, Size, Weights, named
-from impasto.recipe.terms import STYLE_LAYERS, Content, LayeredLoss
+from impasto.recipe.terms import STYLE_LAYERS, LayeredLoss
 from tests.conftest import PROJECT
 
 Array = np.ndarray
@@ -42,7 +43,7 @@ def features(layers: set[str], size: Size, rounds: str, seed: int) -> dict[str, 
 
 
 def gram(f: Array) -> Array:
-    return np.einsum("ik,jk->ij", f, f)
+    return np.asarray(np.einsum("ik,jk->ij", f, f))
 
 
 # Each program's objective: image, photo and style by layer, content layer, weights, pixels.
@@ -132,9 +133,9 @@ def in_means(
     return float(total)
 
 
-def own(name: str, **given: object) -> Weights:
+def own(name: str, **given: Any) -> Weights:
     given = {"content_weight": 3.0, "style_weight": 70.0} if name == "impasto" and not given else given
-    return conventions.weights_of(named(name), **given)  # type: ignore[arg-type]
+    return conventions.weights_of(named(name), **given)
 
 
 @pytest.mark.parametrize("name", CONVENTIONS)
@@ -215,13 +216,15 @@ def evaluated(recipe: Recipe, x: dict[str, Array], p: dict[str, Array], a: dict[
     for term in recipe.terms:
         loss, weight = losses.build(term.loss), recipe.weight_of(term)
         if not isinstance(term.loss, LayeredLoss):
+            assert isinstance(loss, losses.ImageLoss)
             total += weight * loss.value(torch.from_numpy(image)[None]).item()
             continue
         for layer, share in term.loss.layers:
-            if isinstance(term.loss, Content):
+            if isinstance(loss, losses.PositionLoss):
                 target = loss.target(maps(p, layer))
                 value = loss.value(loss.statistic(maps(x, layer), loss.target_features(target), target), target)
             else:
+                assert isinstance(loss, losses.MomentLoss)
                 value = loss.value(moments(maps(x, layer)), loss.target(moments(maps(a, layer))))
             total += weight * share * value.item()
     return total
@@ -243,7 +246,9 @@ def test_smoothness_of_neural_style_has_its_gradient_but_for_the_last_row_and_co
     expected *= 1e-3 * 256
     (term,) = [t for t in Recipe.from_table(done.recipe_lines()).terms if t.loss.kind == "smoothness"]
     variable = torch.from_numpy(image)[None].requires_grad_()
-    value = done.weights.tv_weight * losses.build(term.loss).value(variable)
+    loss = losses.build(term.loss)
+    assert isinstance(loss, losses.ImageLoss)
+    value = done.weights.tv_weight * loss.value(variable)
     (slope,) = torch.autograd.grad(value, variable)
     assert slope[0, :, :-1, :-1].numpy() == pytest.approx(expected[:, :-1, :-1], rel=1e-9)
 
@@ -259,8 +264,8 @@ def test_features_k_times_as_large() -> None:
     convention, k = named("pystiche"), 57.0
     done = conventions.convert(convention, named("gatys-notebook"), own("pystiche"), Size(32, 32), feature_scale=k)
     before = layer_mean(x, p, a, "relu4_2", done.given, 0)
-    larger = [{layer: k * value for layer, value in f.items()} for f in (x, p, a)]
-    assert gatys(*larger, "relu4_2", done.weights, 0) == pytest.approx(before, rel=1e-9)
+    x, p, a = ({layer: k * value for layer, value in f.items()} for f in (x, p, a))
+    assert gatys(x, p, a, "relu4_2", done.weights, 0) == pytest.approx(before, rel=1e-9)
 
 
 sizes = st.builds(Size, st.integers(16, 3000), st.integers(16, 3000))

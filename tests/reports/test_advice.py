@@ -1,6 +1,7 @@
 """Advice: each sign on a picture made to have it and on its mended version; silence where all is well."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -149,7 +150,7 @@ PAIRS = [
 ]
 
 
-def advised(content: str, style: str, **changes: object) -> tuple[Advice, ...]:
+def advised(content: str, style: str, **changes: Any) -> tuple[Advice, ...]:
     recipe = presets.get("draft").replace(size=96, start_size="final", **changes)
     *_, last = impasto.Job(
         impasto.Inputs.of(sample(content), [sample(style)]), recipe, compute=impasto.Compute("cpu")
@@ -166,7 +167,8 @@ def test_real_runs_that_are_well_say_nothing(content: str, style: str) -> None:
 def test_what_is_said_of_grain_takes_it_away() -> None:
     (first, *_) = advised(*PAIRS[2], smoothness=0, init="noise")
     assert (first.sign, first.help) == ("noise", "try --smoothness 4 or --init matched")
-    for change in ({"smoothness": 4.0, "init": "noise"}, {"smoothness": 0.0, "init": "matched"}):
+    changes: list[dict[str, Any]] = [{"smoothness": 4.0, "init": "noise"}, {"smoothness": 0.0, "init": "matched"}]
+    for change in changes:
         assert "noise" not in [found.sign for found in advised(*PAIRS[2], **change)]
 
 

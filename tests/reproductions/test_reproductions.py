@@ -5,6 +5,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ SETTINGS = Settings(size=32, steps=2, seed=5, device="cpu")
 CONTENT = ["relu1_2", "relu2_2", "relu3_2", "relu4_2", "relu5_2"]
 STYLE = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
 
-LABELS = {
+LABELS: dict[str, list[list[Any]]] = {
     "figure_1": [
         ["style  memory", "a  conv1_1", *[f"{'bcde'[n]}  conv1_1 to conv{n + 2}_1" for n in range(4)]],
         ["content  memory", *[f"{'abcde'[n]}  conv{n + 1}_2" for n in range(5)]],
@@ -98,6 +99,12 @@ def test_panels_differ_from_the_recipe_in_what_the_figure_is_about(name: str, ph
     assert starts == ([None, None, None, style, None, None] if name == "figure_6" else [None] * len(found))
 
 
+def recipe_of(source: Picture | Job) -> Recipe:
+    assert isinstance(source, Job)
+    assert isinstance(source.recipe, Recipe)
+    return source.recipe
+
+
 def pictures(job: Job) -> list[object]:
     return [style.picture for style in job.inputs.styles]
 
@@ -107,27 +114,27 @@ def test_reconstructions_have_one_term_and_start_from_noise(photo: Picture, styl
     base = presets.get("gatys-2016")
     for index, job in enumerate(found[:5]):
         weights = tuple((layer, 1 / (index + 1)) for layer in STYLE[: index + 1])
-        assert job.recipe.terms == (Term(Gram(weights, "literal")),)
-        assert (job.recipe.content_weight, job.recipe.style_weight) == (0.0, 1.0)
+        assert recipe_of(job).terms == (Term(Gram(weights, "literal")),)
+        assert (recipe_of(job).content_weight, recipe_of(job).style_weight) == (0.0, 1.0)
         assert job.inputs.photo is style
         assert pictures(job) == [style]
     for layer, job in zip(CONTENT, found[5:], strict=True):
-        assert job.recipe.terms == (Term(Content(layer, "literal"), 256.0),)
-        assert (job.recipe.content_weight, job.recipe.style_weight) == (1.0, 0.0)
+        assert recipe_of(job).terms == (Term(Content(layer, "literal"), 256.0),)
+        assert (recipe_of(job).content_weight, recipe_of(job).style_weight) == (1.0, 0.0)
         assert job.inputs.photo is photo
         assert pictures(job) == []
     for job in found:
         assert job.inputs.start is None
         same = ("init", "network", "activity", "pooling", "optimizer", "bounds")
-        assert [getattr(job.recipe, name) for name in same] == [getattr(base, name) for name in same]
+        assert [getattr(recipe_of(job), name) for name in same] == [getattr(base, name) for name in same]
 
 
 @pytest.mark.parametrize(("recipe", "start"), [("default", "noise"), ("gatys-2016", "grey"), ("keras", "grey")])
 def test_noise_is_the_recipes_own_where_it_has_one(recipe: str, start: str, photo: Picture, style: Picture) -> None:
     settings = dataclasses.replace(SETTINGS, recipe=recipe)
-    assert {job.recipe.init for job in jobs(FIGURES["figure_1"](photo, [style], settings))} == {start}
+    assert {recipe_of(job).init for job in jobs(FIGURES["figure_1"](photo, [style], settings))} == {start}
     from_noise = [panel for panel in panels(FIGURES["figure_6"](photo, [style], settings)) if panel.label[0] == "C"]
-    assert [panel.source.recipe.init for panel in from_noise] == [start] * 4
+    assert [recipe_of(panel.source).init for panel in from_noise] == [start] * 4
 
 
 def test_settings_reach_every_recipe(photo: Picture, style: Picture, tmp_path: Path) -> None:
@@ -136,7 +143,7 @@ def test_settings_reach_every_recipe(photo: Picture, style: Picture, tmp_path: P
     settings = Settings(recipe=file, size=48, steps=7, network="vgg19-caffe", seed=11, device="cuda:3")
     for make in FIGURES.values():
         for job in jobs(make(photo, [style], settings)):
-            recipe = job.recipe
+            recipe = recipe_of(job)
             assert (recipe.size, recipe.steps, recipe.network, recipe.margin) == (48, (7,), "vgg19-caffe", 0.1)
             assert recipe.seed >= 11
             assert job.compute.device == "cuda:3"
@@ -151,13 +158,15 @@ def test_settings_reach_every_recipe(photo: Picture, style: Picture, tmp_path: P
 def test_each_style_has_its_ratio(photo: Picture, picture: Callable[..., Picture]) -> None:
     styles = [picture(30, 40, seed) for seed in range(3)]
     found = jobs(figure_3(photo, styles, SETTINGS, ratios=[1e-3, 8e-4, 5e-3]))
-    assert [job.recipe.content_weight for job in found] == [1e-3, 8e-4, 5e-3]
+    assert [recipe_of(job).content_weight for job in found] == [1e-3, 8e-4, 5e-3]
     assert [pictures(job)[0] for job in found] == styles
     figure = figure_3(photo, styles, SETTINGS, ratios=[5e-4])
-    assert [job.recipe.content_weight for job in jobs(figure)] == [5e-4] * 3
-    assert [panel.label for panel in figure.rows[1][1:]] == [f"{letter}  alpha/beta 5e-4" for letter in "BCD"]
+    assert [recipe_of(job).content_weight for job in jobs(figure)] == [5e-4] * 3
+    assert [panel.label for panel in figure.rows[1][1:] if panel is not None] == [
+        f"{letter}  alpha/beta 5e-4" for letter in "BCD"
+    ]
     papers = jobs(figure_3(photo, [*styles, *styles], SETTINGS))
-    assert [job.recipe.content_weight for job in papers] == [1e-3, 8e-4, 5e-3, 5e-4, 5e-4, 1e-3]
+    assert [recipe_of(job).content_weight for job in papers] == [1e-3, 8e-4, 5e-3, 5e-4, 5e-4, 1e-3]
     with pytest.raises(UsageError, match="2 ratios for 3 style pictures"):
         figure_3(photo, styles, SETTINGS, ratios=[1e-3, 1e-3])
 
@@ -173,7 +182,9 @@ def test_styles_are_counted(name: str, photo: Picture, style: Picture) -> None:
 
 def test_odd_file_names_become_short_plain_labels(photo: Picture, style: Picture) -> None:
     odd = dataclasses.replace(style, source="some/Nuit\n étoilée " + "x" * 40 + ".jpg")
-    label = FIGURES["figure_7"](photo, [odd], SETTINGS).rows[0][1].label
+    panel = FIGURES["figure_7"](photo, [odd], SETTINGS).rows[0][1]
+    assert panel is not None
+    label = panel.label
     assert label == "style  Nuit ?toil?e " + "x" * 11
     contact_sheet(["heading"], [[Cell(label, style)]], 20)
 
@@ -185,7 +196,7 @@ def solid(height: int, width: int, level: float, alpha: float | None = None) -> 
 
 def test_a_sheet_is_a_grid_with_a_line_under_each_panel() -> None:
     # A panel of 216 px has labels of 216 / 18 = 12 px; a gap is 9 px then, a line 17 and the heading 21.
-    rows = [
+    rows: list[list[Cell | None]] = [
         [Cell("first", solid(216, 300, 0.5)), Cell("second", solid(100, 100, 0.25))],
         [None, Cell("l", solid(216, 50, 0))],
     ]
@@ -336,7 +347,11 @@ def test_a_sheet_is_replaced_only_if_asked_to(command: Callable[..., int], capsy
 
 
 def test_reproductions_use_what_everyone_can_use() -> None:
-    public = {"impasto": set(impasto.__all__) | {"terms"}, "impasto.recipe.terms": None, "impasto.picture": None}
+    public: dict[str, set[str] | None] = {
+        "impasto": set(vars(impasto)["__all__"]) | {"terms"},
+        "impasto.recipe.terms": None,
+        "impasto.picture": None,
+    }
     seen = set()
     for path in (PROJECT / "reproductions").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -345,6 +360,7 @@ def test_reproductions_use_what_everyone_can_use() -> None:
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("impasto"):
                 names = {alias.name for alias in node.names}
                 assert node.module in public, f"{path}: {node.module}"
-                assert public[node.module] is None or names <= public[node.module], f"{path}: {names}"
+                allowed = public[node.module]
+                assert allowed is None or names <= allowed, f"{path}: {names}"
                 seen.add(node.module)
     assert seen == set(public)

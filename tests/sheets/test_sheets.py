@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ import impasto
 from impasto.errors import PictureError, UsageError
 from impasto.picture import Picture
 from impasto.sheets import Axis, Board, Box, Layout, lay_out_captioned, lay_out_table
-from impasto.sheets import lettering as letterings
 from impasto.sheets.board import PAPER
 from impasto.sheets.lettering import Lettering
 
@@ -22,7 +22,7 @@ TEXTS = st.text(max_size=40)
 
 
 def solid(height: int, width: int, *colour: float) -> Picture:
-    return Picture(np.broadcast_to(np.float32(colour)[:, None, None], (3, height, width)).copy())
+    return Picture(np.broadcast_to(np.array(colour, np.float32)[:, None, None], (3, height, width)).copy())
 
 
 def inside(box: Box, layout: Layout) -> bool:
@@ -125,7 +125,7 @@ def test_without_freetype_there_are_still_labels(monkeypatch: pytest.MonkeyPatch
     def missing(size: float) -> ImageFont.FreeTypeFont:
         raise ImportError("The _imagingft C module is not installed")
 
-    monkeypatch.setattr(letterings.ImageFont, "load_default", missing)
+    monkeypatch.setattr(ImageFont, "load_default", missing)
     small, large = Lettering(12), Lettering(40)
     assert 0 < small.width("label") < large.width("label")
     assert large.mask("label").height == large.line
@@ -165,7 +165,7 @@ def test_all_pictures_are_as_large_as_fits() -> None:
     sheet = impasto.sheet([solid(20, 40, 1, 0, 0), solid(60, 30, 0, 0, 1)], ["", ""], columns=2, cell=80).to_numpy()
     for colour, size in (((255, 0, 0), (40, 80)), ((0, 0, 255), (80, 40))):
         rows, columns = np.nonzero((sheet == colour).all(axis=2))
-        assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == size
+        assert (int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1) == size
 
 
 def test_paper_shows_through_what_is_transparent() -> None:
@@ -200,7 +200,7 @@ def test_labels_are_the_names_of_files(tmp_path: Path, monkeypatch: pytest.Monke
         ({"cell": 5000}, "cell is 5000"),
     ],
 )
-def test_wrong_sheets(settings: dict[str, object], message: str) -> None:
+def test_wrong_sheets(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         impasto.sheet([solid(20, 20, 0, 0, 0)] * 2, **settings)
 

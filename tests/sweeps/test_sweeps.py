@@ -11,7 +11,7 @@ import impasto
 from impasto.errors import DeviceError, ImpastoError, OutputError, RecipeError, UsageError, WeightsError
 from impasto.jobs.job import Job
 from impasto.picture import Picture
-from impasto.recipe import Recipe, pair_styles
+from impasto.recipe import Recipe, pair_styles, presets
 from impasto.recipe.terms import Content, MeanCovariance
 from impasto.sweeps import Variation
 from impasto.vgg import network
@@ -71,8 +71,8 @@ def test_a_cell_is_what_stylize_paints(sweep: Callable[..., impasto.Sweep], pict
 
 
 def test_recipes_terms_and_weights_vary(picture: Callable[..., Picture]) -> None:
-    vary = {
-        "recipe": ["draft", impasto.recipe.presets.FINE],
+    vary: dict[str, list[Any]] = {
+        "recipe": ["draft", presets.FINE],
         "style_weights": [(1, 0), (0.25, 0.75)],
         "terms": [Content("relu2_1") + MeanCovariance(), 1.0 * MeanCovariance()],
     }
@@ -81,7 +81,7 @@ def test_recipes_terms_and_weights_vary(picture: Callable[..., Picture]) -> None
     assert labels == [["draft", "1:0"], ["fine", "1:0"], ["draft", "0.25:0.75"], ["fine", "0.25:0.75"]]
     assert [cell.job.inputs.weights for cell in found.cells[:4]] == [(1, 0), (1, 0), (0.25, 0.75), (0.25, 0.75)]
     assert all(isinstance(cell.job.recipe, Recipe) and cell.job.recipe.size == 32 for cell in found.cells)
-    assert len({cell.job.recipe.digest for cell in found.cells}) == 4
+    assert len({presets.resolve(cell.job.recipe).digest for cell in found.cells}) == 4
 
 
 def test_sizes_are_shown_in_cells_of_one_size(sweep: Callable[..., impasto.Sweep]) -> None:

@@ -8,7 +8,9 @@ import sys
 import textwrap
 import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,14 +22,14 @@ from tests.picture import samples as making
 
 
 @pytest.fixture
-def old(tmp_path):
+def old(tmp_path: Path) -> Path:
     path = tmp_path / "out.png"
     path.write_bytes(b"the old file")
     return path
 
 
-def failing(code):
-    def fail(*arguments, **options):
+def failing(code: int) -> Callable[..., None]:
+    def fail(*arguments: Any, **options: Any) -> None:
         raise OSError(code, os.strerror(code))
 
     return fail
@@ -35,7 +37,7 @@ def failing(code):
 
 @pytest.mark.parametrize("place", ["replace", "fsync", "open"])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EIO, errno.EDQUOT])
-def test_the_old_file_survives_a_failure(old, monkeypatch, place, code):
+def test_the_old_file_survives_a_failure(old: Path, monkeypatch: pytest.MonkeyPatch, place: str, code: int) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(os, place, failing(code))
         if place == "replace":
@@ -47,8 +49,8 @@ def test_the_old_file_survives_a_failure(old, monkeypatch, place, code):
     assert list(old.parent.iterdir()) == [old]
 
 
-def test_ctrl_c_leaves_nothing_behind(old, monkeypatch):
-    def interrupt(handle):
+def test_ctrl_c_leaves_nothing_behind(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(handle: int) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -59,13 +61,13 @@ def test_ctrl_c_leaves_nothing_behind(old, monkeypatch):
     assert list(old.parent.iterdir()) == [old]
 
 
-def python(code, *arguments):
+def python(code: str, *arguments: Any) -> "subprocess.Popen[bytes]":
     """Start a program that knows `write_file`; a process of its own, not a fork of this one and its threads."""
     lines = "import sys\nfrom impasto.errors import PictureError\nfrom impasto.picture.write import write_file\n"
     return subprocess.Popen([sys.executable, "-c", lines + textwrap.dedent(code), *map(str, arguments)])
 
 
-def test_a_really_full_disk(old):
+def test_a_really_full_disk(old: Path) -> None:
     # A limit on the size of files is, to a program, a disk as full as any.
     code = """
         import resource, signal
@@ -82,12 +84,12 @@ def test_a_really_full_disk(old):
     assert list(old.parent.iterdir()) == [old]
 
 
-def test_a_vanished_folder(tmp_path):
+def test_a_vanished_folder(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="could not be written"):
         as_picture(making.scene()).save(tmp_path / "gone" / "a.png")
 
 
-def test_devices_and_pipes_are_not_replaced(tmp_path):
+def test_devices_and_pipes_are_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     with pytest.raises(PictureError, match="not a regular file"):
         as_picture(making.scene()).save(tmp_path / "pipe.png")
@@ -97,21 +99,21 @@ def test_devices_and_pipes_are_not_replaced(tmp_path):
         as_picture(making.scene()).save(tmp_path / "dir.png")
 
 
-def test_the_name_is_not_changed_by_a_wrong_ending(tmp_path):
+def test_the_name_is_not_changed_by_a_wrong_ending(tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         as_picture(making.scene()).save(tmp_path / "a.pgn")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o755])
-def test_an_existing_file_keeps_its_mode(old, mode):
+def test_an_existing_file_keeps_its_mode(old: Path, mode: Any) -> None:
     old.chmod(mode)
     as_picture(making.scene()).save(old)
     assert stat.S_IMODE(old.stat().st_mode) == mode
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
-def test_a_new_file_gets_what_the_umask_leaves(tmp_path, umask, mode):
+def test_a_new_file_gets_what_the_umask_leaves(tmp_path: Path, umask: Any, mode: Any) -> None:
     before = os.umask(umask)
     try:
         as_picture(making.scene()).save(tmp_path / "new.png")
@@ -121,13 +123,13 @@ def test_a_new_file_gets_what_the_umask_leaves(tmp_path, umask, mode):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may give files away")
-def test_an_existing_file_keeps_its_owner(old):
+def test_an_existing_file_keeps_its_owner(old: Path) -> None:
     os.chown(old, 1234, 2345)
     as_picture(making.scene()).save(old)
     assert (old.stat().st_uid, old.stat().st_gid) == (1234, 2345)
 
 
-def test_a_link_keeps_pointing_and_its_target_changes(tmp_path):
+def test_a_link_keeps_pointing_and_its_target_changes(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     target = tmp_path / "there" / "real.png"
     target.write_bytes(b"old")
@@ -142,7 +144,7 @@ def test_a_link_keeps_pointing_and_its_target_changes(tmp_path):
 CONTENTS = [bytes([letter]) * 300_000 for letter in range(8)]
 
 
-def watch(path, busy):
+def watch(path: Path, busy: Callable[[], bool]) -> None:
     """Read the file as long as somebody is busy writing it, and count what is not one writer's whole work."""
     torn = reads = 0
     while busy():
@@ -154,11 +156,11 @@ def watch(path, busy):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_eight_threads_at_once(tmp_path):
+def test_eight_threads_at_once(tmp_path: Path) -> None:
     path = tmp_path / "out.bin"
     path.write_bytes(CONTENTS[0])
 
-    def write(content):
+    def write(content: bytes) -> None:
         for _ in range(10):
             write_file(path, content)
 
@@ -168,7 +170,7 @@ def test_eight_threads_at_once(tmp_path):
     watch(path, lambda: any(thread.is_alive() for thread in threads))
 
 
-def test_eight_processes_at_once(tmp_path):
+def test_eight_processes_at_once(tmp_path: Path) -> None:
     path = tmp_path / "out.bin"
     path.write_bytes(CONTENTS[0])
     code = """
@@ -180,12 +182,12 @@ def test_eight_processes_at_once(tmp_path):
     assert [writer.wait() for writer in writers] == [0] * 8
 
 
-def test_eight_readers_at_once(recwarn):
+def test_eight_readers_at_once(recwarn: pytest.WarningsRecorder) -> None:
     before = list(warnings.filters)
     files = list(making.every_format().values())
-    results = []
+    results: list[tuple[int, int]] = []
 
-    def read():
+    def read() -> None:
         results.extend(as_picture(data).size for data in files)
 
     threads = [threading.Thread(target=read) for _ in range(8)]

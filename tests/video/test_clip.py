@@ -17,7 +17,7 @@ from tests.video import clips as making
 def test_frames_times_and_sound(tmp_path: Path) -> None:
     frames = making.panned(6)
     clip = Clip(making.write(tmp_path / "a.mp4", frames))
-    assert (clip.height, clip.width, clip.frames, clip.rate) == (48, 64, 6, 10)
+    assert (clip.height, clip.width, clip.frames, float(clip.rate)) == (48, 64, 6, 10.0)
     assert clip.sound == ("aac",)
     shots = list(clip.shots())
     assert [shot.time for shot in shots] == [Fraction(index, 10) for index in range(6)]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -37,8 +38,8 @@ def recipe(monkeypatch: pytest.MonkeyPatch, small_network: Callable[..., VGG]) -
 def film(recipe: Recipe, picture: Callable[..., Picture]) -> Callable[..., VideoRun]:
     style = picture(40, 30, 2)
 
-    def make(path: Path, until: float | None = None, **settings: object) -> VideoRun:
-        changed = FilmSettings(**{"frame_steps": 3, **settings})  # type: ignore[arg-type]
+    def make(path: Path, until: float | None = None, **settings: Any) -> VideoRun:
+        changed = FilmSettings(**{"frame_steps": 3, **settings})
         return VideoRun(Clip(path), Job(Inputs.of(style, [style]), recipe, compute=Compute("cpu")), changed, until)
 
     return make
@@ -110,8 +111,8 @@ def test_kept_frames_are_not_painted_again(film: Callable[..., VideoRun], tmp_pa
     ledger.close()
     # One that a full disk spoilt is painted again, too.
     (folder / "frame-000002.png").write_bytes(b"not a picture")
-    parts, events, _ = painted(film(path), folder)
-    kept = [event.kept for event in events if isinstance(event, FramePainted)]
+    parts, again, _ = painted(film(path), folder)
+    kept = [event.kept for event in again if isinstance(event, FramePainted)]
     assert kept == [True, False, True, False, False, False]
     assert [part.tobytes() for part in parts] == [frame.tobytes() for frame in whole]
 
@@ -186,6 +187,7 @@ def test_the_first_seconds(film: Callable[..., VideoRun], tmp_path: Path) -> Non
     assert (len(frames), filming.frames) == (3, 3)
     encode.write(tmp_path / "out.mp4", filming.clip, ledger, 3, 65)
     with av.open(str(tmp_path / "out.mp4")) as film_file:
+        assert film_file.duration is not None
         assert [len(list(Clip(tmp_path / "out.mp4").shots())), film_file.duration / av.time_base < 0.4] == [3, True]
 
 

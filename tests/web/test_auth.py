@@ -48,9 +48,15 @@ class TestToken:
 
     @pytest.mark.parametrize("path", PATHS)
     def test_is_needed_everywhere(self, served: Served, path: str) -> None:
-        for headers in ({}, {"Cookie": "impasto=wrong"}, {"Authorization": "Bearer wrong"}, {"Cookie": "impasto=é"}):
+        tried: list[dict[str, str]] = [
+            {},
+            {"Cookie": "impasto=wrong"},
+            {"Authorization": "Bearer wrong"},
+            {"Cookie": "impasto=é"},
+        ]
+        for headers in tried:
             with httpx.Client(trust_env=False) as client:
-                answer = client.get(served.base + path, headers={k: v.encode() for k, v in headers.items()})
+                answer = client.get(served.base + path, headers={k.encode(): v.encode() for k, v in headers.items()})
             assert answer.status_code == REFUSED
             assert "open the address" in answer.text
 

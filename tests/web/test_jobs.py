@@ -112,7 +112,10 @@ class TestQueue:
     def test_one_at_a_time_in_an_order_that_can_be_changed(self, client: httpx.Client) -> None:
         first, *others = [order(client, SLOW) for _ in range(4)]
         until(lambda: state_of(client, first) == "running")
-        queue = lambda: client.get("api/jobs").json()["queue"]  # noqa: E731
+
+        def queue() -> list[str]:
+            return list(client.get("api/jobs").json()["queue"])
+
         assert queue() == others
         client.post(f"api/jobs/{others[2]}/move", json={"place": 0})
         assert queue() == [others[2], others[0], others[1]]
@@ -136,7 +139,10 @@ class TestQueue:
 
     def test_pause_and_resume(self, client: httpx.Client) -> None:
         id = order(client, SLOW)
-        steps = lambda: client.get(f"api/jobs/{id}").json()["step"]  # noqa: E731
+
+        def steps() -> int:
+            return int(client.get(f"api/jobs/{id}").json()["step"])
+
         until(lambda: steps() >= 1)
         client.post(f"api/jobs/{id}/pause")
         time.sleep(0.5)

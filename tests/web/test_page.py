@@ -62,7 +62,7 @@ def drop(page: Any, target: str, *names: str) -> None:
     page.evaluate(DROP, [target, files])
 
 
-def choose(page: Any, **values: object) -> None:
+def choose(page: Any, **values: Any) -> None:
     page.locator("#drawer").evaluate("drawer => { drawer.open = true }")
     for name, value in values.items():
         control = page.locator(f"#c-{name}")

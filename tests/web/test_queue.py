@@ -146,12 +146,12 @@ def test_a_checkpoint_goes_when_everybody_knows_that_the_picture_is_finished(
     let_go = runs.release
 
     def watched(run: Any, *, over: bool) -> None:
-        known.append(json.loads((storage.job(id) / "job.json").read_text())["state"])
+        known.append(json.loads((storage.job(job) / "job.json").read_text())["state"])
         let_go(run, over=over)
 
     monkeypatch.setattr(runs, "release", watched)
     studio = JobQueue(storage, 10**9)
-    id = studio.add(Order(photo, (Style(style),), RECIPE.replace(steps=(2, 2)))).id
+    job = studio.add(Order(photo, (Style(style),), RECIPE.replace(steps=(2, 2)))).id
     worker = started(studio)
     until(lambda: known)
     assert known == ["finished"]
@@ -249,7 +249,8 @@ def test_a_sheet_is_painted_picture_by_picture_and_goes_on_where_it_was(
     assert len(list(cells.iterdir())) == 4
     sheet = read_picture(tmp_path / "state" / "jobs" / id / "result.png")
     given = [storage.picture(each) for each in (photo, style)]
-    wanted = impasto.sweep(*given, dict(order.vary), recipe=recipe, device="cpu").sheet()
+    wanted = impasto.sweep(given[0], given[1], dict(order.vary), recipe=recipe, device="cpu").sheet()
+    assert task.size is not None
     assert sheet.size == wanted.size == (task.size[1], task.size[0])
     assert np.abs(sheet.pixels - wanted.pixels).max() < 2 / 255
 

@@ -79,7 +79,7 @@ def let_go(run: Run) -> None:
     run.checkpoint_writer.folder.close()
 
 
-VARIANTS = {
+VARIANTS: dict[str, tuple[Recipe, dict[str, Any]]] = {
     "lbfgs": (RECIPE, {}),
     "lbfgs, free": (RECIPE.replace(bounds="free"), {}),
     "free": (RECIPE.replace(bounds="free"), {}),
@@ -113,8 +113,11 @@ def test_an_interruption_after_any_step_changes_nothing(name: str, pictures: Pat
             (e.scale, e.step, e.loss, e.terms) for e in said[step:]
         ]
         np.testing.assert_array_equal(run.picture().pixels, expected.pixels)
-        assert again[-1].loss == events[-1].loss
-        assert again[-1].seconds > 0
+        end, expected_end = again[-1], events[-1]
+        assert isinstance(end, Finished)
+        assert isinstance(expected_end, Finished)
+        assert end.loss == expected_end.loss
+        assert end.seconds > 0
         assert run.picture().remembered == expected.remembered
         let_go(run)
 
@@ -297,7 +300,7 @@ def test_a_picture_changed_after_it_was_read_is_not_taken_for_its_file(pictures:
     from impasto.picture import read_picture
 
     photo = read_picture("photo.png")
-    darker = dataclasses.replace(photo, pixels=photo.pixels / 2)
+    darker = dataclasses.replace(photo, pixels=photo.pixels / np.float32(2))
     stop_after(5, Job(Inputs.of(darker, ["a.png"]), RECIPE, compute=Compute("cpu")))
     with pytest.raises(CheckpointError, match="its pixels were others"):
         impasto.resume("kept")
@@ -358,11 +361,11 @@ def test_pictures_that_come_from_no_file_are_given_again(pictures: Path) -> None
     white = np.zeros((3, 24, 32), np.float32)
     white[:, :, 16:] = 1
     square = Picture(white[:, :, :24].copy())
-    masks = {"content_mask": Picture(white), "protect": Picture(white[:, :, ::-1].copy())}
+    masks: dict[str, Any] = {"content_mask": Picture(white), "protect": Picture(white[:, :, ::-1].copy())}
     inputs = Inputs("photo.png", pair_styles(["a.png", "b.png"], masks=[None, square]), **masks)
     asked = Job(inputs, RECIPE, compute=Compute("cpu"))
     expected, _ = finish(asked.start())
-    for given, message in (
+    cases: list[tuple[dict[str, Any], str]] = [
         ({}, "give the picture with --content-mask"),
         ({**masks}, "give the picture with --style-mask"),
         ({**masks, "style_masks": [square]}, "1 style masks, and the run was started with 2"),
@@ -370,7 +373,8 @@ def test_pictures_that_come_from_no_file_are_given_again(pictures: Path) -> None
             {**masks, "style_masks": [None, Picture(1 - square.pixels)]},
             "is another picture than the run was started with",
         ),
-    ):
+    ]
+    for given, message in cases:
         stop_after(5, asked)
         with pytest.raises((CheckpointError, UsageError), match=message):
             impasto.resume("kept", **given)
@@ -414,7 +418,7 @@ def test_a_checkpoint_that_cannot_be_written_is_said_once_and_the_older_one_stay
         if isinstance(event, Stepped) and run.steps_done == 2:
             assert isinstance(run.checkpoint(), Checkpointed)
 
-            def full(*arguments: object) -> str:
+            def full(*arguments: Any) -> str:
                 raise OSError(28, "No space left on device")
 
             monkeypatch.setattr("impasto.engine.checkpoints.container.write", full)
@@ -454,7 +458,7 @@ def test_a_run_that_broke_in_the_middle_of_a_step_writes_nothing(
         next(events)
     assert run.resumable
 
-    def interrupted(*arguments: object, **settings: object) -> Evaluation:
+    def interrupted(*arguments: Any, **settings: Any) -> Evaluation:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Objective, "evaluate", interrupted)
@@ -503,7 +507,7 @@ def test_what_is_no_checkpoint_is_refused_in_a_line(
 def test_a_folder_that_cannot_be_written_to_is_refused_in_a_line(
     pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*arguments: object) -> int:
+    def refuse(*arguments: Any) -> int:
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(folder, "lock_folder", refuse)
@@ -568,7 +572,7 @@ def test_a_document_that_is_whole_but_holds_nonsense_is_refused(pictures: Path) 
 
     position = found["run"]["position"]
     options = found["run"]["options"]
-    for parts in (
+    spoilt: list[dict[str, Any]] = [
         {"position": position | {"scale": 7}},
         {"position": position | {"done": -1}},
         {"position": position | {"plans": []}},
@@ -583,7 +587,8 @@ def test_a_document_that_is_whole_but_holds_nonsense_is_refused(pictures: Path) 
         {"recipe": found["run"]["recipe"] | {"unheard-of": 1}},
         {"recipe": []},
         {"tensors": {}},
-    ):
+    ]
+    for parts in spoilt:
         changed(**parts)
         with pytest.raises(ImpastoError) as caught:
             impasto.resume("kept")

@@ -9,7 +9,7 @@ import torch
 from scipy.optimize import minimize
 
 from impasto.engine import optimizers
-from impasto.engine.objective import Evaluation
+from impasto.engine.objective import Evaluation, gradient_of
 from impasto.engine.optimizers import LBFGS, Adam, Optimizer
 from impasto.engine.optimizers.history import CurvaturePairs
 from impasto.recipe import recipe
@@ -107,7 +107,7 @@ def test_lbfgs_is_as_good_as_scipys(projected: bool) -> None:
 
     def flat(x: np.ndarray) -> tuple[float, np.ndarray]:
         found = problem(torch.from_numpy(x).view(1, 3, 4, 4))
-        return found.loss, found.gradient.flatten().numpy()
+        return found.loss, gradient_of(found).flatten().numpy()
 
     bounds = [(0, 1)] * 48 if projected else None
     options = {"maxiter": 60, "maxcor": 10, "ftol": 0, "gtol": 0}
@@ -123,7 +123,8 @@ def test_the_memory_is_the_bfgs_matrix_of_its_pairs() -> None:
     # Applied at once or pair by pair, it is the matrix of the textbook's update; more pairs than fit, so that it turns.
     _, matrix, _ = quadratic(2, size=2)
     generator = torch.Generator().manual_seed(3)
-    memory, pairs = CurvaturePairs(4, torch.zeros(12, dtype=torch.float64)), []
+    memory = CurvaturePairs(4, torch.zeros(12, dtype=torch.float64))
+    pairs: list[tuple[torch.Tensor, torch.Tensor]] = []
     for _ in range(7):
         step = torch.randn(12, dtype=torch.float64, generator=generator)
         assert memory.add(step, matrix @ step)
@@ -165,7 +166,7 @@ def test_lbfgs_does_not_stop_on_a_badly_scaled_problem(scale: float) -> None:
 
     def in_float32(image: torch.Tensor) -> Evaluation:
         found = problem(image.double())
-        return evaluation(torch.tensor(found.loss), found.gradient.float())
+        return evaluation(torch.tensor(found.loss), gradient_of(found).float())
 
     settings = recipe.LBFGS(max_step=0.5, first_step=0.01)
     found = descend(LBFGS(settings), in_float32, 100, grey().float())

@@ -3,6 +3,7 @@
 import io
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from tests.picture import samples as making
 pillow_heif = pytest.importorskip("pillow_heif")
 
 
-def heic(array: NDArray[np.uint8] | NDArray[np.uint16], mode: str | None = None, **options: object) -> bytes:
+def heic(array: NDArray[np.uint8] | NDArray[np.uint16], mode: str | None = None, **options: Any) -> bytes:
     mode = mode or {3: "RGB", 4: "RGBA"}[array.shape[2]] + (";16" if array.dtype == np.uint16 else "")
     image = pillow_heif.from_bytes(mode, (array.shape[1], array.shape[0]), array.tobytes())
     stream = io.BytesIO()

@@ -36,7 +36,7 @@ ADDED: dict[str, dict[str, object]] = {
     "sys": {"platform": "win32"},
 }
 # Where Windows has another class for the same thing.
-multiprocessing.connection.PipeConnection = multiprocessing.connection.Connection  # type: ignore[attr-defined,misc]
+multiprocessing.connection.PipeConnection = multiprocessing.connection.Connection  # type: ignore[attr-defined]
 
 
 class WindowsModule(ModuleType):

@@ -5,10 +5,10 @@ import hashlib
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -49,7 +49,7 @@ def tensors(
     return made
 
 
-def by_places(made: dict[str, torch.Tensor], places: dict[str, int] = PLACES) -> dict[str, torch.Tensor]:
+def by_places(made: Mapping[str, torch.Tensor], places: dict[str, int] = PLACES) -> dict[str, torch.Tensor]:
     return {f"features.{places[key.split('.')[0]]}.{key.split('.')[1]}": tensor for key, tensor in made.items()}
 
 
@@ -87,7 +87,7 @@ class Visit:
         self.range = handler.headers.get("Range")
         self.if_range = handler.headers.get("If-Range")
 
-    def head(self, status: int, **headers: object) -> None:
+    def head(self, status: int, **headers: Any) -> None:
         self.handler.send_response(status)
         for key, value in headers.items():
             self.handler.send_header(key.replace("_", "-"), str(value))
@@ -135,13 +135,13 @@ class Server:
                 with contextlib.suppress(OSError, ValueError):
                     server.answer(visit)
 
-            def log_message(self, *_: object) -> None:
+            def log_message(self, *_: Any) -> None:
                 pass
 
         class Quiet(ThreadingHTTPServer):
             daemon_threads = True
 
-            def handle_error(self, *_: object) -> None:
+            def handle_error(self, *_: Any) -> None:
                 pass  # a connection that a test broke
 
         self.http = Quiet(("127.0.0.1", 0), Handler)

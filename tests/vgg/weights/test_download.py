@@ -6,9 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
 from http.client import HTTPMessage
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -34,25 +36,26 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 class Attempt:
     """Fetches from the server, and keeps what was said and how long was waited."""
 
-    def __init__(self, server: Server, content: bytes, **changes: object) -> None:
+    def __init__(self, server: Server, content: bytes, **changes: Any) -> None:
         self.pauses: list[float] = []
         self.notes: list[str] = []
         self.heard: list[tuple[int, int]] = []
         self.official = dataclasses.replace(making.official(server.url, content), **changes)
         self.spec = making.specs({"small": self.official})["small"]
 
-    def fetch(self, **settings: object) -> weights.Fetched:
-        patience = Patience(**{"tries": 4, "timeout": 5.0, "progress": 100, "sleep": self.pauses.append} | settings)
+    def fetch(self, **settings: Any) -> weights.Fetched:
+        defaults: dict[str, Any] = {"tries": 4, "timeout": 5.0, "progress": 100, "sleep": self.pauses.append}
+        patience = Patience(**defaults | settings)
         listener = DownloadListener(lambda there, total: self.heard.append((there, total)), self.notes.append)
         return weights.fetch(self.spec, listener=listener, patience=patience)
 
-    def succeeds(self, **settings: object) -> None:
+    def succeeds(self, **settings: Any) -> None:
         assert not self.fetch(**settings).already
         found = weights.load(self.spec)
         assert all(torch.equal(found[key], tensor) for key, tensor in making.tensors().items())
         assert not parts()
 
-    def fails(self, message: str, **settings: object) -> str:
+    def fails(self, message: str, **settings: Any) -> str:
         with pytest.raises(WeightsError, match=message) as caught:
             self.fetch(**settings)
         said = str(caught.value)
@@ -75,7 +78,9 @@ def test_a_good_server(server: Server, content: bytes) -> None:
     attempt.succeeds()
     assert attempt.heard[-1] == (len(content), len(content))
     assert len(server.visits) == 1
-    assert weights.entry("small").source["official"] is True
+    entry = weights.entry("small")
+    assert entry is not None
+    assert entry.source["official"] is True
     # It is here: nobody is asked again, also without a network.
     assert attempt.fetch().already
     assert len(server.visits) == 1
@@ -162,7 +167,8 @@ def test_a_part_of_another_file_does_not_stay(server: Server, content: bytes, le
     attempt = Attempt(server, content)
     server.answer = lambda visit: visit.file(content)
     weights.folder().mkdir(parents=True)
-    junk = {"whole": b"x" * len(content), "longer": b"x" * (len(content) + 1)}.get(left, left)
+    lengths = {"whole": len(content), "longer": len(content) + 1}
+    junk = b"x" * lengths[left] if isinstance(left, str) else left
     (weights.folder() / f"small-{attempt.official.digest[:16]}.part").write_bytes(junk)
     attempt.succeeds()
     assert server.visits[-1].range is None
@@ -289,7 +295,7 @@ def test_only_https(server: Server, content: bytes, url: str) -> None:
 
 
 def test_https_never_leads_to_http() -> None:
-    request = downloading.urllib.request.Request("https://example.org/x")
+    request = urllib.request.Request("https://example.org/x")
     with pytest.raises(downloading.PermanentFailure, match="not https"):
         downloading.Redirects().redirect_request(request, io.BytesIO(), 302, "", HTTPMessage(), "http://127.0.0.1/x")
 

@@ -7,7 +7,7 @@ import pickle
 import shutil
 import zipfile
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -116,7 +116,7 @@ def test_a_whole_keras_model(tmp_path: Path) -> None:
 def test_keras_without_h5py_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
-    def without(name: str, *rest: object) -> object:
+    def without(name: str, *rest: Any) -> object:
         if name == "h5py":
             raise ImportError
         return real(name, *rest)
@@ -128,7 +128,7 @@ def test_keras_without_h5py_says_what_to_install(tmp_path: Path, monkeypatch: py
 
 def test_impastos_own_files_travel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = bring(making.pth(tmp_path / "x.pth", making.by_places(PLAIN)), "small-caffe")
-    carried = shutil.copy(done.path, tmp_path / "carried")
+    carried = Path(shutil.copy(done.path, tmp_path / "carried"))
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "another"))
     assert bring(carried).recognized_by == "impasto's note in it"
     arrived(bring(carried), PLAIN, "small-caffe")
@@ -146,7 +146,9 @@ def test_an_official_file_is_known_by_its_hash(tmp_path: Path, algorithm: Litera
     known = making.official("https://example.org/x", path.read_bytes(), algorithm)
     done = weights.import_file(path, specs=making.specs({"small": known}))
     assert done.official
-    assert weights.entry("small").source["official"] is True
+    entry = weights.entry("small")
+    assert entry is not None
+    assert entry.source["official"] is True
     assert "official" in weights.verify(SPECS["small"])
 
 

@@ -95,7 +95,9 @@ def test_the_note_of_other_weights_does_not_make_them_these(cache: Path) -> None
     other = making.specs()["small-caffe"]
     keep_converted(other, making.tensors(), "x.pth", HASHES, official=False)
     table = json.loads((cache / "small-caffe.json").read_text())
-    (cache / f"small-{table['sha256'][:16]}.safetensors").write_bytes(store.entry("small-caffe").path.read_bytes())
+    entry = store.entry("small-caffe")
+    assert entry is not None
+    (cache / f"small-{table['sha256'][:16]}.safetensors").write_bytes(entry.path.read_bytes())
     (cache / "small.json").write_text(json.dumps(table | {"name": "small"}))
     with pytest.raises(WeightsError, match="holds other weights than small"):
         weights.load(SPEC)
@@ -184,7 +186,7 @@ def test_eight_processes_at_once(cache: Path, tmp_path: Path, server: making.Ser
     server.answer = answer
     files = [making.pth(tmp_path / f"{n}.pth", making.tensors(seed=n, corner=making.BGR_CORNER)) for n in range(7)]
     code = WORKER.format(folder=str(PROJECT))
-    arguments = [server.url, path, *files]
+    arguments = [server.url, str(path), *map(str, files)]
     processes = [
         subprocess.Popen([sys.executable, "-c", code, str(n), *arguments], stderr=subprocess.PIPE) for n in range(8)
     ]

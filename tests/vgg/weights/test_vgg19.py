@@ -26,6 +26,7 @@ def vgg19() -> nn.Sequential:
         if item == "M":
             layers.append(nn.MaxPool2d(2))
         else:
+            assert isinstance(item, int)
             layers += [nn.Conv2d(channels, item, 3, padding=1), nn.ReLU()]
             channels = item
     return nn.Sequential(*layers)
@@ -45,7 +46,7 @@ def seeded() -> dict[str, torch.Tensor]:
 def expected(table: dict[str, torch.Tensor], pixels: torch.Tensor) -> dict[str, torch.Tensor]:
     model = vgg19()
     model.load_state_dict({key.removeprefix("features."): tensor for key, tensor in table.items()})
-    found = {}
+    found: dict[str, torch.Tensor] = {}
     with torch.no_grad():
         for place, layer in enumerate(model):
             pixels = layer(pixels)
@@ -109,4 +110,6 @@ def test_numbers_of_vgg19_have_the_shapes_of_its_definition() -> None:
 
 def test_the_two_are_told_apart_by_numbers_far_from_each_other() -> None:
     one, other = weights.SPECS["vgg19"].corner, weights.SPECS["vgg19-caffe"].corner
+    assert one is not None
+    assert other is not None
     assert all(abs(a - b) > 0.1 for a, b in zip(one, other, strict=True))

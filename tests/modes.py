@@ -1,0 +1,10 @@
+"""A base for what watches the operations of PyTorch."""
+
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+class DispatchMode(TorchDispatchMode):
+    """PyTorch's dispatch mode, whose constructor has no types."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
