@@ -53,7 +53,7 @@ class Served:
         return time.monotonic() - begun
 
 
-def start(state: Path, *options: str) -> Served:
+def start(state: Path, *options: str, python_path: str = str(ROOT / "src")) -> Served:
     """Start a server and wait for its address."""
     file = state.with_name(f"{state.name}-address-{time.monotonic_ns()}")
     arguments = ["serve", "--no-browser", "--state", state, "--token-file", file, "--device", "cpu", *options]
@@ -62,7 +62,7 @@ def start(state: Path, *options: str) -> Served:
         process = subprocess.Popen(
             [sys.executable, "-m", "impasto", *map(str, arguments)],
             stderr=log,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "PYTHONPATH": python_path, "OMP_NUM_THREADS": "1"},
         )
     until(lambda: process.poll() is not None or (file.exists() and file.read_text().endswith("\n")))
     if process.poll() is not None:

@@ -15,6 +15,7 @@ from typing import Final
 from impasto.errors import OutputError
 from impasto.executors.storage import is_url
 from impasto.system.digests import file_digest
+from impasto.system.paths import relative_path
 from impasto.system.tables import ReadOnlyTable, Table
 from impasto.system.text import printable, reason
 
@@ -97,7 +98,7 @@ class BatchLog:
         if is_url(output):
             return output
         # Relative to the log, so that the folder can be moved and read on other machines.
-        return os.path.relpath(os.path.realpath(output), os.path.realpath(self._folder))
+        return relative_path(os.path.realpath(output), os.path.realpath(self._folder))
 
     def _read(self) -> Iterator[tuple[str, LogEntry]]:
         names = {field.name for field in dataclasses.fields(LogEntry)}

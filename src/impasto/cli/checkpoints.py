@@ -1,6 +1,5 @@
 """Checkpoints on the command line: where they are kept, and what is printed about them."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from impasto.errors import CheckpointError, OutputError
 from impasto.jobs import checkpoint_paths
 from impasto.jobs.output import STREAM, Output
 from impasto.reports.events import Checkpointed
-from impasto.system.text import printable
+from impasto.system.text import command_line, printable
 
 if TYPE_CHECKING:
     from impasto.engine.run import Run
@@ -71,7 +70,8 @@ def resume_hint(run: "Run") -> str | None:
     """Return the line that says how to resume a stopped run; None if it cannot be resumed."""
     if run.checkpoint_writer is None or not run.checkpoint_writer.written:
         return None
-    return f"impasto: go on with: impasto resume {shlex.quote(printable(run.checkpoint_writer.folder.path))}"
+    folder = printable(run.checkpoint_writer.folder.path)
+    return f"impasto: go on with: {command_line(['impasto', 'resume', folder])}"
 
 
 def release(run: "Run", *, safe: bool) -> None:

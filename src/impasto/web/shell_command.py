@@ -1,10 +1,10 @@
 """The shell command that paints the same picture as an order, so that everything on the page can be scripted."""
 
-import shlex
 from pathlib import PurePath
 from typing import Any
 
 from impasto.recipe import Recipe, Style
+from impasto.system.text import command_line
 from impasto.web.requests import Order
 from impasto.web.storage import Storage
 
@@ -35,7 +35,7 @@ def command(order: Order, storage: Storage) -> str:
         if id is not None:
             words += [option, name(id)]
     stems = [PurePath(name(id)).stem for id in (order.content, *(style.picture for style in order.styles))]
-    return shlex.join([*words, "-o", "_".join([*stems, *(["sweep"] if order.vary else [])]) + ".png"])
+    return command_line([*words, "-o", "_".join([*stems, *(["sweep"] if order.vary else [])]) + ".png"])
 
 
 def _styles(styles: tuple[Style[str], ...], name: Any) -> list[str]:

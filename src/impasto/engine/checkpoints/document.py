@@ -11,6 +11,7 @@ from impasto.engine.scene import Scene
 from impasto.errors import CheckpointError, PictureError
 from impasto.picture import Picture, PictureSource, as_picture
 from impasto.recipe.provenance import plain_name
+from impasto.system.paths import relative_path
 from impasto.system.tables import ReadOnlyTable, Table
 from impasto.system.text import printable
 
@@ -49,7 +50,7 @@ def table(scene: Scene, folder: Path, options: ReadOnlyTable) -> Table:
 def portable_path(path: str | os.PathLike[str], folder: Path) -> dict[str, str]:
     """Return a path as absolute and as relative to the folder, so that both can be moved together."""
     absolute = os.path.abspath(path)  # noqa: PTH100
-    return {"path": absolute, "relative": os.path.relpath(absolute, os.path.abspath(folder))}  # noqa: PTH100
+    return {"path": absolute, "relative": relative_path(absolute, os.path.abspath(folder))}  # noqa: PTH100
 
 
 def candidate_paths(record: ReadOnlyTable, folder: Path) -> list[Path]:

@@ -25,9 +25,9 @@ from impasto.engine.checkpoints import container
 from impasto.engine.checkpoints.snapshot import Snapshot
 from impasto.errors import CheckpointError, ImpastoError, OutputError
 from impasto.recipe import Recipe
-from impasto.system.atomic import write_whole
+from impasto.system.atomic import replace, write_whole
 from impasto.system.digests import file_digest
-from impasto.system.locks import lock_folder
+from impasto.system.locks import lock_folder, release_and_remove
 from impasto.system.tables import ReadOnlyTable
 from impasto.system.text import printable, reason
 
@@ -112,21 +112,23 @@ class Folder:
     def close(self) -> None:
         """Release the lock; a folder that was made here and is still empty is removed."""
         if self._lock is not None:
+            lock, self._lock = self._lock, None
+            is_spare = False
             # Somebody may have removed it by now.
             with contextlib.suppress(OSError):
-                if self._made and self.empty:
-                    self._remove()
-            self._lock.release()
-            self._lock = None
+                is_spare = self._made and self.empty
+            if is_spare:
+                release_and_remove(lock, self.path)
+            else:
+                lock.release()
 
     def remove(self) -> None:
         """Remove all checkpoints, and the folder if nothing else is in it."""
         if self._lock is not None:
             with contextlib.suppress(OSError):
                 self._sweep(keep=[])
-            self._remove()
-            self._made = False
-            self.close()
+            lock, self._lock, self._made = self._lock, None, False
+            release_and_remove(lock, self.path)
 
     def write(self, snapshot: Snapshot, table: ReadOnlyTable) -> None:
         """Write the next checkpoint, then remove the one before.
@@ -144,7 +146,7 @@ class Folder:
         try:
             digest = container.write(unfinished, snapshot.tensors)
             size = unfinished.stat().st_size
-            unfinished.replace(tensors)
+            replace(unfinished, tensors)
             run = {**table, "position": snapshot.position, "tensors": {"sha256": digest, "bytes": size}}
             write_whole(document, pack(run))
         except BaseException:
@@ -187,11 +189,6 @@ class Folder:
             for path in self.path.glob(pattern):
                 if path not in kept_paths:
                     path.unlink(missing_ok=True)
-
-    def _remove(self) -> None:
-        with contextlib.suppress(OSError):
-            (self.path / "lock").unlink()
-            self.path.rmdir()
 
 
 def pack(run: ReadOnlyTable) -> bytes:
