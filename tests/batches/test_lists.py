@@ -181,3 +181,9 @@ def test_the_log_is_a_cache_that_may_be_damaged_moved_or_gone(tmp_path: Path) ->
     assert BatchLog(tmp_path / "none" / "log.jsonl").entry("one.png") is None
     with pytest.raises(OutputError, match="the log cannot be written"):
         BatchLog(tmp_path / "none" / "log.jsonl").add("one.png", again, {"time": 3.0})
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_lists_that_powershell_wrote(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(SAME[name].encode("utf-16"))
+    assert [item.content for item in manifest.read(str(tmp_path / name))] == ["a.jpg", "b.jpg"]

@@ -5,7 +5,7 @@ import json
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from impasto.engine import devices
 from impasto.engine.run import Run
 from impasto.errors import DeviceError, UsageError
-from impasto.executors import estimate, ray_cluster, up_to_date
+from impasto.executors import estimate, processes, ray_cluster, storage, up_to_date
 from impasto.executors.base import TaskEvent, TaskFinished
 from impasto.executors.estimate import Estimator, plan_workers
 from impasto.executors.outcome import Outcome
@@ -24,6 +24,9 @@ from impasto.jobs.output import Output
 from impasto.picture import Measure, Picture, measure, read_picture
 from impasto.recipe import Compute, Inputs, Style, presets
 from impasto.reports.advice import Advice
+from impasto.system.paths import find_windows_problem
+from impasto.vgg import network
+from impasto.vgg.network import VGG
 
 RECIPE = presets.get("default").replace(size=64)
 FULL = Task(
@@ -281,3 +284,44 @@ def test_an_address_where_nobody_listens_is_said_at_once(form: str) -> None:
         address = form.format(taken.getsockname()[1])
         with pytest.raises(DeviceError, match=f"no cluster answers at {address}"):
             ray_cluster.make_pool(address, device="cpu", workers=1, tasks=1, memory=None, gpus=None)
+
+
+def test_a_worker_keeps_a_checkpoint_where_windows_says_that_its_parent_died(
+    tmp_path: Path,
+    picture: Callable[..., Picture],
+    monkeypatch: pytest.MonkeyPatch,
+    small_network: Callable[..., VGG],
+) -> None:
+    """There the end of a pipe is an error when it is asked for messages; elsewhere it is one when they are read."""
+    monkeypatch.setattr(network, "load", lambda name, activity, **settings: small_network(**settings))
+    for name in ("a.png", "s.png"):
+        picture(24, 32).save(tmp_path / name)
+    recipe = RECIPE.replace(size=32, steps=(9,)).with_layers("content", "relu4_1")
+    output = Output(str(tmp_path / "o.png"))
+    inputs = Inputs.of(str(tmp_path / "a.png"), str(tmp_path / "s.png"))
+    task = Task(inputs, recipe, output, compute=Compute("cpu"), every=0.0, over=0.0)
+    waiting, said = [json.dumps({"task": task.to_table()}).encode()], []
+
+    class Pipe:
+        def recv_bytes(self) -> bytes:
+            if not waiting:
+                raise EOFError
+            return waiting.pop()
+
+        def send_bytes(self, data: bytes) -> None:
+            said.append(json.loads(data))
+
+        def poll(self) -> bool:
+            if said[-1]["event"] == "stepped":
+                raise BrokenPipeError(109, "The pipe has been ended")
+            return False
+
+    processes.serve(cast(Any, Pipe()), "cpu", 1)
+    assert (said[-1]["outcome"]["status"], said[-1]["outcome"]["kept"]) == ("stopped", True)
+    assert list((tmp_path / "o.png.impasto").glob("*.json"))
+
+
+def test_pictures_for_a_store_are_made_under_names_that_every_system_takes() -> None:
+    place = storage.staging_path("https://host/dir/a:b?c=1.png")
+    assert find_windows_problem(place.name) is None
+    assert place.suffix == ".png"

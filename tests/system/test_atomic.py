@@ -9,6 +9,7 @@ import textwrap
 import threading
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from impasto.errors import OutputError, PictureError
 from impasto.picture import as_picture, read_picture
 from impasto.picture.write import write_file
+from impasto.system import atomic
 from tests.picture import samples as making
 
 
@@ -196,3 +198,40 @@ def test_eight_readers_at_once(recwarn):
     assert len(results) == 8 * len(files)
     assert warnings.filters == before
     assert len(recwarn) == 0
+
+
+class TestFilesThatOthersHaveOpen:
+    """Windows refuses to replace a file that some program has open."""
+
+    @pytest.fixture
+    def refusals(self, monkeypatch):
+        """How often a file will be refused to be replaced."""
+        left, replace = [3], Path.replace
+
+        def refuse(source, target):
+            if left[0]:
+                left[0] -= 1
+                raise PermissionError(errno.EACCES, "The process cannot access the file")
+            return replace(source, target)
+
+        monkeypatch.setattr(Path, "replace", refuse)
+        monkeypatch.setattr(atomic, "sys", SimpleNamespace(platform="win32"))
+        return left
+
+    def test_are_replaced_a_moment_later(self, old, refusals):
+        atomic.write_whole(old, b"new")
+        assert old.read_bytes() == b"new"
+        assert refusals == [0]
+
+    def test_are_left_alone_after_a_second(self, old, refusals, monkeypatch):
+        refusals[0] = -1
+        monkeypatch.setattr(atomic, "time", SimpleNamespace(monotonic=iter(range(9)).__next__, sleep=lambda _: None))
+        with pytest.raises(PermissionError):
+            atomic.write_whole(old, b"new")
+        assert list(old.parent.iterdir()) == [old]
+
+    def test_are_no_reason_to_wait_here(self, old, refusals, monkeypatch):
+        monkeypatch.setattr(atomic, "sys", SimpleNamespace(platform="linux"))
+        with pytest.raises(PermissionError):
+            atomic.write_whole(old, b"new")
+        assert refusals == [2]

@@ -113,12 +113,14 @@ def test_a_painting_with_checkpoints_leaves_nothing_but_itself(folder: Path) -> 
     run("eager.py", "stylize", "photos/a.png", "s.png", *SMALL, "-o", "out.png", "--preview", "now.png")
     assert read_picture("out.png").size == (24, 32)
     assert sorted(path.name for path in folder.glob("*out*")) == ["out.png"]
-    # Once more, in place of what is there.
-    run("eager.py", "stylize", "photos/b.png", "s.png", *SMALL, "-o", "out.png", "--force")
+    # Once more, in place of what is there; the photo's name is not in the encoding of the console.
+    photo = Path("photos/b.png").rename("photos/\u65e5\u672c.png")
+    run("eager.py", "stylize", str(photo), "s.png", *SMALL, "-o", "out.png", "--force")
+    assert rb"\u65e5\u672c.png" in run("-m", "impasto", "show", "out.png").stdout
 
 
 def test_ctrl_break_keeps_what_there_is(folder: Path) -> None:
-    command = ["eager.py", "stylize", "photos/a.png", "s.png", *SMALL, "--steps", "500", "--preview", "now.png"]
+    command = ["eager.py", "stylize", "photos/a.png", "s.png", *SMALL, "--steps", "200", "--preview", "now.png"]
     environment = {**os.environ, "PYTHONPATH": PYTHON_PATH}
     running = subprocess.Popen([sys.executable, *command, "-o", "out.png"], env=environment, stderr=subprocess.PIPE)
     served.until(lambda: Path("now.png").exists() or running.poll() is not None)
