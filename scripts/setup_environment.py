@@ -120,9 +120,7 @@ def choose_build(answer: str | None, platform: str) -> str | None:
             say(f"the NVIDIA driver is {driver}, and this card needs {CUDA_13_DRIVER}: till then the CPU paints")
         return newest
     if driver < CUDA_12_DRIVER:
-        say(
-            f"the NVIDIA driver is {driver}, too old for PyTorch: update it ({CUDA_12_DRIVER} at least), then remove .venv"
-        )
+        say(f"the NVIDIA driver is {driver}, and PyTorch needs {CUDA_12_DRIVER}: update it, then remove .venv")
         return "cpu" if platform == "linux" else None
     return "cu126"
 
