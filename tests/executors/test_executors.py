@@ -5,8 +5,10 @@ import json
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
+import fsspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -325,3 +327,36 @@ def test_pictures_for_a_store_are_made_under_names_that_every_system_takes() -> 
     place = storage.staging_path("https://host/dir/a:b?c=1.png")
     assert find_windows_problem(place.name) is None
     assert place.suffix == ".png"
+
+
+def test_folders_are_made_where_a_store_is_a_drive_of_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    class Drive:
+        def _parent(self, path: str) -> str:
+            return path.rpartition("/")[0]
+
+        def makedirs(self, path: str, exist_ok: bool) -> None:
+            done.append(path)
+
+        def put_file(self, source: str, target: str) -> None:
+            assert target.startswith("C:/out/sub/")
+
+        def mv(self, source: str, target: str) -> None:
+            done.append(target)
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", lambda url: (Drive(), "C:/out/sub/a.png"))
+    storage.upload(tmp_path / "a.png", "file:///C:/out/sub/a.png")
+    assert done == ["C:/out/sub", "C:/out/sub/a.png"]
+
+
+def test_windows_waits_for_fewer_than_64_workers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited_for: list[int] = []
+    wait = SimpleNamespace(wait=lambda pipes, seconds: waited_for.append(len(pipes)))
+    monkeypatch.setattr(processes, "connection", wait)
+    hands = [processes.ProcessWorker(None, cast(Any, None)) for _ in range(70)]
+    for platform in ("linux", "win32"):
+        monkeypatch.setattr(processes, "sys", SimpleNamespace(platform=platform))
+        processes.ProcessFactory(["cpu"], 1).wait(hands, 0)
+    assert waited_for[0] == 70
+    assert waited_for[1] < 64

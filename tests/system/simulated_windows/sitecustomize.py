@@ -5,6 +5,7 @@ What is simulated, on Linux:
 - impasto's own modules find `sys.platform` to be "win32". Modules, signals and functions of `os` that Windows lacks are
   absent for them, whether they ask by import, by attribute or by `hasattr`.
 - Nobody, of our modules or others, can start a process by fork or give an event loop a signal handler.
+- Some files by which Linux describes the machine are not there.
 - A file that is open in the process cannot be removed, renamed or replaced; a name that Windows forbids cannot be made.
 - Text files are opened with a named encoding only, since that of Windows is not UTF-8.
 - A lock file is removed when its lock is released, as filelock does there; click expands patterns of file names.
@@ -45,6 +46,7 @@ WIFEXITED WEXITSTATUS
 # https://docs.python.org/3/library/signal.html: all that there is on Windows. Ctrl-Break is played by SIGQUIT.
 SIGNALS = ("SIGABRT", "SIGFPE", "SIGILL", "SIGINT", "SIGSEGV", "SIGTERM")
 IN_SIGNAL = (*SIGNALS, "SIG_DFL", "SIG_IGN", "Signals", "Handlers", "NSIG", "getsignal", "raise_signal", "strsignal")
+FILES_OF_LINUX = ("/proc/cpuinfo", "/sys/fs/cgroup/cpu.max")
 FORBIDDEN_NAME = re.compile(r'[<>:"|?*\\\x00-\x1f]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE)
 
 
@@ -137,6 +139,8 @@ def refuse_what_windows_refuses(event: str, arguments: tuple[Any, ...]) -> None:
     """Refuse names that Windows forbids, and changes of files that are open here; an audit hook."""
     if event == "open":
         name, _, flags = arguments
+        if name in FILES_OF_LINUX:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", name)
         if isinstance(name, str | bytes) and flags & (os.O_CREAT | os.O_WRONLY):
             refuse_name(os.fsdecode(name))
     elif event == "os.mkdir":
