@@ -1,17 +1,20 @@
-"""Make the clone's .venv and install impasto into it: what ./impasto and ./test do at their first use.
+"""Make the clone's .venv and install impasto into it: what ./impasto, impasto.cmd and ./test do at their first use.
 
-Standard library only, run by the Python that the environment is made from. Three kinds of file in .venv keep it sound:
+Standard library only, run by the Python that the environment is made from. What is for Windows here was tested with
+stand-ins on Linux; nobody has run it there. Three kinds of file in .venv keep it sound:
 
-- `impasto-lock`: held (flock) by whoever installs, pip included; a second first use waits for it.
+- `impasto-lock`: locked by whoever installs, pip included except on Windows; a second first use waits for it.
 - `impasto-unfinished`: there from before pip starts until it ends well. Pip takes half a package for a whole one, so an
   environment with this file is made anew.
 - `impasto-ready-use` and one for each extra that was installed: written last. The Python it was made for and the
-  pyproject.toml it was made from; environment.sh compares them.
+  pyproject.toml it was made from; environment.sh compares them, and for impasto.cmd `is_ready` does.
 """
 
 import argparse
 import contextlib
+import itertools
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -26,18 +29,33 @@ import venv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
+
+fcntl: Any
+msvcrt: Any
+try:
+    import fcntl
+except ImportError:
+    import msvcrt
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-PYTHON = VENV / "bin" / "python"
 LOCK = VENV / "impasto-lock"
 UNFINISHED = VENV / "impasto-unfinished"
 
 TORCH = "torch>=2.10"  # as in pyproject.toml
 TORCH_FOR_CPU = "torch==2.13.0"  # ours: the version that the tests run on
 EXTRAS = {"use": "", "web": " for the page", "video": " for films", "ray": " for clusters", "dev": " for development"}
-CPU_INDEX = "https://download.pytorch.org/whl/cpu"  # pytorch.org, "Get started": builds without CUDA's 2 GB
+FITTING = "fitting"  # in place of an extra: the one that the command needs
+# pytorch.org, "Get started": PyTorch's own index of each build. The one for CPUs is without CUDA's 2 GB.
+INDEX = "https://download.pytorch.org/whl"
+BUILDS = {"cpu": "CPU builds", "cu126": "builds for CUDA 12.6", "cu130": "builds for CUDA 13.0"}
+# docs.nvidia.com/deploy/cuda-compatibility: the oldest drivers for CUDA 13 and for CUDA 12.
+CUDA_13_DRIVER, CUDA_12_DRIVER = 580, 525
+# PyTorch's release notes: what the builds have kernels for, from and to. Later cards run on cu130 only.
+CUDA_13_OLDEST_CARD, CUDA_12_NEWEST_CARD = (7, 5), (9, 0)
 PROBE_SECONDS = 5.0  # ours: a far mirror answers in one or two
+LOCK_SECONDS = 0.2  # ours: between two looks at a lock that another holds
 
 
 class SetupError(Exception):
@@ -49,14 +67,62 @@ def say(text: str) -> None:
     print(f"impasto: {text}", file=sys.stderr, flush=True)
 
 
-def has_nvidia() -> bool:
-    """Whether this machine has a working NVIDIA driver."""
-    if Path("/proc/driver/nvidia").exists():
-        return True
-    try:
-        return subprocess.run(["nvidia-smi"], capture_output=True, timeout=20).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
+def python_path(platform: str) -> Path:
+    """Return where .venv has its Python."""
+    return VENV / "Scripts" / "python.exe" if platform == "win32" else VENV / "bin" / "python"
+
+
+def find_packages(pattern: str, platform: str) -> list[Path]:
+    """Return what of that name is installed in .venv."""
+    folder = "Lib/site-packages" if platform == "win32" else "lib/python*/site-packages"
+    return list(VENV.glob(f"{folder}/{pattern}"))
+
+
+def ask_nvidia() -> str | None:
+    """Return a line of driver and compute capability for each NVIDIA card.
+
+    None without a working driver; empty where it is too old to know the question, or nobody is there to ask.
+    """
+    question = ["--query-gpu=driver_version,compute_cap", "--format=csv,noheader"]
+    for options in (question, []):
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            ran = subprocess.run(["nvidia-smi", *options], capture_output=True, encoding="utf-8", timeout=20)
+            if ran.returncode == 0:
+                return ran.stdout if options else ""
+    return "" if Path("/proc/driver/nvidia").exists() else None
+
+
+def choose_build(answer: str | None, platform: str) -> str | None:
+    """Return the build of PyTorch to install, one of `BUILDS`; None for the package index's own.
+
+    That is CUDA 13's on Linux, Metal's on a Mac and the one for CPUs on Windows.
+
+    Args:
+        answer: of `ask_nvidia`.
+        platform: as `sys.platform`.
+
+    """
+    if platform not in ("linux", "win32"):
+        return None
+    if answer is None:
+        return "cpu" if platform == "linux" else None
+    lines = [[field.strip() for field in line.split(",")] for line in answer.splitlines()]
+    drivers = [int(found[1]) for fields in lines if (found := re.match(r"(\d+)\.\d", fields[0]))]
+    capabilities = [
+        (int(found[1]), int(found[2])) for fields in lines if (found := re.fullmatch(r"(\d+)\.(\d+)", fields[-1]))
+    ]
+    newest = None if platform == "linux" else "cu130"
+    driver = min(drivers, default=CUDA_13_DRIVER)
+    # PyTorch computes on the best card.
+    card = max(capabilities, default=CUDA_13_OLDEST_CARD)
+    if card > CUDA_12_NEWEST_CARD or (driver >= CUDA_13_DRIVER and card >= CUDA_13_OLDEST_CARD):
+        if driver < CUDA_13_DRIVER:
+            say(f"the NVIDIA driver is {driver}, and this card needs {CUDA_13_DRIVER}: till then the CPU paints")
+        return newest
+    if driver < CUDA_12_DRIVER:
+        say(f"the NVIDIA driver is {driver}, and PyTorch needs {CUDA_12_DRIVER}: update it, then remove .venv")
+        return "cpu" if platform == "linux" else None
+    return "cu126"
 
 
 def can_reach(url: str, seconds: float) -> bool:
@@ -84,11 +150,13 @@ def run(lock: int, *arguments: str) -> str | None:
     """Run .venv's Python with these arguments. None when all went well, else the last lines of what it said."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {"PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    # Should this process be killed, nobody starts before pip has ended too; Windows knows no way to say so.
+    inherited = () if sys.platform == "win32" else (lock,)
     ran = subprocess.run(
-        [str(PYTHON), *arguments],
+        [python_path(sys.platform), *arguments],
         cwd=ROOT,
         env=environment,
-        pass_fds=[lock],  # should this process be killed, nobody starts before pip has ended too
+        pass_fds=inherited,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -104,24 +172,25 @@ def pip_install(lock: int, *arguments: str) -> str | None:
 
 
 def install_torch(lock: int) -> None:
-    """Install PyTorch: without CUDA where it would be of no use, if that build can be had."""
+    """Install PyTorch: the build that fits the machine, if it can be had."""
     say("installing PyTorch; once, some minutes")
-    if sys.platform != "linux" or has_nvidia():
+    build = choose_build(ask_nvidia(), sys.platform)
+    if build is None:
         failure = pip_install(lock, TORCH)
     else:
-        failure = "unreachable"
-        if can_reach(f"{CPU_INDEX}/torch/", PROBE_SECONDS):
-            failure = pip_install(lock, "--retries", "0", "--timeout", "15", "--index-url", CPU_INDEX, TORCH_FOR_CPU)
+        failure, torch = "unreachable", TORCH_FOR_CPU if build == "cpu" else TORCH
+        if can_reach(f"{INDEX}/{build}/torch/", PROBE_SECONDS):
+            failure = pip_install(lock, "--retries", "0", "--timeout", "15", "--index-url", f"{INDEX}/{build}", torch)
         if failure is not None:
-            say("PyTorch's own index of CPU builds cannot be used from here: taking it from the usual one")
-            failure = pip_install(lock, "--retries", "1", "--timeout", "30", TORCH_FOR_CPU)
+            say(f"PyTorch's own index of {BUILDS[build]} cannot be used from here: taking it from the usual one")
+            failure = pip_install(lock, "--retries", "1", "--timeout", "30", torch)
     if failure is not None:
         raise SetupError(f"PyTorch could not be installed. The last lines of pip:\n{failure}")
 
 
 def install(lock: int, extra: str) -> None:
     """Install PyTorch, if there is none yet, then impasto with what it needs."""
-    if not any(VENV.glob("lib/python*/site-packages/torch-*.dist-info")):
+    if not find_packages("torch-*.dist-info", sys.platform):
         install_torch(lock)
     say(f"installing impasto and what it needs{EXTRAS[extra]}")
     failure = pip_install(lock, "--editable", "." if extra == "use" else f".[{extra}]")
@@ -135,7 +204,7 @@ def python_in_venv() -> str | None:
         "import pip, sys; print('Python %d.%d' % sys.version_info[:2]) if sys.version_info >= (3, 11) else sys.exit(1)"
     )
     try:
-        ran = subprocess.run([PYTHON, "-I", "-c", ask], capture_output=True, text=True, timeout=60)
+        ran = subprocess.run([python_path(sys.platform), "-I", "-c", ask], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return ran.stdout.strip() if ran.returncode == 0 else None
@@ -149,28 +218,60 @@ def make_venv(lock: int) -> str:
             shutil.rmtree(path)
         elif path not in (LOCK, UNFINISHED):
             path.unlink()
-    venv.create(VENV, symlinks=True)
+    venv.create(VENV, symlinks=sys.platform != "win32")  # there only some people may make links
     if (failure := run(lock, "-I", "-m", "ensurepip", "--upgrade", "--default-pip")) is not None:
         raise SetupError(f"this Python has no working pip; IMPASTO_PYTHON chooses another. Its last lines:\n{failure}")
     name = python_in_venv()
     if name is None:
-        raise SetupError(f"the Python put into .venv does not run: {PYTHON}; IMPASTO_PYTHON chooses another")
+        raise SetupError(
+            f"the Python put into .venv does not run: {python_path(sys.platform)}; IMPASTO_PYTHON chooses another"
+        )
     return name
 
 
 @contextlib.contextmanager
 def locked() -> Iterator[int]:
     """Hold .venv/impasto-lock, waiting for it if need be; gives its file descriptor."""
-    import fcntl  # here: the functions above can then be imported on Windows
-
     VENV.mkdir(exist_ok=True)
-    with LOCK.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with LOCK.open("ab") as file:
+        if not try_lock(file.fileno()):
             say("waiting for another one that is installing")
-            fcntl.flock(file, fcntl.LOCK_EX)
+            while not try_lock(file.fileno()):
+                time.sleep(LOCK_SECONDS)
         yield file.fileno()
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file until it is closed; return whether nobody else has."""
+    try:
+        if sys.platform == "win32":
+            os.lseek(descriptor, 0, os.SEEK_SET)  # its first byte, which need not exist
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def is_ready(extra: str) -> bool:
+    """Whether .venv works and holds what this pyproject.toml asks for: what environment.sh asks, in Python."""
+    try:
+        ran = subprocess.run([python_path(sys.platform), "-V"], capture_output=True, text=True, timeout=60)
+        version, project = ran.stdout.strip().rpartition(".")[0], (ROOT / "pyproject.toml").read_bytes()
+        return (VENV / f"impasto-ready-{extra}").read_bytes() == f"{version}\n".encode() + project
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def find_extra(arguments: Sequence[str]) -> str:
+    """Return the extra that a command of impasto needs, as ./impasto finds it."""
+    command, *rest = arguments or [""]
+    if command in ("batch", "sweep"):
+        places = [word.removeprefix("--on=") for word in rest if word.startswith("--on=")]
+        places += [after for word, after in itertools.pairwise(rest) if word == "--on"]
+        return "ray" if any(place.startswith("ray") or ":" in place for place in places) else "use"
+    return {"serve": "web", "video": "video"}.get(command, "use")
 
 
 def set_up(extra: str) -> None:
@@ -206,14 +307,19 @@ def stop(number: int, frame: FrameType | None) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Set up; the exit code is 0 when .venv is ready."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("extra", choices=EXTRAS)
+    parser.add_argument("extra", choices=[*EXTRAS, FITTING])
     parser.add_argument("retry", nargs=argparse.REMAINDER, help="the command to name when this fails")
     options = parser.parse_args(arguments)
-    retry = f"to try again: {shlex.join(options.retry)}"
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
+    join = subprocess.list2cmdline if sys.platform == "win32" else shlex.join
+    retry = f"to try again: {join(options.retry)}"
+    extra = find_extra(options.retry[1:]) if options.extra == FITTING else options.extra
+    if options.extra == FITTING and (is_ready(extra) or is_ready("dev")):
+        return 0
+    for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), stop)
     try:
-        set_up(options.extra)
+        set_up(extra)
     except SetupError as error:
         say(f"{error}\nimpasto: {retry}")
         return 1

@@ -1,8 +1,10 @@
 """Lists, folders, names, shards and the log: what a batch is made of, before anything is painted."""
 
 import json
+import ntpath
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from impasto.batches import inputs, manifest, shards, templates
 from impasto.batches.item import Item
 from impasto.batches.log import BatchLog, LogEntry
 from impasto.errors import OutputError, UsageError
+from impasto.system import paths
 
 SAME = {
     "list.toml": '# pictures\n[[picture]]\ncontent = "a.jpg"\nstyle = ["s.jpg", "t.jpg"]\noutput = "o/{content}.png"\n'
@@ -181,3 +184,18 @@ def test_the_log_is_a_cache_that_may_be_damaged_moved_or_gone(tmp_path: Path) ->
     assert BatchLog(tmp_path / "none" / "log.jsonl").entry("one.png") is None
     with pytest.raises(OutputError, match="the log cannot be written"):
         BatchLog(tmp_path / "none" / "log.jsonl").add("one.png", again, {"time": 3.0})
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_lists_that_powershell_wrote(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(SAME[name].encode("utf-16"))
+    assert [item.content for item in manifest.read(str(tmp_path / name))] == ["a.jpg", "b.jpg"]
+
+
+def test_the_log_has_slashes_on_windows_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(paths, "os", SimpleNamespace(path=ntpath, sep="\\"))
+    log = BatchLog(tmp_path / "log.jsonl")
+    log.add(r"sub\a.png", LogEntry("failed"), {"time": 1.0})
+    assert json.loads((tmp_path / "log.jsonl").read_text())["output"] == "sub/a.png"
+    assert BatchLog(tmp_path / "log.jsonl").entry(r"sub\a.png") == LogEntry("failed")

@@ -6,6 +6,7 @@ import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from impasto.cli.commands.stylize import stylize
 from impasto.engine.objective import Objective
 from impasto.errors import ImpastoError
 from impasto.executors import worker
-from impasto.picture import Picture, read_picture, remembered
+from impasto.picture import Picture, checks, read_picture, remembered
 from impasto.recipe import LBFGS, presets
 from impasto.vgg import network
 from impasto.vgg.network import VGG
@@ -391,3 +392,10 @@ def test_a_checkpoint_of_another_command_is_not_touched(folder: Path) -> None:
     assert "out.png.impasto: holds the checkpoint of another run" in result.stderr
     good(run(*command, "--force"))
     assert not Path("out.png.impasto").exists()
+
+
+def test_a_template_may_not_name_a_stream_of_windows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "sys", SimpleNamespace(platform="win32"))
+    result = run("photos", "s.png", "-o", "out:{content}.png")
+    assert "a name on Windows cannot hold :" in message(result)
+    assert not times(".").keys() - {"s.png", "t.png", "grey.png"}

@@ -200,7 +200,7 @@ class TestSettingUp:
 
         def make_venv(lock: int) -> str:
             done.append("make_venv")
-            write_command(setup.PYTHON, PYTHON.format(version="3.11.9"))
+            write_command(setup.python_path("linux"), PYTHON.format(version="3.11.9"))
             return "Python 3.11"
 
         monkeypatch.setattr(setup, "make_venv", make_venv)
@@ -283,7 +283,7 @@ class TestTorch:
             return "ERROR" if "--index-url" in arguments else None
 
         monkeypatch.setattr(setup, "pip_install", pip_install)
-        monkeypatch.setattr(setup, "has_nvidia", lambda: False)
+        monkeypatch.setattr(setup, "ask_nvidia", lambda: None)
         monkeypatch.setattr(setup, "can_reach", lambda url, seconds: False)
         monkeypatch.setattr(setup, "sys", SimpleNamespace(platform="linux", stderr=sys.stderr))
         return told
@@ -299,13 +299,101 @@ class TestTorch:
     ) -> None:
         monkeypatch.setattr(setup, "can_reach", lambda url, seconds: True)
         setup.install_torch(0)
-        assert [setup.CPU_INDEX in arguments for arguments in pip] == [True, False]
+        assert [f"{setup.INDEX}/cpu" in arguments for arguments in pip] == [True, False]
         assert pip[1] == self.PINNED
 
     def test_nvidia(self, setup: ModuleType, pip: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(setup, "has_nvidia", lambda: True)
+        monkeypatch.setattr(setup, "ask_nvidia", lambda: "590.44.01, 8.6\n")
         setup.install_torch(0)
         assert pip == [self.PLAIN]
+
+    @pytest.mark.parametrize(
+        ("platform", "answer", "build"),
+        [
+            ("linux", "550.90.07, 8.6\n", "cu126"),
+            ("win32", "581.29, 8.9\n", "cu130"),
+            ("win32", "566.36, 8.9\n", "cu126"),
+        ],
+    )
+    @pytest.mark.parametrize("reachable", [True, False])
+    def test_nvidia_with_an_index_of_its_own(
+        self,
+        setup: ModuleType,
+        pip: list[tuple[str, ...]],
+        monkeypatch: pytest.MonkeyPatch,
+        capfd: pytest.CaptureFixture[str],
+        platform: str,
+        answer: str,
+        build: str,
+        reachable: bool,
+    ) -> None:
+        monkeypatch.setattr(setup, "sys", SimpleNamespace(platform=platform, stderr=sys.stderr))
+        monkeypatch.setattr(setup, "ask_nvidia", lambda: answer)
+        asked: list[str] = []
+        monkeypatch.setattr(setup, "can_reach", lambda url, seconds: asked.append(url) or reachable)
+        setup.install_torch(0)
+        assert asked == [f"https://download.pytorch.org/whl/{build}/torch/"]
+        assert len(pip) == 1 + reachable
+        assert pip[-1] == ("--retries", "1", "--timeout", "30", *self.PLAIN)
+        assert "cannot be used from here: taking it from the usual one" in capfd.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("answer", "linux", "windows"),
+        [
+            (None, "cpu", None),  # no driver
+            ("", None, "cu130"),  # a driver, and nobody who answers
+            ("590.44.01, 8.6\n", None, "cu130"),
+            ("580.65.06, 7.5\n", None, "cu130"),
+            ("575.57.08, 8.9\n", "cu126", "cu126"),
+            ("535.183.01, 8.6\n", "cu126", "cu126"),
+            ("590.44.01, 6.1\n", "cu126", "cu126"),
+            ("590.44.01, 7.0\n", "cu126", "cu126"),
+            ("590.44.01, 6.1\n590.44.01, 8.9\n", None, "cu130"),  # the better card counts
+            ("550.54.15, 9.0\n550.54.15, 9.0\n", "cu126", "cu126"),
+            ("590.44.01, 12.0\n", None, "cu130"),
+            ("570.86.15, 12.0\n", None, "cu130"),  # no older build has kernels for it
+            ("550.90.07, 12.0\n550.90.07, 10.0\n", None, "cu130"),
+            ("590.44.01, [N/A]\n", None, "cu130"),
+            ("550.90.07, [N/A]\n", "cu126", "cu126"),
+            ("[N/A], 8.6\n", None, "cu130"),
+            ("[N/A], 6.1\n", "cu126", "cu126"),
+            ("470.256.02, 8.6\n", "cpu", None),  # too old for any build
+            ("No devices were found\n", None, "cu130"),
+            ("\n, ,\n\x00 garbage; 1\n", None, "cu130"),
+            ("581.29, 8.9\r\n", None, "cu130"),
+        ],
+    )
+    def test_build_by_driver_and_card(
+        self, setup: ModuleType, answer: str | None, linux: str | None, windows: str | None
+    ) -> None:
+        assert [setup.choose_build(answer, platform) for platform in ("linux", "win32")] == [linux, windows]
+        assert setup.choose_build(answer, "darwin") is None
+
+    @pytest.mark.parametrize(
+        ("answers", "expected"),
+        [
+            ({2: (0, "590.44.01, 8.6\n")}, "590.44.01, 8.6\n"),
+            ({2: (2, 'Field "compute_cap" is not a valid field to query.\n'), 0: (0, "NVIDIA-SMI 470.256.02\n")}, ""),
+            ({2: (9, "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n")}, None),
+            ({}, None),
+        ],
+    )
+    def test_nvidia_is_asked(
+        self,
+        setup: ModuleType,
+        monkeypatch: pytest.MonkeyPatch,
+        answers: dict[int, tuple[int, str]],
+        expected: str | None,
+    ) -> None:
+        def run(command: list[str], **options: object) -> SimpleNamespace:
+            if not answers:
+                raise FileNotFoundError(command[0])
+            code, said = answers.get(len(command) - 1, (9, ""))
+            return SimpleNamespace(returncode=code, stdout=said)
+
+        monkeypatch.setattr(setup.subprocess, "run", run)
+        monkeypatch.setattr(setup, "Path", lambda name: SimpleNamespace(exists=lambda: False))
+        assert setup.ask_nvidia() == expected
 
     def test_mac(self, setup: ModuleType, pip: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(setup, "sys", SimpleNamespace(platform="darwin", stderr=sys.stderr))
@@ -326,6 +414,115 @@ class TestTorch:
             started = time.monotonic()
             assert not setup.can_reach(f"http://127.0.0.1:{server.getsockname()[1]}/", 0.2)
             assert time.monotonic() - started < 2
+
+
+class TestWindows:
+    """What impasto.cmd calls, as far as it can be played here; nobody has run it on Windows."""
+
+    @pytest.fixture
+    def windows(self, setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+        """The script as on Windows, where files are locked by msvcrt."""
+        holders: dict[object, int] = {}
+
+        def lock(descriptor: int, mode: int, count: int) -> None:
+            assert (mode, count, os.lseek(descriptor, 0, os.SEEK_CUR)) == (2, 1, 0)
+            if holders.setdefault(os.fstat(descriptor).st_ino, descriptor) != descriptor:
+                raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(setup, "sys", SimpleNamespace(**vars(sys) | {"platform": "win32"}))
+        monkeypatch.setattr(setup, "fcntl", None)
+        monkeypatch.setattr(setup, "msvcrt", SimpleNamespace(LK_NBLCK=2, locking=lock), raising=False)
+        return setup
+
+    def test_the_layout(self, windows: ModuleType) -> None:
+        assert windows.python_path("win32") == windows.VENV / "Scripts" / "python.exe"
+        package = windows.VENV / "Lib/site-packages/torch-2.13.0+cu130.dist-info"
+        assert not windows.find_packages("torch-*.dist-info", "win32")
+        package.mkdir(parents=True)
+        assert windows.find_packages("torch-*.dist-info", "win32") == [package]
+        assert not windows.find_packages("torch-*.dist-info", "linux")
+
+    def test_one_of_two_locks(self, windows: ModuleType) -> None:
+        with windows.locked() as lock, windows.LOCK.open("ab") as second:
+            assert windows.try_lock(lock)
+            assert not windows.try_lock(second.fileno())
+
+    def test_no_descriptor_is_inherited_and_links_are_not_asked_for(
+        self, windows: ModuleType, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        done: list[object] = []
+
+        def run(command: list[object], **options: object) -> SimpleNamespace:
+            done.append((command[0], options.get("pass_fds", ())))
+            return SimpleNamespace(returncode=0, stdout="Python 3.11\n")
+
+        monkeypatch.setattr(windows.subprocess, "run", run)
+        monkeypatch.setattr(windows.venv, "create", lambda folder, symlinks: done.append(symlinks))
+        windows.VENV.mkdir()
+        assert windows.make_venv(7) == "Python 3.11"
+        assert done == [False, (windows.python_path("win32"), ()), (windows.python_path("win32"), ())]
+
+    def test_signals_that_exist(self, windows: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+        handled: list[int] = []
+        signals = SimpleNamespace(SIGTERM=15, SIGBREAK=21, signal=lambda number, handler: handled.append(number))
+        monkeypatch.setattr(windows, "signal", signals)
+        monkeypatch.setattr(windows, "set_up", lambda extra: None)
+        assert windows.main(["use", "impasto.cmd"]) == 0
+        assert handled == [15, 21]
+
+    def test_a_ready_clone_is_left_alone_and_another_gets_what_the_command_needs(
+        self, windows: ModuleType, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wanted: list[str] = []
+        monkeypatch.setattr(windows, "set_up", wanted.append)
+        arguments = ["fitting", r"C:\a clone\impasto.cmd", "serve", "--port", "80"]
+        assert windows.main(arguments) == 0
+        assert wanted == ["web"]
+        write_command(windows.python_path("win32"), PYTHON.format(version="3.11.9"))
+        project = (windows.ROOT / "pyproject.toml").read_text()
+        for extra in ("web", "dev"):
+            ready = windows.VENV / f"impasto-ready-{extra}"
+            ready.write_text(f"Python 3.11\n{project}")
+            assert windows.main(arguments) == 0
+            assert wanted == ["web"]
+            ready.unlink()
+        (windows.VENV / "impasto-ready-web").write_text(f"Python 3.12\n{project}")
+        assert windows.main(arguments) == 0
+        assert wanted == ["web", "web"]
+
+    def test_failure_names_the_command(
+        self, windows: ModuleType, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        def fail(extra: str) -> None:
+            raise windows.SetupError("no")
+
+        monkeypatch.setattr(windows, "set_up", fail)
+        monkeypatch.setattr(windows, "say", print)
+        assert windows.main(["fitting", r"C:\a clone\impasto.cmd", "--help"]) == 1
+        assert 'to try again: "C:\\a clone\\impasto.cmd" --help' in capfd.readouterr().out
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            [], ["--help"], ["serve", "--port", "80"], ["video", "a.mp4"], ["stylize", "serve"],
+            ["batch", "--on", "ray"], ["batch", "--on", "local", "-o", "ftp://host:21/x"], ["batch", "--on"],
+            ["sweep", "--on=ray://host:1"], ["batch", "--on", "host:6379"], ["batch", "--on=inline", "a"],
+        ],
+    )  # fmt: skip
+    def test_needs_are_those_that_the_other_launcher_finds(
+        self, setup: ModuleType, clone: Path, path: Path, arguments: list[str]
+    ) -> None:
+        base = write_command(clone / "base", '#!/bin/sh\ncase $2 in *setup*) echo "$3" >&2 && exit 7 ;; esac\n')
+        ran = launch(clone / "impasto", path, *arguments, IMPASTO_PYTHON=str(base))
+        assert ran.stderr == f"{setup.find_extra(arguments)}\n"
+
+    def test_the_command_file_calls_what_is_there(self) -> None:
+        text = (ROOT / "impasto.cmd").read_bytes()
+        assert text.count(b"\r\n") == text.count(b"\n")  # cmd may miss a label otherwise
+        for name in (rb"scripts\setup_environment.py", rb".venv\Scripts\python.exe", b"-P -m impasto %*"):
+            assert name in text
+        labels = {line[1:] for line in text.split(b"\r\n") if line.startswith(b":")}
+        assert {line.rpartition(b"goto ")[2] for line in text.split(b"\r\n") if b"goto " in line} == labels
 
 
 @pytest.mark.slow

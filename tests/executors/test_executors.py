@@ -6,8 +6,10 @@ import multiprocessing
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import fsspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ from PIL import Image
 from impasto.engine import devices
 from impasto.engine.run import Run
 from impasto.errors import DeviceError, DeviceLostError, UsageError
-from impasto.executors import estimate, processes, ray_cluster, up_to_date
+from impasto.executors import estimate, processes, ray_cluster, storage, up_to_date
 from impasto.executors.base import TaskEvent, TaskFinished
 from impasto.executors.estimate import Estimator, plan_workers
 from impasto.executors.outcome import Outcome
@@ -27,6 +29,9 @@ from impasto.jobs.output import Output
 from impasto.picture import Measure, Picture, measure, read_picture
 from impasto.recipe import Compute, Inputs, Style, presets
 from impasto.reports.advice import Advice
+from impasto.system.paths import find_windows_problem
+from impasto.vgg import network
+from impasto.vgg.network import VGG
 
 RECIPE = presets.get("default").replace(size=64)
 FULL = Task(
@@ -304,3 +309,77 @@ def test_an_address_where_nobody_listens_is_said_at_once(form: str) -> None:
         address = form.format(taken.getsockname()[1])
         with pytest.raises(DeviceError, match=f"no cluster answers at {address}"):
             ray_cluster.make_pool(address, device="cpu", workers=1, tasks=1, memory=None, gpus=None)
+
+
+def test_a_worker_keeps_a_checkpoint_where_windows_says_that_its_parent_died(
+    tmp_path: Path,
+    picture: Callable[..., Picture],
+    monkeypatch: pytest.MonkeyPatch,
+    small_network: Callable[..., VGG],
+) -> None:
+    """There the end of a pipe is an error when it is asked for messages; elsewhere it is one when they are read."""
+    monkeypatch.setattr(network, "load", lambda name, activity, **settings: small_network(**settings))
+    for name in ("a.png", "s.png"):
+        picture(24, 32).save(tmp_path / name)
+    recipe = RECIPE.replace(size=32, steps=(9,)).with_layers("content", "relu4_1")
+    output = Output(str(tmp_path / "o.png"))
+    inputs = Inputs.of(str(tmp_path / "a.png"), str(tmp_path / "s.png"))
+    task = Task(inputs, recipe, output, compute=Compute("cpu"), every=0.0, over=0.0)
+    waiting, said = [json.dumps({"task": task.to_table()}).encode()], []
+
+    class Pipe:
+        def recv_bytes(self) -> bytes:
+            if not waiting:
+                raise EOFError
+            return waiting.pop()
+
+        def send_bytes(self, data: bytes) -> None:
+            said.append(json.loads(data))
+
+        def poll(self) -> bool:
+            if said[-1]["event"] == "stepped":
+                raise BrokenPipeError(109, "The pipe has been ended")
+            return False
+
+    processes.serve(cast(Any, Pipe()), "cpu", 1)
+    assert (said[-1]["outcome"]["status"], said[-1]["outcome"]["kept"]) == ("stopped", True)
+    assert list((tmp_path / "o.png.impasto").glob("*.json"))
+
+
+def test_pictures_for_a_store_are_made_under_names_that_every_system_takes() -> None:
+    place = storage.staging_path("https://host/dir/a:b?c=1.png")
+    assert find_windows_problem(place.name) is None
+    assert place.suffix == ".png"
+
+
+def test_folders_are_made_where_a_store_is_a_drive_of_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    class Drive:
+        def _parent(self, path: str) -> str:
+            return path.rpartition("/")[0]
+
+        def makedirs(self, path: str, exist_ok: bool) -> None:
+            done.append(path)
+
+        def put_file(self, source: str, target: str) -> None:
+            assert target.startswith("C:/out/sub/")
+
+        def mv(self, source: str, target: str) -> None:
+            done.append(target)
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", lambda url: (Drive(), "C:/out/sub/a.png"))
+    storage.upload(tmp_path / "a.png", "file:///C:/out/sub/a.png")
+    assert done == ["C:/out/sub", "C:/out/sub/a.png"]
+
+
+def test_windows_waits_for_fewer_than_64_workers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited_for: list[int] = []
+    wait = SimpleNamespace(wait=lambda pipes, seconds: waited_for.append(len(pipes)))
+    monkeypatch.setattr(processes, "connection", wait)
+    hands = [processes.ProcessWorker(cast(Any, None), cast(Any, None)) for _ in range(70)]
+    for platform in ("linux", "win32"):
+        monkeypatch.setattr(processes, "sys", SimpleNamespace(platform=platform))
+        processes.ProcessFactory(["cpu"], 1).wait(hands, 0)
+    assert waited_for[0] == 70
+    assert waited_for[1] < 64

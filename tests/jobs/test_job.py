@@ -1,6 +1,7 @@
 """The other uses of the machinery: reconstructions, textures, and what an objective says of a picture."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import impasto
 from impasto.engine import networks
 from impasto.errors import DeviceError, RecipeError, UsageError
 from impasto.jobs.job import texture_job
+from impasto.jobs.output import Output, Stages
 from impasto.picture import Picture
 from impasto.recipe import Recipe
 from impasto.recipe.terms import Content, Gram, MeanCovariance, TotalVariation
@@ -271,3 +273,12 @@ def test_bfloat16_is_close_to_float32(picture: Callable[..., Picture]) -> None:
     assert np.corrcoef(exact.ravel(), coarse.ravel())[0, 1] > 0.98
     assert not np.array_equal(exact, coarse)
     np.testing.assert_array_equal(usual, exact)
+
+
+def test_a_preview_that_cannot_be_replaced_does_not_end_the_run(
+    picture: Callable[..., Picture], tmp_path: Path
+) -> None:
+    (tmp_path / "now.png").mkdir()  # as if a viewer on Windows had it open
+    stages = Stages(Output("out.png", preview=str(tmp_path / "now.png")))
+    stages.show(lambda: picture(16, 16))
+    assert (tmp_path / "now.png").is_dir()

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TypedDict, Unpack
 
 import pytest
 
 from impasto.errors import OutputError
-from impasto.picture import ENDINGS, as_picture, check_output, format_of
+from impasto.picture import ENDINGS, as_picture, check_output, checks, format_of
 from tests.picture import samples as making
 
 
@@ -137,3 +138,12 @@ def test_a_dangling_link_is_written_through(tmp_path: Path) -> None:
     as_picture(making.scene()).save(tmp_path / "link.png")
     assert (tmp_path / "link.png").is_symlink()
     assert (tmp_path / "target.png").is_file()
+
+
+@pytest.mark.parametrize("name", ["out:1.png", "nul.png", "what?.png"])
+def test_names_that_mean_something_else_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    check_output(tmp_path / name)
+    monkeypatch.setattr(checks, "sys", SimpleNamespace(platform="win32"))
+    with pytest.raises(OutputError, match="choose another name"):
+        check_output(tmp_path / name)
+    check_output(tmp_path / "out.png")

@@ -164,3 +164,10 @@ def test_unknown_presets_and_bad_files_name_what_to_do(tmp_path: object) -> None
     wrong.write_text("size = 3")
     with pytest.raises(RecipeError, match=r"wrong\.toml: size is 3"):
         presets.resolve(wrong)
+
+
+def test_a_file_that_powershell_or_an_editor_of_windows_wrote(tmp_path: Path) -> None:
+    for encoding in ("utf-16", "utf-8-sig"):
+        path = tmp_path / f"{encoding}.toml"
+        path.write_bytes(presets.text("default").replace("\n", "\r\n").encode(encoding))
+        assert presets.read(path) == presets.get("default")

@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import pytest
 from impasto.errors import OutputError, PictureError
 from impasto.picture import as_picture, read_picture
 from impasto.picture.write import write_file
+from impasto.system import atomic
 from tests.picture import samples as making
 
 
@@ -198,3 +200,42 @@ def test_eight_readers_at_once(recwarn: pytest.WarningsRecorder) -> None:
     assert len(results) == 8 * len(files)
     assert warnings.filters == before
     assert len(recwarn) == 0
+
+
+class TestFilesThatOthersHaveOpen:
+    """Windows refuses to replace a file that some program has open."""
+
+    @pytest.fixture
+    def refusals(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """How often a file will be refused to be replaced."""
+        left, replace = [3], Path.replace
+
+        def refuse(source: Path, target: Path) -> Path:
+            if left[0]:
+                left[0] -= 1
+                raise PermissionError(errno.EACCES, "The process cannot access the file")
+            return replace(source, target)
+
+        monkeypatch.setattr(Path, "replace", refuse)
+        monkeypatch.setattr(atomic, "sys", SimpleNamespace(platform="win32"))
+        return left
+
+    def test_are_replaced_a_moment_later(self, old: Path, refusals: list[int]) -> None:
+        atomic.write_whole(old, b"new")
+        assert old.read_bytes() == b"new"
+        assert refusals == [0]
+
+    def test_are_left_alone_after_a_second(
+        self, old: Path, refusals: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        refusals[0] = -1
+        monkeypatch.setattr(atomic, "time", SimpleNamespace(monotonic=iter(range(9)).__next__, sleep=lambda _: None))
+        with pytest.raises(PermissionError):
+            atomic.write_whole(old, b"new")
+        assert list(old.parent.iterdir()) == [old]
+
+    def test_are_no_reason_to_wait_here(self, old: Path, refusals: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(atomic, "sys", SimpleNamespace(platform="linux"))
+        with pytest.raises(PermissionError):
+            atomic.write_whole(old, b"new")
+        assert refusals == [2]

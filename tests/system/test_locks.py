@@ -1,13 +1,18 @@
 """Locks between processes: refused, waited for, and released however their process ends."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from filelock import FileLock
 
 from impasto.errors import CheckpointError
-from impasto.system.locks import hold_lock, lock_folder, try_lock
+from impasto.system import locks
+from impasto.system.locks import hold_lock, lock_folder, release_and_remove, try_lock
 
 HOLDER = """
 import sys, time
@@ -96,3 +101,46 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         try_lock(tmp_path / "file" / "lock")
+
+
+class TestRemovingFolders:
+    """On Windows a file that is open cannot be removed; filelock removes it when it releases the lock."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        (tmp_path / "work").mkdir()
+        return tmp_path / "work"
+
+    def test_here(self, folder: Path) -> None:
+        release_and_remove(lock_folder(folder), folder)
+        assert not folder.exists()
+
+    def test_what_else_is_in_it_stays(self, folder: Path) -> None:
+        (folder / "other").touch()
+        release_and_remove(lock_folder(folder), folder)
+        assert list(folder.iterdir()) == [folder / "other"]
+        lock_folder(folder).release()
+
+    def test_on_windows(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        lock, unlink = lock_folder(folder), Path.unlink
+
+        def refuse(path: Path, missing_ok: bool = False) -> None:
+            if lock.is_locked:
+                raise PermissionError(13, "The process cannot access the file")
+            unlink(path, missing_ok)
+
+        class Removing:
+            def release(self) -> None:
+                lock.release()
+                (folder / "lock").unlink()
+
+        monkeypatch.setattr(Path, "unlink", refuse)
+        monkeypatch.setattr(locks, "sys", SimpleNamespace(platform="win32"))
+        release_and_remove(cast(FileLock, Removing()), folder)
+        assert not folder.exists()
+
+
+def test_a_file_system_that_tells_no_files_apart_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os.path, "samestat", lambda one, other: False)
+    with pytest.raises(OSError, match="which file is locked"):
+        try_lock(tmp_path / "lock")

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,8 @@ class Served:
         return time.monotonic() - begun
 
 
-def start(state: Path, *options: str, before: Sequence[Path] = ()) -> Served:
-    """Start a server and wait for its address; the folders `before` come first on its PYTHONPATH."""
+def start(state: Path, *options: str, python_path: str = str(ROOT / "src")) -> Served:
+    """Start a server and wait for its address."""
     file = state.with_name(f"{state.name}-address-{time.monotonic_ns()}")
     arguments = ["serve", "--no-browser", "--state", state, "--token-file", file, "--device", "cpu", *options]
     said = state.with_name(f"{state.name}-said")
@@ -62,11 +62,7 @@ def start(state: Path, *options: str, before: Sequence[Path] = ()) -> Served:
         process = subprocess.Popen(
             [sys.executable, "-m", "impasto", *map(str, arguments)],
             stderr=log,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(map(str, [*before, ROOT / "src"])),
-                "OMP_NUM_THREADS": "1",
-            },
+            env={**os.environ, "PYTHONPATH": python_path, "OMP_NUM_THREADS": "1"},
         )
     until(lambda: process.poll() is not None or (file.exists() and file.read_text().endswith("\n")))
     if process.poll() is not None:

@@ -98,7 +98,7 @@ class BatchLog:
         if is_url(output):
             return output
         # Relative to the log, so that the folder can be moved and read on other machines.
-        return Path(relative_path(os.path.realpath(output), os.path.realpath(self._folder))).as_posix()
+        return relative_path(os.path.realpath(output), os.path.realpath(self._folder))
 
     def _read(self) -> Iterator[tuple[str, LogEntry]]:
         names = {field.name for field in dataclasses.fields(LogEntry)}

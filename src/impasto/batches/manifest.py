@@ -16,7 +16,7 @@ from typing import Final
 from impasto.batches.item import Item
 from impasto.errors import UsageError
 from impasto.recipe.settings import short_repr
-from impasto.system.text import printable, reason
+from impasto.system.text import decode, printable, reason
 
 ENDINGS: Final = (".toml", ".jsonl", ".csv")
 # Ours: a million lines of three hundred bytes.
@@ -42,7 +42,7 @@ def read(path: str) -> list[Item]:
             data = file.read(_MOST_BYTES + 1)
         if len(data) > _MOST_BYTES:
             raise UsageError(f"{name}: has more than {_MOST_BYTES:,} bytes; split it")
-        text = data.decode("utf-8-sig")
+        text = decode(data)
     except UnicodeDecodeError as error:
         raise UsageError(f"{name}: is no text in UTF-8; save it as one") from error
     except (OSError, ValueError) as error:

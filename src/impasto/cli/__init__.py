@@ -44,11 +44,12 @@ for _subcommand in (
 
 def main() -> NoReturn:
     """Run the command and exit: 0 for success, 2 for a wrong request, 1 for a failure, 128 + N after signal N."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A name that the console's encoding lacks is shown escaped, as stderr does by itself.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    _accept_every_character()
     try:
-        code = command.main(prog_name="impasto", standalone_mode=False)
+        # On Windows click expands patterns of names, which shells there do not. A batch does so itself: its photos are
+        # one word, and a pattern made into many would turn most of them into styles.
+        expand = sys.argv[1:2] != ["batch"]
+        code = command.main(prog_name="impasto", standalone_mode=False, windows_expand_args=expand)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         code = error.exit_code
@@ -69,6 +70,13 @@ def main() -> NoReturn:
         _explain(error, f"unexpected {type(error).__name__}: {error}; please report this with the output of -v")
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _accept_every_character() -> None:
+    """Let names and recipes be printed whose characters the encoding of a file or a pipe lacks, as often on Windows."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _one_line(error: click.ClickException) -> str:

@@ -70,7 +70,8 @@ def resume_hint(run: "Run") -> str | None:
     """Return the line that says how to resume a stopped run; None if it cannot be resumed."""
     if run.checkpoint_writer is None or not run.checkpoint_writer.written:
         return None
-    return f"impasto: go on with: {command_line(['impasto', 'resume', printable(run.checkpoint_writer.folder.path)])}"
+    folder = printable(run.checkpoint_writer.folder.path)
+    return f"impasto: go on with: {command_line(['impasto', 'resume', folder])}"
 
 
 def release(run: "Run", *, safe: bool) -> None:

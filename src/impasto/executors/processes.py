@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from multiprocessing import connection, resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Final
 
 from impasto.errors import DeviceLostError
 from impasto.executors.pool import LostError, Worker, WorkerFactory
@@ -22,6 +23,9 @@ if sys.platform == "win32":
 else:
     from multiprocessing.connection import Connection
 
+# Windows waits for 64 things at once; the pool looks at all of them every time.
+_MOST_WAITED_FOR: Final = 60
+
 
 def count_cores() -> int:
     """Return how many cores this process may use; a container's limit counts, in whole cores."""
@@ -29,7 +33,7 @@ def count_cores() -> int:
     with contextlib.suppress(OSError, ValueError):
         # https://docs.kernel.org/admin-guide/cgroup-v2.html, cpu.max: a quota of microseconds per period; "max" for
         # none.
-        quota, period = map(int, Path("/sys/fs/cgroup/cpu.max").read_text().split())
+        quota, period = map(int, Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split())
         count = min(count, max(1, quota // period))
     return count
 
@@ -61,7 +65,8 @@ class ProcessFactory(WorkerFactory):
 
     def wait(self, hands: Sequence[Worker], seconds: float) -> None:
         """Wait for what comes, and for deaths."""
-        connection.wait([hand.pipe for hand in hands if isinstance(hand, ProcessWorker)], seconds)
+        pipes = [hand.pipe for hand in hands if isinstance(hand, ProcessWorker)]
+        connection.wait(pipes[:_MOST_WAITED_FOR] if sys.platform == "win32" else pipes, seconds)
 
     def close(self) -> None:
         """Do nothing: there is nothing but the workers."""
@@ -181,7 +186,11 @@ def _serve_one(pipe: "Connection[object, object]", task: Task) -> None:
     def stopping() -> bool:
         # Between two tasks only tasks are sent, so a message now is a request to stop, or the parent's end.
         nonlocal is_stopping
-        is_stopping = is_stopping or pipe.poll()
+        try:
+            is_stopping = is_stopping or pipe.poll()
+        except OSError:
+            # So Windows says that the parent is dead.
+            is_stopping = True
         return is_stopping
 
     painting = paint(task, stopping)

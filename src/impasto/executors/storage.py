@@ -8,13 +8,14 @@ import posixpath
 import re
 import secrets
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 import platformdirs
 
 from impasto.errors import OutputError
+from impasto.system.paths import harmless_name
 from impasto.system.tables import Table
 from impasto.system.text import printable, reason
 
@@ -41,7 +42,7 @@ def without_password(url: str) -> str:
 def staging_path(url: str) -> Path:
     """Return the path on this machine where a picture is made, with its checkpoints, before it goes to `url`."""
     digest = hashlib.sha256(without_password(url).encode()).hexdigest()[:16]
-    name = f"{digest}-{PurePosixPath(url).name}"
+    name = f"{digest}-{harmless_name(PurePosixPath(url).name)}"
     return platformdirs.user_cache_path("impasto", appauthor=False) / "outgoing" / name
 
 
@@ -124,7 +125,7 @@ def upload(file: Path, url: str) -> None:
     """
     with _file_system(url) as (store, path):
         folder = store._parent(path)
-        if path.startswith("/"):
+        if path.startswith("/") or PureWindowsPath(path).drive:
             # Object stores have no folders; making one there could create a bucket of a misspelt name.
             store.makedirs(folder, exist_ok=True)
         # Upload under another name, then rename. fsspec's own transactions need a /tmp in some stores.

@@ -1,5 +1,6 @@
 """Where a painted picture goes, in what form, and what is written of it on the way."""
 
+import contextlib
 import glob
 import sys
 import tempfile
@@ -127,5 +128,7 @@ class Stages:
         if every and self._count % every == 0:
             self.output.save_stage(picture(), self._count)
         if self.output.preview and time.monotonic() >= self._next_preview:
-            picture().save(self.output.preview, metadata=self.output.metadata)
+            # A viewer may have the file open, which keeps it from being replaced on Windows. The next one is soon due.
+            with contextlib.suppress(PictureError):
+                picture().save(self.output.preview, metadata=self.output.metadata)
             self._next_preview = time.monotonic() + self.PREVIEW_INTERVAL

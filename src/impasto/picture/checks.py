@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from impasto.errors import OutputError, suggest
 from impasto.picture.files import path_name
 from impasto.picture.formats.registry import WRITERS
 from impasto.picture.printing import OutputProfile
+from impasto.system.paths import find_windows_problem
 from impasto.system.text import printable, reason
 
 # The formats that are written, by the endings of file names.
@@ -116,6 +118,7 @@ def check_place(
         OutputError: An existing file without `force`, an input, a folder, a device, or a place where nothing can be
             written.
     """
+    check_name(path)
     name = path_name(path)
     try:
         target = Path(os.path.realpath(name))
@@ -125,6 +128,17 @@ def check_place(
     if info is not None:
         _check_existing(name, target, info, inputs, force)
     _check_folder(name, target.parent)
+
+
+def check_name(path: str | os.PathLike[str]) -> None:
+    """Refuse a path that this system takes for something else than a file of that name.
+
+    Raises:
+        OutputError: Windows has something against the name.
+    """
+    problem = find_windows_problem(path_name(path)) if sys.platform == "win32" else None
+    if problem is not None:
+        raise OutputError(f"{printable(path_name(path))}: cannot be used ({problem}); choose another name")
 
 
 def _check_existing(

@@ -5,9 +5,13 @@ import os
 import secrets
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
+
+# Ours, seconds: longer than a virus scanner looks at a new file.
+_PATIENCE: Final = 1.0
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes, temporary: str | None = None) -> None:
@@ -46,13 +50,35 @@ def writing(path: str | os.PathLike[str], temporary: str | None = None) -> Itera
     try:
         with _write_through(unfinished, before) as file:
             yield file
-        unfinished.replace(target)
+        replace(unfinished, target)
     except BaseException:
         # Also on Ctrl-C: leave nothing half-written.
         with contextlib.suppress(OSError):
             unfinished.unlink()
         raise
     _flush_folder(target.parent)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename a file, in place of another if there is one.
+
+    Windows refuses it while some program has one of them open, which a virus scanner or a viewer has for a moment; it
+    is tried again for a second there.
+
+    Raises:
+        OSError: it cannot be renamed.
+
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            source.replace(target)
+        except PermissionError:
+            if sys.platform != "win32" or time.monotonic() >= deadline:
+                raise
+            time.sleep(_PATIENCE / 20)
+        else:
+            return
 
 
 def _existing(target: Path) -> os.stat_result | None:

@@ -2,13 +2,18 @@
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 from filelock import FileLock, Timeout
 
 from impasto.errors import CheckpointError
 from impasto.system.text import printable
+
+# Ours: far more often than others can remove a lock file just before it is looked at.
+_TRIES: Final = 100
 
 
 def try_lock(path: Path) -> FileLock | None:
@@ -18,7 +23,7 @@ def try_lock(path: Path) -> FileLock | None:
         OSError: the file cannot be made, or its file system has no locks.
 
     """
-    while True:
+    for _ in range(_TRIES):
         descriptors: list[int] = []
         lock = FileLock(path, 0, thread_local=False, fallback_to_soft=False, on_acquired=descriptors.append)
         try:
@@ -30,6 +35,7 @@ def try_lock(path: Path) -> FileLock | None:
             if os.path.samestat(path.stat(), os.fstat(descriptors[0])):
                 return lock
         lock.release()
+    raise OSError("its file system does not say which file is locked")
 
 
 def lock_folder(folder: Path) -> FileLock:
@@ -44,6 +50,19 @@ def lock_folder(folder: Path) -> FileLock:
     if lock is None:
         raise CheckpointError(f"{printable(folder)}: another process is using it; wait for its end, or stop it")
     return lock
+
+
+def release_and_remove(lock: FileLock, folder: Path) -> None:
+    """Release the lock of a folder, and remove the folder if nothing else is in it."""
+    # Before the release, so that nobody locks a file that is then removed.
+    with contextlib.suppress(OSError):
+        (folder / "lock").unlink()
+        folder.rmdir()
+    lock.release()
+    if sys.platform == "win32":
+        # There a file that is open cannot be removed: the one who released it, filelock, has removed it now.
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 @contextlib.contextmanager

@@ -1,10 +1,15 @@
-"""File names and errors as text that is safe in one line of a message."""
+"""File names, commands and errors as text that is safe in one line of a message; texts that people wrote."""
 
+import codecs
 import os
+import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterable
+from typing import Final
+
+# cmd and PowerShell take a word of these for itself; PowerShell would make several of 0.7,0.3.
+_PLAIN_WORD: Final = re.compile(r"[\w./\\:=+-]+", re.ASCII)
 
 
 def printable(name: object) -> str:
@@ -17,13 +22,31 @@ def printable(name: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-def command_line(words: Iterable[str]) -> str:
-    """Return words quoted as one line for the shell of this system."""
-    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
-
-
 def reason(error: BaseException) -> str:
     """Return the reason of an error as one short printable line."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     text = printable(" ".join(text.split()))[:160]
     return text or type(error).__name__
+
+
+def command_line(words: Iterable[str]) -> str:
+    """Return words as a line that this system's shell splits into the same words again.
+
+    On Windows that is cmd or PowerShell. Their rules differ: in a word that has a percent or a dollar sign, or ends in
+    a backslash, one of them may see something else.
+    """
+    if sys.platform != "win32":
+        return shlex.join(words)
+    return " ".join(word if _PLAIN_WORD.fullmatch(word) else f'"{word}"' for word in words)
+
+
+def decode(data: bytes) -> str:
+    """Return the text in a file: UTF-8, or UTF-16 with its mark, as > in PowerShell 5 writes it.
+
+    Raises:
+        UnicodeDecodeError: it is neither.
+
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16")
+    return data.decode("utf-8-sig")

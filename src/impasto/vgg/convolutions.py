@@ -114,7 +114,7 @@ def _read(path: Path) -> dict[str, Method]:
 def _processor() -> str:
     """Return a name that tells kinds of processors apart."""
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

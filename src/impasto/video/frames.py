@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from impasto.errors import OutputError, PictureError
 from impasto.picture import Picture, as_picture, read_picture
 from impasto.system.atomic import write_whole
-from impasto.system.locks import lock_folder
+from impasto.system.locks import lock_folder, release_and_remove
 from impasto.system.tables import ReadOnlyTable
 from impasto.system.text import printable, reason
 
@@ -105,10 +105,11 @@ class FrameStore:
     def remove(self) -> None:
         """Remove the frames, and the folder if nothing else is in it."""
         with contextlib.suppress(OSError):
-            for pattern in ("frame-*.png", ".impasto-*.tmp", "film.json", "lock"):
+            for pattern in ("frame-*.png", ".impasto-*.tmp", "film.json"):
                 self._sweep(pattern)
-            self.path.rmdir()
-        self.close()
+        if self._lock is not None:
+            lock, self._lock = self._lock, None
+            release_and_remove(lock, self.path)
 
     def _sweep(self, pattern: str) -> None:
         for path in self.path.glob(pattern):

@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import threading
 import time
 import weakref
@@ -20,6 +21,7 @@ import uvicorn
 
 from impasto.errors import UsageError
 from impasto.recipe import Compute
+from impasto.system.signals import STOP
 from impasto.system.text import printable, reason
 from impasto.web.auth import Guard, ServerAddress
 from impasto.web.queue import JobQueue
@@ -87,7 +89,7 @@ def serve(setting: ServerSettings, ready: Callable[[str], None]) -> int:
         server.should_exit = True
         queue.leave()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOP:
         signal.signal(number, answer)
     worker.start()
     warming = threading.Thread(target=_load_default_network, daemon=True)
@@ -164,7 +166,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
     for number in (PORT, 0) if port is None else (port,):
         listener = socket.socket(family, socket.SOCK_STREAM)
         try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            _claim_port(listener)
             listener.bind((host, number))
             # From here on clients are queued until the server runs.
             listener.listen()
@@ -176,6 +178,16 @@ def _listen(host: str, port: int | None) -> socket.socket:
     raise UsageError(
         f"{printable(host)}:{port}: cannot be listened on ({reason(last or OSError())}); choose another --port"
     )
+
+
+def _claim_port(listener: socket.socket) -> None:
+    """Let the socket take a port whose last server has ended, and no port that another program listens on."""
+    if sys.platform == "win32":
+        # There SO_REUSEADDR would let two programs listen on one port:
+        # https://learn.microsoft.com/windows/win32/winsock/using-so-reuseaddr-and-so-exclusiveaddruse
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+    else:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 
 
 def _allowed_hosts(host: str, port: int) -> frozenset[str]:

@@ -205,4 +205,4 @@ class Storage:
         file = self.folder / "room"
         if not file.exists():
             write_whole(file, secrets.token_urlsafe(9).encode())
-        return file.read_text().strip()
+        return file.read_text("ascii").strip()

@@ -26,8 +26,9 @@ from impasto.executors.task import Task
 from impasto.jobs import checkpoint_paths
 from impasto.jobs.output import STREAM, Output
 from impasto.picture import format_of, output_profile
-from impasto.picture.checks import check_options
+from impasto.picture.checks import check_name, check_options
 from impasto.system.digests import file_digest
+from impasto.system.paths import common_folder
 from impasto.system.signals import CHECKPOINT
 from impasto.system.text import printable
 
@@ -138,6 +139,7 @@ def _check_format(output: Output) -> None:
     """Refuse an ending or a form that no file can have."""
     if output.path == STREAM:
         raise UsageError("a batch writes files, not standard output; give -o a template such as 'out/{content}.png'")
+    check_name(output.path)
     profile = None if output.profile is None else output_profile(output.profile)
     check_options(format_of(output.path), output.bits, output.quality, output.compression, profile)
     if output.proof is not None:
@@ -172,7 +174,7 @@ def _log_path(tasks: Sequence[Task], options: Options) -> Path:
     if options["log"] is not None:
         return Path(options["log"])
     folders = [os.path.abspath(Path(task.output.path).parent) for task in tasks if task.url is None]  # noqa: PTH100
-    return Path(os.path.commonpath(folders) if len(folders) == len(tasks) > 0 else ".") / NAME
+    return Path((len(folders) == len(tasks) and common_folder(folders)) or ".") / NAME
 
 
 def _paint(batch: "Batch", measures: "dict[str, Measure]", options: Options) -> None:

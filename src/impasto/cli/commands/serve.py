@@ -79,5 +79,5 @@ def _check_host(host: str, token_file: str | None) -> None:
 
 def _keep(address: str, path: Path) -> None:
     path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
         file.write(address + "\n")

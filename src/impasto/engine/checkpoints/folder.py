@@ -14,7 +14,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from filelock import FileLock
@@ -25,9 +25,9 @@ from impasto.engine.checkpoints import container
 from impasto.engine.checkpoints.snapshot import Snapshot
 from impasto.errors import CheckpointError, ImpastoError, OutputError
 from impasto.recipe import Recipe
-from impasto.system.atomic import write_whole
+from impasto.system.atomic import replace, write_whole
 from impasto.system.digests import file_digest
-from impasto.system.locks import lock_folder
+from impasto.system.locks import lock_folder, release_and_remove
 from impasto.system.tables import ReadOnlyTable
 from impasto.system.text import printable, reason
 
@@ -112,19 +112,23 @@ class Folder:
     def close(self) -> None:
         """Release the lock; a folder that was made here and is still empty is removed."""
         if self._lock is not None:
+            lock, self._lock = self._lock, None
+            is_spare = False
             # Somebody may have removed it by now.
-            is_done = True
             with contextlib.suppress(OSError):
-                if self._made and self.empty:
-                    is_done = self._remove()
-            self._release(is_done)
+                is_spare = self._made and self.empty
+            if is_spare:
+                release_and_remove(lock, self.path)
+            else:
+                lock.release()
 
     def remove(self) -> None:
         """Remove all checkpoints, and the folder if nothing else is in it."""
         if self._lock is not None:
             with contextlib.suppress(OSError):
                 self._sweep(keep=[])
-            self._release(self._remove())
+            lock, self._lock, self._made = self._lock, None, False
+            release_and_remove(lock, self.path)
 
     def write(self, snapshot: Snapshot, table: ReadOnlyTable) -> None:
         """Write the next checkpoint, then remove the one before.
@@ -142,7 +146,7 @@ class Folder:
         try:
             digest = container.write(unfinished, snapshot.tensors)
             size = unfinished.stat().st_size
-            unfinished.replace(tensors)
+            replace(unfinished, tensors)
             run = {**table, "position": snapshot.position, "tensors": {"sha256": digest, "bytes": size}}
             write_whole(document, pack(run))
         except BaseException:
@@ -186,23 +190,6 @@ class Folder:
                 if path not in kept_paths:
                     path.unlink(missing_ok=True)
 
-    def _remove(self) -> bool:
-        """Remove the lock's file, and the folder if nothing else is in it; return whether the file is gone."""
-        is_gone = False
-        with contextlib.suppress(OSError):
-            (self.path / "lock").unlink()
-            is_gone = True
-            self.path.rmdir()
-        return is_gone
-
-    def _release(self, is_done: bool) -> None:
-        assert self._lock is not None
-        self._lock.release()
-        self._lock = None
-        if not is_done:
-            # Windows removes no file that is open.
-            self._remove()
-
 
 def pack(run: ReadOnlyTable) -> bytes:
     """Return the document of a checkpoint: JSON with the version and a SHA-256 of its content."""
@@ -210,7 +197,7 @@ def pack(run: ReadOnlyTable) -> bytes:
     return json.dumps(document, indent=1).encode() + b"\n"
 
 
-def _digest(version: object, run: object) -> str:
+def _digest(version: Any, run: Any) -> str:
     return hashlib.sha256(json.dumps([SCHEMA, version, run], sort_keys=True).encode()).hexdigest()
 
 

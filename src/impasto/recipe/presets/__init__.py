@@ -11,7 +11,7 @@ from typing import Final
 
 from impasto.errors import RecipeError, suggest
 from impasto.recipe.recipe import Recipe
-from impasto.system.text import printable, reason
+from impasto.system.text import decode, printable, reason
 
 # Ours: a recipe takes 2 kB.
 _MOST_BYTES: Final = 1_000_000
@@ -68,7 +68,7 @@ def read(path: str | Path) -> Recipe:
             content = file.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
             raise RecipeError(f"has more than {_MOST_BYTES:,} bytes, so it is no recipe")
-        return Recipe.from_toml(content.decode("utf-8").replace("\r\n", "\n"))
+        return Recipe.from_toml(decode(content).replace("\r\n", "\n"))
     except UnicodeDecodeError as error:
         raise RecipeError(f"{printable(path)}: not a text file") from error
     except (OSError, ValueError) as error:
