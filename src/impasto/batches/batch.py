@@ -42,7 +42,15 @@ def with_digests(task: Task, measures: Mapping[str, Measure]) -> Task:
 
 
 def shard_of(tasks: Sequence[Task], measures: Mapping[str, Measure], index: int, count: int) -> list[Task]:
-    """Return the tasks of one of `count` shards; `index` 1 is the first."""
+    """Return the tasks of one of `count` shards; `index` 1 is the first.
+
+    Args:
+        tasks: all of them, in the order of the list.
+        measures: the sizes of the pictures by path, from which the work of a task follows.
+        index: of the shard, from 1.
+        count: number of shards.
+
+    """
     costs = [estimate.step_pixels(estimate.scales_of(task, measures)) for task in tasks]
     indices = shards.assign(costs, count)
     return [task for task, shard in zip(tasks, indices, strict=True) if shard == index - 1]

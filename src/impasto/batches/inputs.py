@@ -41,6 +41,11 @@ def list_files(text: str) -> list[str]:
 def make_items(photos: str, styles: Sequence[str], *, blend: bool) -> list[Item]:
     """Return every photo with every style, or with all styles at once if they are to `blend`.
 
+    Args:
+        photos: a folder or a glob pattern.
+        styles: paths of the style pictures.
+        blend: whether each photo is painted once, after all styles together.
+
     Raises:
         UsageError: there are none.
 

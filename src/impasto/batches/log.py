@@ -79,6 +79,11 @@ class BatchLog:
     def add(self, output: str, entry: LogEntry, extra: ReadOnlyTable) -> None:
         """Append an entry, with further values for readers of the log.
 
+        Args:
+            output: path or URL of the picture.
+            entry: what came of it.
+            extra: further values of the line, as JSON has them.
+
         Raises:
             OutputError: it cannot be written.
 

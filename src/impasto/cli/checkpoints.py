@@ -30,6 +30,11 @@ def checkpoint_option(function: Command) -> Command:
 def enable(run: "Run", output: Output, options: Options) -> tuple[str, ...]:
     """Enable the checkpoints that were asked for; return notes for the person.
 
+    Args:
+        run: not yet begun.
+        output: beside which the folder is made where none was named.
+        options: of the command.
+
     Raises:
         ImpastoError: they were asked for but cannot be written; or the folder holds those of an unfinished run.
 

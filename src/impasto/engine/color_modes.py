@@ -24,7 +24,14 @@ def compares_with_photo(recipe: Recipe) -> bool:
 
 
 def style_colors(image: Image, photo: Image, recipe: Recipe) -> Image:
-    """Return a style picture as the network sees it: in the photo's palette if the recipe asks for that."""
+    """Return a style picture as the network sees it: in the photo's palette if the recipe asks for that.
+
+    Args:
+        image: (1, 3, h, w) the style picture, sRGB in [0, 1].
+        photo: (1, 3, H, W) without a margin.
+        recipe: its `colors` is the mode.
+
+    """
     match recipe.colors:
         case "match":
             colors = color_transfer.palette([(photo, 1.0, None)])
@@ -40,7 +47,15 @@ def style_colors(image: Image, photo: Image, recipe: Recipe) -> Image:
 
 
 def recolor_photo(colors: Palette, photo: Image, recipe: Recipe, mask: Mask | None = None) -> Image:
-    """Return `photo`, or the part in `mask`, with the palette of the styles, unless the styles have the photo's."""
+    """Return `photo`, or the part in `mask`, with the palette of the styles, unless the styles have the photo's.
+
+    Args:
+        colors: the palette of the styles.
+        photo: (1, 3, H, W) sRGB in [0, 1].
+        recipe: its `colors` is the mode.
+        mask: (1, 1, H, W) the part that is to match; None for all of it.
+
+    """
     if compares_with_photo(recipe):
         return photo
     return color_transfer.recolor(photo, colors, recipe.color_match, mask)

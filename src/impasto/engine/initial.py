@@ -18,7 +18,14 @@ from impasto.recipe.schedule import Scale
 
 
 def noise(height: int, width: int, seed: int) -> Image:
-    """Return white noise (1, 3, H, W), uniform in [0, 1)."""
+    """Return white noise (1, 3, H, W), uniform in [0, 1).
+
+    Args:
+        height: in pixels.
+        width: in pixels.
+        seed: of the random numbers.
+
+    """
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
@@ -26,6 +33,12 @@ def grey(height: int, width: int, seed: int) -> Image:
     """Return the mean colour of ImageNet with uniform noise of up to 1 in 0..255, (1, 3, H, W) in [0, 1].
 
     The start of Keras' example and, with less noise, of Johnson's neural-style.
+
+    Args:
+        height: in pixels.
+        width: in pixels.
+        seed: of the random numbers.
+
     """
     # The mean of ImageNet's training images, which the authors' Caffe models subtract; RGB in 0..255.
     mean = torch.tensor([123.68, 116.779, 103.939]).view(1, 3, 1, 1)
@@ -33,7 +46,16 @@ def grey(height: int, width: int, seed: int) -> Image:
 
 
 def style_noise(colors: Palette, height: int, width: int, seed: int, method: ColorMatch) -> Image:
-    """Return noise (1, 3, H, W) in the colours of a palette, clamped to [0, 1]."""
+    """Return noise (1, 3, H, W) in the colours of a palette, clamped to [0, 1].
+
+    Args:
+        colors: the palette.
+        height: in pixels.
+        width: in pixels.
+        seed: of the random numbers.
+        method: how the colours are matched.
+
+    """
     return color_transfer.recolor(noise(height, width, seed), colors, method)
 
 

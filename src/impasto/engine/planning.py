@@ -64,12 +64,26 @@ def plans(recipe: Recipe, canvas: ScaleSize) -> Iterator[Plan]:
 
 
 def choose(recipe: Recipe, canvas: ScaleSize, limit: int | None) -> Plan | None:
-    """Return the best plan of at most `limit` bytes; None if there is none."""
+    """Return the best plan of at most `limit` bytes; None if there is none.
+
+    Args:
+        recipe: gives the losses and the optimizer.
+        canvas: the sizes of the scale.
+        limit: in bytes; None for no limit.
+
+    """
     return next((plan for plan in plans(recipe, canvas) if limit is None or plan.memory <= limit), None)
 
 
 def next_smaller(recipe: Recipe, canvas: ScaleSize, plan: Plan) -> Plan | None:
-    """Return the next plan that takes clearly less than `plan`, caching as few tiles as possible; None if none does."""
+    """Return the next plan that takes clearly less than `plan`, caching as few tiles as possible; None if none does.
+
+    Args:
+        recipe: gives the losses and the optimizer.
+        canvas: the sizes of the scale.
+        plan: that did not fit.
+
+    """
     less = [other for other in plans(recipe, canvas) if other.memory < plan.memory]
     alike = (other for other in reversed(less) if (other.tile, other.history) == (less[0].tile, less[0].history))
     return next(alike, None)
@@ -119,7 +133,14 @@ def operations(recipe: Recipe) -> float:
 
 
 def seconds(recipe: Recipe, canvas: ScaleSize, plan: Plan) -> float:
-    """Return the seconds that all steps of a scale take on this machine's CPU."""
+    """Return the seconds that all steps of a scale take on this machine's CPU.
+
+    Args:
+        recipe: gives the losses.
+        canvas: the sizes of the scale.
+        plan: how it is computed.
+
+    """
     flops_per_second = convolutions.flops_per_second()
     per_pixel = operations(recipe) / flops_per_second + _SECONDS_PER_PIXEL
     extra = sum(loss.extra_seconds(size, flops_per_second) for loss, size in _losses(recipe, canvas))
@@ -127,7 +148,14 @@ def seconds(recipe: Recipe, canvas: ScaleSize, plan: Plan) -> float:
 
 
 def step_cost(height: int, width: int, plan: Plan) -> float:
-    """Return the number of pixels that a step computes; tiles compute more than the picture has."""
+    """Return the number of pixels that a step computes; tiles compute more than the picture has.
+
+    Args:
+        height: of the canvas in pixels.
+        width: of the canvas in pixels.
+        plan: how the scale is computed.
+
+    """
     pixels = float(height * width)
     if plan.tile is not None:
         # Forward for the statistics and back for the gradient; tiles that are not cached are computed forward twice.

@@ -70,7 +70,14 @@ class Scene:
         return (*(f"{picture.source}: {note}" for picture in pictures for note in picture.notes), *self.device_notes)
 
     def remembered(self, width: int, height: int, *, finished: bool) -> Remembered:
-        """Return the provenance of a result of that size in pixels, painted from these pictures."""
+        """Return the provenance of a result of that size in pixels, painted from these pictures.
+
+        Args:
+            width: of the result in pixels.
+            height: of the result in pixels.
+            finished: whether all steps were taken.
+
+        """
         # A texture has a photo of its own making, of which only the size counts.
         framed = self.inputs.photo.sha256 is None and not self.recipe.compares("content")
         return Remembered(
@@ -144,7 +151,14 @@ class Scene:
         )
 
     def resized(self, image: Image, height: int, width: int) -> Image:
-        """Return `image` at another size in pixels; a seamless texture stays seamless."""
+        """Return `image` at another size in pixels; a seamless texture stays seamless.
+
+        Args:
+            image: (1, 3, H, W) sRGB in [0, 1].
+            height: in pixels.
+            width: in pixels.
+
+        """
         return resample.resize(image, height, width, wraps=self.recipe.padding == "circular")
 
     def style_pixels(self, scale: Scale) -> int:

@@ -156,7 +156,14 @@ def _signals_blocked() -> Iterator[None]:
 
 
 def serve(pipe: "Connection[object, object]", device: str, threads: int) -> None:
-    """Paint what comes through the pipe until it is closed: what a worker does from its start to its end."""
+    """Paint what comes through the pipe until it is closed: what a worker does from its start to its end.
+
+    Args:
+        pipe: to the parent; JSON goes through it.
+        device: to paint on, such as `cuda:0`.
+        threads: of the CPU to use.
+
+    """
     import torch
 
     if sys.platform == "win32":

@@ -242,7 +242,15 @@ def divide_cluster(
 
 
 def count_fitting(nodes: Sequence[Mapping[str, float]], threads: int, memory: int | None, gpus: float) -> int:
-    """Return how many workers of that size fit on the nodes."""
+    """Return how many workers of that size fit on the nodes.
+
+    Args:
+        nodes: the free resources of each, as Ray names them.
+        threads: of a worker.
+        memory: of a worker in bytes; None if unknown.
+        gpus: of a worker; a fraction shares one.
+
+    """
     total = 0
     for node in nodes:
         parts = [node.get("CPU", 0) / threads]

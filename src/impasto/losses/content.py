@@ -61,7 +61,14 @@ class Content(PositionLoss[ContentTarget]):
         return target.features
 
     def statistic(self, features: Features, matched: Features, target: ContentTarget) -> Tensor:
-        """Return the sum of squared differences; in the normalized form, (3, B, C) sums that determine it."""
+        """Return the sum of squared differences; in the normalized form, (3, B, C) sums that determine it.
+
+        Args:
+            features: (B, C, h, w) of the image.
+            matched: (B, C, h, w) the photo's at the same positions.
+            target: of the whole image.
+
+        """
         features = widen(features)
         matched = matched.to(features.dtype)
         if target.mean is None:

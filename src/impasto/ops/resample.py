@@ -28,7 +28,15 @@ def resize(image: Planes, height: int, width: int, *, wraps: bool = False) -> Re
 
 
 def interpolate(planes: Planes, height: int, width: int, mode: str) -> Resized:
-    """Return `planes` of any range at another size, antialiased when they shrink; `mode` as in PyTorch."""
+    """Return `planes` of any range at another size, antialiased when they shrink; `mode` as in PyTorch.
+
+    Args:
+        planes: (B, C, H, W) of any range.
+        height: in pixels.
+        width: in pixels.
+        mode: `bicubic` or `bilinear`.
+
+    """
     factor = max(planes.shape[2] / height, planes.shape[3] / width)
     source = planes.to(resizing_device(planes.device, factor))
     return F.interpolate(source, (height, width), mode=mode, align_corners=False, antialias=True).to(planes.device)

@@ -48,6 +48,13 @@ def check_options(
 ) -> None:
     """Refuse a depth, a quality, a compression or inks that the format does not have.
 
+    Args:
+        kind: name of the format.
+        bits: per channel.
+        quality: from 1 to 100; None for the format's own.
+        compression: None for the format's own.
+        profile: inks to print with; None for sRGB.
+
     Raises:
         OutputError: Not a format, not 8 or 16 bits, 16 bits of a format that has 8, or a quality, a compression or a
             CMYK profile where there is none.
@@ -113,6 +120,11 @@ def check_place(
     path: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]] = (), force: bool = False
 ) -> None:
     """Make sure that a file of any kind can be written to `path`; see `check_output`.
+
+    Args:
+        path: of the file to write.
+        inputs: paths that must not be overwritten.
+        force: whether an existing file may be replaced.
 
     Raises:
         OutputError: An existing file without `force`, an input, a folder, a device, or a place where nothing can be

@@ -50,6 +50,11 @@ class Limits:
     def check(self, width: int, height: int, name: str) -> None:
         """Refuse a picture that declares more than the limits, or no pixels at all.
 
+        Args:
+            width: in pixels.
+            height: in pixels.
+            name: of the file, for messages.
+
         Raises:
             PictureError: The size is outside the limits; the message names the file and the limit.
         """

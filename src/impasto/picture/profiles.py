@@ -161,6 +161,11 @@ def _lab_profile() -> bytes:
 def from_srgb(pixels: Floats, space: Literal["rgb", "cmyk"], profile: bytes) -> Floats:
     """Return sRGB (H, W, 3) in [0, 1] as the numbers of a profile, (H, W, 3 or 4) in [0, 1]; 1 is full ink.
 
+    Args:
+        pixels: (H, W, 3) sRGB in [0, 1].
+        space: of the profile.
+        profile: an ICC profile.
+
     Raises:
         RuntimeError, ValueError, TypeError: littlecms cannot convert into the profile.
     """
@@ -169,6 +174,11 @@ def from_srgb(pixels: Floats, space: Literal["rgb", "cmyk"], profile: bytes) -> 
 
 def to_screen(values: Floats, space: Literal["rgb", "cmyk"], profile: bytes) -> Floats:
     """Return the numbers of a profile as sRGB (H, W, 3), without black point compensation: pale blacks stay pale.
+
+    Args:
+        values: (H, W, 3 or 4) in [0, 1]; 1 is full ink.
+        space: of the profile.
+        profile: an ICC profile.
 
     Raises:
         RuntimeError, ValueError, TypeError: littlecms cannot convert from the profile.

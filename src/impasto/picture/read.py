@@ -107,6 +107,12 @@ def develop(samples: Samples, source: str, sha256: str | None = None) -> Picture
     picture's mean colour stays that of its visible part. Alpha that is 1 everywhere says nothing and is dropped.
 
     `sha256` is that of the file.
+
+    Args:
+        samples: as a format's reader returned them.
+        source: name of the file or stream.
+        sha256: of the file; None without one.
+
     """
     colour, note = to_srgb(samples.values, samples.space, samples.icc_profile or samples.assumed_profile)
     pixels = np.ascontiguousarray(np.moveaxis(upright(colour, samples.orientation), -1, 0))

@@ -115,6 +115,12 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> None:
 def encode(samples: Samples, kind: str, options: Options, *, name: str) -> tuple[bytes, tuple[str, ...]]:
     """Return samples as the bytes of a file of a format, and what a person should know about it; see `write_picture`.
 
+    Args:
+        samples: of the picture.
+        kind: name of the format.
+        options: of the file.
+        name: of the file, for messages.
+
     Raises:
         OutputError: `text` cannot be stored, or colours cannot be converted into the profile.
         PictureError: The picture is larger than the format or the memory allows.

@@ -15,7 +15,14 @@ class Scale(NamedTuple):
 
 
 def measure(height: int, width: int, side: Side) -> int:
-    """Return the length in pixels of the side that `side` names."""
+    """Return the length in pixels of the side that `side` names.
+
+    Args:
+        height: in pixels.
+        width: in pixels.
+        side: `long`, `short` or `height`.
+
+    """
     return {"long": max(height, width), "short": min(height, width), "height": height}[side]
 
 
@@ -24,13 +31,27 @@ def fit(height: int, width: int, length: float, side: Side = "long") -> tuple[in
 
     >>> fit(300, 400, 200)
     (150, 200)
+
+    Args:
+        height: in pixels.
+        width: in pixels.
+        length: of the side, in pixels.
+        side: `long`, `short` or `height`.
+
     """
     measured = measure(height, width, side)
     return max(1, round(height * length / measured)), max(1, round(width * length / measured))
 
 
 def fit_area(height: int, width: int, area: float) -> tuple[int, int]:
-    """Return the size with the same aspect ratio and about `area` pixels, no side under 1 px."""
+    """Return the size with the same aspect ratio and about `area` pixels, no side under 1 px.
+
+    Args:
+        height: in pixels.
+        width: in pixels.
+        area: in pixels.
+
+    """
     factor = math.sqrt(area / (height * width))
     return max(1, round(height * factor)), max(1, round(width * factor))
 
@@ -40,6 +61,12 @@ def lengths(start: int, end: int, factor: float) -> tuple[int, ...]:
 
     >>> lengths(128, 512, 2)
     (128, 256, 512)
+
+    Args:
+        start: the first length in pixels.
+        end: the last one.
+        factor: above 1.
+
     """
     if end <= start:
         return (end,)

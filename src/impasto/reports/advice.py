@@ -96,7 +96,15 @@ def one_color(picture: Pixels, role: str) -> Advice | None:
 
 
 def small_style(height: int, width: int, final: Scale, recipe: Recipe) -> Advice | None:
-    """Check for a style picture that must be enlarged, and so has no fine strokes."""
+    """Check for a style picture that must be enlarged, and so has no fine strokes.
+
+    Args:
+        height: of the style picture in pixels.
+        width: of the style picture in pixels.
+        final: the last scale.
+        recipe: gives the size that styles have.
+
+    """
     wanted = schedule.style_size(height, width, final, final, recipe)
     factor = math.sqrt(wanted[0] * wanted[1] / (height * width))
     if factor <= _ENLARGED:
@@ -112,7 +120,14 @@ def small_style(height: int, width: int, final: Scale, recipe: Recipe) -> Advice
 
 
 def noise(picture: Pixels, inputs: Sequence[Pixels], recipe: Recipe) -> Advice | None:
-    """Check for grain at the scale of pixels that neither photo nor style has."""
+    """Check for grain at the scale of pixels that neither photo nor style has.
+
+    Args:
+        picture: (3, H, W) the result, sRGB in [0, 1].
+        inputs: (3, h, w) each, photo and styles at the last scale.
+        recipe: that it was painted with.
+
+    """
     energy, octaves = _finest(picture)
     times = energy / max(_FAINT, *(_finest(other)[0] for other in inputs))
     if times <= _NOISE or octaves <= _WHITE:
@@ -126,7 +141,14 @@ def noise(picture: Pixels, inputs: Sequence[Pixels], recipe: Recipe) -> Advice |
 
 
 def clipped(picture: Pixels, inputs: Sequence[Pixels], recipe: Recipe) -> Advice | None:
-    """Check for many more clipped pixels than in photo and style."""
+    """Check for many more clipped pixels than in photo and style.
+
+    Args:
+        picture: (3, H, W) the result, sRGB in [0, 1].
+        inputs: (3, h, w) each, photo and styles at the last scale.
+        recipe: that it was painted with.
+
+    """
     share = _clipped(picture)
     if share - max(map(_clipped, inputs)) <= _CLIPPED:
         return None
@@ -142,7 +164,14 @@ def clipped(picture: Pixels, inputs: Sequence[Pixels], recipe: Recipe) -> Advice
 
 
 def flat(picture: Pixels, inputs: Sequence[Pixels], recipe: Recipe) -> Advice | None:
-    """Check for even areas where photo and style have some structure."""
+    """Check for even areas where photo and style have some structure.
+
+    Args:
+        picture: (3, H, W) the result, sRGB in [0, 1].
+        inputs: (3, h, w) each, photo and styles at the last scale.
+        recipe: that it was painted with.
+
+    """
     share = _flat(picture)
     if share - max(map(_flat, inputs)) <= _FLAT:
         return None
@@ -158,7 +187,14 @@ def flat(picture: Pixels, inputs: Sequence[Pixels], recipe: Recipe) -> Advice | 
 
 
 def borders(picture: Pixels, photo: Pixels, recipe: Recipe) -> Advice | None:
-    """Check for borders that are painted otherwise than the pixels beside them."""
+    """Check for borders that are painted otherwise than the pixels beside them.
+
+    Args:
+        picture: (3, H, W) the result, sRGB in [0, 1].
+        photo: (3, H, W) of the same size.
+        recipe: that it was painted with.
+
+    """
     # With a margin, or without borders, there is nothing to improve.
     if recipe.margin >= _MARGIN / 2 or recipe.padding == "circular":
         return None

@@ -62,7 +62,14 @@ class Board:
 
 
 def fit(image: Image.Image, height: int, width: int) -> Image.Image:
-    """Return an image scaled to fit into `height` x `width` with its aspect ratio; itself if it has that size."""
+    """Return an image scaled to fit into `height` x `width` with its aspect ratio; itself if it has that size.
+
+    Args:
+        image: of any size.
+        height: of the room in pixels.
+        width: of the room in pixels.
+
+    """
     factor = min(height / image.height, width / image.width)
     size = max(1, min(width, round(image.width * factor))), max(1, min(height, round(image.height * factor)))
     return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)

@@ -47,13 +47,27 @@ class Kernel:
 
 
 def convolve(x: Features, kernel: Kernel, padding: int) -> OutFeatures:
-    """Return the convolution of `x` with `padding` zeros around it, 0 or 1; once differentiable, by `x` only."""
+    """Return the convolution of `x` with `padding` zeros around it, 0 or 1; once differentiable, by `x` only.
+
+    Args:
+        x: (B, in, H, W) features.
+        kernel: 3 x 3, from `in` to `out` channels.
+        padding: 0 or 1.
+
+    """
     result: Tensor = _Convolution.apply(x, kernel, padding)  # type: ignore[no-untyped-call]
     return result
 
 
 def convolve_relu(x: Features, kernel: Kernel, padding: int) -> OutFeatures:
-    """Return the ReLU of `convolve`, in one pass where cuDNN computes both at once."""
+    """Return the ReLU of `convolve`, in one pass where cuDNN computes both at once.
+
+    Args:
+        x: (B, in, H, W) features.
+        kernel: 3 x 3, from `in` to `out` channels.
+        padding: 0 or 1.
+
+    """
     if not fuses_relu(x):
         return F.relu(convolve(x, kernel, padding), inplace=True)
     result: Tensor = _ConvolutionRelu.apply(x, kernel, padding)  # type: ignore[no-untyped-call]
@@ -136,7 +150,15 @@ def _convolve_fastest(x: Tensor, weight: Tensor, bias: Tensor | None, padding: S
 
 
 def convolve_by_products(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides) -> Tensor:
-    """Convolve by one matrix product, which is fastest for the three channels of an image."""
+    """Convolve by one matrix product, which is fastest for the three channels of an image.
+
+    Args:
+        x: (B, in, H, W) features, contiguous.
+        weight: (out, in, 3, 3).
+        bias: (out,); None for none.
+        padding: zeros above and below, and at the sides.
+
+    """
     out, into = weight.shape[:2]
     height, width = _output_size(x, padding)
     if into < out:
@@ -152,7 +174,15 @@ def convolve_by_products(x: Tensor, weight: Tensor, bias: Tensor | None, padding
 
 
 def convolve_by_winograd(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sides) -> Tensor:
-    """Convolve with NNPACK's Winograd method, in bands of rows where its buffers would take much memory."""
+    """Convolve with NNPACK's Winograd method, in bands of rows where its buffers would take much memory.
+
+    Args:
+        x: (B, in, H, W) features, float32 and contiguous.
+        weight: (out, in, 3, 3).
+        bias: (out,); None for none.
+        padding: zeros above and below, and at the sides.
+
+    """
     height, width = _output_size(x, padding)
     # NNPACK transforms every 6 x 6 values, of input and output, into 8 x 8.
     row_bytes = width * sum(weight.shape[:2]) * x.element_size() * 64 / 36

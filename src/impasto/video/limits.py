@@ -40,6 +40,11 @@ class FilmLimits:
     def check_size(self, width: int, height: int, name: str) -> None:
         """Refuse frames over the limits, or of no size.
 
+        Args:
+            width: in pixels.
+            height: in pixels.
+            name: of the film, for messages.
+
         Raises:
             FilmError: the size is outside the limits.
 

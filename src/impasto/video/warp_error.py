@@ -29,7 +29,14 @@ class WarpError:
     filmed: float = 0.0
 
     def add(self, motion: Motion, painted: tuple[Image, Image], filmed: tuple[Image, Image]) -> None:
-        """Compare two frames, each pair as (present, before), where the motion between them is reliable."""
+        """Compare two frames, each pair as (present, before), where the motion between them is reliable.
+
+        Args:
+            motion: from the frame before to the present one, and where it is reliable.
+            painted: the painted frames.
+            filmed: the film's own.
+
+        """
         certain = torch.from_numpy(motion.reliable)
         self.pixels += float(certain.sum())
         self.painted += _squared_error(motion, *painted)

@@ -110,7 +110,14 @@ class WebTask:
         self.progress = self.begun_at
 
     def start_stretch(self, order: Order, start_size: int | None, steps: list[int]) -> None:
-        """Begin another stretch, which paints `order` from the present image; its start has been saved."""
+        """Begin another stretch, which paints `order` from the present image; its start has been saved.
+
+        Args:
+            order: what is painted from here.
+            start_size: longest side of its first scale in pixels; None for the last one.
+            steps: at each scale.
+
+        """
         self.order, self.begun_at, self.start_size, self.steps = order, self.progress, start_size, steps
         self.stretch += 1
 

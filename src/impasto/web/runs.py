@@ -49,6 +49,11 @@ def begin(order: Order, task: WebTask, storage: Storage, means: Compute, start: 
 def sheet(task: WebTask, storage: Storage, means: Compute) -> "Sweep":
     """Return the sheet of a task; finished pictures are kept in the folder of the task.
 
+    Args:
+        task: a sweep.
+        storage: holds its pictures.
+        means: device, memory and precision.
+
     Raises:
         ImpastoError: as `impasto.sweeps.make_sweep`.
 
@@ -73,6 +78,11 @@ def _job(order: Order, storage: Storage, means: Compute, start: Picture | None =
 
 def resume_from_checkpoint(task: WebTask, storage: Storage, means: Compute) -> "Run | None":
     """Return the run of a task from its checkpoint; None if there is none that can be used.
+
+    Args:
+        task: that was interrupted.
+        storage: holds its pictures and checkpoint.
+        means: device, memory and precision.
 
     Raises:
         ImpastoError: an input picture cannot be read, or the device does not exist.
@@ -116,6 +126,11 @@ def release(run: "Run", *, over: bool) -> None:
 
 def save_start(task: WebTask, storage: Storage, start: Picture) -> None:
     """Save the image from which the next stretch of a task starts.
+
+    Args:
+        task: to go on with.
+        storage: holds its files.
+        start: the image.
 
     Raises:
         PictureError: it cannot be written.

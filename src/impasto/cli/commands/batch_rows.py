@@ -25,6 +25,11 @@ _PATHS: Final = {"like", "content_mask", "style_masks", "protect", "profile", "p
 def options_for(item: Item, context: click.Context, defaults: ReadOnlyTable) -> Table:
     """Return the values of a command's options, with those of a line in place of the command's.
 
+    Args:
+        item: a line of the list.
+        context: of the command.
+        defaults: the values of the command's own options.
+
     Raises:
         UsageError: no option of a single picture has that name, or the option refuses the value; the message names the
         line.

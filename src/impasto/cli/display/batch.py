@@ -106,7 +106,14 @@ class BatchDisplay:
 
 
 def describe_end(counts: Mapping[str, int], outcomes: list[tuple[Task, Outcome]], seconds: float) -> list[str]:
-    """Return the lines of the table at the end of a batch."""
+    """Return the lines of the table at the end of a batch.
+
+    Args:
+        counts: number of tasks by status.
+        outcomes: of the tasks that were painted or failed now.
+        seconds: that the batch took.
+
+    """
     painted = [outcome for _, outcome in outcomes if outcome.status == "painted"]
     mean_seconds = sum(outcome.seconds for outcome in painted) / len(painted) if painted else 0.0
     times = f"{mean_seconds:.1f} s each, in {format_duration(seconds)}" if painted else ""
@@ -125,7 +132,14 @@ def describe_end(counts: Mapping[str, int], outcomes: list[tuple[Task, Outcome]]
 
 
 def describe_plan(batch: "Batch", needs: Mapping[int, TaskCost | str], options: Options) -> str:
-    """Return what would be done: a line for each picture, then all of them together."""
+    """Return what would be done: a line for each picture, then all of them together.
+
+    Args:
+        batch: the tasks.
+        needs: by the task's number, what it will take, or why it cannot be painted.
+        options: of the command.
+
+    """
     estimates = [need for need in needs.values() if not isinstance(need, str)]
     seconds = [need.seconds for need in estimates if need.seconds is not None]
     memory = [need.memory for need in estimates if need.memory is not None]

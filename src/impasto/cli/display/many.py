@@ -33,7 +33,14 @@ class Pace:
         self._started = time.monotonic()
 
     def advance(self, item: int, left: float, most: float = math.inf) -> None:
-        """Note how much work an item has left, and that this run did at most `most` since the last note."""
+        """Note how much work an item has left, and that this run did at most `most` since the last note.
+
+        Args:
+            item: number of the picture.
+            left: its work that is left, in any unit.
+            most: the most work that this run can have done on it since the last note.
+
+        """
         self._done_here += min(self._ahead.get(item, left) - left, most)
         self._ahead[item] = left
 

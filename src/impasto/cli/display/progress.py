@@ -144,7 +144,14 @@ def format_duration(seconds: float) -> str:
 
 
 def make_listener(*, quiet: bool, as_json: bool, terminal: bool) -> Listener:
-    """Return the listener that fits what was asked for and where it is shown."""
+    """Return the listener that fits what was asked for and where it is shown.
+
+    Args:
+        quiet: show nothing.
+        as_json: print a line of JSON for each event.
+        terminal: whether stderr is a terminal, on which lines can be overwritten.
+
+    """
     if as_json:
         return JsonLines()
     if quiet:

@@ -54,7 +54,14 @@ class SweepDisplay:
         self._write_event("cell_started", index)
 
     def show_finished(self, index: int, picture: Picture, seconds: float) -> None:
-        """Show that a cell has been painted."""
+        """Show that a cell has been painted.
+
+        Args:
+            index: of the cell, from 0.
+            picture: the result.
+            seconds: that it took.
+
+        """
         self._pace.finish(index)
         self._write_finished(index, picture, painted=True, seconds=seconds)
 
@@ -89,7 +96,15 @@ class SweepDisplay:
 
 
 def describe_plan(sweep: "Sweep", layout: Layout, output: Output, folder: Path) -> str:
-    """Return what would be done: a line for each cell, then all of them together."""
+    """Return what would be done: a line for each cell, then all of them together.
+
+    Args:
+        sweep: its cells.
+        layout: of the sheet.
+        output: of the sheet.
+        folder: in which finished pictures are kept.
+
+    """
     runs = [cell.job.start() for cell in sweep.cells]
     are_kept = [cell.load() is not None for cell in sweep.cells]
     rows = [

@@ -123,7 +123,14 @@ def _same(memory: Remembered, digests: Sequence[str | None]) -> bool:
 
 
 def differences(resolved: ResolvedRecipe, digests: Sequence[str | None], options: Options) -> list[str]:
-    """Return notes on differences from the picture that `--like` names."""
+    """Return notes on differences from the picture that `--like` names.
+
+    Args:
+        resolved: the recipe, and what it was derived from.
+        digests: SHA-256 of the pictures given now, the photo first.
+        options: of the command.
+
+    """
     like, memory = options["like"], resolved.memory
     if memory is None:
         return []

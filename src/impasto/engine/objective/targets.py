@@ -165,7 +165,15 @@ def layer_masks(network: TiledNetwork, mask: Mask | None) -> LayerMasks:
 
 
 def mask_of_tile(network: TiledNetwork, masks: LayerMasks, layer: str, tile: Tile) -> Mask | None:
-    """Return the part of a layer's mask in the core of a tile."""
+    """Return the part of a layer's mask in the core of a tile.
+
+    Args:
+        network: knows the stride of the layer.
+        masks: by layer; empty for no mask.
+        layer: whose mask is cut.
+        tile: of the image.
+
+    """
     return tile.part(masks[layer], network.strides[layer]) if masks else None
 
 

@@ -55,6 +55,11 @@ class CurvaturePairs:
     def add(self, step: Tensor, change: Tensor, accepted: Tensor | bool = True) -> Tensor:
         """Add a pair, (n,) each, in place of the oldest if there is no room; both are overwritten.
 
+        Args:
+            step: (n,) the last step.
+            change: (n,) of the gradient along it.
+            accepted: False if the step was no quasi-Newton step.
+
         Returns:
             Whether it was added: its curvature is large enough, and it was `accepted`.
 

@@ -28,7 +28,15 @@ def to_levels(samples: Samples, options: Options) -> Stored:
 
 
 def save(samples: Samples, options: Options, kind: str, **settings: object) -> bytes:
-    """Return the bytes that Pillow writes of the samples' levels; `settings` are those of the format."""
+    """Return the bytes that Pillow writes of the samples' levels.
+
+    Args:
+        samples: of the picture.
+        options: of the file, with the format's own settings.
+        kind: the format's name in Pillow.
+        **settings: of the format.
+
+    """
     stored = to_levels(samples, options)
     image = Image.fromarray(stored, "CMYK") if options.has_inks else Image.fromarray(stored)
     stream = BytesIO()
@@ -37,7 +45,14 @@ def save(samples: Samples, options: Options, kind: str, **settings: object) -> b
 
 
 def exif_with_notes(samples: Samples, text: Mapping[str, str], longest: int = sys.maxsize) -> tuple[bytes, list[str]]:
-    """Return EXIF data of at most `longest` bytes, and notes on what there was no room for."""
+    """Return EXIF data of at most `longest` bytes, and notes on what there was no room for.
+
+    Args:
+        samples: give dpi and orientation.
+        text: by keyword.
+        longest: number of bytes that the format has room for.
+
+    """
     description, document, notes = to_text(text), samples.document, []
     if description and len(exif_block(samples.credits, samples.dpi, description)) > longest:
         description = ""

@@ -114,6 +114,11 @@ def pillow_samples(image: Image.Image, name: str, limits: Limits = DEFAULT_LIMIT
 
     Mode "I" is read as 0 to 65535, as Pillow itself makes it from 16-bit files, and mode "F" as [0, 1].
 
+    Args:
+        image: opened, not necessarily decoded.
+        name: of the file, for messages.
+        limits: on sizes and parts.
+
     Raises:
         PictureError: A mode that holds no picture, or values outside the mode's range.
     """

@@ -105,7 +105,14 @@ def decode(data: bytes, name: str, limits: Limits) -> Samples:
 
 
 def tag_bytes(data: bytes, code: int, longest: int) -> bytes | None:
-    """Return the bytes of a tag of the first page, as many as `longest`; None where there are none."""
+    """Return the bytes of a tag of the first page, as many as `longest`; None where there are none.
+
+    Args:
+        data: the file.
+        code: number of the tag.
+        longest: number of bytes to return at most.
+
+    """
     directories = Directories(data)
     tags, _ = directories.read(directories.first)
     return directories.bytes_of(tags[code], longest) if code in tags else None

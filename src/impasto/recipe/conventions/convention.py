@@ -63,6 +63,11 @@ class Convention:
     def place(self, layer: str, size: Size, layers: int) -> CoefficientContext:
         """Return what the coefficients of `layer` depend on, in an image of `size` with that many style layers.
 
+        Args:
+            layer: such as `conv4_2`.
+            size: of the image.
+            layers: number of style layers.
+
         Raises:
             RecipeError: a VGG has no such layer.
 

@@ -138,6 +138,11 @@ def weights_of(
 def coefficients(source: Convention, weights: Weights, size: Size) -> Coefficients:
     """Return the coefficients that `weights` of `source` stand for in an image of `size`.
 
+    Args:
+        source: the program whose weights they are.
+        weights: as that program takes them.
+        size: of the image.
+
     Raises:
         RecipeError: a layer that a VGG does not have.
 
@@ -158,6 +163,12 @@ def express(target: Convention, objective: Coefficients, size: Size) -> tuple[We
     """Return the weights of `target` that stand for `objective`, and notes on what they cannot express.
 
     The style weight is the one that gives the same sum of coefficients, with the program's own weights of its layers.
+
+    Args:
+        target: the program to write weights for.
+        objective: the coefficients of each loss.
+        size: of the image.
+
     """
     departures = []
     content = objective.content / target.content(target.place(objective.content_layer, size, 1))

@@ -61,6 +61,12 @@ class PermanentFailure(Exception):  # noqa: N818
 def download(file: Official, part: Path, listener: DownloadListener, patience: Patience) -> None:
     """Download `file` to `part`, continuing what is there.
 
+    Args:
+        file: address, size and SHA-256.
+        part: the file that is written.
+        listener: hears of progress and pauses.
+        patience: how often and how long to try.
+
     Raises:
         WeightsError: it cannot be downloaded, differs from the recorded file, or the disk is full. What was received
         stays

@@ -92,13 +92,27 @@ def intact(spec: WeightsSpec) -> store.CacheEntry | None:
 def keep_converted(
     spec: WeightsSpec, tensors: Mapping[str, Tensor], file: str, hashes: Mapping[str, str], *, official: bool
 ) -> store.CacheEntry:
-    """Put arranged tensors into the cache; the caller holds the lock."""
+    """Put arranged tensors into the cache; the caller holds the lock.
+
+    Args:
+        spec: of the weights.
+        tensors: by impasto's names.
+        file: name of the file that they came from.
+        hashes: of that file, by algorithm.
+        official: whether it is the published file.
+
+    """
     source: Table = {"file": printable(file), **hashes, "official": official}
     return store.keep(spec.name, pack(spec, tensors, source), source)
 
 
 def convert(file: BinaryIO, name: str, spec: WeightsSpec) -> dict[str, Tensor]:
     """Return the tensors in `file`, known to be those of `spec`, by impasto's names.
+
+    Args:
+        file: open for reading.
+        name: of the file, for messages.
+        spec: of the weights.
 
     Raises:
         WeightsError: they are not.

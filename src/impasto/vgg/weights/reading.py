@@ -127,6 +127,12 @@ def _content(entry: store.CacheEntry) -> bytes:
 def parse(blob: bytes, name: str, sha256: str, again: str) -> tuple[dict[str, Tensor], Table]:
     """Return the tensors in `blob`, the content of the safetensors file `name`, and impasto's metadata in it.
 
+    Args:
+        blob: content of the file.
+        name: of the file, for messages.
+        sha256: that it must have.
+        again: what to do about a damaged file, the end of the message.
+
     Raises:
         WeightsError: its SHA-256 is not `sha256`, or it is no safetensors file; the message ends in `again`.
 
@@ -141,7 +147,14 @@ def parse(blob: bytes, name: str, sha256: str, again: str) -> tuple[dict[str, Te
 
 
 def pack(spec: WeightsSpec, tensors: Mapping[str, Tensor], source: ReadOnlyTable) -> bytes:
-    """Return the content of a file in impasto's own form: safetensors that know their name and convention."""
+    """Return the content of a file in impasto's own form: safetensors that know their name and convention.
+
+    Args:
+        spec: of the weights.
+        tensors: by impasto's names.
+        source: where they came from, as JSON has it.
+
+    """
     about = {
         "format": store.FORMAT,
         "name": spec.name,
@@ -154,6 +167,11 @@ def pack(spec: WeightsSpec, tensors: Mapping[str, Tensor], source: ReadOnlyTable
 
 def unpack(blob: bytes, name: str, again: str) -> tuple[dict[str, Tensor], Table]:
     """Return the tensors of a safetensors file and what impasto noted in it, empty where it is not impasto's.
+
+    Args:
+        blob: content of the file.
+        name: of the file, for messages.
+        again: what to do about a damaged file, the end of the message.
 
     Raises:
         WeightsError: it is no safetensors file.

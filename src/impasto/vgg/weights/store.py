@@ -107,6 +107,11 @@ def _path(name: str, sha256: str) -> Path:
 def keep(name: str, content: bytes, source: ReadOnlyTable) -> CacheEntry:
     """Put `content`, a safetensors file, into the cache in place of the entry there. The caller holds the lock.
 
+    Args:
+        name: of the weights.
+        content: of the safetensors file.
+        source: where it came from, as JSON has it.
+
     Raises:
         WeightsError: it could not be written; what was there before is untouched.
 
