@@ -155,11 +155,12 @@ def _signals_blocked() -> Iterator[None]:
 
 def serve(pipe: "Connection[Any, Any]", device: str, threads: int) -> None:
     """Paint what comes through the pipe until it is closed: what a worker does from its start to its end."""
-    import torch
-
     if sys.platform == "win32":
+        # Before torch is imported, which takes seconds: a console sends Ctrl-C to all of its processes.
         for number in HANDLED:
             signal.signal(number, signal.SIG_IGN)
+    import torch
+
     if device == "cpu":
         torch.set_num_threads(threads)
     elif device.startswith("cuda:"):
