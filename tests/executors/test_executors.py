@@ -383,3 +383,9 @@ def test_windows_waits_for_fewer_than_64_workers_at_once(monkeypatch: pytest.Mon
         processes.ProcessFactory(["cpu"], 1).wait(hands, 0)
     assert waited_for[0] == 70
     assert waited_for[1] < 64
+
+
+def test_drives_of_windows_are_no_protocols() -> None:
+    for path in (r"C:\out\a.png", "C:/out/a.png", "c://out/a.png", "out:a.png", r"\\server\share\a.png"):
+        assert not storage.is_url(path)
+    assert storage.is_url("s3://bucket/a.png")

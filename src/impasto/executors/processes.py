@@ -164,11 +164,12 @@ def serve(pipe: "Connection[object, object]", device: str, threads: int) -> None
         threads: of the CPU to use.
 
     """
-    import torch
-
     if sys.platform == "win32":
+        # Before torch is imported, which takes seconds: a console sends Ctrl-C to all of its processes.
         for number in HANDLED:
             signal.signal(number, signal.SIG_IGN)
+    import torch
+
     if device == "cpu":
         torch.set_num_threads(threads)
     elif device.startswith("cuda:"):
