@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from impasto.engine import devices
+from impasto.engine import cards, devices
 from impasto.errors import DeviceError, UsageError
 from impasto.recipe import Precision
 
@@ -23,6 +23,8 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+        monkeypatch.setattr(torch.xpu, "is_available", lambda: False)
+        monkeypatch.setattr(cards, "find_fault", lambda device: None)
 
     return make
 
@@ -31,11 +33,24 @@ def test_the_cpu_is_always_there() -> None:
     assert devices.device("cpu") == torch.device("cpu")
 
 
-@pytest.mark.parametrize(("cuda", "mps", "expected"), [(2, True, "cuda:0"), (0, True, "mps"), (0, False, "cpu")])
-def test_auto_takes_the_fastest_there_is(cuda: int, mps: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda > 0)
+@pytest.mark.parametrize(
+    ("gpus", "xpu", "mps", "expected"),
+    [
+        (2, True, True, "cuda:0"),
+        (0, True, True, "xpu"),
+        (0, False, True, "mps"),
+        (0, False, False, "cpu"),
+    ],
+)
+def test_auto_takes_the_fastest_there_is(
+    gpus: int, xpu: bool, mps: bool, expected: str, cuda: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuda(gpus)
+    monkeypatch.setattr(torch.xpu, "is_available", lambda: xpu)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
     assert devices.device("auto") == torch.device(expected)
+    if expected in ("xpu", "mps"):
+        assert devices.device(expected) == torch.device(expected)
 
 
 def test_a_device_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,15 +62,16 @@ def test_a_device_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
         devices.device("cuda:2")
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "cpu:1", "mps:0", "", "CUDA"])
+@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "cpu:1", "mps:0", "xpu:0", "", "CUDA"])
 def test_unknown_names_are_refused(name: str) -> None:
     with pytest.raises(UsageError, match="choose auto, cpu"):
         devices.device(name)
 
 
-@pytest.mark.parametrize("name", ["cuda", "cuda:0", "mps"])
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "xpu", "mps"])
 def test_a_device_that_is_not_there_says_what_to_choose(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.xpu, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(DeviceError, match="choose cpu"):
         devices.device(name)

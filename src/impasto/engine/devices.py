@@ -2,37 +2,46 @@
 
 import ctypes
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final, NamedTuple
 
 import psutil
 import torch
 
+from impasto.engine import cards
 from impasto.errors import DeviceError, UsageError
 from impasto.recipe import Precision
+
+
+class Choice(NamedTuple):
+    """Devices chosen, and why others were not, for a person to know."""
+
+    devices: tuple[torch.device, ...]
+    notes: tuple[str, ...] = ()
 
 
 def device(name: str = "auto") -> torch.device:
     """Return the device called `name`.
 
     Args:
-        name: `auto` (CUDA, then MPS, then the CPU), `cpu`, `cuda`, `cuda:N` or `mps`.
+        name: `auto` (CUDA, then XPU, then MPS, then the CPU), `cpu`, `cuda`, `cuda:N`, `xpu` or `mps`.
 
     Raises:
         UsageError: there is no device of that name.
-        DeviceError: this machine does not have it.
+        DeviceError: this machine does not have it, or this PyTorch cannot compute on it.
 
     """
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda", 0)
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        return choose(name).devices[0]
     kind, colon, index = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (colon and not (kind == "cuda" and index.isdecimal())):
-        raise UsageError(f"device {name!r} is unknown; choose auto, cpu, cuda, cuda:N or mps")
+    if kind not in ("cpu", "cuda", "xpu", "mps") or (colon and not (kind == "cuda" and index.isdecimal())):
+        raise UsageError(f"device {name!r} is unknown; choose auto, cpu, cuda, cuda:N, xpu or mps")
     if kind == "cuda":
         return _cuda(name, int(index or 0))
+    if kind == "xpu" and not torch.xpu.is_available():
+        raise DeviceError("device 'xpu' is not there: it needs an Intel GPU and PyTorch's build for it; choose cpu")
     if kind == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("device 'mps' is not there: it needs a Mac with Metal; choose cpu")
     return torch.device(kind)
@@ -41,29 +50,97 @@ def device(name: str = "auto") -> torch.device:
 def _cuda(name: str, index: int) -> torch.device:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if count == 0:
-        built = "" if torch.version.cuda else " (this PyTorch is a build without CUDA)"
+        if problem := cards.find_driver_problem():
+            raise DeviceError(f"device {name!r} cannot be used: {problem}; or choose cpu")
+        built = "" if torch.version.cuda or torch.version.hip else " (this PyTorch is a build without CUDA)"
         raise DeviceError(f"device {name!r} is not there: no CUDA device was found{built}; choose cpu")
     if index >= count:
         raise DeviceError(f"device {name!r} is not there: the last one is cuda:{count - 1}")
-    return torch.device("cuda", index)
+    card = torch.device("cuda", index)
+    if missing := cards.find_missing_kernels(card):
+        raise DeviceError(f"device {name!r} cannot be used: {missing}; or choose cpu")
+    return card
 
 
 def devices(names: str) -> tuple[torch.device, ...]:
-    """Return the devices of a comma-separated list; the first one holds the image.
+    """Return the devices of a comma-separated list; the first one holds the image. See `choose`."""
+    return choose(names).devices
 
-    `auto` is all CUDA devices of the machine; without any, the device that `device("auto")` returns.
+
+def choose(names: str, *, computes: bool = True) -> Choice:
+    """Return the devices of a comma-separated list, and notes on those that `auto` did not take.
+
+    `auto` is all CUDA devices of the machine that this PyTorch has kernels for; without any, the first of XPU, MPS and
+    CPU that is there.
+
+    Args:
+        names: as `--device` takes them.
+        computes: whether this process will compute on them. If so, `auto` tries the device that holds the image with a
+            small computation, takes the next one if that fails, and leaves out cards of another architecture than the
+            first one's, which would share its tiles. Otherwise no device gets a context of this process.
 
     Raises:
         UsageError: as `device`, or the devices are of different kinds.
         DeviceError: as `device`.
 
     """
-    if names == "auto" and torch.cuda.is_available():
-        return tuple(torch.device("cuda", index) for index in range(torch.cuda.device_count()))
+    if names == "auto":
+        return _choose_best(computes)
     parsed = tuple(device(name) for name in names.split(","))
     if len({parsed_device.type for parsed_device in parsed}) > 1:
         raise UsageError(f"devices {names!r} are of different kinds; give several of one, such as cuda:0,cuda:1")
-    return parsed
+    return Choice(parsed)
+
+
+def _choose_best(computes: bool) -> Choice:
+    usable: list[torch.device] = []
+    notes: list[str] = []
+    for found in list_gpus():
+        if usable and found.type != "cuda":
+            break
+        problem = cards.find_missing_kernels(found) if found.type == "cuda" else None
+        if computes and problem is None:
+            if not usable:
+                problem = cards.find_fault(found)
+            elif _capability(found) != _capability(usable[0]):
+                continue
+        if problem is None:
+            usable.append(found)
+        else:
+            notes.append(f"{found} is not used: {problem}")
+    if not torch.cuda.is_available() and torch.version.cuda and (problem := cards.find_driver_problem()):
+        notes.append(f"no CUDA device is used: {problem}")
+    return Choice(tuple(usable) or (torch.device("cpu"),), tuple(notes))
+
+
+def _capability(card: torch.device) -> tuple[int, int]:
+    return torch.cuda.get_device_capability(card)
+
+
+def list_gpus() -> tuple[torch.device, ...]:
+    """Return every GPU that PyTorch sees, the fastest kind first, whether it works or not."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    found = [torch.device("cuda", index) for index in range(count)]
+    if torch.xpu.is_available():
+        found.append(torch.device("xpu"))
+    if torch.backends.mps.is_available():
+        found.append(torch.device("mps"))
+    return tuple(found)
+
+
+def untold(notes: Iterable[str]) -> tuple[str, ...]:
+    """Return those notes on devices that this process has not told yet, so that each picture does not repeat them."""
+    fresh = tuple(note for note in notes if note not in _TOLD)
+    _TOLD.update(fresh)
+    return fresh
+
+
+_TOLD: Final[set[str]] = set()
+
+
+def total_memory(device: torch.device) -> int | None:
+    """Return the bytes that a CUDA device has in all, without making a context on it; None for other devices."""
+    return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
 
 
 def dtype(precision: Precision, on: torch.device) -> torch.dtype:

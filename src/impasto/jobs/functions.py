@@ -36,7 +36,7 @@ def stylize(
             and layers.
         recipe: a recipe, the name of a preset, or the path of a `.toml` file.
         init: what the image starts from: `content`, `matched`, `noise`, `style`, `grey`, or a picture.
-        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; see `impasto.Compute`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N`, `xpu` or `mps`; see `impasto.Compute`.
         max_memory: limit in bytes, or text such as `3GB`.
         precision: of the features, `auto`, `float32` or `bfloat16`.
         content_mask: which parts of the photo are painted in which style; see `impasto.engine.masks.assign`.

@@ -54,8 +54,9 @@ class Job:
         if self.previous_frame is not None and self.checkpoint is not None:
             raise UsageError("a frame of a film keeps no checkpoints; leave out previous_frame or checkpoint")
         limit = self.compute.memory_limit
-        _, *others = devices.devices(self.compute.device)
-        run = Run(self.scene(), others=others, max_memory=limit, precision=self.compute.precision)
+        choice = devices.choose(self.compute.device)
+        run = Run(self.scene(), others=choice.devices[1:], max_memory=limit, precision=self.compute.precision)
+        run.notes = (*devices.untold(choice.notes), *run.notes)
         if self.checkpoint is not None:
             checkpoints = self.checkpoint if isinstance(self.checkpoint, Checkpoints) else Checkpoints(self.checkpoint)
             run.enable_checkpoints(checkpoints.open(), {}, every=checkpoints.every, keep=checkpoints.keep)

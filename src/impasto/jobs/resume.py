@@ -146,7 +146,8 @@ def resume_run(
     try:
         before = saved.table["options"]
         compute = changes.apply(Compute(before["device"], before["max_memory"], before["precision"]))
-        device, *others = devices.devices(compute.device)
+        choice = devices.choose(compute.device)
+        device, *others = choice.devices
         # The method that the run began with, so that it continues bit for bit; older checkpoints do not name it.
         method = convolutions.available(before.get("convolutions"))
         scene = dataclasses.replace(_scene(folder.path, saved, recipe, pictures), device=device)
@@ -177,7 +178,9 @@ def resume_run(
     # The state of L-BFGS cannot be loaded into a history of another length.
     forgetful = steered or elsewhere or plans[snapshot.scale].history != snapshot.plans[snapshot.scale].history
     snapshot = dataclasses.replace(snapshot, plans=tuple(plans))
-    return Run(scene, snapshot=snapshot.without_history(recipe.bounds) if forgetful else snapshot, **settings)
+    run = Run(scene, snapshot=snapshot.without_history(recipe.bounds) if forgetful else snapshot, **settings)
+    run.notes = (*devices.untold(choice.notes), *run.notes)
+    return run
 
 
 def _scene(

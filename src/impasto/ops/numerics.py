@@ -19,6 +19,11 @@ def widen(tensor: Tensor) -> Tensor:
     return tensor.to(wide_dtype(tensor.dtype))
 
 
+def has_float64(device: torch.device) -> bool:
+    """Whether a device computes in float64: Metal does not, nor do most of Intel's GPUs."""
+    return device.type not in ("mps", "xpu")
+
+
 def with_float64(tensor: Tensor) -> Tensor:
     """Return the tensor on a device with float64 and eigenvalues: the CPU instead of Metal, which has neither."""
-    return tensor.cpu() if tensor.device.type == "mps" else tensor
+    return tensor if has_float64(tensor.device) else tensor.cpu()

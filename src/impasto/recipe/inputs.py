@@ -236,8 +236,8 @@ class Compute:
     3000000000
 
     Args:
-        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; or several separated by commas, which share the tiles of a
-            picture computed in tiles.
+        device: `auto`, `cpu`, `cuda`, `cuda:N`, `xpu` or `mps`; or several separated by commas, which share the tiles
+            of a picture computed in tiles.
         max_memory: limit in bytes, or text such as `3GB`: of the process on the CPU, of the device elsewhere. None for
             all that is free.
         precision: of the network's features, `auto`, `float32` or `bfloat16`; see `impasto.engine.devices.dtype`.

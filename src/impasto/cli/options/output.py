@@ -49,7 +49,7 @@ _DEVICE = click.option(
     "--device",
     default="auto",
     show_default=True,
-    metavar="auto|cpu|cuda|cuda:N|mps",
+    metavar="auto|cpu|cuda|cuda:N|xpu|mps",
     help="Where to compute; several with commas between them share the tiles of a large picture.",
 )
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from impasto.engine.objective import Evaluation, gradient_of
 from impasto.engine.optimizers.base import Optimizer, State
+from impasto.ops.numerics import has_float64
 from impasto.ops.resample import interpolate
 from impasto.ops.shapes import Image
 from impasto.recipe import recipe
@@ -25,8 +26,8 @@ class Adam(Optimizer):
         """Return the image after a step."""
         gradient, settings, state = gradient_of(evaluation), self.settings, self._state
         if "count" not in state:
-            # Powers of the count are taken, hence float64, on the device; Metal has no float64.
-            wide = torch.float32 if image.device.type == "mps" else torch.float64
+            # Powers of the count are taken, hence float64 where the device has it.
+            wide = torch.float64 if has_float64(image.device) else torch.float32
             state |= {"count": image.new_zeros((), dtype=wide)}
             state |= {"mean": torch.zeros_like(image), "square": torch.zeros_like(image)}
         if "average" not in state:

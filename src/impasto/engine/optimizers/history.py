@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from impasto.ops.numerics import has_float64
+
 State = dict[str, Tensor]
 
 
@@ -29,9 +31,9 @@ class CurvaturePairs:
     """
 
     def __init__(self, capacity: int, like: Tensor) -> None:
-        # The small systems are solved in float64: in float32 triangular ones lose digits that matter. Metal has no
-        # float64.
-        wide = torch.float32 if like.device.type == "mps" else torch.float64
+        # The small systems are solved in float64 where the device has it: in float32 triangular ones lose digits that
+        # matter.
+        wide = torch.float64 if has_float64(like.device) else torch.float32
         self._steps = like.new_zeros(capacity, like.numel())  # rows without a pair are zero
         self._changes = torch.zeros_like(self._steps)
         self._products = like.new_zeros(capacity, capacity, dtype=wide)  # s_i . y_j
