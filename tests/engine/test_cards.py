@@ -162,7 +162,7 @@ class Driver:
     """A stand-in for libcuda that supports CUDA 12.4."""
 
     def cuDriverGetVersion(self, number: Any) -> int:  # noqa: N802
-        number._obj.value = 12040
+        number._obj.value = 12040  # noqa: SLF001
         return 0
 
 
