@@ -5,6 +5,7 @@ scripts/bench limits --size 1024 --device cuda --name NAME
 """
 
 import argparse
+import dataclasses
 import itertools
 import tempfile
 from collections.abc import Sequence
@@ -16,23 +17,29 @@ from impasto.recipe import Compute, Inputs
 
 JOB = "limits"
 KEY = ("size",)
-# Steps before the one that is looked at: the first ones warm up, the others give the time of a step undisturbed.
+# Bursts of steps before the one that is looked at, on CPUs of one step each: the first ones warm up, the others give the
+# time of a step undisturbed.
 STEPS = 6
 
 
 def step(size: int, device: str) -> Row:
     """Paint some steps, one of them under the profiler, and return where its time went."""
     from impasto import Stepped
+    from impasto.engine import devices
     from impasto.jobs.job import Job
     from impasto.recipe import presets
 
-    recipe = presets.get("default").replace(size=size, start_size="final", steps=(STEPS + 2,))
+    # Where steps are reported in bursts, they are counted and looked at by burst.
+    burst = devices.steps_per_wait(devices.device(device))
+    recipe = presets.get("default").replace(size=size, start_size="final", steps=((STEPS + 2) * burst,))
     with tempfile.TemporaryDirectory() as temporary:
         content, style = pictures.pair(Path(temporary), size)
         run = Job(Inputs.of(content, [style]), recipe, compute=Compute(device)).start()
     stepped = (event for event in run if isinstance(event, Stepped))
-    times = [event.seconds for event in itertools.islice(stepped, STEPS)]
+    times = [event.seconds for event in itertools.islice(stepped, STEPS * burst)]
+    # The first event of a burst comes after all steps of it have been taken.
     operations = breakdown.record(lambda: next(stepped), device)
+    operations = [dataclasses.replace(one, seconds=one.seconds / burst) for one in operations]
     canvas = size + 2 * round(recipe.margin * size)
     image_size = 3 * canvas**2
     parts = breakdown.parts(operations, image_size)
