@@ -17,8 +17,8 @@ from impasto.recipe import Compute, Inputs
 
 JOB = "limits"
 KEY = ("size",)
-# Bursts of steps before the one that is looked at, on CPUs of one step each: the first ones warm up, the others give the
-# time of a step undisturbed.
+# Bursts of steps before the one that is looked at, on CPUs of one step each: the first ones warm up, the others give
+# the time of a step undisturbed.
 STEPS = 6
 
 

@@ -53,7 +53,9 @@ def measure_all(arguments: argparse.Namespace, sizes: Iterable[int]) -> None:
     """Measure size after size, to the first that fails, which is written down with its reason."""
     for size in sizes:
         try:
-            row = measure(size, arguments.steps or default_steps(size, arguments.device), arguments.device, arguments.option)
+            row = measure(
+                size, arguments.steps or default_steps(size, arguments.device), arguments.device, arguments.option
+            )
         except SystemExit as failed:
             row = {"options": " ".join(arguments.option), "size": size, "failed": reason(str(failed))}
         records.keep(arguments, JOB, row, KEY)
