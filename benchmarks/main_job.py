@@ -65,7 +65,7 @@ def section(folder: Path = records.RESULTS) -> str:
 
 INTRODUCTION = """
 Made by `scripts/bench --report` from `benchmarks/results/`. Seconds are of the whole command, from start to
-saved file; peak memory is the process's largest resident set, on a GPU the most memory in tensors at once. Style and
+saved file; peak memory is the process's largest resident set, on a GPU the most that PyTorch held there. Style and
 content distances are those of `benchmarks/quality.py`, which no recipe optimises: style 0 is the painting and 1 the
 untouched photo, content 0 is the photo. They compare results of one pair at one size."""
 

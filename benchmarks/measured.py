@@ -1,6 +1,7 @@
 """The `impasto` command in this process, as it is, and one line more on stdout: the memory that it took.
 
 python -m benchmarks.measured stylize photo.jpg painting.jpg --json ...
+python -m benchmarks.measured --times 2 stylize ...     the same command twice in one process
 """
 
 import itertools
@@ -8,6 +9,7 @@ import json
 import resource
 import statistics
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,18 +17,22 @@ from typing import Any
 
 from benchmarks import processes
 
+# Ours: on GPUs the run waits for the device once in several steps, and the events of a burst come one right after the
+# other, some 0.05 ms apart; no step of any size takes less than 1 ms.
+_APART = 3e-4  # seconds
+
 
 @dataclass(frozen=True)
 class Painted:
     """What one `impasto` command took, in seconds and bytes, and the loss that it reached."""
 
-    seconds: float  # of the whole process
+    seconds: float  # of the whole process; of a later command in a process, of that command
     loss: float
     optimisation_seconds: float  # of the run: from its start, the network being loaded, to its end
     first_step_seconds: float  # from the run's start to its first step
-    step_seconds: float | None  # median from one step to the next at the last scale; None where it had one step only
+    step_seconds: float | None  # median time of a step at the last scale; None where its steps came all at once
     peak_bytes: int  # largest resident set
-    device_peak_bytes: int | None  # most memory in tensors on the GPU at once
+    device_peak_bytes: int | None  # most memory that PyTorch held on the GPU at once
 
     @property
     def memory(self) -> int:
@@ -41,34 +47,86 @@ def paint(*options: str) -> Painted:
         SystemExit: it failed; its message is in this one.
 
     """
-    ended = processes.run(
-        [sys.executable, "-m", "benchmarks.measured", "stylize", *options, "--force", "--json"], errors=True
-    )
-    return read(ended.output, ended.seconds)
+    (painted,) = paint_repeatedly(1, *options)
+    return painted
 
 
-def read(output: str, seconds: float) -> Painted:
-    """Make sense of the events in `output`, one a line."""
+def paint_repeatedly(times: int, *options: str) -> list[Painted]:
+    """Run `impasto stylize --json` with these arguments several times in one process, and return what each took.
+
+    Raises:
+        SystemExit: it failed; its message is in this one.
+
+    """
+    command = [sys.executable, "-m", "benchmarks.measured", "--times", str(times), "stylize", *options]
+    ended = processes.run([*command, "--force", "--json"], errors=True)
+    return read_all(ended.output, ended.seconds)
+
+
+def read_all(output: str, seconds: float) -> list[Painted]:
+    """Make sense of the events of one command after another; `seconds` are of the whole process."""
     events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    ends = [index + 1 for index, event in enumerate(events) if event["event"] == "memory"]
+    first, *later = (events[start:end] for start, end in itertools.pairwise([0, *ends]))
+    rest = sum(command[-1]["seconds"] for command in later)
+    return [_read(first, seconds - rest), *(_read(command, command[-1]["seconds"]) for command in later)]
+
+
+def _read(events: Sequence[dict[str, Any]], seconds: float) -> Painted:
     (finished,) = (event for event in events if event["event"] == "finished")
-    (memory,) = (event for event in events if event["event"] == "memory")
+    memory = events[-1]
     steps = [event for event in events if event["event"] == "stepped"]
-    last = [event["seconds"] for event in steps if event["scale"] == steps[-1]["scale"]]
+    first, last = (
+        [event["seconds"] for event in steps if event["scale"] == scale]
+        for scale in (steps[0]["scale"], steps[-1]["scale"])
+    )
     return Painted(
         seconds,
         finished["loss"],
         finished["seconds"],
-        steps[0]["seconds"],
+        first_step_seconds(first),
         step_seconds(last),
         memory["peak_bytes"],
         memory["device_peak_bytes"],
     )
 
 
+def bursts(times: Sequence[float]) -> list[tuple[float, int]]:
+    """Return when each burst of steps came, and how many steps it had; on CPUs every step is a burst of its own."""
+    found: list[tuple[float, int]] = []
+    previous = float("-inf")
+    for moment in times:
+        if moment - previous < _APART:
+            came, count = found.pop()
+            found.append((came, count + 1))
+        else:
+            found.append((moment, 1))
+        previous = moment
+    return found
+
+
 def step_seconds(times: Sequence[float]) -> float | None:
-    """Return the median time between steps, the first such time left out where there are others: it warms up."""
-    between = [after - before for before, after in itertools.pairwise(times)]
+    """Return the median time of a step, the first such time left out where there are others: it warms up.
+
+    Args:
+        times: when each step was reported, in seconds.
+
+    """
+    # The steps of a burst were computed since the burst before it.
+    between = [(after - before) / count for (before, _), (after, count) in itertools.pairwise(bursts(times))]
     return statistics.median(between[1:] or between) if between else None
+
+
+def first_step_seconds(times: Sequence[float]) -> float:
+    """Return the time to the first step: that to the first burst, without the other steps of that burst.
+
+    Args:
+        times: when each step of the first scale was reported, in seconds. If they came all at once, nothing says when
+            the first one was done, and the time to the burst is returned.
+
+    """
+    came, count = bursts(times)[0]
+    return came - (count - 1) * (step_seconds(times) or 0.0)
 
 
 def peak_bytes() -> int:
@@ -81,19 +139,35 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def main() -> None:
-    """Run the command, then say what memory it took."""
-    from impasto.cli import main as impasto
+def device_peak_bytes() -> int | None:
+    """Return the most memory that PyTorch held on a GPU at once, on the one that it held most on; None without one.
 
-    try:
-        impasto()
-    except SystemExit as ended:
-        if ended.code:
-            raise
+    Held, not given out to tensors: the memory of captured graphs counts, which no tensor shows.
+    """
     # Not imported here where the command did not need it.
     cuda: Any = sys.modules["torch"].cuda if "torch" in sys.modules else None
-    device_peak = cuda.max_memory_allocated() if cuda and cuda.is_initialized() else None
-    print(json.dumps({"event": "memory", "peak_bytes": peak_bytes(), "device_peak_bytes": device_peak}))
+    if cuda is None or not cuda.is_initialized():
+        return None
+    return max(int(cuda.max_memory_reserved(index)) for index in range(cuda.device_count()))
+
+
+def main() -> None:
+    """Run the command, then say what memory it took; where it is to be run again, do all that again."""
+    from impasto.cli import main as impasto
+
+    times = 1
+    if sys.argv[1:2] == ["--times"]:
+        times = int(sys.argv[2])
+        del sys.argv[1:3]
+    for _ in range(times):
+        begun = time.perf_counter()
+        try:
+            impasto()
+        except SystemExit as ended:
+            if ended.code:
+                raise
+        used = {"peak_bytes": peak_bytes(), "device_peak_bytes": device_peak_bytes()}
+        print(json.dumps({"event": "memory", "seconds": time.perf_counter() - begun, **used}), flush=True)
 
 
 if __name__ == "__main__":

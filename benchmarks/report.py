@@ -4,11 +4,13 @@ from pathlib import Path
 
 from benchmarks import batch, control, crowsonkb, gpu, limits, main_job, page, records, sizes, throughput
 from benchmarks.peers import tables
+from benchmarks.prove import report as prove
 
 DOCS = records.ROOT / "docs"
 SECTIONS = (
     main_job.section,
     gpu.section,
+    prove.section,
     sizes.section,
     limits.section,
     batch.section,

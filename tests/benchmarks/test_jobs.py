@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import json
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import impasto
 from benchmarks import __main__ as entry
 from benchmarks import (
     batch,
+    breakdown,
     charts,
     control,
     crowsonkb,
@@ -31,6 +33,7 @@ from benchmarks import (
 )
 from benchmarks.peers import plain_loop, pystiche, tables
 from impasto import Recipe
+from impasto.engine import devices
 from impasto.engine.networks import load_network
 from impasto.recipe import Adam, presets
 from impasto.recipe.terms import Content, Gram, weighted_layers
@@ -78,15 +81,89 @@ def test_a_step_is_the_median_after_the_first() -> None:
     assert measured.step_seconds([1.0]) is None
 
 
+def in_bursts(burst: int, steps: int, step: float, start: float, together: float) -> list[float]:
+    """When steps are reported that take `step` seconds each after `start`, if the run waits once a burst.
+
+    The steps of a burst are reported `together` seconds one after the other.
+    """
+    times = []
+    for index in range(steps):
+        last_of_burst = min((index // burst + 1) * burst, steps)
+        times.append(start + last_of_burst * step + (index % burst) * together)
+    return times
+
+
+@pytest.mark.parametrize("burst", [1, 10])
+@pytest.mark.parametrize("steps", [30, 35])
+def test_a_step_takes_as_long_however_many_are_reported_at_once(burst: int, steps: int) -> None:
+    times = in_bursts(burst, steps, 0.002, start=1.0, together=3e-5)
+    assert measured.step_seconds(times) == pytest.approx(0.002)
+    assert measured.first_step_seconds(times) == pytest.approx(1.002)
+    assert next(count for _, count in measured.bursts(times)) == burst
+
+
+def test_a_burst_that_warms_up_does_not_count() -> None:
+    times = [time + (5.0 if index >= 10 else 0.0) for index, time in enumerate(in_bursts(10, 40, 0.002, 1.0, 3e-5))]
+    assert measured.step_seconds(times) == pytest.approx(0.002)
+
+
+def test_a_single_burst_does_not_say_how_long_a_step_takes() -> None:
+    times = in_bursts(10, 10, 0.002, start=1.0, together=3e-5)
+    assert measured.step_seconds(times) is None
+    assert measured.first_step_seconds(times) == pytest.approx(1.02)
+
+
+def test_the_second_picture_of_a_process_is_measured_by_itself() -> None:
+    def command(seconds: float, step: float) -> list[dict[str, Any]]:
+        return [
+            *({"event": "stepped", "scale": 0, "seconds": time} for time in in_bursts(10, 30, step, 0.5, 3e-5)),
+            {"event": "finished", "loss": 0.5, "seconds": seconds - 0.5},
+            {"event": "memory", "seconds": seconds, "peak_bytes": 3, "device_peak_bytes": 4},
+        ]
+
+    events = [*command(3.0, 0.01), *command(1.0, 0.002)]
+    first, second = measured.read_all("".join(json.dumps(event) + "\n" for event in events), 6.0)
+    # Python's start and the imports are the first one's.
+    assert (first.seconds, second.seconds) == (5.0, 1.0)
+    assert [first.step_seconds, second.step_seconds] == pytest.approx([0.01, 0.002])
+    assert second.optimisation_seconds == 0.5
+
+
+def test_memory_is_what_pytorch_holds_on_the_card_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert measured.device_peak_bytes() is None
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda index: (0, 7)[index])
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda *index: 5)
+    assert measured.device_peak_bytes() == 7
+
+
+def test_the_step_taken_apart_is_one_of_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU, as if it reported two steps at once, every operation taking a second."""
+    record = breakdown.record
+
+    def record_seconds(work: Callable[[], object], device: str) -> list[breakdown.Operation]:
+        return [dataclasses.replace(operation, seconds=1.0) for operation in record(work, device)]
+
+    monkeypatch.setattr(breakdown, "record", record_seconds)
+    monkeypatch.setattr(limits, "STEPS", 2)
+    seconds = {}
+    for burst in (1, 2):
+        monkeypatch.setattr(devices, "steps_per_wait", lambda device, *, is_captured, burst=burst: burst)
+        seconds[burst] = sum(limits.step(32, "cpu")["layers"]["convolutions, forward"].values())
+    # A network of some layers; not none, as where the step was taken before the profiler began, and not two steps'.
+    assert seconds[2] == seconds[1] > 5
+
+
 def test_the_events_are_read_whatever_stands_between_them() -> None:
     events = [
         {"event": "stepped", "scale": 0, "seconds": 1.0},
         {"event": "stepped", "scale": 1, "seconds": 5.0},
         {"event": "stepped", "scale": 1, "seconds": 7.0},
         {"event": "finished", "loss": 0.5, "seconds": 8.0},
-        {"event": "memory", "peak_bytes": 3, "device_peak_bytes": None},
+        {"event": "memory", "seconds": 8.5, "peak_bytes": 3, "device_peak_bytes": None},
     ]
-    painted = measured.read("note: a note\n".join(json.dumps(event) + "\n" for event in events), 9.0)
+    (painted,) = measured.read_all("note: a note\n".join(json.dumps(event) + "\n" for event in events), 9.0)
     assert painted == measured.Painted(9.0, 0.5, 8.0, 1.0, 2.0, 3, None)
     assert painted.memory == 3
     assert dataclasses.replace(painted, device_peak_bytes=2).memory == 2
@@ -259,6 +336,7 @@ def test_the_report_has_a_section_of_every_job(tmp_path: Path) -> None:
         "size": 512, "run": 2, "seconds": 4.0, "optimisation_seconds": 1.5, "first_step_seconds": 0.5,
         "step_seconds": 0.012, "device_peak_bytes": 2e9,
     }  # fmt: skip
+    warm = on_gpu | {"run": 3, "step_seconds": None}
     many = {"count": 4, "size": 64, "one_process_seconds": 8.0, "processes_seconds": 12.0}
     regions = {"what": "regions", "content": "a", "styles": "b c", "size": 512, "nearer": [0.97, 1.0]}
     colors = {
@@ -273,7 +351,7 @@ def test_the_report_has_a_section_of_every_job(tmp_path: Path) -> None:
         control.JOB: [regions, colors],
         throughput.JOB: [batched],
         main_job.JOB: [main],
-        gpu.JOB: [on_gpu],
+        gpu.JOB: [on_gpu, warm],
         batch.JOB: [many],
         sizes.JOB: SIZE_ROWS,
         limits.JOB: [LIMITS_ROW],
@@ -284,6 +362,7 @@ def test_the_report_has_a_section_of_every_job(tmp_path: Path) -> None:
     text = (tmp_path / "docs" / "benchmarks.md").read_text()
     assert "| default | 256 | night | 17.0 | 0.50 | 0.100 | 0.700 |" in text
     assert "| 512 | second | 4.00 | 1.50 | 0.50 | 12.0 | 2.00 |" in text
+    assert "| 512 | second of its process | 4.00 | 1.50 | 0.50 |  | 2.00 |" in text
     assert "| 2 cores of some CPU, torch 2.13.0 | 4 of 64 px | 8.0 | 12.0 | 1.50 |" in text
     assert "| regions | a | b c | 512 | 97% | 100% |" in text
     assert "| colors match | a | b | 256 | 0.0123 | 1.5% | 50.0% |" in text

@@ -1,14 +1,18 @@
 """The small commands, `import impasto`, and what they cost."""
 
+import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from impasto.cli import command
-from impasto.recipe import Recipe, presets
+from impasto.engine import cards, devices, trial
+from impasto.recipe import Precision, Recipe, presets
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -39,6 +43,40 @@ def test_doctor_finds_nothing_wrong() -> None:
     assert code == 0
     for part in ("impasto", "torch", "device", "threads", "as expected", "avif yes", "GiB free"):
         assert part in output
+    assert re.search(r"^painting on cpu in float32: loss 0\.\d+ in \d+\.\d s$", output, re.MULTILINE)
+    assert re.search(r"^memory: cpu \d+\.\d GiB free$", output, re.MULTILINE)
+
+
+def test_doctor_names_the_device_that_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU stands in for two GPUs, of which the second fails."""
+    painted = iter([False, False, True])
+    paint = trial.paint
+
+    def fail_third(device: torch.device, precision: Precision) -> trial.Trial:
+        done = paint(device, precision, 1)
+        return dataclasses.replace(done, error="AcceleratorError: no kernel image") if next(painted) else done
+
+    monkeypatch.setattr(devices, "list_gpus", lambda: (torch.device("cpu"), torch.device("cpu")))
+    monkeypatch.setattr(trial, "paint", fail_third)
+    code, output = run("doctor")
+    assert code == 1
+    lines = [line for line in output.splitlines() if line.startswith("painting on cpu")]
+    assert ["no kernel image" in line for line in lines] == [False, False, True]
+
+
+def test_doctor_names_a_card_without_kernels_and_a_driver_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = torch.device("cuda", 0)
+    monkeypatch.setattr(devices, "list_gpus", lambda: (card,))
+    monkeypatch.setattr(devices, "choose", lambda name: devices.Choice((torch.device("cpu"),)))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "GeForce GTX 1080")
+    monkeypatch.setattr(cards, "find_missing_kernels", lambda device: "kernels for sm_75 only; do this")
+    monkeypatch.setattr(cards, "find_driver_problem", lambda: "the driver is too old; do that")
+    code, output = run("doctor")
+    assert code == 1
+    assert "cuda:0 GeForce GTX 1080" in output
+    assert "cuda:0: PROBLEM: kernels for sm_75 only; do this" in output
+    assert "cuda: PROBLEM: the driver is too old; do that" in output
+    assert "painting on cuda" not in output
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

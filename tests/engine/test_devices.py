@@ -1,4 +1,3 @@
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from impasto.engine import devices
+from impasto.engine import cards, devices
 from impasto.errors import DeviceError, UsageError
 from impasto.recipe import Precision
 
@@ -24,11 +23,11 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         known = [*capabilities, *[capabilities[-1] if capabilities else (9, 0)] * count]
         monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
-        monkeypatch.setattr(
-            torch.cuda, "get_device_capability", lambda device: known[device if isinstance(device, int) else 0]
-        )
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: known[torch.device(device).index or 0])
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"Card {index}")
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+        monkeypatch.setattr(torch.xpu, "is_available", lambda: False)
+        monkeypatch.setattr(cards, "find_fault", lambda device: None)
 
     return make
 
@@ -37,13 +36,24 @@ def test_the_cpu_is_always_there() -> None:
     assert devices.device("cpu") == torch.device("cpu")
 
 
-@pytest.mark.parametrize(("count", "mps", "expected"), [(2, True, "cuda:0"), (0, True, "mps"), (0, False, "cpu")])
+@pytest.mark.parametrize(
+    ("gpus", "xpu", "mps", "expected"),
+    [
+        (2, True, True, "cuda:0"),
+        (0, True, True, "xpu"),
+        (0, False, True, "mps"),
+        (0, False, False, "cpu"),
+    ],
+)
 def test_auto_takes_the_fastest_there_is(
-    count: int, mps: bool, expected: str, cuda: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    gpus: int, xpu: bool, mps: bool, expected: str, cuda: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cuda(count)
+    cuda(gpus)
+    monkeypatch.setattr(torch.xpu, "is_available", lambda: xpu)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
     assert devices.device("auto") == torch.device(expected)
+    if expected in ("xpu", "mps"):
+        assert devices.device(expected) == torch.device(expected)
 
 
 def test_a_device_by_number(cuda: Callable[..., None]) -> None:
@@ -54,15 +64,16 @@ def test_a_device_by_number(cuda: Callable[..., None]) -> None:
         devices.device("cuda:2")
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "cpu:1", "mps:0", "", "CUDA"])
+@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "cpu:1", "mps:0", "xpu:0", "", "CUDA"])
 def test_unknown_names_are_refused(name: str) -> None:
     with pytest.raises(UsageError, match="choose auto, cpu"):
         devices.device(name)
 
 
-@pytest.mark.parametrize("name", ["cuda", "cuda:0", "mps"])
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "xpu", "mps"])
 def test_a_device_that_is_not_there_says_what_to_choose(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.xpu, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(DeviceError, match="choose cpu"):
         devices.device(name)
@@ -357,86 +368,6 @@ def test_the_share_of_a_gpu_that_is_held(cuda: Callable[..., None], monkeypatch:
     assert devices.reserved_share(CUDA) == 0.25
     assert freed == [True]
     assert devices.reserved_share(CPU) == 0
-
-
-# The architectures in PyTorch's wheels for CUDA 13.0, 12.8 and 12.6.
-CU130 = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120", "compute_120"]
-CU128 = ["sm_70", "sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
-CU126 = ["sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_90"]
-
-
-@pytest.mark.parametrize(
-    ("architectures", "capability", "usable"),
-    [
-        (CU130, (6, 1), False),  # GTX 1080
-        (CU130, (7, 0), False),  # V100
-        (CU130, (7, 5), True),
-        (CU130, (8, 9), True),  # by the kernels of sm_86
-        (CU130, (12, 1), True),
-        (CU130, (13, 0), True),  # by the PTX of compute_120
-        (CU128, (7, 0), True),
-        (CU128, (13, 0), False),
-        (CU126, (6, 1), True),
-        (CU126, (12, 0), False),
-        (["sm_90a", "sm_100f"], (9, 0), True),
-    ],
-)
-def test_the_cards_that_a_build_has_kernels_for(
-    architectures: list[str],
-    capability: tuple[int, int],
-    usable: bool,
-    cuda: Callable[..., None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    cuda(1, capability)
-    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: architectures)
-    assert (devices.cuda_problem(0) is None) == usable
-    assert devices.device("auto").type == ("cuda" if usable else "cpu")
-    if not usable:
-        with pytest.raises(DeviceError, match=r"no kernels for Card 0, of compute capability .*whl/cu126.*choose cpu"):
-            devices.device("cuda")
-
-
-def test_auto_passes_over_an_old_card_and_says_so(cuda: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
-    cuda(4, (6, 1), (9, 0), (8, 6), (9, 0))
-    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: CU130)
-    chosen, problems = devices.automatic_devices()
-    # The third would compute at another pace; only those like the first take part.
-    assert chosen == (torch.device("cuda", 1), torch.device("cuda", 3))
-    assert [problem.partition(":")[0] + problem[4:6] for problem in problems] == ["cuda:0"]
-
-
-def test_a_driver_that_is_too_old_is_said(cuda: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
-    cuda(0)
-    monkeypatch.setattr(torch.version, "cuda", "13.0")
-    assert devices.automatic_devices() == ((CPU,), ())
-    monkeypatch.setattr(shutil, "which", lambda program: f"/usr/bin/{program}")
-    with pytest.raises(DeviceError, match=r"an NVIDIA driver, but this PyTorch, built for CUDA 13.0, cannot use it"):
-        devices.device("cuda")
-    chosen, (problem,) = devices.automatic_devices()
-    assert chosen == (CPU,)
-    assert "update the driver" in problem
-
-
-def test_a_card_that_fails_is_left_out(cuda: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
-    cuda(2)
-    monkeypatch.setattr(devices, "failure", lambda device: "no kernel image" if device.index == 0 else None)
-    chosen, notes = devices.working_devices("auto")
-    assert chosen == (torch.device("cuda", 1),)
-    assert notes == ("cuda:0 is not used: it fails (no kernel image)",)
-    # By name it is what was asked for.
-    assert devices.working_devices("cuda:0") == ((torch.device("cuda", 0),), ())
-    monkeypatch.setattr(devices, "failure", lambda device: "no kernel image")
-    chosen, notes = devices.working_devices("auto")
-    assert chosen == (CPU,)
-    assert len(notes) == 2
-
-
-def test_a_device_is_tried_with_real_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The meta device stands for one that has no numbers."""
-    devices.failure.cache_clear()
-    assert devices.failure(CPU) is None
-    assert "meta" in (devices.failure(torch.device("meta")) or "")
 
 
 def test_intels_gpus_go_the_plain_way(cuda: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,6 +105,43 @@ def test_lack_of_memory_while_capturing_is_not_hidden(driver: Driver) -> None:
     assert driver.current == "default stream"
 
 
+def test_captures_are_counted_while_somebody_watches(driver: Driver) -> None:
+    with graphs.watch() as captures:
+        graphs.capture(lambda: None, DEVICE, "counted")
+        driver.error = RuntimeError("operation not permitted when stream is capturing")
+        # The second time it is not even tried.
+        for _ in range(2):
+            graphs.capture(lambda: None, DEVICE, "waits too")
+    driver.error = None
+    graphs.capture(lambda: None, DEVICE, "counted")
+    assert captures == graphs.Captures(succeeded=1, failed=2)
+
+
+def test_pytorch_checks_what_a_graph_reads_while_somebody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    class Capturing(contextlib.nullcontext[None]):
+        def __init__(self, graph: object, stream: object, check_input_liveness: bool = False) -> None:
+            super().__init__()
+            asked.append(check_input_liveness)
+
+    driver = Driver()
+    for name, value in {
+        "graph": Capturing,
+        "device": driver.device,
+        "set_stream": driver.set_stream,
+        "current_stream": lambda device: driver.current,
+        "synchronize": driver.devices.append,
+        "Stream": lambda device: object(),
+        "CUDAGraph": Graph,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    graphs.capture(lambda: None, DEVICE, "checked")
+    with graphs.watch():
+        graphs.capture(lambda: None, DEVICE, "checked")
+    assert asked == [False, True]
+
+
 class HostTensors(DispatchMode):
     """Refuses operations that touch a tensor on the CPU, as a captured step must not."""
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from impasto.engine import devices
+from impasto.engine import cards, devices
 from impasto.engine.run import Run
 from impasto.errors import DeviceError, DeviceLostError, UsageError
 from impasto.executors import estimate, processes, ray_cluster, storage, up_to_date
@@ -159,11 +159,58 @@ def test_workers_fit_cores_and_memory(
 def test_one_worker_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    monkeypatch.setattr(devices, "devices", lambda names: tuple(torch.device("cuda", index) for index in range(4)))
+    four = devices.Choice(tuple(torch.device("cuda", index) for index in range(4)))
+    monkeypatch.setattr(devices, "choose", lambda names, *, computes: four)
     assert plan_workers("auto", None, 100, None).devices == ("cuda:0", "cuda:1", "cuda:2", "cuda:3")
     assert plan_workers("auto", 2, 100, None).devices == ("cuda:0", "cuda:1")
     assert plan_workers("auto", 9, 100, None).note == "4 workers, not 9: one a device"
     assert plan_workers("auto", None, 1, None).devices == ("cuda:0",)
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two cards that may be asked for their properties, and for nothing that makes a context on them."""
+    import torch
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("this makes a context on the card")
+
+    for name, value in {
+        "is_available": lambda: True,
+        "device_count": lambda: 2,
+        "get_arch_list": lambda: ["sm_80"],
+        "get_device_capability": lambda device: ((8, 6), (7, 0))[device.index],
+        "get_device_name": lambda device: "GeForce",
+        "get_device_properties": lambda device: SimpleNamespace(total_memory=8 * 10**9),
+        **dict.fromkeys(("mem_get_info", "memory_reserved", "memory_allocated"), refuse),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    monkeypatch.setattr(cards, "find_fault", refuse)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_planning_for_a_gpu_makes_no_context_on_it(tmp_path: Path, picture: Callable[..., Picture]) -> None:
+    for name in ("a.png", "s.png"):
+        picture(24, 32).save(tmp_path / name)
+    paths = [str(tmp_path / name) for name in ("a.png", "s.png")]
+    measures = {path: measure(path) for path in paths}
+    for device in ("auto", "cuda:0"):
+        task = Task(Inputs.of(*paths), RECIPE, Output("o.png"), compute=Compute(device))
+        cost = Estimator(measures).cost(task)
+        assert cost is not None
+        assert cost.memory is None
+    # The planner has the card's memory: 20,000 px are not for 8 GB.
+    huge = dataclasses.replace(task, recipe=RECIPE.replace(size=20_000))
+    with pytest.raises(DeviceError, match=r"there are 7\.2 GB"):
+        Estimator(measures).cost(huge)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_card_without_kernels_gets_no_worker_and_a_note() -> None:
+    plan = plan_workers("auto", 2, 100, None)
+    assert plan.devices == ("cuda:0",)
+    assert "cuda:1 is not used: GeForce has compute capability 7.0" in plan.note
+    assert plan.note.endswith("; 1 worker, not 2: one a device")
 
 
 NODES = st.lists(

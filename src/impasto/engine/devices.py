@@ -1,36 +1,40 @@
 """The device of a run, its precision and its memory."""
 
 import ctypes
-import functools
-import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final, NamedTuple
 
 import psutil
 import torch
-from torch.nn import functional as F
 
+from impasto.engine import cards
 from impasto.errors import DeviceError, UsageError
 from impasto.recipe import Precision
-from impasto.system.text import reason
+
+
+class Choice(NamedTuple):
+    """Devices chosen, and why others were not, for a person to know."""
+
+    devices: tuple[torch.device, ...]
+    notes: tuple[str, ...] = ()
 
 
 def device(name: str = "auto") -> torch.device:
     """Return the device called `name`.
 
     Args:
-        name: `auto` (CUDA, then XPU, then MPS, then the CPU; the first that PyTorch can use), `cpu`, `cuda`, `cuda:N`,
-            `xpu` or `mps`.
+        name: `auto` (CUDA, then XPU, then MPS, then the CPU), `cpu`, `cuda`, `cuda:N`, `xpu` or `mps`.
 
     Raises:
         UsageError: there is no device of that name.
-        DeviceError: this machine does not have it, or this PyTorch cannot use it.
+        DeviceError: this machine does not have it, or this PyTorch cannot compute on it.
 
     """
     if name == "auto":
-        return devices("auto")[0]
+        return choose(name).devices[0]
     kind, colon, index = name.partition(":")
     if kind not in ("cpu", "cuda", "xpu", "mps") or (colon and not (kind == "cuda" and index.isdecimal())):
         raise UsageError(f"device {name!r} is unknown; choose auto, cpu, cuda, cuda:N, xpu or mps")
@@ -46,58 +50,34 @@ def device(name: str = "auto") -> torch.device:
 def _cuda(name: str, index: int) -> torch.device:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if count == 0:
-        raise DeviceError(f"device {name!r} is not there: {_why_no_cuda()}; choose cpu")
+        if problem := cards.find_driver_problem():
+            raise DeviceError(f"device {name!r} cannot be used: {problem}; or choose cpu")
+        built = "" if torch.version.cuda or torch.version.hip else " (this PyTorch is a build without CUDA)"
+        raise DeviceError(f"device {name!r} is not there: no CUDA device was found{built}; choose cpu")
     if index >= count:
         raise DeviceError(f"device {name!r} is not there: the last one is cuda:{count - 1}")
-    problem = cuda_problem(index)
-    if problem is not None:
-        raise DeviceError(f"device {name!r} cannot be used: {problem}; or choose cpu")
-    return torch.device("cuda", index)
-
-
-def _why_no_cuda() -> str:
-    if torch.version.cuda is None:
-        return "no CUDA device was found (this PyTorch is a build without CUDA)"
-    if shutil.which("nvidia-smi") is None:
-        return "no CUDA device was found"
-    # PyTorch's builds for CUDA 13 need driver 580; those for 12.6 take 560.
-    return (
-        f"there is an NVIDIA driver, but this PyTorch, built for CUDA {torch.version.cuda}, cannot use it; update the "
-        f"driver, or {_OLDER_BUILD}"
-    )
-
-
-def cuda_problem(index: int) -> str | None:
-    """Return why this PyTorch cannot use a CUDA device, and what to do about it; None if it has kernels for it."""
-    architectures = torch.cuda.get_arch_list()
-    if torch.version.hip or not architectures:
-        return None
-    major, minor = torch.cuda.get_device_capability(index)
-    for architecture in architectures:
-        kind, _, number = architecture.partition("_")
-        built_major, built_minor = divmod(int("".join(filter(str.isdecimal, number))), 10)
-        # Kernels run on cards of the same generation and later models; PTX is compiled for every later card.
-        if kind == "sm" and built_major == major and built_minor <= minor:
-            return None
-        if kind == "compute" and (built_major, built_minor) <= (major, minor):
-            return None
-    return (
-        f"this PyTorch has no kernels for {torch.cuda.get_device_name(index)}, of compute capability {major}.{minor}; "
-        f"{_OLDER_BUILD}"
-    )
-
-
-_OLDER_BUILD = (
-    "install the build for older cards and drivers: pip install --force-reinstall torch "
-    "--index-url https://download.pytorch.org/whl/cu126"
-)
+    card = torch.device("cuda", index)
+    if missing := cards.find_missing_kernels(card):
+        raise DeviceError(f"device {name!r} cannot be used: {missing}; or choose cpu")
+    return card
 
 
 def devices(names: str) -> tuple[torch.device, ...]:
-    """Return the devices of a comma-separated list; the first one holds the image.
+    """Return the devices of a comma-separated list; the first one holds the image. See `choose`."""
+    return choose(names).devices
 
-    `auto` is all CUDA devices that this PyTorch has kernels for and that are of the first one's capability; without
-    any, the device that `device("auto")` returns.
+
+def choose(names: str, *, computes: bool = True) -> Choice:
+    """Return the devices of a comma-separated list, and notes on those that `auto` did not take.
+
+    `auto` is all CUDA devices of the machine that this PyTorch has kernels for; without any, the first of XPU, MPS and
+    CPU that is there.
+
+    Args:
+        names: as `--device` takes them.
+        computes: whether this process will compute on them. If so, `auto` tries the device that holds the image with a
+            small computation, takes the next one if that fails, and leaves out cards of another architecture than the
+            first one's, which would share its tiles. Otherwise no device gets a context of this process.
 
     Raises:
         UsageError: as `device`, or the devices are of different kinds.
@@ -105,72 +85,62 @@ def devices(names: str) -> tuple[torch.device, ...]:
 
     """
     if names == "auto":
-        return automatic_devices()[0]
+        return _choose_best(computes)
     parsed = tuple(device(name) for name in names.split(","))
     if len({parsed_device.type for parsed_device in parsed}) > 1:
         raise UsageError(f"devices {names!r} are of different kinds; give several of one, such as cuda:0,cuda:1")
-    return parsed
+    return Choice(parsed)
 
 
-def automatic_devices() -> tuple[tuple[torch.device, ...], tuple[str, ...]]:
-    """Return the devices that `auto` stands for, and why faster ones were passed over."""
-    problems: list[str] = []
-    if torch.cuda.is_available():
-        usable = []
-        for index in range(torch.cuda.device_count()):
-            problem = cuda_problem(index)
-            if problem is None:
-                usable.append(index)
-            else:
-                problems.append(f"cuda:{index} is not used: {problem}")
-        # Others would compute in another precision, or hold up the first.
-        alike = [index for index in usable if _capability(index) == _capability(usable[0])]
-        if alike:
-            return tuple(torch.device("cuda", index) for index in alike), tuple(problems)
-    elif torch.version.cuda is not None and shutil.which("nvidia-smi") is not None:
-        problems.append(f"the NVIDIA GPU is not used: {_why_no_cuda()}")
-    others = (("xpu", torch.xpu.is_available()), ("mps", torch.backends.mps.is_available()))
-    kind = next((kind for kind, is_there in others if is_there), "cpu")
-    return (torch.device(kind),), tuple(problems)
+def _choose_best(computes: bool) -> Choice:
+    usable: list[torch.device] = []
+    notes: list[str] = []
+    for found in list_gpus():
+        if usable and found.type != "cuda":
+            break
+        problem = cards.find_missing_kernels(found) if found.type == "cuda" else None
+        if computes and problem is None:
+            if not usable:
+                problem = cards.find_fault(found)
+            elif _capability(found) != _capability(usable[0]):
+                continue
+        if problem is None:
+            usable.append(found)
+        else:
+            notes.append(f"{found} is not used: {problem}")
+    if not torch.cuda.is_available() and torch.version.cuda and (problem := cards.find_driver_problem()):
+        notes.append(f"no CUDA device is used: {problem}")
+    return Choice(tuple(usable) or (torch.device("cpu"),), tuple(notes))
 
 
-def working_devices(names: str) -> tuple[tuple[torch.device, ...], tuple[str, ...]]:
-    """Return the devices of a list, and what a person should know about them.
-
-    Of those that `auto` stands for, each computes a small convolution first; those that fail are left out, and the CPU
-    remains. Devices that were asked for by name are taken as they are.
-
-    Raises:
-        UsageError: as `devices`.
-        DeviceError: as `devices`.
-
-    """
-    if names != "auto":
-        return devices(names), ()
-    chosen, problems = automatic_devices()
-    failures = {candidate: failure(candidate) for candidate in chosen}
-    working = tuple(candidate for candidate, problem in failures.items() if problem is None)
-    notes = [f"{candidate} is not used: it fails ({problem})" for candidate, problem in failures.items() if problem]
-    return working or (torch.device("cpu"),), (*problems, *notes)
+def _capability(card: torch.device) -> tuple[int, int]:
+    return torch.cuda.get_device_capability(card)
 
 
-@functools.cache
-def failure(on: torch.device) -> str | None:
-    """Return how a device fails at a small convolution and a matrix product; None if it computes both."""
-    if on.type == "cpu":
-        return None
-    try:
-        image = torch.ones(1, 4, 8, 8, device=on)
-        features = F.conv2d(image, torch.ones(4, 4, 3, 3, device=on)).flatten(2)
-        total = float((features @ features.mT).sum())
-    except RuntimeError as error:
-        return reason(error)
-    # 16 products of 36 positions, each of them 36 times 36.
-    return None if total == 16 * 36 * 36**2 else f"it computes {total:g} where {16 * 36 * 36**2} is right"
+def list_gpus() -> tuple[torch.device, ...]:
+    """Return every GPU that PyTorch sees, the fastest kind first, whether it works or not."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    found = [torch.device("cuda", index) for index in range(count)]
+    if torch.xpu.is_available():
+        found.append(torch.device("xpu"))
+    if torch.backends.mps.is_available():
+        found.append(torch.device("mps"))
+    return tuple(found)
 
 
-def _capability(index: int) -> tuple[int, int]:
-    return torch.cuda.get_device_capability(index)
+def untold(notes: Iterable[str]) -> tuple[str, ...]:
+    """Return those notes on devices that this process has not told yet, so that each picture does not repeat them."""
+    fresh = tuple(note for note in notes if note not in _TOLD)
+    _TOLD.update(fresh)
+    return fresh
+
+
+_TOLD: Final[set[str]] = set()
+
+
+def total_memory(device: torch.device) -> int | None:
+    """Return the bytes that a CUDA device has in all, without making a context on it; None for other devices."""
+    return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
 
 
 def dtype(precision: Precision, on: torch.device) -> torch.dtype:

@@ -47,7 +47,6 @@ class Scene:
         device: where tensors are made.
         masks: which parts of the photo are painted in which styles; see `assign`.
         previous_frame: for a frame of a film after the first.
-        device_notes: why faster devices are not used.
 
     """
 
@@ -56,7 +55,6 @@ class Scene:
     device: torch.device
     masks: Masks = Masks()
     previous_frame: PreviousFrame | None = None
-    device_notes: tuple[str, ...] = ()
 
     @property
     def scales(self) -> tuple[Scale, ...]:
@@ -65,9 +63,9 @@ class Scene:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know about the input pictures and the device."""
+        """What a person should know about the input pictures."""
         pictures = [self.inputs.photo, *(style.picture for style in self.inputs.styles)]
-        return (*(f"{picture.source}: {note}" for picture in pictures for note in picture.notes), *self.device_notes)
+        return tuple(f"{picture.source}: {note}" for picture in pictures for note in picture.notes)
 
     def remembered(self, width: int, height: int, *, finished: bool) -> Remembered:
         """Return the provenance of a result of that size in pixels, painted from these pictures.

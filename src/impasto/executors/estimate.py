@@ -87,11 +87,14 @@ class Estimator:
 
 def _task_cost(task: Task, sizes: Sequence[tuple[int, int]], *, masked: bool) -> TaskCost:
     photo, *pictures = (Picture(np.broadcast_to(np.float32(0.5), (3, *size))) for size in sizes)
-    device, *_ = devices.devices(task.compute.device)
+    # This process only plans: a context on a GPU would take memory from the worker that paints there.
+    device, *_ = devices.choose(task.compute.device, computes=False).devices
     masks = Masks(areas=(Area(None, ()),)) if masked else Masks()
     styles = pair_styles(pictures, scales=task.inputs.style_scales)
     scene = Scene(Inputs(photo, styles), task.recipe, device, masks)
-    run = Run(scene, max_memory=task.compute.memory_limit, precision=task.compute.precision)
+    total = devices.total_memory(device)
+    limit = task.compute.memory_limit or (None if total is None else int(_USABLE * total))
+    run = Run(scene, max_memory=limit, precision=task.compute.precision)
     _ = run.plans  # raises if nothing fits into memory
     return TaskCost(run.scales, run.expected_memory, run.expected_seconds)
 
@@ -126,17 +129,19 @@ def plan_workers(device: str, requested: int | None, tasks: int, memory: int | N
         DeviceError: this machine does not have it.
 
     """
-    parsed_devices = devices.devices(device)
+    parsed_devices, skipped = devices.choose(device, computes=False)
     count_wanted = min(requested or max(count_cores(), len(parsed_devices)), max(1, tasks))
     if parsed_devices[0].type != "cpu":
         count = min(count_wanted, len(parsed_devices))
-        note = f"{count} workers, not {requested}: one a device" if requested and count < count_wanted else ""
-        return WorkerPlan(tuple(map(str, parsed_devices[:count])), 1, note)
+        fewer = []
+        if requested and count < count_wanted:
+            fewer = [f"{count} worker{'s' if count > 1 else ''}, not {requested}: one a device"]
+        return WorkerPlan(tuple(map(str, parsed_devices[:count])), 1, "; ".join([*skipped, *fewer]))
     available = devices.available_memory(parsed_devices[0])
     fitting = count_wanted if memory is None or available is None else max(1, int(_USABLE * available / memory))
     count = min(count_wanted, fitting, max(1, count_cores()))
-    note = ""
+    fewer = []
     if requested and count < count_wanted:
         basis = "as many as there are cores" if count == count_cores() else "no more fit into memory"
-        note = f"{count} worker{'s' if count > 1 else ''}, not {requested}: {basis}"
-    return WorkerPlan(("cpu",) * count, max(1, count_cores() // count), note)
+        fewer = [f"{count} worker{'s' if count > 1 else ''}, not {requested}: {basis}"]
+    return WorkerPlan(("cpu",) * count, max(1, count_cores() // count), "; ".join([*skipped, *fewer]))

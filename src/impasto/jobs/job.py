@@ -54,9 +54,9 @@ class Job:
         if self.previous_frame is not None and self.checkpoint is not None:
             raise UsageError("a frame of a film keeps no checkpoints; leave out previous_frame or checkpoint")
         limit = self.compute.memory_limit
-        scene = self.scene()
-        (_, *others), _ = devices.working_devices(self.compute.device)
-        run = Run(scene, others=others, max_memory=limit, precision=self.compute.precision)
+        choice = devices.choose(self.compute.device)
+        run = Run(self.scene(), others=choice.devices[1:], max_memory=limit, precision=self.compute.precision)
+        run.notes = (*devices.untold(choice.notes), *run.notes)
         if self.checkpoint is not None:
             checkpoints = self.checkpoint if isinstance(self.checkpoint, Checkpoints) else Checkpoints(self.checkpoint)
             run.enable_checkpoints(checkpoints.open(), {}, every=checkpoints.every, keep=checkpoints.keep)
@@ -87,7 +87,7 @@ class Job:
             raise UsageError(
                 f"init {recipe.init!r} takes colours from a style picture; name one, or choose another start"
             )
-        (device, *_), device_notes = devices.working_devices(self.compute.device)
+        device, *_ = devices.devices(self.compute.device)
         inputs = dataclasses.replace(self.inputs, styles=styles).map(as_picture)
         masks = assign(inputs)
         if not all(0 < style.scale * recipe.style_scale <= MOST_SCALE for style in styles):
@@ -100,7 +100,7 @@ class Job:
             raise UsageError(
                 f"{', '.join(kinds)}: knows no masks or parts of single styles; leave them out, or take another recipe"
             )
-        return Scene(inputs, recipe, device, masks, self.previous_frame, device_notes)
+        return Scene(inputs, recipe, device, masks, self.previous_frame)
 
 
 def texture_job(

@@ -6,7 +6,7 @@ import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 
@@ -70,7 +70,7 @@ def resume(
     max_memory: int | str | None = None,
     precision: Precision | None = None,
     every: float = INTERVAL,
-    **changes: object,
+    **changes: Any,
 ) -> Run:
     """Return the run whose checkpoint is in `folder`; it continues there and writes its checkpoints there.
 
@@ -146,12 +146,11 @@ def resume_run(
     try:
         before = saved.table["options"]
         compute = changes.apply(Compute(before["device"], before["max_memory"], before["precision"]))
-        (device, *others), device_notes = devices.working_devices(compute.device)
+        choice = devices.choose(compute.device)
+        device, *others = choice.devices
         # The method that the run began with, so that it continues bit for bit; older checkpoints do not name it.
         method = convolutions.available(before.get("convolutions"))
-        scene = dataclasses.replace(
-            _scene(folder.path, saved, recipe, pictures), device=device, device_notes=device_notes
-        )
+        scene = dataclasses.replace(_scene(folder.path, saved, recipe, pictures), device=device)
         _check_settled(saved.recipe, recipe)
         snapshot = saved.snapshot(device)
         _check_fits(scene, saved, snapshot)
@@ -179,7 +178,9 @@ def resume_run(
     # The state of L-BFGS cannot be loaded into a history of another length.
     forgetful = steered or elsewhere or plans[snapshot.scale].history != snapshot.plans[snapshot.scale].history
     snapshot = dataclasses.replace(snapshot, plans=tuple(plans))
-    return Run(scene, snapshot=snapshot.without_history(recipe.bounds) if forgetful else snapshot, **settings)
+    run = Run(scene, snapshot=snapshot.without_history(recipe.bounds) if forgetful else snapshot, **settings)
+    run.notes = (*devices.untold(choice.notes), *run.notes)
+    return run
 
 
 def _scene(

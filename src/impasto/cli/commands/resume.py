@@ -31,7 +31,7 @@ _SETTLED = ("size", "side", "start_size", "scale_factor", "margin", "seed")
 )
 @click.option("--protect", metavar="FILE", help="Where the mask of what stays as it is is now.")
 @recipe_options.recipe_options(None, without=_SETTLED)
-@click.option("--device", metavar="auto|cpu|cuda|cuda:N|mps", help="Another device than it was started on.")
+@click.option("--device", metavar="auto|cpu|cuda|cuda:N|xpu|mps", help="Another device than it was started on.")
 @click.option("--max-memory", metavar="SIZE", help="Another amount of memory to make do with, such as 3GB.")
 @click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), help="Another precision.")
 @output_options.saying_options

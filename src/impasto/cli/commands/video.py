@@ -106,10 +106,12 @@ def _paint(film: "VideoRun", output: Path, target: Path, options: Options) -> No
         options: the command's.
 
     """
+    from impasto.engine import devices
     from impasto.video.frames import FrameStore
 
     notes = notes_display.Notes(quiet=options["quiet"])
     notes.about(film.notes)
+    notes.about(devices.untold(devices.choose(options["device"]).notes))
     folder = output.with_name(f"{output.name}.impasto")
     with FrameStore(folder, film.identity, force=options["force"]) as store:
         stopped = _paint_frames(film, store, options)

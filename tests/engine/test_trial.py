@@ -1,0 +1,71 @@
+"""The small painting that shows whether a device works, the CPU standing in for devices."""
+
+import dataclasses
+import re
+
+import pytest
+import torch
+
+from impasto.engine import trial
+from impasto.engine.run import Run
+from impasto.engine.trial import Trial
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
+LOSSES = (1.0, 0.8, 0.7, 0.65, 0.6, 0.55, 0.5)
+REFERENCE = Trial(CPU, torch.float32, LOSSES, 1.0)
+
+
+def on_cuda(**changes: object) -> Trial:
+    made = Trial(CUDA, torch.float32, LOSSES, 1.0, captured=True)
+    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
+
+
+def test_two_devices_that_work_are_found_to() -> None:
+    found = list(trial.examine([CPU, CPU]))
+    assert [problem for _, problem in found] == [None] * 3
+    first, *others = (painted for painted, _ in found)
+    assert first.title == "cpu in float32"
+    assert first.captured is None
+    assert first.losses[-1] < 0.6 * first.losses[0]
+    # The same to the bit, and the same everywhere: what is painted is drawn from a seed.
+    assert [painted.losses for painted in others] == [first.losses] * 2
+    assert first.losses[0] == pytest.approx(0.369335, rel=1e-3)
+
+
+def test_a_device_that_fails_is_told_from_one_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    painted = iter(range(10))
+    paint = Run._paint  # noqa: SLF001
+
+    def fail_second(run: Run) -> object:
+        if next(painted) == 1:
+            raise torch.AcceleratorError("CUDA error: no kernel image is available\nCompile with TORCH_USE_CUDA_DSA")
+        return (yield from paint(run))
+
+    monkeypatch.setattr(Run, "_paint", fail_second)
+    problems = [problem for _, problem in trial.examine([CPU, CPU])]
+    assert [problem is None for problem in problems] == [True, False, True]
+    assert "no kernel image is available" in str(problems[1])
+    assert "DSA" not in str(problems[1])
+
+
+@pytest.mark.parametrize(
+    ("painted", "problem"),
+    [
+        (on_cuda(), None),
+        (on_cuda(captured=False), "no step could be captured"),
+        (on_cuda(losses=(), error="CUDA error"), "painting fails .CUDA error.; take --device cpu"),
+        (on_cuda(losses=(1.0, 0.8, 0.7, 0.5, 0.6, 0.5, 0.4)), "differ by 23.1%"),
+        (on_cuda(losses=(1.0, 0.8, 0.7, 0.66, 0.61, 0.55, 0.1)), "differ by 1.5%"),
+        (on_cuda(dtype=torch.bfloat16, losses=(1.0, 0.8, 0.7, 0.66, 0.61, 0.55, 0.1)), None),
+        (on_cuda(losses=(1.0, 0.8, 0.7, 0.65, 0.1, 0.1, 0.1)), None),  # rounding, magnified
+        (on_cuda(losses=(*LOSSES[:6], 1.5)), "does not fall"),
+        (on_cuda(losses=(1.0, float("nan"), *LOSSES[2:])), "differ by nan"),
+    ],
+)
+def test_a_problem_says_what_was_seen_and_what_to_do(painted: Trial, problem: str | None) -> None:
+    found = painted.problem(REFERENCE)
+    if problem is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert re.search(problem, found)
