@@ -13,7 +13,6 @@ from PIL import Image
 from benchmarks.prove.part import Found, Given
 from benchmarks.records import SAMPLES, Row
 from impasto.engine import devices, graphs, trial
-from impasto.errors import ImpastoError
 from impasto.jobs.job import Job
 from impasto.picture import PictureSource
 from impasto.recipe import Compute, Inputs, Precision, Recipe, presets
@@ -161,7 +160,7 @@ def watch_memory(given: Given) -> Found:
                 # The same style, as in a batch: what is kept of it is kept once.
                 paint(recipe, given.device, photo=trial.draw(size, size, seed=seed), style=PAINTING)
                 used.append(_memory(given))
-        except (ImpastoError, RuntimeError) as error:
+        except Exception as error:
             found.findings.append(f"{name}: fails at picture {len(used) + 1}: {str(error).partition(chr(10))[0]}")
             continue
         row: Row = {"preset": name}
