@@ -22,8 +22,8 @@ KEY = ("options", "size")
 
 def default_steps(size: int, device: str) -> int:
     """Return how many steps are enough to know one: large ones take minutes and vary little."""
-    if device != "cpu":
-        # GPUs report steps in bursts of ten: of four bursts the first warms up.
+    if device.startswith("cuda"):
+        # CUDA reports steps in bursts of ten: of four bursts the first warms up.
         return 40
     return 10 if size <= 512 else 6 if size <= 1024 else 4
 
@@ -145,7 +145,7 @@ def main(given: Sequence[str] | None = None) -> None:
         "scripts/bench sizes", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--size", type=int, action="append", help=f"side in pixels; all of {SIZES} if left out")
-    parser.add_argument("--steps", type=int, help="steps painted [10, on a GPU 40; fewer for large ones]")
+    parser.add_argument("--steps", type=int, help="steps painted [10, on CUDA 40; elsewhere fewer for large ones]")
     parser.add_argument("--option", action="append", default=[], metavar="--X=Y", help="an option of impasto stylize")
     records.add_options(parser)
     arguments = records.parsed(parser, given)

@@ -27,7 +27,8 @@ LOSSES = (1.0, 0.8, 0.7, 0.6, 0.5)
 
 
 def picture(level: float = 0.5, losses: tuple[float, ...] = LOSSES) -> Painted:
-    return Painted(np.full((3, 4, 4), level, np.float32), losses, losses[-1])
+    pixels = np.full((3, 4, 4), level, np.float32)
+    return Painted(pixels, pixels, losses, losses[-1])
 
 
 def paint_in_turn(monkeypatch: pytest.MonkeyPatch, pictures: Iterator[Painted]) -> None:

@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -175,6 +176,21 @@ def test_the_version_is_asked_of_the_driver_itself(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(ctypes, "CDLL", fail)
     assert cards.find_driver_version() is None
+
+
+@pytest.mark.parametrize(
+    ("text", "release"),
+    [
+        ("NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5 22:23:56 UTC 2024\n", "550.54.15"),
+        ("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build\n", "580.65.06"),
+        ("something else\n", None),
+        (None, None),
+    ],
+)
+def test_the_release_of_the_driver_is_read(text: str | None, release: str | None, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "version").write_text(text)
+    assert cards.read_driver_release(tmp_path / "version") == release
 
 
 def test_a_device_is_tried_by_computing_on_it() -> None:

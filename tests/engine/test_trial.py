@@ -1,12 +1,14 @@
 """The small painting that shows whether a device works, the CPU standing in for devices."""
 
+import contextlib
 import dataclasses
 import re
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 
-from impasto.engine import trial
+from impasto.engine import devices, trial
 from impasto.engine.run import Run
 from impasto.engine.trial import Trial
 
@@ -32,13 +34,20 @@ def test_two_devices_that_work_are_found_to() -> None:
     assert first.losses[0] == pytest.approx(0.369335, rel=1e-3)
 
 
-def test_a_device_that_fails_is_told_from_one_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.AcceleratorError("CUDA error: no kernel image is available\nCompile with TORCH_USE_CUDA_DSA"),
+        TypeError("no kernel image is available, as MPS has no float64"),
+    ],
+)
+def test_a_device_that_fails_is_told_from_one_that_works(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     painted = iter(range(10))
     paint = Run._paint  # noqa: SLF001
 
     def fail_second(run: Run) -> object:
         if next(painted) == 1:
-            raise torch.AcceleratorError("CUDA error: no kernel image is available\nCompile with TORCH_USE_CUDA_DSA")
+            raise error
         return (yield from paint(run))
 
     monkeypatch.setattr(Run, "_paint", fail_second)
@@ -69,3 +78,52 @@ def test_a_problem_says_what_was_seen_and_what_to_do(painted: Trial, problem: st
     else:
         assert found is not None
         assert re.search(problem, found)
+
+
+class Graph:
+    """A graph that was captured on another device than its kernels ran on: it is empty."""
+
+    def replay(self) -> None: ...
+
+
+@pytest.fixture
+def capturing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A maker of CPUs that capture steps, or fail to, as far as the engine can tell."""
+
+    def make(error: RuntimeError | None) -> None:
+        @contextlib.contextmanager
+        def capture(graph: Graph, stream: object) -> Iterator[None]:
+            if error is not None:
+                raise error
+            yield
+
+        for name, value in {
+            "device": lambda device: contextlib.nullcontext(),
+            "set_stream": lambda stream: None,
+            "graph": capture,
+            "current_stream": lambda device: None,
+            "synchronize": lambda device: None,
+            "Stream": lambda device: object(),
+            "CUDAGraph": Graph,
+        }.items():
+            monkeypatch.setattr(torch.cuda, name, value)
+        monkeypatch.setattr(devices, "uses_graphs", lambda device: True)
+        monkeypatch.setattr(devices, "steps_per_wait", lambda device, *, is_captured: 10)
+
+    return make
+
+
+def test_a_graph_that_does_nothing_is_found(capturing: Callable[..., None]) -> None:
+    capturing(None)
+    # Enough steps for all the attempts that a run makes.
+    painted = trial.paint(CPU, "float32", 30)
+    assert painted.captured is True
+    assert "painting fails (DivergedError" in str(painted.problem(REFERENCE))
+
+
+def test_where_nothing_can_be_captured_the_losses_are_right_and_it_is_said(capturing: Callable[..., None]) -> None:
+    plain = trial.paint(CPU, "float32")
+    capturing(RuntimeError("operation not permitted when stream is capturing"))
+    painted = trial.paint(CPU, "float32")
+    assert painted.losses == plain.losses
+    assert "no step could be captured" in str(painted.problem(plain))

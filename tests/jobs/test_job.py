@@ -280,5 +280,10 @@ def test_a_preview_that_cannot_be_replaced_does_not_end_the_run(
 ) -> None:
     (tmp_path / "now.png").mkdir()  # as if a viewer on Windows had it open
     stages = Stages(Output("out.png", preview=str(tmp_path / "now.png")))
-    stages.show(lambda: picture(16, 16))
+    for _ in range(2):
+        stages.PREVIEW_INTERVAL = 0.0
+        stages.show(lambda: picture(16, 16))
     assert (tmp_path / "now.png").is_dir()
+    # It is said, once.
+    (note,) = stages.notes
+    assert note.startswith(f"{tmp_path / 'now.png'}: could not be written")

@@ -85,6 +85,7 @@ def paint(run: "Run", output: Output, listener: progress_display.Listener, say: 
                     stop.check()
         except (Interrupted, ImpastoError) as error:
             stopped = error
+        say.about(stages.notes)
         # On a second signal stop at once; the last checkpoint is as good.
         with suppress(Interrupted):
             has_checkpoint = isinstance(stopped, Interrupted) and run.resumable and checkpoints.save(run)

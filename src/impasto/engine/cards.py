@@ -4,6 +4,7 @@ import ctypes
 import functools
 import re
 import sys
+from pathlib import Path
 from typing import Final
 
 import torch
@@ -100,6 +101,15 @@ def find_driver_version() -> tuple[int, int] | None:
     return number.value // 1000, number.value % 1000 // 10
 
 
+def read_driver_release(file: Path = Path("/proc/driver/nvidia/version")) -> str | None:
+    """Return the release of NVIDIA's driver, such as 580.65.06, as Linux says it; None where it does not."""
+    try:
+        found = re.search(r"Kernel Module.*?\s(\d+\.\d+(?:\.\d+)?)\s", file.read_text())
+    except OSError:
+        return None
+    return None if found is None else found[1]
+
+
 @functools.cache
 def find_fault(device: torch.device) -> str | None:
     """Return what is wrong with a device, after a small matrix product and a convolution on it; None if nothing is.
@@ -111,8 +121,9 @@ def find_fault(device: torch.device) -> str | None:
     expected = _compute(image, weight)
     try:
         found = _compute(image.to(device), weight.to(device)).cpu()
-    except RuntimeError as error:
-        # Further lines of PyTorch's errors are about debugging its kernels.
+    except Exception as error:
+        # What a device cannot do raises errors of all kinds. All lines of PyTorch's but the first are about debugging
+        # its kernels.
         return f"it fails at its first kernel ({str(error).partition(chr(10))[0] or type(error).__name__})"
     # In TF32, the least precise way to compute this, numbers have 11 bits.
     if not torch.allclose(found, expected, rtol=0.01):

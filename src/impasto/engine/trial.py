@@ -12,7 +12,6 @@ from impasto.engine import devices, graphs
 from impasto.engine.descent import CAPTURED_STEPS
 from impasto.engine.run import Run
 from impasto.engine.scene import Scene
-from impasto.errors import ImpastoError
 from impasto.picture import Picture
 from impasto.recipe import Inputs, Precision, Style, presets
 from impasto.reports.events import Stepped
@@ -114,9 +113,12 @@ def paint(device: torch.device, precision: Precision, steps: int = _STEPS) -> Tr
     started = time.perf_counter()
     with graphs.watch() as captures:
         try:
-            losses += [event.loss for event in Run(scene, precision=precision) if isinstance(event, Stepped)]
-        except (ImpastoError, RuntimeError, MemoryError) as raised:
-            # Further lines of PyTorch's errors are about debugging its kernels.
+            for event in Run(scene, precision=precision):
+                if isinstance(event, Stepped):
+                    losses.append(event.loss)
+        except Exception as raised:
+            # What a device cannot do, such as float64, raises errors of all kinds. All lines of PyTorch's but the first
+            # are about debugging its kernels.
             error = f"{type(raised).__name__}: {printable(str(raised).partition(chr(10))[0])}"
     CAPTURED_STEPS.clear()
     captured = captures.succeeded > 0 if devices.uses_graphs(device) else None

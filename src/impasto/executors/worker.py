@@ -111,7 +111,7 @@ def _paint(task: Task, should_stop: Callable[[], bool], started: float) -> Paint
             if should_stop() and not isinstance(event, Finished):
                 return _stop(task, run, event, time.perf_counter() - started)
         picture = run.picture()
-        notes += task.output.write(picture)
+        notes += [*stages.notes, *task.output.write(picture)]
         digest = file_digest(task.output.path)
         mark = "" if task.url is None else _send(task, task.url)
         if run.checkpoint_writer is not None and not run.checkpoint_writer.keep:

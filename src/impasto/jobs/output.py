@@ -1,6 +1,5 @@
 """Where a painted picture goes, in what form, and what is written of it on the way."""
 
-import contextlib
 import glob
 import sys
 import tempfile
@@ -113,13 +112,20 @@ class Output:
 
 @dataclass
 class Stages:
-    """Writes previews and intermediate pictures as a run goes."""
+    """Writes previews and intermediate pictures as a run goes.
+
+    Attributes:
+        output: where the picture goes.
+        notes: the first preview that could not be written, for the person.
+
+    """
 
     PREVIEW_INTERVAL = 2.0  # seconds: often enough for a viewer that watches the file
 
     output: Output
     _count: int = 0  # steps so far
     _next_preview: float = field(default=0.0)
+    notes: list[str] = field(default_factory=list)
 
     def show(self, picture: Callable[[], Picture]) -> None:
         """Write what is due after a step."""
@@ -128,7 +134,11 @@ class Stages:
         if every and self._count % every == 0:
             self.output.save_stage(picture(), self._count)
         if self.output.preview and time.monotonic() >= self._next_preview:
-            # A viewer may have the file open, which keeps it from being replaced on Windows. The next one is soon due.
-            with contextlib.suppress(PictureError):
+            try:
                 picture().save(self.output.preview, metadata=self.output.metadata)
+            except PictureError as error:
+                # A viewer may have the file open, which keeps it from being replaced on Windows. The next one is soon
+                # due, and the picture matters more.
+                if not self.notes:
+                    self.notes.append(f"{error}; the preview is not of the last step")
             self._next_preview = time.monotonic() + self.PREVIEW_INTERVAL

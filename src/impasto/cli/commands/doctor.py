@@ -47,8 +47,8 @@ def _describe_devices() -> Iterator[str]:
     ]
     yield f"device: {devices.device()} by default; {', '.join(names) or 'no GPU found'}"
     built = f"HIP {torch.version.hip}" if torch.version.hip else f"CUDA {torch.version.cuda or 'none'}"
-    driver = cards.find_driver_version()
-    supports = "no NVIDIA driver" if driver is None else f"NVIDIA's driver is for CUDA {driver[0]}.{driver[1]}"
+    driver, release = cards.find_driver_version(), cards.read_driver_release() or "of unknown release"
+    supports = "no NVIDIA driver" if driver is None else f"NVIDIA's driver {release} for CUDA {driver[0]}.{driver[1]}"
     yield f"PyTorch's build: {built}, kernels for {', '.join(torch.cuda.get_arch_list()) or 'no GPU'}; {supports}"
     yield f"graphs: PyTorch {'checks' if graphs.checks_liveness() else 'cannot check'} that what they read is alive"
     yield f"threads: {torch.get_num_threads()}; convolutions on the CPU: {convolutions.method()}"
