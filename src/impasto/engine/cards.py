@@ -104,7 +104,7 @@ def find_driver_version() -> tuple[int, int] | None:
 def read_driver_release(file: Path = Path("/proc/driver/nvidia/version")) -> str | None:
     """Return the release of NVIDIA's driver, such as 580.65.06, as Linux says it; None where it does not."""
     try:
-        found = re.search(r"Kernel Module.*?\s(\d+\.\d+(?:\.\d+)?)\s", file.read_text())
+        found = re.search(r"Kernel Module.*?\s(\d+\.\d+(?:\.\d+)?)\s", file.read_text("utf-8"))
     except OSError:
         return None
     return None if found is None else found[1]

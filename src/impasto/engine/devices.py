@@ -269,7 +269,7 @@ def available_memory(device: torch.device) -> int | None:
             # Libraries and stacks reserve addresses without using memory.
             bounds.append(address_space - (process.vms - process.rss))
     group = Path("/sys/fs/cgroup/memory.max")
-    if group.exists() and (text := group.read_text().strip()).isdecimal():
+    if group.exists() and (text := group.read_text("ascii").strip()).isdecimal():
         bounds.append(int(text))
     return min(bounds)
 

@@ -219,5 +219,5 @@ remove_locks_when_released()
 let_click_expand_patterns()
 warnings.filterwarnings("ignore", category=EncodingWarning)
 # `devices` reads a file of Linux without saying how.
-warnings.filterwarnings("error", category=EncodingWarning, module=r"impasto\.(?!engine\.devices)")
+warnings.filterwarnings("error", category=EncodingWarning, module=r"impasto\.")
 sys.addaudithook(refuse_what_windows_refuses)
