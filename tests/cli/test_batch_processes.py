@@ -245,6 +245,7 @@ def killed_again_and_again(folder: Path, count: int, kills: int, steps: int, see
     check_outputs(count, steps)
 
 
+@pytest.mark.slow
 def test_killed_twice_nothing_is_lost_and_nothing_done_twice(folder: Path) -> None:
     killed_again_and_again(folder, 12, 2, 12, 1, TWO)
 

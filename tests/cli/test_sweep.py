@@ -224,7 +224,7 @@ def wait_for(found: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_sweep_keeps_what_is_finished_and_goes_on(number: signal.Signals, folder: Path) -> None:
     running = started(folder, "--vary", "steps=1,100000", "--preview", "now.png")
     wait_for(lambda: list(folder.glob("out.cells/steps-1-*.png")))

@@ -211,6 +211,7 @@ print(film.painted, peak.split()[1])
 """
 
 
+@pytest.mark.slow
 def test_memory_is_the_same_for_any_length(folder: Path) -> None:
     peaks = []
     for count in (12, 48):

@@ -14,7 +14,14 @@ from impasto.picture import Picture, read_picture
 from tests.conftest import SAMPLES
 
 
-@pytest.fixture(scope="module", params=[("rocket", "night_swirls"), ("coffee", "bauhaus"), ("astronaut", "woodcut")])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(("rocket", "night_swirls"), marks=pytest.mark.slow),
+        pytest.param(("coffee", "bauhaus"), marks=pytest.mark.slow),
+        ("astronaut", "woodcut"),
+    ],
+)
 def painted(request: pytest.FixtureRequest) -> tuple[Picture, Picture, Picture]:
     """Result, photo and painting."""
     content, style = (read_picture(SAMPLES / f"{name}.jpg") for name in request.param)

@@ -172,12 +172,14 @@ def test_what_is_said_of_grain_takes_it_away() -> None:
         assert "noise" not in [found.sign for found in advised(*PAIRS[2], **change)]
 
 
+@pytest.mark.slow
 def test_what_is_said_of_a_washed_out_picture_helps() -> None:
     (first, *_) = advised(*PAIRS[2], smoothness=4000.0)
     assert (first.sign, first.help) == ("flat", "try --smoothness 400")
     assert advised(*PAIRS[2], smoothness=40.0) == ()
 
 
+@pytest.mark.slow
 def test_what_is_said_of_borders_mends_them() -> None:
     (first, *_) = advised(*PAIRS[2], margin=0.0)
     assert (first.sign, first.help) == ("borders", "try --margin 0.03125")

@@ -122,6 +122,7 @@ def test_a_painting_with_checkpoints_leaves_nothing_but_itself(folder: Path, mon
     assert rb"\u65e5\u672c.png" in run("-m", "impasto", "show", "out.png").stdout
 
 
+@pytest.mark.slow
 def test_ctrl_break_keeps_what_there_is(folder: Path) -> None:
     command = ["eager.py", "stylize", "photos/a.png", "s.png", *SMALL, "--steps", "100", "--preview", "now.png"]
     environment = {**os.environ, "PYTHONPATH": PYTHON_PATH}
@@ -145,6 +146,7 @@ def test_a_batch_with_two_workers(folder: Path) -> None:
     assert b"painted 0" in run("eager.py", *batch).stderr
 
 
+@pytest.mark.slow
 def test_a_sheet_and_a_film(folder: Path) -> None:
     run("-m", "impasto", "sweep", "photos/a.png", "s.png", *SMALL, "--vary", "seed=1,2", "-o", "sheet.png")
     assert Path("sheet.png").exists()

@@ -218,6 +218,5 @@ forbid_forks_and_loop_signals()
 remove_locks_when_released()
 let_click_expand_patterns()
 warnings.filterwarnings("ignore", category=EncodingWarning)
-# `devices` reads a file of Linux without saying how.
 warnings.filterwarnings("error", category=EncodingWarning, module=r"impasto\.")
 sys.addaudithook(refuse_what_windows_refuses)
