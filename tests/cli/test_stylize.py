@@ -330,6 +330,7 @@ def test_too_little_memory_is_one_line_before_anything_is_painted(folder: Path) 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS binds on Linux only")
+@pytest.mark.slow
 def test_a_real_limit_is_kept_by_tiles(folder: Path) -> None:
     size = ["--size", "640", "--start-size", "64", "--scale-factor", "16", "--steps", "1", "--device", "cpu"]
     less = LIMITED.replace("1_200_000_000", "700_000_000")

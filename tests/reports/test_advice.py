@@ -164,6 +164,7 @@ def test_real_runs_that_are_well_say_nothing(content: str, style: str) -> None:
     assert advised(content, style) == ()
 
 
+@pytest.mark.slow
 def test_what_is_said_of_grain_takes_it_away() -> None:
     (first, *_) = advised(*PAIRS[2], smoothness=0, init="noise")
     assert (first.sign, first.help) == ("noise", "try --smoothness 4 or --init matched")

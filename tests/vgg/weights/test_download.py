@@ -351,6 +351,7 @@ def test_the_official_file_of_another_network_is_a_bug_that_is_told(server: Serv
         Attempt(server, content).fetch()
 
 
+@pytest.mark.slow
 def test_a_process_killed_at_any_moment_harms_nothing(server: Server, content: bytes) -> None:
     def slow(visit: Visit) -> None:
         visit.head(200, Content_Length=len(content), ETag='"one"')
