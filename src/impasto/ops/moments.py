@@ -105,13 +105,14 @@ class _Sums(torch.autograd.Function):
         total, outer = gradients
         # d(F F^T) = dF F^T + F dF^T
         both = outer + outer.mT
-        if features.is_contiguous():
+        is_mixed = mask is None and has_mixed_products(features)
+        if features.is_contiguous() or (features.device.type == "cpu" and not is_mixed):
             slope = torch.baddbmm(total[:, :, None], both, _flat(widen(features)))
             if mask is not None:
                 slope *= _flat(widen(mask))
             return slope.view_as(features).to(features.dtype), None
-        # The gradient has the layout of the features, so that adding it to that of the layers above is fast.
-        if mask is None and has_mixed_products(features):
+        # The gradient has the layout of the features, so that a GPU adds it fast to that of the layers above.
+        if is_mixed:
             rows = _flat(features).mT
             # Two parts of half precision have 16 bits together, more than TF32.
             upper = both.to(features.dtype)
