@@ -162,9 +162,8 @@ def test_each_style_has_its_ratio(photo: Picture, picture: Callable[..., Picture
     assert [pictures(job)[0] for job in found] == styles
     figure = figure_3(photo, styles, SETTINGS, ratios=[5e-4])
     assert [recipe_of(job).content_weight for job in jobs(figure)] == [5e-4] * 3
-    assert [panel.label for panel in figure.rows[1][1:] if panel is not None] == [
-        f"{letter}  alpha/beta 5e-4" for letter in "BCD"
-    ]
+    labels = [panel and panel.label for panel in figure.rows[1][1:]]
+    assert labels == [f"{letter}  alpha/beta 5e-4" for letter in "BCD"]
     papers = jobs(figure_3(photo, [*styles, *styles], SETTINGS))
     assert [recipe_of(job).content_weight for job in papers] == [1e-3, 8e-4, 5e-3, 5e-4, 5e-4, 1e-3]
     with pytest.raises(UsageError, match="2 ratios for 3 style pictures"):
