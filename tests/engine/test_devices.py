@@ -20,10 +20,12 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """A machine with some CUDA devices."""
 
     def make(count: int, *capabilities: tuple[int, int]) -> None:
-        known = [*capabilities, *[capabilities[-1] if capabilities else (9, 0)] * count]
+        by_index = [*capabilities, *[capabilities[-1] if capabilities else (9, 0)] * count]
         monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
-        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: known[torch.device(device).index or 0])
+        monkeypatch.setattr(
+            torch.cuda, "get_device_capability", lambda device: by_index[torch.device(device).index or 0]
+        )
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"Card {index}")
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
         monkeypatch.setattr(torch.xpu, "is_available", lambda: False)

@@ -158,6 +158,20 @@ def test_a_large_picture_is_shrunk_once_before_it_is_uploaded(
     assert [sizes[:2] for sizes in shrunk] == [(400, 300), (350, 500)]
 
 
+@pytest.mark.parametrize("size", [(1, 9000), (9000, 1)])
+def test_a_picture_one_pixel_wide_keeps_that_pixel(
+    size: tuple[int, int], picture: Callable[..., Picture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene(Inputs(picture(*size)), Recipe(size=64, start_size=32, margin=0.0), torch.device("meta"))
+    resize = resample.resize
+
+    def resize_on_cpu(image: torch.Tensor, height: int, width: int, **options: bool) -> torch.Tensor:
+        return image.new_empty(1, 3, height, width) if image.is_meta else resize(image, height, width, **options)
+
+    monkeypatch.setattr(resample, "resize", resize_on_cpu)
+    assert scene.photo(scene.scales[-1]).shape[2:] == scene.canvas_size(scene.scales[-1])
+
+
 def test_shrinking_first_changes_nothing_that_shows() -> None:
     """Against resizing at once, for a picture with all the detail that its pixels can have."""
     noise = torch.rand(1, 3, 1200, 900, generator=torch.Generator().manual_seed(0))

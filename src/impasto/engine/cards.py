@@ -48,8 +48,8 @@ _OLDEST: Final[Capability] = (5, 0)
 
 def _version(kernel: str) -> Capability | None:
     """Return the architecture of `sm_86` or `compute_90`: (8, 6), (9, 0)."""
-    found = re.fullmatch(r"(?:sm|compute)_(\d+)(\d)[a-z]?", kernel)
-    return None if found is None else (int(found[1]), int(found[2]))
+    match = re.fullmatch(r"(?:sm|compute)_(\d+)(\d)[a-z]?", kernel)
+    return None if match is None else (int(match[1]), int(match[2]))
 
 
 def _runs_on(kernel: str, capability: Capability) -> bool:
@@ -104,10 +104,10 @@ def find_driver_version() -> tuple[int, int] | None:
 def read_driver_release(file: Path = Path("/proc/driver/nvidia/version")) -> str | None:
     """Return the release of NVIDIA's driver, such as 580.65.06, as Linux says it; None where it does not."""
     try:
-        found = re.search(r"Kernel Module.*?\s(\d+\.\d+(?:\.\d+)?)\s", file.read_text("utf-8"))
+        match = re.search(r"Kernel Module.*?\s(\d+\.\d+(?:\.\d+)?)\s", file.read_text("utf-8"))
     except OSError:
         return None
-    return None if found is None else found[1]
+    return None if match is None else match[1]
 
 
 @functools.cache
@@ -120,13 +120,13 @@ def find_fault(device: torch.device) -> str | None:
     image, weight = (torch.rand(shape, generator=generator) for shape in ((1, 8, 16, 16), (8, 8, 3, 3)))
     expected = _compute(image, weight)
     try:
-        found = _compute(image.to(device), weight.to(device)).cpu()
+        products = _compute(image.to(device), weight.to(device)).cpu()
     except Exception as error:
         # What a device cannot do raises errors of all kinds. All lines of PyTorch's but the first are about debugging
         # its kernels.
         return f"it fails at its first kernel ({str(error).partition(chr(10))[0] or type(error).__name__})"
     # In TF32, the least precise way to compute this, numbers have 11 bits.
-    if not torch.allclose(found, expected, rtol=0.01):
+    if not torch.allclose(products, expected, rtol=0.01):
         return "it computes wrong numbers"
     return None
 

@@ -264,9 +264,8 @@ class Scene:
         if self.device.type != "cpu" and key in self._shrunk:
             return self._shrunk[key].to(self.device)
         image = torch.from_numpy(np.ascontiguousarray(picture.pixels))[None]
-        factor = max(picture.height, picture.width) / (_OVERSAMPLING * longest)
-        if self.device.type != "cpu" and factor > 1:
-            image = resample.resize(image, round(picture.height / factor), round(picture.width / factor))
+        if self.device.type != "cpu" and max(picture.size) > _OVERSAMPLING * longest:
+            image = resample.resize(image, *schedule.fit(picture.height, picture.width, _OVERSAMPLING * longest))
             self._shrunk[key] = image
         return image.to(self.device)
 

@@ -44,8 +44,7 @@ class Job:
 
         Raises:
             UsageError: no style, weights that do not match the styles, an unknown device, an invalid amount of memory,
-            a
-                checkpoint folder of another run, or checkpoints for a frame of a film.
+                a checkpoint folder of another run, or checkpoints for a frame of a film.
             RecipeError: the recipe does not exist or is not valid.
             PictureError: a picture cannot be read.
             DeviceError: the device does not exist.

@@ -107,26 +107,26 @@ class _Sums(torch.autograd.Function):
         both = outer + outer.mT
         is_mixed = mask is None and has_mixed_products(features)
         if features.is_contiguous() or (features.device.type == "cpu" and not is_mixed):
-            slope = torch.baddbmm(total[:, :, None], both, _flat(widen(features)))
+            gradient = torch.baddbmm(total[:, :, None], both, _flat(widen(features)))
             if mask is not None:
-                slope *= _flat(widen(mask))
-            return slope.view_as(features).to(features.dtype), None
+                gradient *= _flat(widen(mask))
+            return gradient.view_as(features).to(features.dtype), None
         # The gradient has the layout of the features, so that a GPU adds it fast to that of the layers above.
         if is_mixed:
             rows = _flat(features).mT
             # Two parts of half precision have 16 bits together, more than TF32.
             upper = both.to(features.dtype)
             lower = (both - upper).to(features.dtype)
-            slope = torch.bmm(rows, upper, out_dtype=torch.float32).add_(
+            gradient = torch.bmm(rows, upper, out_dtype=torch.float32).add_(
                 torch.bmm(rows, lower, out_dtype=torch.float32)
             )
-            slope += total[:, None, :]
+            gradient += total[:, None, :]
         else:
-            slope = torch.baddbmm(total[:, None, :], _flat(widen(features)).mT, both)
+            gradient = torch.baddbmm(total[:, None, :], _flat(widen(features)).mT, both)
         if mask is not None:
-            slope *= _flat(widen(mask)).mT
+            gradient *= _flat(widen(mask)).mT
         batch, channels, height, width = features.shape
-        return slope.view(batch, height, width, channels).permute(0, 3, 1, 2).to(features.dtype), None
+        return gradient.view(batch, height, width, channels).permute(0, 3, 1, 2).to(features.dtype), None
 
 
 def _flat(features: Tensor) -> Tensor:

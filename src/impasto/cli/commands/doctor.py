@@ -93,8 +93,8 @@ def _check_weights() -> Iterator[str]:
 
     for name, spec in weights.SPECS.items():
         try:
-            known = spec.embedded or weights.entry(name)
-            yield f"weights: {weights.verify(name) if known else f'{name} not fetched'}"
+            is_here = spec.embedded or weights.entry(name)
+            yield f"weights: {weights.verify(name) if is_here else f'{name} not fetched'}"
         except WeightsError as error:
             yield f"weights: {_FINDING}{error}"
 
