@@ -275,9 +275,12 @@ def test_each_painting_and_the_start_are_set(page: Any, client: httpx.Client) ->
     page.click("#again")
     wait(page, "(id) => location.hash.length === 17 && location.hash !== `#${id}`", id)
     wait(page, "document.querySelector('#start-cards').textContent.includes('stage.jpg')")
-    assert "--init stage.jpg" in client.get(f"api/jobs/{job(page)}").json()["command"]
+    again = job(page)
+    assert "--init stage.jpg" in client.get(f"api/jobs/{again}").json()["command"]
     drop(page, ".tray[data-role=content]", "coffee.jpg")
     wait(page, "document.querySelectorAll('#start-cards figure').length === 0")
+    # A page opened while it is painted would show it, and no samples.
+    until(lambda: client.get(f"api/jobs/{again}").json()["state"] == "finished")
 
 
 def test_keyboard_alone(page: Any, client: httpx.Client) -> None:
