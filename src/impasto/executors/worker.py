@@ -19,6 +19,7 @@ from impasto.jobs.resume import ComputeChanges, ReplacedPictures, options_of, re
 from impasto.reports import events
 from impasto.reports.advice import Advice
 from impasto.reports.events import Checkpointed, Event, Finished, Stepped
+from impasto.system import ownership
 from impasto.system.digests import file_digest
 from impasto.system.tables import Table
 from impasto.system.text import printable, reason
@@ -72,7 +73,7 @@ def _send(task: Task, url: str) -> str:
         storage.upload(path, url)
     except OutputError as error:
         raise OutputError(f"{error}; the picture is in {printable(path)}") from error
-    path.unlink()
+    ownership.remove(path)
     return storage.etag(url) or ""
 
 

@@ -13,6 +13,7 @@ from impasto.errors import OutputError, suggest
 from impasto.picture.files import path_name
 from impasto.picture.formats.registry import WRITERS
 from impasto.picture.printing import OutputProfile
+from impasto.system import ownership
 from impasto.system.paths import find_windows_problem
 from impasto.system.text import printable, reason
 
@@ -182,7 +183,7 @@ def _check_folder(name: str, folder: Path) -> None:
     try:
         # Permissions, quotas and read-only disks are too many to ask about one by one: try.
         os.close(os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        trial.unlink()
+        ownership.remove(trial)
     except OSError as error:
         raise OutputError(
             f"{printable(name)}: nothing can be written to the folder {printable(folder)} "

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from impasto.system import ownership
+
 # Ours, seconds: longer than a virus scanner looks at a new file.
 _PATIENCE: Final = 1.0
 
@@ -54,7 +56,7 @@ def writing(path: str | os.PathLike[str], temporary: str | None = None) -> Itera
     except BaseException:
         # Also on Ctrl-C: leave nothing half-written.
         with contextlib.suppress(OSError):
-            unfinished.unlink()
+            ownership.remove(unfinished)
         raise
     _flush_folder(target.parent)
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:
@@ -13,4 +14,14 @@ def file_digest(path: str | os.PathLike[str]) -> str:
 
     """
     with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return stream_digest(file)
+
+
+def stream_digest(file: BinaryIO) -> str:
+    """Return the SHA-256 of what is left of an open file, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+
+    """
+    return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,6 +10,7 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from impasto.errors import CheckpointError
+from impasto.system import ownership
 from impasto.system.text import printable
 
 # Ours: far more often than others can remove a lock file just before it is looked at.
@@ -20,9 +21,11 @@ def try_lock(path: Path) -> FileLock | None:
     """Lock a file against other processes, and against other locks of this one; return None if another holds it.
 
     Raises:
-        OSError: the file cannot be made, or its file system has no locks.
+        OSError: the file cannot be made, its file system has no locks, or it is no empty file, as locks are.
 
     """
+    if os.path.lexists(path) and not ownership.is_empty(path):
+        raise OSError(f"{printable(path.name)} in it is no lock of impasto's")
     for _ in range(_TRIES):
         descriptors: list[int] = []
         lock = FileLock(path, 0, thread_local=False, fallback_to_soft=False, on_acquired=descriptors.append)
@@ -56,13 +59,13 @@ def release_and_remove(lock: FileLock, folder: Path) -> None:
     """Release the lock of a folder, and remove the folder if nothing else is in it."""
     # Before the release, so that nobody locks a file that is then removed.
     with contextlib.suppress(OSError):
-        (folder / "lock").unlink()
-        folder.rmdir()
+        ownership.remove(folder / "lock")
+        ownership.remove_empty_folder(folder)
     lock.release()
     if sys.platform == "win32":
         # There a file that is open cannot be removed: the one who released it, filelock, has removed it now.
         with contextlib.suppress(OSError):
-            folder.rmdir()
+            ownership.remove_empty_folder(folder)
 
 
 @contextlib.contextmanager

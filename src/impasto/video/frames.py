@@ -7,7 +7,9 @@ frame-000001.png  a frame, written whole or not at all
 
 import contextlib
 import json
+import re
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from filelock import FileLock
@@ -15,12 +17,17 @@ from numpy.typing import NDArray
 
 from impasto.errors import OutputError, PictureError
 from impasto.picture import Picture, as_picture, read_picture
+from impasto.system import ownership
 from impasto.system.atomic import write_whole
 from impasto.system.locks import lock_folder, release_and_remove
 from impasto.system.tables import ReadOnlyTable
 from impasto.system.text import printable, reason
 
 Pixels = NDArray[np.uint8]
+
+_FRAME: Final = re.compile(r"frame-\d{6}\.png")
+_NOTE: Final = re.compile(r"film\.json")
+_MARK: Final = b'{\n "impasto-film": '
 
 
 class FrameStore:
@@ -32,7 +39,7 @@ class FrameStore:
         force: whether to delete frames of another film.
 
     Raises:
-        OutputError: it holds frames of another film, or cannot be made or written to.
+        OutputError: it holds frames of another film, or something else, or cannot be made or written to.
         CheckpointError: another process has locked it.
 
     """
@@ -54,17 +61,22 @@ class FrameStore:
 
     def _claim(self, identity: ReadOnlyTable, *, force: bool) -> None:
         """Check that the frames in the folder are of this film."""
-        content = json.dumps(identity, indent=1, sort_keys=True).encode() + b"\n"
-        note = self.path / "film.json"
-        self._sweep(".impasto-*.tmp")
-        if note.exists() and note.read_bytes() != content:
+        content = json.dumps({"impasto-film": identity}, indent=1, sort_keys=True).encode() + b"\n"
+        note = self._note()
+        if note is None and (others := {path.name for path in self.path.iterdir()} - {"lock"}):
+            raise OutputError(
+                f"{printable(self.path)}: holds no frames of impasto, but {printable(min(others))[:80]}; "
+                "choose another output"
+            )
+        self._sweep(ownership.UNFINISHED)
+        if note is not None and note.read_bytes() != content:
             if not force:
                 raise OutputError(
                     f"{printable(self.path)}: holds frames of another clip, style or recipe; "
                     "choose another output, or --force to throw them away"
                 )
-            self._sweep("frame-*.png")
-        write_whole(note, content)
+            self._sweep(_FRAME)
+        write_whole(self.path / "film.json", content)
 
     def __enter__(self) -> "FrameStore":
         return self
@@ -105,15 +117,20 @@ class FrameStore:
     def remove(self) -> None:
         """Remove the frames, and the folder if nothing else is in it."""
         with contextlib.suppress(OSError):
-            for pattern in ("frame-*.png", ".impasto-*.tmp", "film.json"):
-                self._sweep(pattern)
+            for name in (_FRAME, ownership.UNFINISHED, _NOTE):
+                self._sweep(name)
         if self._lock is not None:
             lock, self._lock = self._lock, None
             release_and_remove(lock, self.path)
 
-    def _sweep(self, pattern: str) -> None:
-        for path in self.path.glob(pattern):
-            path.unlink(missing_ok=True)
+    def _note(self) -> Path | None:
+        """Return the file that says that the folder is one of frames; None if there is none."""
+        return next(iter(ownership.find(self.path, _NOTE, lambda path: ownership.has_mark(path, _MARK))), None)
+
+    def _sweep(self, name: re.Pattern[str]) -> None:
+        if self._note() is not None:
+            for path in ownership.find(self.path, name):
+                ownership.remove(path)
 
     def _file(self, index: int) -> Path:
         return self.path / f"frame-{index + 1:06d}.png"

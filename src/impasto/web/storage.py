@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import json
 import secrets
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Final
 from impasto.errors import ImpastoError, OutputError, PictureError, UsageError
 from impasto.picture import DEFAULT_LIMITS, Picture, as_picture, read_picture
 from impasto.recipe.provenance import plain_name
+from impasto.system import ownership
 from impasto.system.atomic import write_whole
 from impasto.system.locks import try_lock
 from impasto.system.tables import Table
@@ -155,14 +155,14 @@ class Storage:
 
     def remove_job(self, id: str) -> None:
         """Remove a job with all its pictures."""
-        shutil.rmtree(self.job(id), ignore_errors=True)
+        ownership.remove_tree(self.job(id))
 
     def drop(self, path: Path) -> None:
         """Remove a file or folder of a job, in whatever state it is."""
         if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
+            ownership.remove_tree(path)
         else:
-            path.unlink(missing_ok=True)
+            ownership.remove(path)
 
     def size_of(self, id: str) -> int:
         """Return the bytes that a job takes."""
@@ -175,7 +175,7 @@ class Storage:
                 if time.time() - self._picture(id).stat().st_mtime > _KEPT_UNUSED:
                     del self.pictures[id]
                     for ending in (".png", ".jpg", ".json"):
-                        self._picture(id, ending).unlink(missing_ok=True)
+                        ownership.remove(self._picture(id, ending))
 
     def put(self, path: Path, data: bytes) -> None:
         """Write a file, whole or not at all.

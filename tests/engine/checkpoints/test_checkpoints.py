@@ -611,18 +611,22 @@ def test_another_form_is_refused_with_the_version_that_wrote_it(
 def test_what_a_killed_process_left_is_swept_and_the_older_checkpoint_holds(pictures: Path) -> None:
     expected, _ = finish(job().start())
     stop_after(3, job())
-    Path("kept/.checkpoint-000002.safetensors.tmp").write_bytes(b"half")
+    begun = only("*.safetensors").read_bytes()[:5000]
+    Path("kept/.checkpoint-000002.safetensors.tmp").write_bytes(begun)
+    Path("kept/.checkpoint-000003.safetensors.tmp").touch()
     Path("kept/.impasto-0123456789abcdef.tmp").write_bytes(b"half")
-    Path("kept/checkpoint-000002.safetensors").write_bytes(b"without its document")
-    Path("kept/mine.txt").write_text("not ours")
+    Path("kept/checkpoint-000002.safetensors").write_bytes(begun)  # without its document
+    others = ("checkpoint-000004.safetensors", "checkpoint-000005.json", "checkpoint-best.json", "mine.txt")
+    for name in others:
+        Path("kept", name).write_text("not ours")
     run = impasto.resume("kept")
-    assert sorted(path.name for path in Path("kept").iterdir()) == [
-        "checkpoint-000001.json", "checkpoint-000001.safetensors", "lock", "mine.txt",
-    ]  # fmt: skip
+    ours = ["checkpoint-000001.json", "checkpoint-000001.safetensors", "lock"]
+    assert sorted(path.name for path in Path("kept").iterdir()) == sorted([*ours, *others])
     np.testing.assert_array_equal(finish(run)[0], expected)
     assert run.checkpoint_writer is not None
     run.checkpoint_writer.folder.remove()
-    assert [path.name for path in Path("kept").iterdir()] == ["mine.txt"]
+    assert sorted(path.name for path in Path("kept").iterdir()) == sorted(others)
+    assert {Path("kept", name).read_text() for name in others} == {"not ours"}
 
 
 def test_nothing_in_a_checkpoint_is_executed(pictures: Path) -> None:

@@ -16,6 +16,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from impasto.ops.numerics import widest_dtype
+from impasto.system import ownership
 from impasto.system.tables import Table
 
 _TYPES: Final = {
@@ -27,19 +28,21 @@ _TYPES: Final = {
     torch.bool: "BOOL",
 }
 _CHUNK: Final = 1 << 24
+# At the start of every file that is written here, so that it can be told from other programs' files of its name.
+MARK: Final = b'{"__metadata__": {"impasto": "checkpoint"}'
 
 
 def write(path: Path, tensors: Mapping[str, Tensor]) -> str:
     """Write a new file, synced to the disk, and return its SHA-256.
 
     Raises:
-        OSError: it cannot be written; an incomplete file may be left.
+        OSError: it cannot be written; nothing is left of it.
 
     """
     # The widest dtypes first, so that every tensor is aligned.
     names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
     digest = hashlib.sha256()
-    with path.open("xb") as file:
+    with ownership.made(path) as file:
         header = _header(names, tensors)
         start = memoryview(len(header).to_bytes(8, "little") + header)
         for content in itertools.chain([start], (_bytes(tensors[name]) for name in names)):
@@ -52,7 +55,7 @@ def write(path: Path, tensors: Mapping[str, Tensor]) -> str:
 
 
 def _header(names: list[str], tensors: Mapping[str, Tensor]) -> bytes:
-    table: Table = {}
+    table: Table = {"__metadata__": {"impasto": "checkpoint"}}
     end = 0
     for name in names:
         tensor, begin = tensors[name], end

@@ -4,7 +4,8 @@
     checkpoint-000012.safetensors   the tensors
     checkpoint-000012.json          everything else, and the tensors' SHA-256; complete when it exists
 
-Each file is written under another name, synced to the disk and renamed; then the checkpoint before is removed.
+Each file is written under another name, synced to the disk and renamed; then the checkpoint before is removed. Nothing
+else in the folder is touched.
 """
 
 import contextlib
@@ -25,8 +26,9 @@ from impasto.engine.checkpoints import container
 from impasto.engine.checkpoints.snapshot import Snapshot
 from impasto.errors import CheckpointError, ImpastoError, OutputError
 from impasto.recipe import Recipe
+from impasto.system import ownership
 from impasto.system.atomic import replace, write_whole
-from impasto.system.digests import file_digest
+from impasto.system.digests import stream_digest
 from impasto.system.locks import lock_folder, release_and_remove
 from impasto.system.tables import ReadOnlyTable
 from impasto.system.text import printable, reason
@@ -34,6 +36,10 @@ from impasto.system.text import printable, reason
 SCHEMA: Final = 2
 
 _NAME: Final = re.compile(r"checkpoint-(\d{6,12})\.json")
+_NUMBERED: Final = re.compile(r"\.?checkpoint-(\d{6,12})\..*")
+_TENSORS: Final = re.compile(r"\.?checkpoint-\d{6,12}\.safetensors(\.tmp)?")
+# At the start of every document.
+_MARK: Final = b'{\n "impasto-checkpoint": '
 # Ours: a document takes some kilobytes, and grows with the number of styles.
 _MOST_BYTES: Final = 1 << 24
 
@@ -74,7 +80,7 @@ class Folder:
         create: whether to make it if it does not exist.
 
     Raises:
-        OutputError: it cannot be made, is no folder, or cannot be written to.
+        OutputError: it cannot be made, is no folder, holds something else than checkpoints, or cannot be written to.
         CheckpointError: it does not exist, or another process has locked it.
 
     """
@@ -88,7 +94,8 @@ class Folder:
                 self.path.mkdir()
                 self._made = True
             if not create and not self._numbers():
-                raise CheckpointError(f"{printable(self.path)}: holds no checkpoint; name the folder of one")
+                raise self._nothing()
+            self._check_ours()
             self._lock = lock_folder(self.path)
             self._sweep(keep=self._numbers()[-2:])
         except FileNotFoundError as error:
@@ -137,14 +144,13 @@ class Folder:
             OSError: it could not be written; the one before is still valid.
 
         """
-        before = self._numbers()
-        number = max(before, default=0) + 1
+        # A number that no file has, not even somebody else's.
+        names = os.listdir(self.path)  # noqa: PTH208
+        number = max((int(match[1]) for name in names if (match := _NUMBERED.fullmatch(name))), default=0) + 1
         document, tensors = self._files(number)
         unfinished = tensors.with_name(f".{tensors.name}.tmp")
-        with contextlib.suppress(FileNotFoundError):
-            unfinished.unlink()
+        digest = container.write(unfinished, snapshot.tensors)
         try:
-            digest = container.write(unfinished, snapshot.tensors)
             size = unfinished.stat().st_size
             replace(unfinished, tensors)
             run = {**table, "position": snapshot.position, "tensors": {"sha256": digest, "bytes": size}}
@@ -153,7 +159,7 @@ class Folder:
             # Also on Ctrl-C: an incomplete checkpoint only takes space.
             for path in (document, unfinished, tensors):
                 with contextlib.suppress(OSError):
-                    path.unlink()
+                    ownership.remove(path)
             raise
         with contextlib.suppress(OSError):
             self._sweep(keep=[number])
@@ -166,29 +172,59 @@ class Folder:
 
         """
         problem: CheckpointError | None = None
-        for number in reversed(self._numbers()):
+        for number in self._numbers(marked=False)[::-1]:
             try:
                 return _read(*self._files(number))
             except CheckpointError as error:
                 problem = problem or error
-        raise problem or CheckpointError(f"{printable(self.path)}: holds no checkpoint; name the folder of one")
+        raise problem or self._nothing()
 
-    def _numbers(self) -> list[int]:
-        """Return the numbers of the checkpoints, oldest first."""
-        return sorted(int(match[1]) for name in os.listdir(self.path) if (match := _NAME.fullmatch(name)))  # noqa: PTH208
+    def _check_ours(self) -> None:
+        """Refuse a folder that holds something, but nothing that says it is one of checkpoints."""
+        if self._numbers():
+            return
+        for path in self.path.iterdir():
+            is_lock = path.name == "lock" and ownership.is_empty(path)
+            if not is_lock and not ownership.UNFINISHED.fullmatch(path.name) and not self._is_ours(path):
+                raise OutputError(
+                    f"{printable(self.path)}: is no folder of checkpoints, since {printable(path.name)[:80]} is in it; "
+                    "name an empty folder, or a new one"
+                )
+
+    def _nothing(self) -> CheckpointError:
+        named = self._numbers(marked=False)
+        if named:
+            return _damaged(self._files(named[-1])[0], "it does not begin as a checkpoint does")
+        return CheckpointError(f"{printable(self.path)}: holds no checkpoint; name the folder of one")
+
+    def _numbers(self, *, marked: bool = True) -> list[int]:
+        """Return the numbers of the checkpoints, oldest first; with `marked` false of all files of that name."""
+        names = os.listdir(self.path)  # noqa: PTH208
+        found = {name: int(match[1]) for name in names if (match := _NAME.fullmatch(name))}
+        return sorted(
+            number for name, number in found.items() if not marked or ownership.has_mark(self.path / name, _MARK)
+        )
 
     def _files(self, number: int) -> tuple[Path, Path]:
         stem = f"checkpoint-{number:06d}"
         return self.path / f"{stem}.json", self.path / f"{stem}.safetensors"
 
+    def _is_ours(self, path: Path) -> bool:
+        """Whether a file of tensors, whole or not, is a checkpoint's: it says so, or its document does."""
+        document = path.with_suffix(".json")
+        return bool(_TENSORS.fullmatch(path.name)) and (
+            ownership.is_empty(path) or ownership.has_mark(path, container.MARK) or ownership.has_mark(document, _MARK)
+        )
+
     def _sweep(self, keep: list[int]) -> None:
         """Remove all checkpoints but those in `keep`, and what a killed process left incomplete."""
         kept_paths = {path for number in keep for path in self._files(number)}
+        documents = ownership.find(self.path, _NAME, lambda path: ownership.has_mark(path, _MARK))
+        tensors = ownership.find(self.path, _TENSORS, self._is_ours)
         # The document first: a document without its tensors would be a damaged checkpoint.
-        for pattern in ("checkpoint-*.json", "checkpoint-*.safetensors", ".checkpoint-*.tmp", ".impasto-*.tmp"):
-            for path in self.path.glob(pattern):
-                if path not in kept_paths:
-                    path.unlink(missing_ok=True)
+        for path in (*documents, *tensors, *ownership.find(self.path, ownership.UNFINISHED)):
+            if path not in kept_paths:
+                ownership.remove(path)
 
 
 def pack(run: ReadOnlyTable) -> bytes:
@@ -203,7 +239,7 @@ def _digest(version: Any, run: Any) -> str:
 
 def _read(document: Path, tensors: Path) -> SavedRun:
     try:
-        with document.open("rb") as file:
+        with ownership.open_regular(document) as file:
             content = json.loads(file.read(_MOST_BYTES))
         schema, version, run = content["impasto-checkpoint"], content["version"], content["run"]
         is_whole = content["sha256"] == _digest(version, run)
@@ -218,7 +254,9 @@ def _read(document: Path, tensors: Path) -> SavedRun:
     if not is_whole:
         raise _damaged(document, "its SHA-256 is not the one noted in it")
     try:
-        if file_digest(tensors) != run["tensors"]["sha256"]:
+        with ownership.open_regular(tensors) as file:
+            digest = stream_digest(file)
+        if digest != run["tensors"]["sha256"]:
             raise _damaged(tensors, "its SHA-256 is not the one noted")
         return SavedRun(Recipe.from_table(run["recipe"]), run, tensors)
     except FileNotFoundError as error:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from impasto import __version__
 from impasto.errors import WeightsError
+from impasto.system import ownership
 from impasto.system.text import printable, reason
 from impasto.vgg.weights.files import BLOCK, digests, not_written
 from impasto.vgg.weights.spec import Official
@@ -248,8 +249,8 @@ def _remember(part: Path, headers: Message) -> None:
 
 
 def _forget(part: Path) -> None:
-    part.unlink(missing_ok=True)
-    _tag(part).unlink(missing_ok=True)
+    ownership.remove(part)
+    ownership.remove(_tag(part))
 
 
 def discard(part: Path) -> None:

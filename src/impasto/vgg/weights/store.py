@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, final
 
 from impasto.errors import WeightsError
+from impasto.system import ownership
 from impasto.system.atomic import write_whole
 from impasto.system.folders import cache_folder
 from impasto.system.tables import ReadOnlyTable
@@ -129,7 +130,7 @@ def keep(name: str, content: bytes, source: ReadOnlyTable) -> CacheEntry:
     for leftover in _leftovers(new):
         # On Windows a file that somebody reads cannot be removed; the next change of these weights removes it.
         with contextlib.suppress(OSError):
-            leftover.unlink()
+            ownership.remove(leftover)
     return new
 
 
@@ -137,6 +138,6 @@ def _leftovers(new: CacheEntry) -> Iterator[Path]:
     """Yield the files of earlier weights of this name, and what a killed process left behind."""
     name = re.escape(new.name)
     pattern = re.compile(rf"{name}-[0-9a-f]{{16}}\.safetensors|\.{name}-[0-9a-f]{{16}}\.tmp")
-    for path in list(new.path.parent.iterdir()):
-        if pattern.fullmatch(path.name) and path != new.path:
+    for path in ownership.find(new.path.parent, pattern):
+        if path != new.path:
             yield path
