@@ -1,6 +1,5 @@
 """The `impasto` command. Nothing here imports torch before there is work for it."""
 
-import io
 import sys
 import traceback
 from typing import NoReturn
@@ -23,7 +22,9 @@ from impasto.cli.commands.sweep import sweep
 from impasto.cli.commands.texture import texture
 from impasto.cli.commands.video import video
 from impasto.cli.commands.weights import weights
+from impasto.cli.streams import make_lasting, output_fault
 from impasto.errors import ImpastoError
+from impasto.system.text import reason
 
 
 @click.group(
@@ -44,7 +45,7 @@ for _subcommand in (
 
 def main() -> NoReturn:
     """Run the command and exit: 0 for success, 2 for a wrong request, 1 for a failure, 128 + N after signal N."""
-    _accept_every_character()
+    make_lasting()
     try:
         # On Windows click expands patterns of names, which shells there do not. A batch does so itself: its photos are
         # one word, and a pattern made into many would turn most of them into styles.
@@ -63,20 +64,22 @@ def main() -> NoReturn:
         _say("interrupted; nothing was written")
         code = 130
     except BrokenPipeError:
-        # The reader of our output has gone away.
+        # The reader of a picture has gone away.
+        code = 1
+    except MemoryError as error:
+        _explain(error, "not enough memory; choose a smaller --size, or allow more, with ulimit -v for instance")
         code = 1
     except Exception as error:
         # An unexpected error is a bug: print one line, and the traceback only with --verbose.
         _explain(error, f"unexpected {type(error).__name__}: {error}; please report this with the output of -v")
         code = 1
+    sys.stdout.flush()
+    fault = output_fault()
+    if fault is not None:
+        if not isinstance(fault, BrokenPipeError):
+            _say(f"standard output could not be written ({reason(fault)})")
+        code = code or 1
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _accept_every_character() -> None:
-    """Let names and recipes be printed whose characters the encoding of a file or a pipe lacks, as often on Windows."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="backslashreplace")
 
 
 def _one_line(error: click.ClickException) -> str:

@@ -71,12 +71,19 @@ def save(run: "Run") -> bool:
     return False
 
 
-def resume_hint(run: "Run") -> str | None:
-    """Return the line that says how to resume a stopped run; None if it cannot be resumed."""
+def resume_hint(run: "Run", output: Output) -> str | None:
+    """Return the line that says how to resume a stopped run; None if it cannot be resumed.
+
+    Args:
+        run: that was stopped.
+        output: where its picture went.
+
+    """
     if run.checkpoint_writer is None or not run.checkpoint_writer.written:
         return None
-    folder = printable(run.checkpoint_writer.folder.path)
-    return f"impasto: go on with: {command_line(['impasto', 'resume', folder])}"
+    folder = run.checkpoint_writer.folder.path
+    force = [] if checkpoint_paths.find_unexpected(output, run, folder) is None else ["--force"]
+    return f"impasto: go on with: {command_line(['impasto', 'resume', printable(folder), *force])}"
 
 
 def release(run: "Run", *, safe: bool) -> None:

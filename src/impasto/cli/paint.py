@@ -58,7 +58,7 @@ def finish(job: "Job", output: Output, options: Options) -> None:
 
 
 def paint(run: "Run", output: Output, listener: progress_display.Listener, say: "Notes") -> None:
-    """Run to the end, or to the first Ctrl-C, SIGTERM, SIGUSR1 or error, and write the picture.
+    """Run to the end, or to the first signal to stop or error, and write the picture.
 
     Args:
         run: to go through.
@@ -96,7 +96,7 @@ def paint(run: "Run", output: Output, listener: progress_display.Listener, say: 
             try:
                 say.about(output.write(picture))
             except PictureError:
-                _describe_resume(run)
+                _describe_resume(run, output)
                 raise
         result = f"{picture.width}x{picture.height}, to {where(output)}"
         if stopped is None:
@@ -105,9 +105,9 @@ def paint(run: "Run", output: Output, listener: progress_display.Listener, say: 
         else:
             cause = f"{stopped}: " if isinstance(stopped, Interrupted) else ""
             click.echo(f"impasto: {cause}saved what there is, {result}", err=True)
-            _describe_resume(run)
+            _describe_resume(run, output)
     elif stopped is not None:
-        _describe_resume(run)
+        _describe_resume(run, output)
     checkpoints.release(run, safe=stopped is None)
     if isinstance(stopped, ImpastoError):
         raise stopped
@@ -137,8 +137,8 @@ def end_early(stopped: Interrupted | ImpastoError, saved: str, nothing: str) -> 
     sys.exit(stopped.exit_code)
 
 
-def _describe_resume(run: "Run") -> None:
-    line = checkpoints.resume_hint(run)
+def _describe_resume(run: "Run", output: Output) -> None:
+    line = checkpoints.resume_hint(run, output)
     if line is not None:
         click.echo(line, err=True)
 

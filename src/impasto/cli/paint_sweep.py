@@ -27,7 +27,7 @@ Cells = Generator[tuple[int, Picture], None, None]  # finished ones, by their pl
 
 
 def paint(sweep: "Sweep", output: Output, tasks: list["Task"], options: Options) -> None:
-    """Paint all cells, or those up to the first Ctrl-C, SIGTERM or fault, and write the sheet of what is finished.
+    """Paint all cells, or those up to the first signal to stop or fault, and write the sheet of what is finished.
 
     Args:
         sweep: whose cells they are.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from impasto.system.signals import HANDLED, STOP
+from impasto.system.signals import HANDLED, STOP, is_to_be_ignored
 
 if TYPE_CHECKING:
     from impasto.engine.run import Run
@@ -33,7 +33,7 @@ def signals(
     handler: Callable[[int, object], object] | signal.Handlers, numbers: tuple[signal.Signals, ...] = STOP
 ) -> Iterator[None]:
     """Let `handler` handle some signals while the context lasts."""
-    before = {number: signal.signal(number, handler) for number in numbers}
+    before = {number: signal.signal(number, handler) for number in numbers if not is_to_be_ignored(number)}
     try:
         yield
     finally:

@@ -108,8 +108,8 @@ class Descent:
         if record is not None:
             self.best = record.best
             self._lowest.copy_(record.lowest)
-        # A row for each evaluation: its numbers, and whether loss and gradient were finite.
-        self._log = self._numbers.new_zeros(self._rows, len(self._numbers) + 1)
+        # Rows of the latest evaluations, each with its numbers, and whether loss and gradient were finite.
+        self._log = self._numbers.new_zeros(min(self._rows, _LOGGED), len(self._numbers) + 1)
         self._row = torch.zeros((), dtype=torch.long, device=image.device)
         self._log_evaluation()
 
@@ -122,6 +122,7 @@ class Descent:
 
         """
         advance, is_captured = self._advance, False
+        burst = min(burst, _LOGGED)
         n_evaluated, first, last = 1, 0, min(burst, _SET_UP + 1, self._rows)
         while first < self._rows:
             started = time.perf_counter()
@@ -137,7 +138,8 @@ class Descent:
                 ):
                     advance, is_captured = self._capture_step(), True
             self._copy_from_graph()
-            rows = self._log[first:last].cpu()
+            log = self._log.cpu()
+            rows = [log[index % len(log)] for index in range(first, last)]
             step_seconds = max((time.perf_counter() - started) / len(rows), 1e-6)
             for index, row in enumerate(rows, first):
                 if not row[-1]:
@@ -225,7 +227,7 @@ class Descent:
         assert self._gradient is not None
         is_finite = self._numbers.isfinite().all() & self._gradient.isfinite().all()
         row = torch.cat([self._numbers, is_finite.to(self._numbers)[None]])
-        self._log.index_copy_(0, self._row[None], row[None])
+        self._log.index_copy_(0, self._row[None] % len(self._log), row[None])
         self._row += 1
         is_best = is_finite & (self._numbers[0] < self._lowest[0])
         self._lowest.copy_(torch.where(is_best, self._numbers, self._lowest))
@@ -339,6 +341,8 @@ def _copy(sources: list[Tensor], destinations: list[Tensor]) -> None:
 
 # Ours: a graph holds some 0.6 GB at 1024 px; larger pictures take so long that capturing anew costs nothing.
 _MOST_PIXELS = 1_200_000
+# Ours: more than the largest burst.
+_LOGGED = 64
 # Ours: previews come, and a request to stop is seen, this often.
 _BURST_SECONDS = 0.5
 # The first step allocates the optimizer's state; after the second, every step is the same operations on the same

@@ -17,6 +17,7 @@ from impasto.engine.initial import first_image, next_image
 from impasto.engine.networks import load_network
 from impasto.engine.objective import Evaluation, Objective
 from impasto.engine.optimizers import Optimizer
+from impasto.engine.own_settings import own_settings, with_own_settings
 from impasto.engine.planning import Plan
 from impasto.engine.scene import Scene
 from impasto.errors import DeviceError, DeviceLostError, DivergedError, UsageError
@@ -24,6 +25,7 @@ from impasto.ops import resample
 from impasto.ops.shapes import Image
 from impasto.picture import Picture
 from impasto.recipe import LBFGS, Precision
+from impasto.recipe.provenance import Input
 from impasto.recipe.schedule import Scale
 from impasto.reports import advice
 from impasto.reports.advice import Advice
@@ -99,7 +101,7 @@ class Run:
             self.image, self._image_scale = snapshot.image, self.scales[snapshot.scale]
             self._scale_index, self._steps_of_scale, self._seconds = snapshot.scale, snapshot.done, snapshot.seconds
             self.plans = snapshot.plans
-        self._events = self._paint()
+        self._events = with_own_settings(self._paint())
 
     def __iter__(self) -> Iterator[Event]:
         """Return the events; they can be iterated over once."""
@@ -138,10 +140,17 @@ class Run:
         return self.budget.seconds(self.plans)
 
     @property
+    def inputs(self) -> tuple[Input | None, tuple[Input, ...]]:
+        """The photo and the styles as pictures remember them."""
+        memory = self._scene.remembered(1, 1, finished=False)
+        return memory.content, memory.styles
+
+    @property
     def has_image(self) -> bool:
         """Whether `picture` can be called: from the first `Stepped` on."""
         return self.image is not None
 
+    @own_settings()
     def picture(self) -> Picture:
         """Return the present image at the scale it has reached, with the photo's transparency.
 
@@ -187,6 +196,7 @@ class Run:
         table = document.table(self._scene, folder.path, compute_options | dict(options) | {"keep": keep})
         self.checkpoint_writer = CheckpointWriter(folder, table, every=every, keep=keep)
 
+    @own_settings()
     def checkpoint(self) -> Checkpointed | CheckpointFailed:
         """Write a checkpoint of the state after the last `Stepped`, and return whether that succeeded.
 

@@ -12,9 +12,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-import platformdirs
-
 from impasto.errors import OutputError
+from impasto.system.folders import cache_folder
 from impasto.system.paths import harmless_name
 from impasto.system.tables import Table
 from impasto.system.text import printable, reason
@@ -43,7 +42,7 @@ def staging_path(url: str) -> Path:
     """Return the path on this machine where a picture is made, with its checkpoints, before it goes to `url`."""
     digest = hashlib.sha256(without_password(url).encode()).hexdigest()[:16]
     name = f"{digest}-{harmless_name(PurePosixPath(url).name)}"
-    return platformdirs.user_cache_path("impasto", appauthor=False) / "outgoing" / name
+    return cache_folder() / "outgoing" / name
 
 
 def etags(urls: Iterable[str]) -> dict[str, str]:
@@ -123,6 +122,8 @@ def upload(file: Path, url: str) -> None:
         OutputError: it cannot be written.
 
     """
+    import fsspec
+
     with _file_system(url) as (store, path):
         folder = store._parent(path)
         if path.startswith("/") or PureWindowsPath(path).drive:
@@ -132,7 +133,12 @@ def upload(file: Path, url: str) -> None:
         unfinished = f"{folder}/.impasto-{secrets.token_hex(8)}.part"
         try:
             store.put_file(os.fspath(file), unfinished)
-            store.mv(unfinished, path)
+            if type(store).mv is fsspec.AbstractFileSystem.mv:
+                # That one takes brackets and stars in a name for patterns.
+                store.cp_file(unfinished, path)
+                store.rm_file(unfinished)
+            else:
+                store.mv(unfinished, path)
         except BaseException:
             # The first error is the one to report.
             with contextlib.suppress(Exception):
@@ -146,7 +152,9 @@ def _file_system(url: str) -> Iterator[tuple[Any, str]]:
     import fsspec
 
     try:
-        yield fsspec.core.url_to_fs(url)
+        # Not by `url_to_fs`, which splits names at two colons.
+        kind = fsspec.get_filesystem_class(urlsplit(url).scheme)
+        yield kind(**kind._get_kwargs_from_urls(url)), kind._strip_protocol(url)
     except Exception as error:
         # Each store raises errors of its own, from the packages it is built on.
         raise OutputError(

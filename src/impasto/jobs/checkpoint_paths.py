@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from impasto.errors import CheckpointError
+from impasto.errors import CheckpointError, PictureError
 from impasto.jobs.output import STREAM, Output
 from impasto.system.tables import ReadOnlyTable, Table
 from impasto.system.text import printable
@@ -65,6 +65,42 @@ def from_table(table: ReadOnlyTable, folder: Path) -> Output:
         return Output(**values)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{printable(folder)}: holds an output that no impasto notes") from error
+
+
+def find_unexpected(output: Output, run: "Run", folder: Path) -> str | None:
+    """Return what a person may not expect of a resumed run: a path that it writes to, and why not; None for nothing.
+
+    The note of an output can be forged. So a file that is there must be painted from the pictures of this run, and a
+    new one must be beside the folder of the checkpoint or in the working directory.
+
+    Args:
+        output: of the run.
+        run: the resumed one.
+        folder: of its checkpoint.
+
+    """
+    paths = [Path(output.path)] if output.path != STREAM else []
+    paths += [output.proof_path] if output.proof is not None else []
+    paths += [Path(output.preview)] if output.preview is not None else []
+    at_home = {folder.resolve().parent, Path.cwd()}
+    for path in (*paths, *output.stages()):
+        if os.path.lexists(path):
+            if path.is_symlink() or not _is_of(path, run):
+                return f"{printable(path)}: exists already, and does not say that this run painted it"
+        elif path.parent.resolve() not in at_home:
+            return f"{printable(path)}: would be made in another folder than that of the checkpoint"
+    return None
+
+
+def _is_of(path: Path, run: "Run") -> bool:
+    """Whether a picture remembers being painted from the pictures of a run."""
+    from impasto.picture import remembered
+
+    try:
+        before = remembered(path)
+    except PictureError:
+        return False
+    return (before.content, before.styles) == run.inputs
 
 
 def _short(path: Path) -> str:

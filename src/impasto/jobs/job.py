@@ -11,6 +11,7 @@ import numpy as np
 from impasto.engine import devices
 from impasto.engine.checkpoints import Checkpoints
 from impasto.engine.masks import assign
+from impasto.engine.own_settings import own_settings
 from impasto.engine.run import Run
 from impasto.engine.scene import PreviousFrame, Scene
 from impasto.errors import UsageError
@@ -39,6 +40,7 @@ class Job:
     previous_frame: PreviousFrame | None = None
     checkpoint: Checkpoints | str | os.PathLike[str] | None = None
 
+    @own_settings()
     def start(self) -> Run:
         """Read the pictures and return the run, which begins when its first event is asked for.
 

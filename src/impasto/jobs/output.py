@@ -48,17 +48,10 @@ class Output:
             output_profile(self.proof)
             check_output(self.proof_path, files, force=force)
         if self.preview is not None:
-            # A preview is replaced again and again.
-            check_output(self.preview, files, force=True)
-        if self.save_every and not force:
-            path = Path(self.path)
-            earlier_frame = next(
-                path.parent.glob(f"{glob.escape(path.stem)}-[0-9][0-9][0-9][0-9][0-9]{path.suffix}"), None
-            )
-            if earlier_frame:
-                raise OutputError(
-                    f"{printable(earlier_frame)}: exists already, and --save-every may replace it; add --force"
-                )
+            # Later it is replaced again and again, but only what this run wrote.
+            check_output(self.preview, files, force=force)
+        if not force and (earlier := self.stages()):
+            raise OutputError(f"{printable(earlier[0])}: exists already, and --save-every may replace it; add --force")
 
     def write(self, picture: Picture) -> tuple[str, ...]:
         """Write the result; return notes for the person.
@@ -70,19 +63,19 @@ class Output:
         target: str | BinaryIO = sys.stdout.buffer if self.path == STREAM else self.path
         try:
             notes = self._save(picture, target)
-            if self.proof is None:
-                return notes
-            proof, path = picture.proof(self.proof), self.proof_path
-            return (
-                *notes,
-                *proof.save(path, bits=self.bits, metadata=self.metadata),
-                f"the proof is in {printable(path)}",
-            )
         except PictureError as error:
             # Minutes of work must not be lost to a full disk or a deleted folder.
             rescue = Path(tempfile.mkdtemp(prefix="impasto-")) / "picture.png"
             picture.save(rescue, bits=self.bits, metadata=self.metadata)
             raise PictureError(f"{error}; the picture is in {rescue}") from error
+        if self.proof is None:
+            return notes
+        path = self.proof_path
+        try:
+            proof_notes = picture.proof(self.proof).save(path, bits=self.bits, metadata=self.metadata)
+        except PictureError as error:
+            raise PictureError(f"{error}; the picture itself is in {printable(self.path)}") from error
+        return (*notes, *proof_notes, f"the proof is in {printable(path)}")
 
     def _save(self, picture: Picture, target: str | Path | BinaryIO) -> tuple[str, ...]:
         return picture.save(
@@ -97,6 +90,13 @@ class Output:
     def save_stage(self, picture: Picture, number: int) -> None:
         """Write the picture there is after `number` steps."""
         self._save(picture, self.stage(number))
+
+    def stages(self) -> list[Path]:
+        """Return the pictures that there are of earlier steps, if such are written."""
+        if not self.save_every:
+            return []
+        path = Path(self.path)
+        return sorted(path.parent.glob(f"{glob.escape(path.stem)}-{'[0-9]' * 5}{glob.escape(path.suffix)}"))
 
     @property
     def proof_path(self) -> Path:
@@ -131,14 +131,14 @@ class Stages:
         """Write what is due after a step."""
         self._count += 1
         every = self.output.save_every
-        if every and self._count % every == 0:
-            self.output.save_stage(picture(), self._count)
-        if self.output.preview and time.monotonic() >= self._next_preview:
-            try:
+        # A viewer may have a file open, which keeps it from being replaced on Windows, or the disk may be full. The
+        # picture matters more.
+        try:
+            if every and self._count % every == 0:
+                self.output.save_stage(picture(), self._count)
+            if self.output.preview and time.monotonic() >= self._next_preview:
+                self._next_preview = time.monotonic() + self.PREVIEW_INTERVAL
                 picture().save(self.output.preview, metadata=self.output.metadata)
-            except PictureError as error:
-                # A viewer may have the file open, which keeps it from being replaced on Windows. The next one is soon
-                # due, and the picture matters more.
-                if not self.notes:
-                    self.notes.append(f"{error}; the preview is not of the last step")
-            self._next_preview = time.monotonic() + self.PREVIEW_INTERVAL
+        except PictureError as error:
+            if not self.notes:
+                self.notes.append(f"{error}; pictures of some steps are missing")

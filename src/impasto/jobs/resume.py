@@ -14,6 +14,7 @@ from impasto.engine import devices
 from impasto.engine.checkpoints import Folder, SavedRun, Snapshot, document
 from impasto.engine.checkpoints.writer import INTERVAL
 from impasto.engine.masks import assign
+from impasto.engine.own_settings import own_settings
 from impasto.engine.run import Run
 from impasto.engine.scene import Scene
 from impasto.errors import CheckpointError, UsageError
@@ -123,6 +124,7 @@ def options_of(saved: SavedRun) -> Table:
     return {name: value for name, value in saved.table["options"].items() if name not in names}
 
 
+@own_settings()
 def resume_run(
     folder: Folder,
     saved: SavedRun,

@@ -99,6 +99,7 @@ _RGB_TO_LMS = torch.tensor(
         [0.0883024619, 0.2817188376, 0.6299787005],
     ],
     dtype=torch.float64,
+    device="cpu",
 )
 _LMS_TO_LAB = torch.tensor(
     [
@@ -107,6 +108,7 @@ _LMS_TO_LAB = torch.tensor(
         [0.0259040371, 0.7827717662, -0.8086757660],
     ],
     dtype=torch.float64,
+    device="cpu",
 )
 _LMS_TO_RGB = torch.linalg.inv(_RGB_TO_LMS)
 _LAB_TO_LMS = torch.linalg.inv(_LMS_TO_LAB)

@@ -31,6 +31,7 @@ def array_samples(array: Stored, name: str = "array") -> Samples:
     Raises:
         PictureError: Another shape or dtype, no pixels, NaN or infinity, or floats outside [0, 1].
     """
+    array = np.asarray(array)  # a matrix always has two dimensions
     if array.ndim == 2:
         array = array[:, :, np.newaxis]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import secrets
 import stat
 import sys
@@ -20,6 +21,10 @@ from impasto.system.text import printable, reason
 # The formats that are written, by the endings of file names.
 ENDINGS: Final = {ending: name for name, writer in WRITERS.items() for ending in writer.endings}
 COMPRESSIONS: Final = tuple(dict.fromkeys(name for writer in WRITERS.values() for name in writer.compressions))
+
+
+# At least two letters: a single one is a Windows drive.
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://.")
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
@@ -133,6 +138,8 @@ def check_place(
     """
     check_name(path)
     name = path_name(path)
+    if _URL.match(name):
+        raise OutputError(f"{printable(name)}: is a URL, which only 'impasto batch' writes to; name a file")
     try:
         target = Path(os.path.realpath(name))
         info = _status(target)

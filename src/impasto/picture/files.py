@@ -45,7 +45,7 @@ def read_path(path: str | os.PathLike[str], limits: Limits) -> bytes:
             raise PictureError(f"{printable(name)}: is a folder, not a picture; name a file in it")
         if not stat.S_ISREG(info.st_mode):
             raise PictureError(
-                f"{printable(name)}: is a pipe or a device, not a file; pass an open binary file instead"
+                f"{printable(name)}: is a pipe or a device, not a file; give - for standard input, or pass an open file"
             )
         limits.check_bytes(info.st_size, name)
         with Path(name).open("rb") as file:

@@ -1,8 +1,10 @@
 """Files that are written whole or not at all."""
 
 import contextlib
+import errno
 import os
 import secrets
+import shutil
 import stat
 import sys
 import time
@@ -52,13 +54,24 @@ def writing(path: str | os.PathLike[str], temporary: str | None = None) -> Itera
     try:
         with _write_through(unfinished, before) as file:
             yield file
-        replace(unfinished, target)
+        _put_in_place(unfinished, target)
     except BaseException:
         # Also on Ctrl-C: leave nothing half-written.
         with contextlib.suppress(OSError):
             ownership.remove(unfinished)
         raise
     _flush_folder(target.parent)
+
+
+def _put_in_place(unfinished: Path, target: Path) -> None:
+    try:
+        replace(unfinished, target)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        # A file that is mounted by itself, as containers do, has to stay: it is written over, which is not atomic.
+        shutil.copyfile(unfinished, target)
+        ownership.remove(unfinished)
 
 
 def replace(source: Path, target: Path) -> None:

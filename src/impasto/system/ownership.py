@@ -96,9 +96,7 @@ def find(folder: Path, name: re.Pattern[str], is_ours: Callable[[Path], bool] = 
 
     """
     with os.scandir(folder) as entries:
-        named = [
-            Path(entry) for entry in entries if name.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
-        ]
+        files = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
     return sorted(filter(is_ours, [Path(entry) for entry in files if name.fullmatch(entry.name)]))
 
 

@@ -21,7 +21,7 @@ import uvicorn
 
 from impasto.errors import UsageError
 from impasto.recipe import Compute
-from impasto.system.signals import STOP
+from impasto.system.signals import STOP, is_to_be_ignored
 from impasto.system.text import printable, reason
 from impasto.web.auth import Guard, ServerAddress
 from impasto.web.queue import JobQueue
@@ -90,7 +90,8 @@ def serve(setting: ServerSettings, ready: Callable[[str], None]) -> int:
         queue.leave()
 
     for number in STOP:
-        signal.signal(number, answer)
+        if not is_to_be_ignored(number):
+            signal.signal(number, answer)
     worker.start()
     warming = threading.Thread(target=_load_default_network, daemon=True)
     warming.start()

@@ -195,7 +195,7 @@ def _paint(batch: "Batch", measures: "dict[str, Measure]", options: Options) -> 
 
 
 def _run(batch: "Batch", executor: "Executor | None", display: "BatchDisplay") -> None:
-    """Paint the missing pictures, or those up to the first Ctrl-C, SIGTERM or SIGUSR1; exit 1 where one failed.
+    """Paint the missing pictures, or those up to the first signal to stop; exit 1 where one failed.
 
     Raises:
         ImpastoError: the log cannot be written.

@@ -10,7 +10,9 @@ from impasto.cli.display import progress as progress_display
 from impasto.cli.options import output as output_options
 from impasto.cli.options import recipe as recipe_options
 from impasto.cli.values import OptionValue
+from impasto.errors import OutputError
 from impasto.jobs import checkpoint_paths
+from impasto.system.text import printable
 
 # How the run began, and what it is painted at, is settled.
 _SETTLED = ("size", "side", "start_size", "scale_factor", "margin", "seed")
@@ -34,6 +36,7 @@ _SETTLED = ("size", "side", "start_size", "scale_factor", "margin", "seed")
 @click.option("--device", metavar="auto|cpu|cuda|cuda:N|xpu|mps", help="Another device than it was started on.")
 @click.option("--max-memory", metavar="SIZE", help="Another amount of memory to make do with, such as 3GB.")
 @click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), help="Another precision.")
+@click.option("--force", is_flag=True, help="Replace files that do not say that this run painted them.")
 @output_options.saying_options
 def resume(folder: str, styles: tuple[str, ...], style_masks: tuple[str, ...], **options: OptionValue) -> None:
     """Go on with the run whose checkpoint is in DIR, to the same output and with the same options.
@@ -61,7 +64,9 @@ def resume(folder: str, styles: tuple[str, ...], style_masks: tuple[str, ...], *
     )
     changes = ComputeChanges(options["device"], options["max_memory"], options["precision"])
     run = resume_run(checkpoint_folder, saved, recipe_options.with_options(saved.recipe, options), sources, changes)
-    # What is there is this run's picture so far.
+    unexpected = checkpoint_paths.find_unexpected(target, run, checkpoint_folder.path)
+    if unexpected is not None and not options["force"]:
+        raise OutputError(f"{unexpected}; add --force if you trust {printable(folder)}")
     target.check([], force=True)
     if options["dry_run"]:
         click.echo(paint.describe_plan(run, target))

@@ -56,12 +56,20 @@ def serve(**options: OptionValue) -> None:
         if not options["no_browser"]:
             webbrowser.open(address)
 
-    state = Path(options["state"] or platformdirs.user_state_path("impasto") / "serve")
+    state = Path(options["state"]) if options["state"] else _default_state()
     compute = output_options.read_compute(options)
     number = serve(
         ServerSettings(options["host"], options["port"], state, compute, units.parse_bytes(options["keep"])), ready
     )
     sys.exit(128 + number)
+
+
+def _default_state() -> Path:
+    try:
+        return platformdirs.user_state_path("impasto") / "serve"
+    except RuntimeError as error:
+        # A user without a name or a home, as in containers.
+        raise UsageError("there is no home folder to keep pictures in; name a folder with --state") from error
 
 
 def _check_host(host: str, token_file: str | None) -> None:
@@ -78,6 +86,5 @@ def _check_host(host: str, token_file: str | None) -> None:
 
 
 def _keep(address: str, path: Path) -> None:
-    path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
         file.write(address + "\n")

@@ -97,7 +97,7 @@ def _check(output: Path, inputs: list[str], *, force: bool) -> None:
 
 
 def _paint(film: "VideoRun", output: Path, target: Path, options: Options) -> None:
-    """Paint the film, or what comes before the first Ctrl-C, SIGTERM or fault, and write it.
+    """Paint the film, or what comes before the first signal to stop or fault, and write it.
 
     Args:
         film: the film.

@@ -1,5 +1,6 @@
 """Decoders kept in bounds: damage and excess become one clear error."""
 
+import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from impasto.picture.profiles import TOO_LONG
 from impasto.system.text import printable, reason
 
 _warnings_lock = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    # A child would wait for ever for a lock that a thread held which it has not.
+    os.register_at_fork(after_in_child=lambda: _warnings_lock.__init__())
 
 
 @contextmanager

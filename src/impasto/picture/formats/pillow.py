@@ -141,6 +141,10 @@ def pillow_samples(image: Image.Image, name: str, limits: Limits = DEFAULT_LIMIT
             raise PictureError(
                 f"{printable(name)}: mode {plain.mode!r} with values outside 0 to 65535; scale them first"
             )
+        if plain.mode == "I" and values.max() <= 255:
+            notes.append(
+                "no number is over 255 of 65535, which is nearly black; convert it to mode 'L' if 255 is white"
+            )
         values = values.astype(np.uint16)
     elif plain.mode == "F":
         values, note = unit_floats(values, name)
