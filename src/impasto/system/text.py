@@ -36,8 +36,17 @@ def command_line(words: Iterable[str]) -> str:
     a backslash, one of them may see something else.
     """
     if sys.platform != "win32":
-        return shlex.join(words)
+        return " ".join(shlex.quote(word) if word.isprintable() else _visible(word) for word in words)
     return " ".join(word if _PLAIN_WORD.fullmatch(word) else f'"{word}"' for word in words)
+
+
+def _visible(word: str) -> str:
+    r"""Return a word with control characters in the quotes of bash and zsh that show them: $'two\x0alines'."""
+    quoted = "".join(
+        f"\\{c}" if c in "\\'" else c if c.isprintable() else "".join(f"\\x{byte:02x}" for byte in os.fsencode(c))
+        for c in word
+    )
+    return f"$'{quoted}'"
 
 
 def decode(data: bytes) -> str:

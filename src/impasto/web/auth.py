@@ -5,20 +5,20 @@
 the token in a header, which no other page can make a browser send.
 3. The path must begin with the server's secret first part.
 4. The token must be there: once in the address that was printed, from then on in a cookie for that path; or as
-`Authorization: Bearer`.
+`Authorization: Bearer`. The address that is handed to a browser, which other users of the machine can read in the list
+of processes, has a ticket in place of the token, which is good for one use.
 5. The body's bytes and its pace are limited as it arrives.
 """
 
 import asyncio
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -56,6 +56,7 @@ class ServerAddress(NamedTuple):
     hosts: frozenset[str]  # allowed values of the Host header, with the port
     room: str
     token: str
+    ticket: str
 
 
 class Guard:
@@ -64,6 +65,7 @@ class Guard:
     def __init__(self, app: ASGIApp, place: ServerAddress) -> None:
         self._app = app
         self._place = place
+        self._tickets = [place.ticket]  # those that nobody has used
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that is refused; pass on any other."""
@@ -96,17 +98,27 @@ class Guard:
         # Compared as bytes: only ASCII texts can be compared in constant time.
         if not path.startswith(home):
             return _refusal("open the address that 'impasto serve' has printed")
-        if path == home and method == "GET" and self._is_token(_token_in_query(scope)):
+        if path == home and method == "GET" and self._is_admitted(scope):
             return self._welcome()
         # Browsers send this header; another page on this computer is "same-site", which is not enough.
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             return _refusal("that page may not ask this server for anything")
         bearer = self._is_token(headers.get("authorization", "").removeprefix("Bearer "))
-        if not bearer and not self._is_token(cookie_parser(headers.get("cookie", "")).get(COOKIE, "")):
+        if not bearer and not any(map(self._is_token, _cookies(headers))):
             return _refusal("open the address that 'impasto serve' has printed")
         if method not in ("GET", "HEAD") and not bearer and not origins:
             return _refusal("a request that changes something must say where it comes from")
         return _exceeds_limit(headers, _body_limit(scope))
+
+    def _is_admitted(self, scope: Scope) -> bool:
+        """Whether the address has the token, or a ticket, which is used up with that."""
+        if self._is_token(_in_query(scope, "token")):
+            return True
+        ticket = _in_query(scope, "ticket").encode()
+        is_good = any(secrets.compare_digest(ticket, good.encode()) for good in self._tickets)
+        if is_good:
+            self._tickets.clear()
+        return is_good
 
     def _is_token(self, text: str) -> bool:
         return secrets.compare_digest(text.encode(), self._place.token.encode())
@@ -121,12 +133,21 @@ def _refusal(message: str, status: int = 403) -> Response:
     return PlainTextResponse(f"impasto: {message}\n", status, {"connection": "close"})
 
 
-def _token_in_query(scope: Scope) -> str:
+def _cookies(headers: Headers) -> Iterator[str]:
+    """Yield the values of our cookie: a browser may send several of one name, for different paths."""
+    for header in headers.getlist("cookie"):
+        for pair in header.split(";"):
+            name, _, value = pair.strip().partition("=")
+            if name == COOKIE:
+                yield value
+
+
+def _in_query(scope: Scope, name: str) -> str:
     try:
         query: Mapping[str, list[str]] = parse_qs(scope["query_string"].decode("ascii"), max_num_fields=4)
     except ValueError:
         return ""
-    return query.get("token", [""])[0]
+    return query.get(name, [""])[0]
 
 
 def _body_limit(scope: Scope) -> int:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import time
+import typing
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -15,6 +16,9 @@ from impasto.web.requests import Order
 State = Literal["queued", "running", "paused", "finished", "stopped", "failed"]
 OPEN: Final[tuple[State, ...]] = ("queued", "running", "paused")
 
+_OPTIONAL: Final = ("start_size", "size")
+# Ours: no number of a record is larger.
+_LARGEST: Final = 1 << 53
 # Ours: points of the loss curve to keep; a window is about as many pixels wide.
 _MOST_POINTS: Final = 1000
 
@@ -158,12 +162,26 @@ class WebTask:
             "stages": len(self.stages),
         }
 
-    def to_json(self) -> bytes:
-        """Return the task as JSON for `from_table`."""
+    def to_json(self, state: State) -> bytes:
+        """Return the task as JSON for `from_table`, in the state that it is to have then."""
         table = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return json.dumps(table | {"order": self.order.to_table()}).encode()
+        return json.dumps(table | {"order": self.order.to_table(), "state": state}).encode()
 
     @classmethod
     def from_table(cls, id: str, table: Table) -> "WebTask":
-        """Return the task from its record."""
-        return cls(**{**table, "id": id, "order": Order.from_table(table["order"])})
+        """Return the task from its record.
+
+        Raises:
+            ValueError: a value is not of its type. Other errors come of values within the order.
+
+        """
+        task = cls(**{**table, "id": id, "order": Order.from_table(table["order"])})
+        plain = cls(id, task.order)
+        for entry in dataclasses.fields(cls):
+            value, kind = getattr(task, entry.name), type(getattr(plain, entry.name))
+            is_number = kind is float and type(value) is int and abs(value) < _LARGEST
+            if entry.name not in _OPTIONAL and not isinstance(value, kind) and not is_number:
+                raise ValueError(f"{entry.name} is no {kind.__name__}")
+        if task.state not in typing.get_args(State):
+            raise ValueError("its state is none")
+        return task

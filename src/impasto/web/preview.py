@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from impasto.errors import PictureError
 from impasto.picture import Picture, read_picture, remembered
 from impasto.web import thumbnails
 from impasto.web.job import WebTask
@@ -39,7 +40,12 @@ class Preview:
         self.latest = thumbnails.jpeg(picture(), thumbnails.PREVIEW)
         task.preview += 1
         if anyway or task.progress >= (task.stages[-1] if task.stages else -1) + 1 / _STAGES:
-            self._keep()
+            try:
+                self._keep()
+            except PictureError as error:
+                # A full disk: the picture is painted all the same.
+                note = f"a picture of the way could not be kept ({error})"
+                task.notes += [note] if note not in task.notes else []
         ended = time.monotonic()
         self._next = ended + max(_BLINK, (ended - started) / _SHARE)
         return True

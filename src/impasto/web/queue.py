@@ -50,9 +50,11 @@ class JobQueue:
         """Ask the worker to stop after the present step; safe in a signal handler."""
         self._is_leaving = True
 
-    def wake(self) -> None:
-        """Wake up everybody who waits for a change."""
+    def record_present(self) -> None:
+        """Record that the present task was left on purpose, and wake up everybody who waits for a change."""
         with self._changed:
+            if self._present is not None:
+                self.record(self._tasks[self._present])
             self._changed.notify_all()
 
     # For pages: state.
@@ -175,7 +177,7 @@ class JobQueue:
         with self._changed:
             if id in self._queue:
                 self._queue.remove(id)
-                self._queue.insert(max(0, place), id)
+                self._queue.insert(min(max(0, place), len(self._queue)), id)
             self.record(self._tasks[id])
 
     def remove(self, id: str) -> None:
@@ -204,11 +206,15 @@ class JobQueue:
     def next_task(self) -> WebTask | None:
         """Wait for the next task that is not paused, and return it; None if the server is about to end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._is_leaving or self._queue)
+            self._changed.wait_for(lambda: self._is_leaving or self._ready())
             if self._is_leaving:
                 return None
-            task = self._tasks[self._queue.pop(0)]
+            ready = self._ready()
+            assert ready is not None
+            self._queue.remove(ready)
+            task = self._tasks[ready]
             task.state = "paused" if task.state == "paused" else "running"
+            task.error = ""
             self._present, self._new_order = task.id, None
             self._preview = Preview(self.storage, task)
             self.record(task)
@@ -216,12 +222,28 @@ class JobQueue:
             self._wait_while_paused(task)
             return None if self._is_leaving else task
 
-    def end_task(self, task: WebTask, error: str) -> None:
-        """Record how a task ended; an unfinished one keeps its state, and is painted first next time."""
+    def _ready(self) -> str | None:
+        """Return the first task that does not wait for a person because of a fault."""
+        waiting = (self._tasks[id] for id in self._queue)
+        return next((task.id for task in waiting if not (task.state == "paused" and task.error)), None)
+
+    def end_task(self, task: WebTask, error: str, *, resumable: bool = False) -> None:
+        """Record how a task ended; an unfinished one keeps its state, and is painted first next time.
+
+        Args:
+            task: that was painted.
+            error: in one line; empty for none.
+            resumable: whether it has a checkpoint from which it can go on when the cause is mended.
+
+        """
         with self._changed:
             if task.state == "stopped" or not self._is_leaving:
                 task.error = error
-                task.state = "failed" if error else "stopped" if task.state == "stopped" else "finished"
+                if error and resumable and task.state != "stopped":
+                    task.state = "paused"
+                    self._queue.insert(0, task.id)
+                else:
+                    task.state = "failed" if error else "stopped" if task.state == "stopped" else "finished"
             self._present, self._preview = None, None
             self.record(task)
             self._make_room()
@@ -269,19 +291,25 @@ class JobQueue:
     def record(self, task: WebTask) -> None:
         """Write a task's record, and wake up everybody who waits for a change."""
         self._version += 1
+        # A task that is "running" in its record was not left on purpose: the server was killed, or crashed.
+        state = "queued" if self._is_leaving and task.state == "running" else task.state
         with contextlib.suppress(ImpastoError):
             # On a full disk the picture is painted all the same, and can be downloaded.
-            self.storage.put(self.storage.job(task.id) / "job.json", task.to_json())
+            self.storage.put(self.storage.job(task.id) / "job.json", task.to_json(state))
         self._changed.notify_all()
 
     def _read(self) -> None:
         for id, table in self.storage.jobs():
-            with contextlib.suppress(ImpastoError, TypeError, KeyError, ValueError):
+            try:
                 self._tasks[id] = WebTask.from_table(id, table)
+            except (ImpastoError, TypeError, KeyError, ValueError, AttributeError, OverflowError):
+                self.storage.set_aside(self.storage.job(id) / "job.json")
         open_tasks = [task for task in self._tasks.values() if task.state in OPEN]
         # The task that was being painted comes first.
         for task in sorted(open_tasks, key=lambda task: (task.state == "queued", task.created)):
-            task.state = "paused" if task.state == "paused" else "queued"
+            if task.state == "running":
+                # What ended the server may be this task, which would end it again.
+                task.state, task.error = "paused", "impasto was ended while it painted this; go on when you like"
             self._queue.append(task.id)
         self._make_room()
 

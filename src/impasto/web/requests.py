@@ -2,6 +2,7 @@
 
 import functools
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,8 @@ MOST_STYLES: Final = 8
 MOST_CELLS: Final = 36
 # Ours: the longest recipe of the package takes 4 kB.
 _LONGEST_RECIPE: Final = 50_000
+# The time of reading such a name grows with the square of its length.
+_DEEP_KEY: Final = re.compile(r"(?:[^\s.=\[\]]{0,80}[ \t]*\.[ \t]*){12}")
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,8 @@ def recipe_of(table: ReadOnlyTable) -> tuple[str, Recipe, Table]:
         raise UsageError("recipe is a name and settings is a table of values")
     if text is not None and (not isinstance(text, str) or len(text) > _LONGEST_RECIPE):
         raise UsageError(f"the recipe's text is over {_LONGEST_RECIPE:,} characters, or none")
+    if text is not None and _DEEP_KEY.search(text):
+        raise UsageError("the recipe's text has a name of more than a few parts")
     # By name only, since `presets.resolve` would open a path.
     recipe = _translate_errors(lambda: (Recipe.from_toml(text) if text else presets.get(base)).with_settings(settings))
     return ("custom" if text else base), recipe, settings
@@ -146,6 +151,9 @@ def _parse_variations(entries: object, recipe: Recipe) -> tuple[tuple[str, tuple
     from impasto.sweeps import RECIPE, STYLE_WEIGHTS, Variation  # imports torch: not before the page is served
     from impasto.sweeps.variations import choices, recipe_with
 
+    def too_many(count: int) -> UsageError:
+        return UsageError(f"a sheet of {count} pictures; here up to {MOST_CELLS}, and any number with impasto sweep")
+
     variations = []
     for entry in entries:
         rest = _table(entry, "what varies", ("name", "values"))
@@ -154,10 +162,12 @@ def _parse_variations(entries: object, recipe: Recipe) -> tuple[tuple[str, tuple
             raise UsageError("what varies on a sheet is one of the controls")
         if not isinstance(values, list):
             raise UsageError(f"the values of {printable(name)} are no list")
+        if len(values) > MOST_CELLS:
+            raise too_many(len(values))
         variations.append(Variation(name, tuple(map(_freeze, values))))
     count = math.prod(len(variation.values) for variation in variations)
     if count > MOST_CELLS:
-        raise UsageError(f"a sheet of {count} pictures; here up to {MOST_CELLS}, and any number with impasto sweep")
+        raise too_many(count)
     for combination in choices(variations):
         _translate_errors(functools.partial(recipe_with, recipe, {entry.name: entry.value for entry in combination}))
     return tuple((variation.name, tuple(variation.values)) for variation in variations)

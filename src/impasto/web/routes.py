@@ -13,9 +13,10 @@ from typing import Final, NoReturn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from impasto import __version__
 from impasto.errors import ImpastoError, PictureError, UsageError
@@ -33,6 +34,12 @@ _LOOK: Final = 0.15
 _STILL_HERE: Final = 10.0
 # Ours: a browser opens six connections to a server; pages without a stream poll instead.
 _MOST_STREAMS: Final = 24
+# Ours: uploads in memory at a time.
+_MOST_UPLOADS: Final = 4
+# Ours: an order of eight styles, a sheet and all settings has some hundred values, four deep.
+_MOST_VALUES: Final = 2000
+_DEEPEST: Final = 8
+_LARGEST: Final = 1 << 63
 
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -63,6 +70,7 @@ class Routes:
         self._streams = 0
         # Decode one upload at a time: a large picture takes gigabytes.
         self._decoding = threading.Lock()
+        self._uploads = asyncio.Semaphore(_MOST_UPLOADS)
 
     def application(self, room: str) -> Starlette:
         """Return the application, with all routes below the secret first part of the path."""
@@ -89,6 +97,8 @@ class Routes:
             exception_handlers={
                 ImpastoError: _answer_error,
                 KeyError: _answer_missing,
+                FileNotFoundError: _answer_missing,
+                ClientDisconnect: _answer_nobody,
                 HTTPException: _answer_http_error,  # type: ignore[dict-item]
             },
         )
@@ -116,11 +126,13 @@ class Routes:
 
     async def upload(self, request: Request) -> Response:
         """Store the picture in the request's body; answer with its id."""
-        data = bytearray()
-        async for chunk in request.stream():
-            data += chunk
         name = request.query_params.get("name", "picture")[:1000]
-        stored = await run_in_threadpool(self._add, bytes(data), name)
+        # The others wait in their browsers, not in memory.
+        async with self._uploads:
+            data = bytearray()
+            async for chunk in request.stream():
+                data += chunk
+            stored = await run_in_threadpool(self._add, bytes(data), name)
         return JSONResponse({**_describe(stored), "notes": stored.notes}, 201)
 
     async def picture(self, request: Request) -> Response:
@@ -133,14 +145,14 @@ class Routes:
 
     async def check(self, request: Request) -> Response:
         """Answer with what is wrong with a recipe, if anything."""
-        base, recipe, settings = requests.recipe_of(await _json(request))
+        base, recipe, settings = await run_in_threadpool(requests.recipe_of, await _json(request))
         return JSONResponse(
             {"name": base, "changed": len(settings), "digest": recipe.digest, "values": recipe.to_table()}
         )
 
     async def order(self, request: Request) -> Response:
         """Add a job to the queue."""
-        order = requests.parse_order(await _json(request), self.storage)
+        order = await run_in_threadpool(requests.parse_order, await _json(request), self.storage)
         task = await run_in_threadpool(self.queue.add, order)
         return JSONResponse({"id": task.id}, 201)
 
@@ -172,7 +184,8 @@ class Routes:
                 raise UsageError("a place in the queue is a whole number")
             await run_in_threadpool(queue.move, id, place)
         elif verb == "steer":
-            await run_in_threadpool(queue.steer, id, requests.parse_order(table, self.storage))
+            order = await run_in_threadpool(requests.parse_order, table, self.storage)
+            await run_in_threadpool(queue.steer, id, order)
         else:
             simple = {"cancel": queue.cancel, "pause": queue.pause, "resume": queue.resume}
             await run_in_threadpool(simple[verb], id)
@@ -215,23 +228,24 @@ class Routes:
         """Answer with a stream of the state in brief, after every change."""
         if self._streams >= _MOST_STREAMS:
             raise HTTPException(503, "there are many pages open; this one asks from time to time")
-        return StreamingResponse(self._stream(request), media_type="text/event-stream")
+        # Counted before anything is awaited, so that many at once are not too many.
+        self._streams += 1
+        return _CountedStream(self._stream(request), self._end_stream)
+
+    def _end_stream(self) -> None:
+        self._streams -= 1
 
     async def _stream(self, request: Request) -> AsyncIterator[str]:
-        self._streams += 1
-        try:
-            last_version, silent = -1, 0.0
-            while not self.ending() and not await request.is_disconnected():
-                if self.queue.version != last_version:
-                    last_version, silent = self.queue.version, 0.0
-                    yield f"data: {self.queue.shown()}\n\n"
-                elif silent > _STILL_HERE:
-                    silent = 0.0
-                    yield ": still here\n\n"
-                await asyncio.sleep(_LOOK)
-                silent += _LOOK
-        finally:
-            self._streams -= 1
+        last_version, silent = -1, 0.0
+        while not self.ending() and not await request.is_disconnected():
+            if self.queue.version != last_version:
+                last_version, silent = self.queue.version, 0.0
+                yield f"data: {self.queue.shown()}\n\n"
+            elif silent > _STILL_HERE:
+                silent = 0.0
+                yield ": still here\n\n"
+            await asyncio.sleep(_LOOK)
+            silent += _LOOK
 
     def _add(self, data: bytes, name: str) -> StoredPicture:
         with self._decoding:
@@ -272,11 +286,47 @@ def _parse_integer(text: str | None) -> int | None:
 async def _json(request: Request) -> Table:
     try:
         table = json.loads(await request.body() or b"{}", parse_constant=_refuse_constant)
+        # Half of a pair of surrogates is no text, and no file can hold it.
+        json.dumps(table, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise UsageError("the request is no JSON") from error
+    _check_bounds(table)
     if not isinstance(table, dict):
         raise UsageError("the request is no table")
     return table
+
+
+def _check_bounds(value: object, depth: int = 0) -> int:
+    """Return the number of values in a request; refuse one with more, or deeper ones, than any order has.
+
+    Raises:
+        UsageError: it has.
+
+    """
+    if depth > _DEEPEST:
+        raise UsageError(f"the request is nested more than {_DEEPEST} deep")
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise UsageError("a number in the request is too large")
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    count = 1 + sum(_check_bounds(part, depth + 1) for part in parts)
+    if count > _MOST_VALUES:
+        raise UsageError(f"the request has more than {_MOST_VALUES} values")
+    return count
+
+
+class _CountedStream(StreamingResponse):
+    """A stream of events that tells when it has ended, also if it never began."""
+
+    def __init__(self, content: AsyncIterator[str], ended: Callable[[], None]) -> None:
+        super().__init__(content, media_type="text/event-stream")
+        self._ended = ended
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._ended()
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -293,6 +343,12 @@ async def _answer_error(request: Request, error: Exception) -> Response:
 async def _answer_missing(request: Request, error: Exception) -> Response:
     del request, error
     return JSONResponse({"error": "there is nothing of that name here"}, 404)
+
+
+async def _answer_nobody(request: Request, error: Exception) -> Response:
+    """Answer a request whose sender left before it was complete."""
+    del request, error
+    return Response(status_code=400)
 
 
 async def _answer_http_error(request: Request, error: HTTPException) -> Response:

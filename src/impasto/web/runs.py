@@ -93,7 +93,7 @@ def resume_from_checkpoint(task: WebTask, storage: Storage, means: Compute) -> "
     from impasto.jobs.resume import ComputeChanges, resume_run
 
     path = _path(_CHECKPOINT, task, storage)
-    if not any(path.glob("*.json")):
+    if not has_checkpoint(task, storage):
         return None
     folder: Folder | None = None
     try:
@@ -110,6 +110,11 @@ def resume_from_checkpoint(task: WebTask, storage: Storage, means: Compute) -> "
         task.notes.append(f"{error}; it was begun again")
         return None
     return run
+
+
+def has_checkpoint(task: WebTask, storage: Storage) -> bool:
+    """Whether there is a checkpoint of the present stretch of a task."""
+    return any(_path(_CHECKPOINT, task, storage).glob("*.json"))
 
 
 def release(run: "Run", *, over: bool) -> None:

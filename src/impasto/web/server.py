@@ -59,12 +59,13 @@ class ServerSettings:
     most_bytes: int
 
 
-def serve(setting: ServerSettings, ready: Callable[[str], None]) -> int:
+def serve(setting: ServerSettings, ready: Callable[[str, str, list[str]], None]) -> int:
     """Serve until a signal arrives, and return its number.
 
     Args:
         setting: from the command line.
-        ready: is called with the address to open, which contains the token.
+        ready: is called with the address to open, which contains the token; with an address that is good for one use;
+            and with notes on what could not be read of earlier work.
 
     Raises:
         UsageError: the port is taken, or the host is not this computer's.
@@ -76,7 +77,9 @@ def serve(setting: ServerSettings, ready: Callable[[str], None]) -> int:
     worker = QueueWorker(queue, setting.compute)
     listening = _listen(setting.host, setting.port)
     port = listening.getsockname()[1]
-    place = ServerAddress(_allowed_hosts(setting.host, port), storage.room, secrets.token_urlsafe(32))
+    place = ServerAddress(
+        _allowed_hosts(setting.host, port), storage.room, secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    )
     server: _Server
     routes = Routes(storage, queue, lambda: server.should_exit)
     server = _Server(_config(Guard(routes.application(storage.room), place)), queue)
@@ -95,7 +98,8 @@ def serve(setting: ServerSettings, ready: Callable[[str], None]) -> int:
     worker.start()
     warming = threading.Thread(target=_load_default_network, daemon=True)
     warming.start()
-    ready(f"http://{_bracketed(setting.host)}:{port}/{storage.room}/?token={place.token}")
+    home = f"http://{_bracketed(setting.host)}:{port}/{storage.room}/"
+    ready(f"{home}?token={place.token}", f"{home}?ticket={place.ticket}", storage.notes)
     asyncio.run(_serve(server, listening))
     if not worker.close(_LAST_STEP) or warming.is_alive():
         # A step of a large picture can take long, and the interpreter aborts when it ends under a thread that imports

@@ -3,25 +3,38 @@
 import contextlib
 import dataclasses
 import json
+import os
+import re
 import secrets
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from impasto.errors import ImpastoError, OutputError, PictureError, UsageError
-from impasto.picture import DEFAULT_LIMITS, Picture, as_picture, read_picture
+import psutil
+
+from impasto.errors import OutputError, PictureError, UsageError
+from impasto.picture import DEFAULT_LIMITS, Limits, Picture, as_picture, read_picture
 from impasto.recipe.provenance import plain_name
 from impasto.system import ownership
 from impasto.system.atomic import write_whole
 from impasto.system.locks import try_lock
+from impasto.system.ownership import open_regular
 from impasto.system.tables import Table
 from impasto.system.text import printable, reason
 from impasto.web import thumbnails
 
 # Ours: an uncompressed 16-bit TIFF of 24 million pixels takes 144 MB, a phone's JPEG 5.
 MOST_UPLOAD: Final = 150 * 1024**2
-LIMITS: Final = dataclasses.replace(DEFAULT_LIMITS, max_file_bytes=MOST_UPLOAD)
+# Ours: more than any telephone takes, and with the largest formats 75 bytes a pixel.
+MOST_PIXELS: Final = 60_000_000
+_BYTES_PER_PIXEL: Final = 75
+# Names that are made here.
+_JOB: Final = re.compile(r"[0-9a-f]{16}")
+_ROOM: Final = re.compile(rb"[\w-]{8,64}")
+# Ours: a record with its curve takes 50 kB.
+_MOST_RECORD: Final = 10_000_000
 # Ours: somebody may still be about to use an uploaded picture.
 _KEPT_UNUSED: Final = 24 * 3600.0
 # Ours: longer names are cut on the page anyway.
@@ -50,6 +63,14 @@ class StoredPicture:
     notes: tuple[str, ...] = ()
 
 
+def _limits() -> Limits:
+    """Return the limits of an upload: stricter than the command's, and within half of the memory that is free."""
+    pixels = psutil.virtual_memory().available // 2 // _BYTES_PER_PIXEL
+    return dataclasses.replace(
+        DEFAULT_LIMITS, max_file_bytes=MOST_UPLOAD, max_pixels=max(1_000_000, min(MOST_PIXELS, pixels))
+    )
+
+
 class Storage:
     """A storage folder, used by one server at a time.
 
@@ -64,9 +85,9 @@ class Storage:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.notes: list[str] = []  # on what was set aside
         try:
-            for path in (folder, folder / "pictures", folder / "jobs"):
-                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._claim()
             lock = try_lock(folder / "lock")
             if lock is None:
                 raise UsageError(
@@ -81,6 +102,34 @@ class Storage:
             ) from error
         self.pictures = {stored.id: stored for stored in self._stored()}
 
+    def _claim(self) -> None:
+        """Make the folder, readable by its owner only.
+
+        Raises:
+            UsageError: it holds something else.
+            OSError: it cannot be made or changed.
+
+        """
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        names = {path.name for path in self.folder.iterdir()}
+        others = set() if "room" in names else names - {"lock", "pictures", "jobs"}
+        if others:
+            raise UsageError(
+                f"{printable(self.folder)}: is no folder of 'impasto serve', since {printable(min(others))[:80]} is in "
+                "it; name an empty one, or a new one, with --state"
+            )
+        for path in (self.folder, self.folder / "pictures", self.folder / "jobs"):
+            path.mkdir(mode=0o700, exist_ok=True)
+            if sys.platform != "win32":
+                path.chmod(0o700)
+
+    def set_aside(self, path: Path) -> None:
+        """Rename a file that cannot be read, so that it is there for whoever looks for it, and is in nobody's way."""
+        aside = path.with_name(f"{path.name}.unreadable")
+        with contextlib.suppress(OSError):
+            path.replace(aside)
+        self.notes.append(f"{printable(path)}: cannot be read, and is {printable(aside.name)} now")
+
     def close(self) -> None:
         """Let another server use the folder."""
         self._lock.release()
@@ -94,7 +143,7 @@ class Storage:
         """
         name = plain_name(name)[-_LONGEST_NAME:]
         try:
-            picture = as_picture(data, limits=LIMITS)
+            picture = as_picture(data, limits=_limits())
         except PictureError as error:
             # Name the file in the message instead of "memory".
             raise PictureError(str(error).replace("memory:", f"{printable(name)}:", 1)) from error
@@ -148,10 +197,24 @@ class Storage:
         """Return the ids and records of all jobs."""
         tasks = []
         for path in sorted((self.folder / "jobs").iterdir()):
-            # An unreadable record is of another version, or of a job whose folder was just being made.
-            with contextlib.suppress(OSError, ValueError):
-                tasks.append((path.name, json.loads((path / "job.json").read_bytes())))
+            record = path / "job.json"
+            # Without one its folder was just being made.
+            if _JOB.fullmatch(path.name) and os.path.lexists(record):
+                table = self._read_table(record)
+                tasks += [] if table is None else [(path.name, table)]
         return tasks
+
+    def _read_table(self, path: Path) -> Table | None:
+        """Return the table in a file; None after setting it aside if there is none in it."""
+        try:
+            with open_regular(path) as file:
+                table = json.loads(file.read(_MOST_RECORD))
+        except (OSError, ValueError, RecursionError):
+            table = None
+        if isinstance(table, dict):
+            return table
+        self.set_aside(path)
+        return None
 
     def remove_job(self, id: str) -> None:
         """Remove a job with all its pictures."""
@@ -195,14 +258,26 @@ class Storage:
     def _stored(self) -> list[StoredPicture]:
         records = []
         for path in (self.folder / "pictures").glob("*.json"):
-            with contextlib.suppress(OSError, ValueError, TypeError, ImpastoError):
-                table = json.loads(path.read_bytes())
-                records.append(StoredPicture(**{**table, "id": path.stem, "notes": tuple(table["notes"])}))
+            table = self._read_table(path)
+            if table is None:
+                continue
+            try:
+                stored = StoredPicture(**{**table, "id": path.stem, "notes": tuple(map(str, table["notes"]))})
+                if not (isinstance(stored.name, str) and int(stored.height) > 0 and int(stored.width) > 0):
+                    raise ValueError("no name or no size")
+            except (TypeError, KeyError, ValueError):
+                self.set_aside(path)
+            else:
+                records.append(stored)
         return records
 
     def _room(self) -> str:
         """Return the secret first part of every address; it is stored, so that addresses stay valid after a restart."""
         file = self.folder / "room"
-        if not file.exists():
-            write_whole(file, secrets.token_urlsafe(9).encode())
-        return file.read_text("ascii").strip()
+        if file.exists():
+            if _ROOM.fullmatch(text := file.read_bytes()):
+                return text.decode("ascii")
+            self.set_aside(file)
+        room = secrets.token_urlsafe(9)
+        write_whole(file, room.encode())
+        return room

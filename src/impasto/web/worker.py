@@ -40,18 +40,20 @@ class QueueWorker:
     def close(self, seconds: float) -> bool:
         """Stop after the present step; return whether that took no longer than `seconds`."""
         self._queue.leave()
-        self._queue.wake()
+        self._queue.record_present()
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def _work(self) -> None:
         while (task := self._queue.next_task()) is not None:
-            self._queue.end_task(task, self._paint(task))
+            error = self._paint(task)
+            self._queue.end_task(task, error, resumable=bool(error) and runs.has_checkpoint(task, self._storage))
 
     def _paint(self, task: WebTask) -> str:
         """Paint a job; return the error in one line, empty for none."""
         run: Run | None = None
         command: Command = "go"
+        is_over = False
         try:
             if task.order.vary:
                 self._paint_sheet(task)
@@ -68,14 +70,16 @@ class QueueWorker:
                     # Recorded before its checkpoint is removed, so that after a crash the job is not painted again.
                     task.state = "finished" if task.state == "running" else task.state
                     self._queue.record(task)
+            is_over = command != "leave"
         except ImpastoError as error:
             return " ".join(str(error).split())
         except Exception as error:
             # An unexpected error must not end the thread on which all other jobs depend.
             return f"unexpected {type(error).__name__}: {reason(error)}; please report this"
         finally:
+            # After an error the checkpoint stays: there may be room on the disk, or memory, later.
             if run is not None and command != "leave":
-                runs.release(run, over=True)
+                runs.release(run, over=is_over)
         return ""
 
     def _paint_sheet(self, task: WebTask) -> None:

@@ -3,6 +3,7 @@
 import importlib.util
 import ipaddress
 import os
+import re
 import sys
 import webbrowser
 from pathlib import Path
@@ -13,9 +14,12 @@ import platformdirs
 from impasto.cli import paint
 from impasto.cli.options import output as output_options
 from impasto.cli.values import OptionValue
-from impasto.errors import UsageError
-from impasto.system import units
+from impasto.errors import OutputError, UsageError
+from impasto.system import ownership, units
+from impasto.system.text import printable, reason
 
+# What a server writes into --token-file.
+_ADDRESS = re.compile(rb"http://\S{1,300}/\?token=[\w-]{20,80}\r?\n")
 _NEEDED = ("starlette", "uvicorn")
 
 
@@ -49,12 +53,14 @@ def serve(**options: OptionValue) -> None:
     paint.quiet_threads()
     from impasto.web.server import ServerSettings, serve
 
-    def ready(address: str) -> None:
+    def ready(address: str, ticket_address: str, notes: list[str]) -> None:
         if options["token_file"]:
             _keep(address, Path(options["token_file"]))
+        for note in notes:
+            click.echo(f"note: {note}", err=True)
         click.echo(f"impasto is at {address}\nCtrl-C ends it; what is unfinished goes on next time.", err=True)
         if not options["no_browser"]:
-            webbrowser.open(address)
+            webbrowser.open(ticket_address)
 
     state = Path(options["state"]) if options["state"] else _default_state()
     compute = output_options.read_compute(options)
@@ -86,5 +92,13 @@ def _check_host(host: str, token_file: str | None) -> None:
 
 
 def _keep(address: str, path: Path) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        file.write(address + "\n")
+    if ownership.has_mark(path, b"/?token=") and _ADDRESS.fullmatch(path.read_bytes()):
+        # That of a server before this one.
+        ownership.remove(path)
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            file.write(address + "\n")
+    except FileExistsError as error:
+        raise UsageError(f"{printable(path)}: exists already; name a new file for the secret") from error
+    except OSError as error:
+        raise OutputError(f"{printable(path)}: cannot be written ({reason(error)}); name another file") from error

@@ -54,7 +54,7 @@ export function update(brief) {
   $("bar").value = job.progress;
   $("bar").hidden = !going;
   $("line").replaceChildren(...line().map((text) => make("span", {}, text)));
-  $("job-error").textContent = job.state === "failed" ? job.error : "";
+  $("job-error").textContent = job.error;
   const painted = job.preview > 0;
   $("tools").hidden = !painted;
   // A sheet cannot be compared with the photo.

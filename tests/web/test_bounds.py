@@ -1,0 +1,311 @@
+"""What a page or an attacker may order: bounded before anything is computed, and never the end of the server."""
+
+import asyncio
+import itertools
+import json
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from starlette.routing import Route
+
+from impasto.cli import command
+from impasto.errors import PictureError, UsageError
+from impasto.jobs.job import Job
+from impasto.picture import Picture
+from impasto.recipe import Compute, Inputs, Style, presets
+from impasto.reports.events import Stepped
+from impasto.system.text import command_line
+from impasto.web.auth import Guard, ServerAddress
+from impasto.web.queue import JobQueue
+from impasto.web.requests import Order
+from impasto.web.routes import Routes
+from impasto.web.storage import Storage
+from impasto.web.worker import QueueWorker
+from tests.picture.samples import pillow_file
+from tests.web.served import QUICK, SLOW, Served, order, start, state_of, until, upload
+
+DEEP: Any = []
+for _ in range(50):
+    DEEP = [DEEP]
+# Values of every kind that JSON has, at the places where orders have theirs.
+VALUES: tuple[Any, ...] = (
+    None, True, -1, 0, 10**40, 1e308, "", "x", "\ud800", "a" * 3000, [], [1] * 3000, {}, {"a": {"b": {}}}, DEEP,
+    "/etc/passwd", [[1, 2], [3]], "default", 1.5, ["patches"], {"loss": "gram"},
+)  # fmt: skip
+VERBS = ("cancel", "move", "steer", "pause", "resume")
+NAMES = ("content", "styles", "recipe", "settings", "toml", "init", "content_mask", "protect", "vary", "place", "other")
+
+
+def routes(tmp_path: Path) -> list[tuple[str, str]]:
+    """Return method and path of every route, below the secret first part."""
+    storage = Storage(tmp_path / "unused")
+    application = Routes(storage, JobQueue(storage, 1), lambda: True).application("room")
+    storage.close()
+    found = [route for route in application.routes if isinstance(route, Route)]
+    return [(method, route.path.removeprefix("/room/")) for route in found for method in sorted(route.methods or ())]
+
+
+def random_order(generator: random.Random, pictures: list[str]) -> Any:
+    """Return an order with one to four things wrong with it, or something that is none."""
+    if generator.random() < 0.1:
+        return generator.choice(VALUES)
+    settings = {"size": 32, "start_size": 32, "steps": [1]}
+    table: dict[str, Any] = {"content": pictures[0], "styles": [{"picture": pictures[1]}], "settings": settings}
+    for _ in range(generator.randint(1, 4)):
+        where = generator.random()
+        if where < 0.4:
+            table[generator.choice(NAMES)] = generator.choice(VALUES)
+        elif where < 0.7:
+            field = generator.choice(["picture", "weight", "scale", "part", "mask"])
+            table["styles"] = [{"picture": pictures[1], field: generator.choice(VALUES)}]
+        elif where < 0.9:
+            name = generator.choice([*presets.get("default").to_table(), "optimizer.history"])
+            table["settings"] = {**settings, name: generator.choice(VALUES)}
+        else:
+            table["vary"] = [{"name": "seed", "values": [generator.choice(VALUES)] * generator.randint(0, 40)}]
+    return table
+
+
+@pytest.mark.parametrize("count", [4, pytest.param(40, marks=pytest.mark.slow)])
+def test_no_request_ends_the_server_or_takes_its_time(count: int, tmp_path: Path) -> None:
+    generator = random.Random(count)
+    server = start(tmp_path / "state")
+    with server.client() as client:
+        pictures = [upload(client, name) for name in ("chelsea.jpg", "woodcut.jpg")]
+        client.post("api/check", json={})  # which imports what the first order needs
+        job = order(client, QUICK)
+        before = psutil.Process(server.process.pid).memory_info().rss
+        pool = [job, *pictures, "0" * 16, "..", "%00", "é", *VERBS, "9" * 30, "x" * 500]
+        for method, template in routes(tmp_path):
+            if template == "api/events":
+                continue
+            for _ in range(count * (8 if method == "POST" else 1)):
+                path = re.sub(r"{(\w+)(:int)?}", lambda found: generator.choice(pool), template)
+                body = json.dumps(random_order(generator, pictures)) if method == "POST" else None
+                query = {"bits": generator.choice(["8", "x", "99"]), "quality": "0"} if "result" in path else None
+                answer = client.request(method, path, content=body, params=query, timeout=20)
+                assert answer.status_code < 500, (method, path, body, answer.text)
+        assert psutil.Process(server.process.pid).memory_info().rss < before + 10**9
+        assert client.get("api/jobs").status_code == 200
+    server.stop(signal.SIGTERM)
+
+
+def test_deleted_pictures_of_a_job_are_missing_and_no_fault(client: httpx.Client, served: Served) -> None:
+    job = order(client, QUICK)
+    until(lambda: state_of(client, job) == "finished")
+    for path in served.state.joinpath("jobs", job).rglob("*"):
+        if path.suffix in (".jpg", ".png"):
+            path.unlink()
+    for path in ("preview", "stages/0"):
+        assert client.get(f"api/jobs/{job}/{path}").status_code == 404
+    assert client.get(f"api/jobs/{job}/result").status_code == 422
+
+
+def test_an_uploaded_picture_of_more_pixels_than_the_page_takes(client: httpx.Client) -> None:
+    answer = client.post(
+        "api/pictures", params={"name": "huge.png"}, content=pillow_file(Image.new("1", (12_000, 6_000)), "PNG")
+    )
+    assert answer.status_code == 422
+    assert "over the limit" in answer.json()["error"]
+
+
+def test_the_address_for_the_browser_is_good_for_one_use() -> None:
+    async def inner(*_: object) -> None:
+        raise AssertionError("admitted without a cookie")
+
+    guard = Guard(inner, ServerAddress(frozenset({"h:1"}), "room", "t" * 43, "k" * 43))
+    transport = httpx.ASGITransport(app=guard)
+
+    async def ask() -> list[int]:
+        codes = []
+        for key in ("x", "k" * 43, "k" * 43):
+            async with httpx.AsyncClient(transport=transport, base_url="http://h:1") as client:
+                answer = await client.get("/room/?ticket=" + key)
+                assert ("impasto" in answer.cookies) == (answer.status_code == 200)
+                codes.append(answer.status_code)
+        return codes
+
+    assert asyncio.run(ask()) == [403, 200, 403]
+
+
+def test_any_good_cookie_is_enough(served: Served) -> None:
+    for cookies in ("impasto=old; impasto={}", "impasto={}; impasto=old", "other=1;impasto={}"):
+        headers = {"Cookie": cookies.format(served.token)}
+        assert httpx.get(served.base + "api/jobs", headers=headers, trust_env=False).status_code == 200
+
+
+def test_a_client_that_leaves_in_the_midst_of_a_body(served: Served, client: httpx.Client) -> None:
+    path = "/" + served.base.split("/", 3)[3]
+    for route in ("api/pictures", "api/jobs"):
+        head = f"POST {path}{route} HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nContent-Length: 5000\r\n"
+        with socket.create_connection(("127.0.0.1", served.port)) as line:
+            line.sendall(f"{head}Authorization: Bearer {served.token}\r\n\r\n".encode() + b"x" * 100)
+    assert client.get("api/jobs").status_code == 200
+    said = served.state.with_name(f"{served.state.name}-said")
+    assert "Traceback" not in said.read_text()
+
+
+def test_many_streams_at_once_are_not_too_many(tmp_path: Path) -> None:
+    server = start(tmp_path / "state")
+    path = "/" + server.base.split("/", 3)[3]
+    head = f"GET {path}api/events HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
+    head += f"Authorization: Bearer {server.token}\r\n\r\n"
+    lines = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(40)]
+    for line in lines:
+        line.sendall(head.encode())
+    codes = [line.recv(4096).split(b" ")[1] for line in lines]
+    assert (codes.count(b"200"), codes.count(b"503")) == (24, 16)
+    for line in lines:
+        line.close()
+    with server.client() as client:
+        until(lambda: client.stream("GET", "api/events").__enter__().status_code == 200)
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("room", b"\xff\xfe"), ("jobs/0123456789abcdef/job.json", b"[" * 100_000), ("pictures/x.json", b"{}"),
+     ("jobs/0123456789abcdef/job.json", b'{"order": {}, "created": "x"}'), ("pictures/y.json", b"\0")],
+)  # fmt: skip
+def test_what_cannot_be_read_is_set_aside_and_named(name: str, content: bytes, tmp_path: Path) -> None:
+    Storage(tmp_path / "state").close()
+    file = tmp_path / "state" / name
+    file.parent.mkdir(exist_ok=True, parents=True)
+    file.write_bytes(content)
+    storage = Storage(tmp_path / "state")
+    queue = JobQueue(storage, 10**9)
+    assert json.loads(queue.shown())["jobs"] == []
+    assert [file.name in note and "unreadable" in note for note in storage.notes] == [True]
+    assert file.with_name(f"{file.name}.unreadable").read_bytes() == content
+    storage.close()
+
+
+def test_a_folder_of_somebody_else_is_no_state(tmp_path: Path) -> None:
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "mine.txt").touch()
+    with pytest.raises(UsageError, match=r"since mine\.txt is in it"):
+        Storage(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["jobs", "mine.txt"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no modes")
+def test_a_state_that_others_could_read_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(mode=0o755)
+    Storage(tmp_path / "state").close()
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_token_file_that_is_there_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "mine"
+    file.write_text("mine")
+    run = ["serve", "--no-browser", "--state", str(tmp_path / "state"), "--token-file", str(file)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("impasto.web.server.serve", lambda settings, ready: ready("http://h/?token=x", "", []))
+        result = CliRunner().invoke(command, run)
+    assert isinstance(result.exception, UsageError)
+    assert file.read_text() == "mine"
+
+
+def furnished(tmp_path: Path, picture: Callable[..., Picture]) -> tuple[Storage, str, str]:
+    storage = Storage(tmp_path / "state")
+    ids = []
+    for seed in (1, 2):
+        picture(24, 32, seed).save(tmp_path / f"{seed}.png")
+        ids.append(storage.add((tmp_path / f"{seed}.png").read_bytes(), f"{seed}.png").id)
+    return storage, ids[0], ids[1]
+
+
+def test_a_full_disk_costs_previews_and_no_checkpoint(
+    tmp_path: Path, picture: Callable[..., Picture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, photo, style = furnished(tmp_path, picture)
+    full = threading.Event()
+    put = Storage.put
+
+    def put_if_free(self: Storage, path: Path, data: bytes) -> None:
+        if full.is_set() and path.suffix == ".jpg":
+            raise PictureError(f"{path}: could not be written (No space left on device); free some space")
+        put(self, path, data)
+
+    monkeypatch.setattr(Storage, "put", put_if_free)
+    queue = JobQueue(storage, 10**9)
+    worker = QueueWorker(queue, Compute("cpu"))
+    full.set()
+    worker.start()
+    recipe = presets.get("draft").replace(size=32, start_size=16, steps=(12, 2))
+    task = queue.add(Order(photo, (Style(style),), recipe))
+    until(lambda: task.step > 3)
+    queue.pause(task.id)
+    until(lambda: list(storage.job(task.id).glob("checkpoint-0/*.json")))
+    queue.resume(task.id)
+    # The result cannot be written either: the job waits, with its checkpoint, until somebody asks for it again.
+    until(lambda: task.state == "paused" and task.error)
+    assert "No space left" in task.error
+    assert any("could not be kept" in note for note in task.notes)
+    assert list(storage.job(task.id).glob("checkpoint-0/*.json"))
+    # Others are painted meanwhile.
+    full.clear()
+    other = queue.add(Order(photo, (Style(style),), recipe))
+    until(lambda: other.state == "finished")
+    queue.resume(task.id)
+    until(lambda: task.state == "finished")
+    assert task.error == ""
+    assert worker.close(10)
+    storage.close()
+
+
+@pytest.mark.slow
+def test_what_a_crash_interrupted_waits_until_somebody_asks(tmp_path: Path) -> None:
+    server = start(tmp_path / "state")
+    with server.client() as client:
+        job = order(client, SLOW)
+        until(lambda: client.get(f"api/jobs/{job}").json()["step"] > 2)
+    server.stop(signal.SIGKILL)
+    server = start(tmp_path / "state")
+    with server.client() as client:
+        found = client.get(f"api/jobs/{job}").json()
+        assert found["state"] == "paused"
+        assert "go on when you like" in found["error"]
+        client.post(f"api/jobs/{job}/resume")
+        until(lambda: client.get(f"api/jobs/{job}").json()["step"] > 2)
+        assert state_of(client, job) == "running"
+    # Left on purpose, it goes on by itself.
+    server.stop(signal.SIGTERM)
+    server = start(tmp_path / "state")
+    with server.client() as client:
+        until(lambda: state_of(client, job) == "running")
+    server.stop()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its shells have no such quotes")
+def test_a_command_moves_no_cursor() -> None:
+    line = command_line(["impasto", "a\nb\x1b[31m'\\.png", "plain name"])
+    assert line == "impasto $'a\\x0ab\\x1b[31m\\'\\\\.png' 'plain name'"
+    words = subprocess.run(["bash", "-c", f"printf '%s|' {line}"], capture_output=True, check=True, text=True).stdout
+    assert words == "impasto|a\nb\x1b[31m'\\.png|plain name|"
+
+
+def test_memory_does_not_grow_with_steps(picture: Callable[..., Picture]) -> None:
+
+    recipe = presets.get("draft").replace(size=16, start_size=16, steps=(1_000_000_000,))
+    run = Job(Inputs.of(picture(24, 32, 1), [picture(24, 32, 2)]), recipe, Compute("cpu")).start()
+    before = psutil.Process().memory_info().rss
+    # More of them than are logged at a time.
+    losses = [event.loss for event in itertools.islice(run, 72) if isinstance(event, Stepped)]
+    assert len(losses) > 64
+    assert losses[-1] < losses[0]
+    assert psutil.Process().memory_info().rss < before + 10**9
+    run.close()
