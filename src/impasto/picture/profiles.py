@@ -47,22 +47,6 @@ def adobe_rgb_profile() -> bytes:
     return bytes(imagecodecs.cms_profile("adobergb"))
 
 
-@functools.cache
-def display_p3_profile() -> bytes:
-    """Return a profile with Display P3's primaries, D65 and sRGB's curve."""
-    import imagecodecs
-
-    # IEC 61966-2-1's curve as a table: littlecms interpolates between its 4,096 points, right to 1e-6.
-    steps = np.linspace(0, 1, 4096)
-    curve = np.where(steps <= 0.04045, steps / 12.92, ((steps + 0.055) / 1.055) ** 2.4)
-    # SMPTE EG 432-1: red, green, blue
-    primaries = [0.680, 0.320, 1.0, 0.265, 0.690, 1.0, 0.150, 0.060, 1.0]
-    table = (curve * 65535).round().astype(np.uint16)
-    return bytes(
-        imagecodecs.cms_profile("rgb", whitepoint=[0.3127, 0.3290, 1.0], primaries=primaries, transferfunction=table)
-    )
-
-
 def gamma_profile(space: Space, gamma: float, chromaticity: tuple[float, ...] | None) -> bytes | None:
     """Return the profile that a PNG's gAMA and cHRM chunks describe, or None where they say no more than sRGB.
 

@@ -2,8 +2,8 @@
 
 import hashlib
 import os
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:
@@ -17,7 +17,7 @@ def file_digest(path: str | os.PathLike[str]) -> str:
         return stream_digest(file)
 
 
-def stream_digest(file: BinaryIO) -> str:
+def stream_digest(file: BufferedReader) -> str:
     """Return the SHA-256 of what is left of an open file, in hexadecimal.
 
     Raises:

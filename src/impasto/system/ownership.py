@@ -10,6 +10,7 @@ import re
 import shutil
 import stat
 from collections.abc import Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -19,7 +20,7 @@ UNFINISHED: Final = re.compile(r"\.impasto-[0-9a-f]{16}\.tmp")
 _START: Final = 256
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open a file for reading, if it is a regular file and no link: a pipe or a device might never end.
 
     Raises:

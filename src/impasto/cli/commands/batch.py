@@ -136,7 +136,7 @@ def _painted_before(tasks: Sequence[Task], found: set[str], options: Options) ->
     outputs = {
         os.path.realpath(path): {*task.inputs.sources}
         for task in tasks
-        for path in (*(path for _, path in _files_of([task], {})), *task.output.stages())
+        for path in (*(path for _, path in _files_of([task], {})), *map(os.fspath, task.output.stages()))
     }
     log = BatchLog(_log_path(tasks, options))
     return {path for path in found if path not in outputs.get(os.path.realpath(path), {path}) or log.names(path)}

@@ -3,6 +3,7 @@
 import os
 import threading
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +18,10 @@ _warnings_lock = threading.RLock()
 if hasattr(os, "register_at_fork"):
     # A child would wait for ever for a lock that a thread held which it has not.
     os.register_at_fork(after_in_child=lambda: _warnings_lock.__init__())
+
+
+# Errors whose texts decoders write themselves.
+_TELLING = (OSError, RuntimeError, SyntaxError, ValueError, zlib.error)
 
 
 @contextmanager
@@ -38,8 +43,10 @@ def decoding(name: str) -> Iterator[None]:
         raise PictureError(f"{printable(name)}: does not fit into memory; make it smaller") from error
     except Exception as error:
         # Damaged files make decoders raise nearly everything, struct.error, KeyError and AssertionError included.
+        # Words of Python's own say nothing to a person.
+        why = f" ({reason(error)})" if isinstance(error, _TELLING) else ""
         raise PictureError(
-            f"{printable(name)}: is damaged or cut short ({reason(error)}); get it again, or save it anew elsewhere"
+            f"{printable(name)}: is damaged or cut short{why}; get it again, or save it anew elsewhere"
         ) from error
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from impasto.errors import PictureError
+from impasto.picture.code_points import NamedColors, named_colors
 from impasto.picture.formats.bounds import upright_size, without_long_profile
 from impasto.picture.formats.format import Format, brands
 from impasto.picture.formats.samples import Samples
@@ -13,14 +14,10 @@ from impasto.picture.formats.tags import overlapping
 from impasto.picture.levels import Stored
 from impasto.picture.limits import Limits
 from impasto.picture.metadata import credits_of
-from impasto.picture.profiles import display_p3_profile
 from impasto.system.text import printable
 
 SEVERAL = "The HEIC file holds several pictures; its primary one was taken."
-HDR = "The picture is HDR; its brightness was taken as that of an ordinary picture, so it may look flat."
 
-# ITU-T H.273, tables 2 and 3
-_P3_D65, _PQ, _HLG = 12, 16, 18
 _MODES = {"L": "gray", "I;16": "gray", "RGB": "rgb", "RGB;16": "rgb", "RGBA": "rgb", "RGBA;16": "rgb"}
 
 
@@ -52,8 +49,9 @@ def _decode(data: bytes, name: str, limits: Limits) -> Samples:
     colours = 1 if _MODES[file.mode] == "gray" else 3
     nclx = file.info.get("nclx_profile") or {}
     profile = file.info.get("icc_profile") or None
-    hdr = profile is None and nclx.get("transfer_characteristics") in (_PQ, _HLG)
-    wide = profile is None and nclx.get("color_primaries") == _P3_D65 and colours == 3
+    named = NamedColors(None)
+    if profile is None and colours == 3 and nclx:
+        named = named_colors(int(nclx.get("color_primaries", 2)), int(nclx.get("transfer_characteristics", 2)))
     exif = Image.Exif()
     try:
         block = file.info.get("exif") or b""
@@ -65,11 +63,11 @@ def _decode(data: bytes, name: str, limits: Limits) -> Samples:
         space="gray" if colours == 1 else "rgb",
         alpha=values[:, :, -1] if values.shape[2] in (2, 4) else None,
         icc_profile=profile,
-        assumed_profile=display_p3_profile() if wide else None,
+        assumed_profile=named.profile,
         bits=8 if depth <= 8 else 16,
         dpi=None,
         credits=credits_of(exif),
-        notes=((SEVERAL,) if len(file) > 1 else ()) + ((HDR,) if hdr else ()),
+        notes=((SEVERAL,) if len(file) > 1 else ()) + named.notes,
     )
 
 

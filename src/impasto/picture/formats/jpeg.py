@@ -3,8 +3,10 @@
 import dataclasses
 import re
 from collections.abc import Iterator
+from io import BytesIO
 
 import numpy as np
+from PIL.JpegImagePlugin import JpegImageFile
 
 from impasto.picture.formats.encode import FULL_CHROMA, exif_with_notes, save
 from impasto.picture.formats.format import Format, Options, Writer, begins_with
@@ -13,6 +15,7 @@ from impasto.picture.formats.samples import Samples
 from impasto.picture.formats.tags import overlapping
 from impasto.picture.limits import Limits
 
+NO_END = "The JPEG lacks its end marker; its pixels are whole."
 ON_WHITE = "JPEG has no transparency: the picture was laid on white."
 # Ours, measured on a stylised 512 x 384 picture with hard strokes and on a 1024 x 768 photograph: 40.3 and 43.3 dB PSNR
 # in a third of PNG's size.
@@ -26,6 +29,12 @@ _LONGEST_EXIF = 65_500
 # that EXIF data are in
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN, _END, _APP1 = 0xDA, 0xD9, 0xE1
+_PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
+_END_MARK = b"\xff\xd9"
+# Ours: most files have it at their very end.
+_TRAILER = 1024
+# Bits that, taken for a picture's, would change it.
+_FILLER = b"\x5a\xa5\x3c\xc3\x69\x96\x0f\xf0" * 32
 _EXIF = b"Exif\0\0"
 # T.81, B.1.1.2: any number of FF may come before a marker; in a scan's data FF is followed by 0 or a restart.
 _MARKER = re.compile(rb"\xff+([^\xff])", re.DOTALL)
@@ -88,7 +97,41 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
 
 def _prepare(data: bytes, name: str, limits: Limits) -> tuple[bytes, tuple[str, ...]]:
     data, is_long = check(data, name, limits)
-    return data, (LONG_EXIF,) if is_long else ()
+    notes = (LONG_EXIF,) if is_long else ()
+    if _END_MARK not in data[-_TRAILER:] and _END_MARK not in data and _is_complete(data, name, limits):
+        return data.rstrip(b"\xff") + _END_MARK, (*notes, NO_END)
+    return data, notes
+
+
+def _is_complete(data: bytes, name: str, limits: Limits) -> bool:
+    """Whether a JPEG that lacks its end marker has all its pixels: then what follows changes none of them."""
+    if not _has_all_scans(data):
+        return False
+    size_ = size(data)
+    if size_ is None:
+        return False
+    limits.check(*size_, name)
+    data = data.rstrip(b"\xff")
+    ended, filled = (JpegImageFile(BytesIO(data + rest + _END_MARK)) for rest in (b"", _FILLER))
+    return ended.tobytes() == filled.tobytes()
+
+
+def _has_all_scans(data: bytes) -> bool:
+    """Whether every coefficient of every component was sent to its last bit; see T.81, B.2.3 and G.1.1.1."""
+    components: set[int] = set()
+    sent: set[tuple[int, int]] = set()
+    for marker, start, end, _ in segments(data):
+        content = data[start + 4 : end]
+        if marker in _FRAMES and len(content) >= 6:
+            components = set(content[6::3][: content[5]])
+            if marker not in _PROGRESSIVE:
+                return True
+        elif marker == _SCAN and content:
+            names = content[1 : 1 + 2 * content[0] : 2]
+            first, last, bits = content[1 + 2 * content[0] :][:3] or (0, 0, 1)
+            if bits & 15 == 0:
+                sent |= {(component, index) for component in names for index in range(first, min(last, 63) + 1)}
+    return sent >= {(component, index) for component in components for index in range(64)}
 
 
 def encode(samples: Samples, options: Options) -> tuple[bytes, tuple[str, ...]]:

@@ -178,6 +178,9 @@ def _plain_mode(image: Image.Image, name: str) -> str:
 
 
 def _exif(image: Image.Image) -> Image.Exif:
+    # Pillow would take an orientation from XMP too. Browsers do not, and no XML is parsed here.
+    for name in ("xmp", "XML:com.adobe.xmp"):
+        image.info.pop(name, None)
     try:
         return image.getexif()
     except Exception:

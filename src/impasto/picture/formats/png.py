@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from impasto.picture.code_points import named_colors
 from impasto.picture.formats.encode import to_levels
 from impasto.picture.formats.format import Format, Options, Writer, begins_with
 from impasto.picture.formats.pillow import PillowReader
@@ -25,6 +26,14 @@ _CHANNELS = {_GRAY: 1, _RGB: 3, 4: 2, 6: 4}
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _WHOLE = ((0, 0, 1, 1),)
 _HEADER_END = 33  # signature and IHDR
+_CRITICAL = (b"IHDR", b"PLTE", b"IDAT")
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+# A text in which ImageMagick keeps EXIF data; no other is read by Pillow for us.
+_EXIF_TEXT = b"Raw profile type exif\0"
+# PNG, third edition, 11.3: the lengths of chunks that have one.
+_LENGTHS = {b"cHRM": 32, b"gAMA": 4, b"sRGB": 1, b"pHYs": 9, b"tIME": 7, b"cICP": 4, b"mDCV": 24, b"cLLI": 8}
+
+DAMAGED = "Some of what the PNG says about itself is damaged, and was left out; its pixels are whole."
 
 
 def check(data: bytes, name: str, limits: Limits) -> None:
@@ -130,7 +139,8 @@ def _plain(width: int, height: int, depth: int, colour_type: int, scanlines: mem
 
 def _alpha_of_key(pixels: Stored, key: tuple[int, ...], depth: int) -> NDArray[np.uint8]:
     """Return alpha: 0 where a pixel has the transparent colour, which is given at the file's depth."""
-    levels = np.array(key) * ((2 ** max(depth, 8) - 1) // (2**depth - 1))
+    # Bits above the depth are to be ignored: PNG, third edition, 11.3.1.1.
+    levels = (np.array(key) & (2**depth - 1)) * ((2 ** max(depth, 8) - 1) // (2**depth - 1))
     return np.where((pixels == levels).all(axis=2), np.uint8(0), np.uint8(255))
 
 
@@ -148,13 +158,55 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _prepare(data: bytes, name: str, limits: Limits) -> tuple[bytes, tuple[str, ...]]:
+    """Return the chunks that Pillow needs, without damaged ones that hold no pixels, and a note on those."""
     check(data, name, limits)
-    return data, ()
+    kept, is_damaged, ended = [SIGNATURE], False, False
+    for kind, chunk in chunks(data):
+        if kind == b"IEND":
+            ended = True
+            break
+        if kind in _CRITICAL:
+            kept.append(chunk)
+        elif _is_whole(kind, chunk):
+            if kind not in _TEXTS or chunk[8:].startswith(_EXIF_TEXT):
+                kept.append(_chunk(kind, _masked(chunk[8:-4], data)) if kind == b"tRNS" else chunk)
+        else:
+            is_damaged = True
+    kept.append(_chunk(b"IEND", b""))
+    return b"".join(kept), () if ended and not is_damaged else (DAMAGED,)
+
+
+def _is_whole(kind: bytes, chunk: bytes) -> bool:
+    """Whether a chunk that holds no pixels is complete, undamaged and of a form that is known."""
+    content = chunk[8:-4]
+    if zlib.crc32(chunk[4:-4]).to_bytes(4, "big") != chunk[-4:] or len(chunk) != 12 + int.from_bytes(chunk[:4], "big"):
+        return False
+    if kind in _LENGTHS and len(content) != _LENGTHS[kind]:
+        return False
+    if kind in (b"zTXt", b"iCCP"):
+        keyword, _, rest = content.partition(b"\0")
+        return bool(keyword) and rest[:1] == b"\0"
+    return True
+
+
+def _masked(key: bytes, data: bytes) -> bytes:
+    """Return the transparent colour of a picture without a palette with only the bits of its depth."""
+    if data[25] not in (_GRAY, _RGB) or len(key) % 2:
+        return key
+    values = struct.unpack(f">{len(key) // 2}H", key)
+    return struct.pack(f">{len(values)}H", *(value & (2 ** data[24] - 1) for value in values))
 
 
 def decode(data: bytes, name: str, limits: Limits) -> Samples:
     """Return the picture, with all its levels."""
     samples = _READER.decode(data, name, limits)
+    points = next((chunk[8:10] for kind, chunk in chunks(data) if kind == b"cICP" and _is_whole(kind, chunk)), None)
+    if points is not None and samples.space == "rgb":
+        # PNG, third edition, 4.3: it comes before a profile and all else.
+        named = named_colors(*points)
+        samples = replace(
+            samples, icc_profile=None, assumed_profile=named.profile, notes=(*samples.notes, *named.notes)
+        )
     if not needs_full_depth(data):
         return samples
     values, space, alpha, bits = decode_pixels(data)

@@ -191,7 +191,7 @@ def _check(page: "TiffPage", data: bytes, name: str, limits: Limits) -> None:
     if channels is None or (page.photometric == _CMYK and int(_tag(page, 332, 1)) != 1):
         model = getattr(page.photometric, "name", page.photometric)
         raise PictureError(
-            f"{printable(name)}: a TIFF of colour model {printable(model)} is not read; convert it to RGB"
+            f"{printable(name)}: a TIFF of colour model {printable(model)[:40]} is not read; convert it to RGB"
         )
     if not channels <= page.samplesperpixel <= _MOST_CHANNELS:
         raise PictureError(
@@ -200,7 +200,7 @@ def _check(page: "TiffPage", data: bytes, name: str, limits: Limits) -> None:
     if page.compression not in _COMPRESSIONS:
         method = getattr(page.compression, "name", page.compression)
         raise PictureError(
-            f"{printable(name)}: a TIFF compressed as {printable(method)} is not read; save it anew with deflate"
+            f"{printable(name)}: a TIFF compressed as {printable(method)[:40]} is not read; save it anew with deflate"
         )
     if page.compression in (*_JPEG, *_WEBP):
         _check_inner(page, data, name, limits)
