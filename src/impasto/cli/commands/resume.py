@@ -51,24 +51,29 @@ def resume(folder: str, styles: tuple[str, ...], style_masks: tuple[str, ...], *
     from impasto.jobs.resume import ComputeChanges, ReplacedPictures, options_of, resume_run
 
     checkpoint_folder = Folder(folder, create=False)
-    saved = checkpoint_folder.read()
-    saved_options = options_of(saved)
-    target = checkpoint_paths.from_table(saved_options, checkpoint_folder.path)
-    sources = ReplacedPictures(
-        options["content"],
-        styles or None,
-        options["init"],
-        options["content_mask"],
-        [None if name == "none" else name for name in style_masks] or None,
-        options["protect"],
-    )
-    changes = ComputeChanges(options["device"], options["max_memory"], options["precision"])
-    run = resume_run(checkpoint_folder, saved, recipe_options.with_options(saved.recipe, options), sources, changes)
-    unexpected = checkpoint_paths.find_unexpected(target, run, checkpoint_folder.path)
-    if unexpected is not None and not options["force"]:
-        raise OutputError(f"{unexpected}; add --force if you trust {printable(folder)}")
-    target.check([], force=True)
+    try:
+        saved = checkpoint_folder.read()
+        saved_options = options_of(saved)
+        target = checkpoint_paths.from_table(saved_options, checkpoint_folder.path)
+        sources = ReplacedPictures(
+            options["content"],
+            styles or None,
+            options["init"],
+            options["content_mask"],
+            [None if name == "none" else name for name in style_masks] or None,
+            options["protect"],
+        )
+        changes = ComputeChanges(options["device"], options["max_memory"], options["precision"])
+        run = resume_run(checkpoint_folder, saved, recipe_options.with_options(saved.recipe, options), sources, changes)
+        unexpected = checkpoint_paths.find_unexpected(target, run, checkpoint_folder.path)
+        if unexpected is not None and not options["force"]:
+            raise OutputError(f"{unexpected}; add --force if you trust {printable(folder)}")
+        target.check([], force=True)
+    except BaseException:
+        checkpoint_folder.close()
+        raise
     if options["dry_run"]:
+        checkpoint_folder.close()
         click.echo(paint.describe_plan(run, target))
         return
     note = saved_options | {"output": checkpoint_paths.to_table(target, checkpoint_folder.path)}

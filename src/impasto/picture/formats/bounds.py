@@ -15,9 +15,16 @@ from impasto.picture.profiles import TOO_LONG
 from impasto.system.text import printable, reason
 
 _warnings_lock = threading.RLock()
+
+
+def _renew_lock() -> None:
+    global _warnings_lock
+    _warnings_lock = threading.RLock()
+
+
 if hasattr(os, "register_at_fork"):
-    # A child would wait for ever for a lock that a thread held which it has not.
-    os.register_at_fork(after_in_child=lambda: _warnings_lock.__init__())
+    # A child would wait for ever for a lock that was held by a thread, which it has not.
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 # Errors whose texts decoders write themselves.
