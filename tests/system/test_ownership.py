@@ -37,9 +37,8 @@ def test_files_are_removed_in_one_place() -> None:
         if path.relative_to(SOURCES).as_posix() == "system/ownership.py":
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            name = node.attr if isinstance(node, ast.Attribute) else ""
-            if name in ("unlink", "rmtree", "rmdir", "removedirs") or (
-                name == "remove" and isinstance(node, ast.Attribute) and ast.unparse(node.value) == "os"
+            if isinstance(node, ast.Attribute) and (
+                node.attr in ("unlink", "rmtree", "rmdir", "removedirs") or ast.unparse(node) == "os.remove"
             ):
                 found.append(f"{path.name}:{node.lineno}")
     assert found == []

@@ -106,9 +106,9 @@ def test_no_request_ends_the_server_or_takes_its_time(count: int, tmp_path: Path
 def test_deleted_pictures_of_a_job_are_missing_and_no_fault(client: httpx.Client, served: Served) -> None:
     job = order(client, QUICK)
     until(lambda: state_of(client, job) == "finished")
-    for path in served.state.joinpath("jobs", job).rglob("*"):
-        if path.suffix in (".jpg", ".png"):
-            path.unlink()
+    for file in served.state.joinpath("jobs", job).rglob("*"):
+        if file.suffix in (".jpg", ".png"):
+            file.unlink()
     for path in ("preview", "stages/0"):
         assert client.get(f"api/jobs/{job}/{path}").status_code == 404
     assert client.get(f"api/jobs/{job}/result").status_code == 422

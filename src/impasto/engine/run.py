@@ -25,7 +25,6 @@ from impasto.ops import resample
 from impasto.ops.shapes import Image
 from impasto.picture import Picture
 from impasto.recipe import LBFGS, Precision
-from impasto.recipe.provenance import Input
 from impasto.recipe.schedule import Scale
 from impasto.reports import advice
 from impasto.reports.advice import Advice
@@ -75,7 +74,7 @@ class Run:
         self.device = scene.device
         self.scales = scene.scales
         self.notes = scene.notes  # what a person should know about the input pictures
-        self._scene = scene
+        self.scene = scene
         self._devices = (scene.device, *others)
         self._limit = max_memory
         self._precision = precision
@@ -124,8 +123,8 @@ class Run:
     @functools.cached_property
     def early_advice(self) -> tuple[Advice, ...]:
         """Problems that the input pictures show before painting begins; the event `Started` carries them too."""
-        styles = [style.picture.pixels for style in self._scene.inputs.styles]
-        return advice.foresee(self._scene.inputs.photo.pixels, styles, self.recipe)
+        styles = [style.picture.pixels for style in self.scene.inputs.styles]
+        return advice.foresee(self.scene.inputs.photo.pixels, styles, self.recipe)
 
     @property
     def expected_memory(self) -> int | None:
@@ -135,15 +134,7 @@ class Run:
     @property
     def expected_seconds(self) -> float | None:
         """Duration of all steps in seconds; None on devices where this was not measured."""
-        if self.device.type != "cpu":
-            return None
-        return self.budget.seconds(self.plans)
-
-    @property
-    def inputs(self) -> tuple[Input | None, tuple[Input, ...]]:
-        """The photo and the styles as pictures remember them."""
-        memory = self._scene.remembered(1, 1, finished=False)
-        return memory.content, memory.styles
+        return self.budget.seconds(self.plans) if self.device.type == "cpu" else None
 
     @property
     def has_image(self) -> bool:
@@ -160,11 +151,10 @@ class Run:
         """
         if self.image is None:
             raise UsageError("nothing has been painted yet; ask for the picture after the first Stepped event")
-        # With free bounds the image may leave [0, 1]; `finish` clips it for display.
         if self._finisher is None or self._finisher[0] != self._image_scale:
             # Cached, since some callers ask for a picture after every step.
-            self._finisher = self._image_scale, self._scene.finish(self._image_scale)
-        return self._scene.to_picture(self._finisher[1](self.image), finished=self._is_finished)
+            self._finisher = self._image_scale, self.scene.finish(self._image_scale)
+        return self.scene.to_picture(self._finisher[1](self.image), finished=self._is_finished)
 
     @property
     def steps_done(self) -> int:
@@ -193,7 +183,7 @@ class Run:
         }
         if self.device.type == "cpu":
             compute_options["convolutions"] = self._method
-        table = document.table(self._scene, folder.path, compute_options | dict(options) | {"keep": keep})
+        table = document.table(self.scene, folder.path, compute_options | dict(options) | {"keep": keep})
         self.checkpoint_writer = CheckpointWriter(folder, table, every=every, keep=keep)
 
     @own_settings()
@@ -259,10 +249,9 @@ class Run:
     def _final_advice(self, final: float) -> tuple[Advice, ...]:
         """Return the advice on the result, after the advice on the input pictures."""
         scale = self.scales[-1]
-        margin = self._scene.margin(scale)
         try:
-            photo = resample.without_margin(self._scene.photo(scale), margin)[0].cpu().numpy()
-            styles = [style[0].cpu().numpy() for style, _ in self._scene.style_images(scale)]
+            photo = resample.without_margin(self.scene.photo(scale), self.scene.margin(scale))[0].cpu().numpy()
+            styles = [style[0].cpu().numpy() for style, _ in self.scene.style_images(scale)]
             losses = [*self._losses, final]
             remarks = advice.advise(self.picture().pixels, photo, styles, self.recipe, losses)
         except (RuntimeError, MemoryError) as error:
@@ -311,16 +300,16 @@ class Run:
     ) -> Generator[Event, None, Evaluation]:
         assert self._optimizer is not None
         scale = self.scales[index]
-        photo, styles, regions = self._scene.photo(scale), self._scene.style_images(scale), self._scene.regions(scale)
-        protected, temporal = self._scene.protected(scale), self._scene.temporal(scale)
+        photo, styles, regions = self.scene.photo(scale), self.scene.style_images(scale), self.scene.regions(scale)
+        protected, temporal = self.scene.protected(scale), self.scene.temporal(scale)
         objective = Objective(
             networks if plan.tile is not None else networks[:1], self.recipe, photo, styles, plan.tile,
             regions=regions, protected=protected, temporal=temporal, cached_tiles=plan.cached_tiles,
         )  # fmt: skip
         if self.image is None:
-            image = first_image(self._scene, scale, photo, styles, regions)
+            image = first_image(self.scene, scale, photo, styles, regions)
         elif self._steps_of_scale == 0:
-            image = next_image(self._scene, self.image, photo, styles, regions)
+            image = next_image(self.scene, self.image, photo, styles, regions)
             self._optimizer.restart(*photo.shape[2:])
         else:
             image = self.image

@@ -100,7 +100,8 @@ def _is_of(path: Path, run: "Run") -> bool:
         before = remembered(path)
     except PictureError:
         return False
-    return (before.content, before.styles) == run.inputs
+    now = run.scene.remembered(1, 1, finished=False)
+    return (before.content, before.styles) == (now.content, now.styles)
 
 
 def _short(path: Path) -> str:

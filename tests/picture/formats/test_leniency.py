@@ -105,7 +105,7 @@ def bitfields(
     depth: int, masks: tuple[int, ...], numbers: Any, header: int = 124, kind: int = 0, rest: bytes = b""
 ) -> bytes:
     """A BMP of one row of numbers, whose bits the masks of red, green, blue and alpha share."""
-    row = numbers.astype("<u2" if depth == 16 else "<u4").tobytes()
+    row: bytes = numbers.astype("<u2" if depth == 16 else "<u4").tobytes()
     row += b"\0" * (-len(row) % 4)
     fields = struct.pack("<IiiHHIIiiII", header, len(numbers), 1, 1, depth, 3, len(row), 0, 0, 0, 0)
     fields += struct.pack("<4I", *masks) if header > 40 else b""
