@@ -4,7 +4,6 @@ import ctypes
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import psutil
@@ -13,6 +12,7 @@ import torch
 from impasto.engine import cards
 from impasto.errors import DeviceError, UsageError
 from impasto.recipe import Precision
+from impasto.system import cgroups
 
 
 class Choice(NamedTuple):
@@ -268,10 +268,8 @@ def available_memory(device: torch.device) -> int | None:
         if address_space != resource.RLIM_INFINITY:
             # Libraries and stacks reserve addresses without using memory.
             bounds.append(address_space - (process.vms - process.rss))
-    group = Path("/sys/fs/cgroup/memory.max")
-    if group.exists() and (text := group.read_text("ascii").strip()).isdecimal():
-        bounds.append(int(text))
-    return min(bounds)
+    group = cgroups.memory_limit()
+    return min(bounds if group is None else [*bounds, group])
 
 
 def reserved_share(device: torch.device) -> float:

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from multiprocessing import connection, resource_tracker
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Final
 
 from impasto.errors import DeviceLostError
 from impasto.executors.pool import LostError, Worker, WorkerFactory
 from impasto.executors.task import Task
+from impasto.system import cgroups
 from impasto.system.signals import HANDLED, KILL
 from impasto.system.tables import Table
 
@@ -30,12 +30,8 @@ _MOST_WAITED_FOR: Final = 60
 def count_cores() -> int:
     """Return how many cores this process may use; a container's limit counts, in whole cores."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with contextlib.suppress(OSError, ValueError):
-        # https://docs.kernel.org/admin-guide/cgroup-v2.html, cpu.max: a quota of microseconds per period; "max" for
-        # none.
-        quota, period = map(int, Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split())
-        count = min(count, max(1, quota // period))
-    return count
+    limit = cgroups.processor_limit()
+    return count if limit is None else min(count, max(1, int(limit)))
 
 
 class ProcessFactory(WorkerFactory):
