@@ -168,6 +168,18 @@ def test_quality(film: Callable[..., VideoRun], tmp_path: Path) -> None:
         assert low < 0.7 * high
 
 
+def test_sound_that_does_not_fit_is_said(film: Callable[..., VideoRun], tmp_path: Path) -> None:
+    path = making.write(tmp_path / "a.avi", making.panned(2), codec="mpeg4", sound="pcm_s16le")
+    filming = film(path)
+    _, _, ledger = painted(filming, tmp_path / "frames")
+    found = encode.write(tmp_path / "out.mp4", filming.clip, ledger, 2, 65)
+    fitting = encode.write(tmp_path / "out.mkv", filming.clip, ledger, 2, 65)
+    assert fitting.sound == ("pcm_s16le",)
+    assert found.sound == ()
+    assert "the sound (pcm_s16le) does not go into this kind of file" in found.notes[0]
+    assert len(list(Clip(tmp_path / "out.mp4").shots())) == 2
+
+
 def test_the_first_seconds(film: Callable[..., VideoRun], tmp_path: Path) -> None:
     path = making.write(tmp_path / "a.mp4", making.panned(6))
     filming = film(path, until=0.25)

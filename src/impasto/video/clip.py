@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final
 
 import av
 import numpy as np
@@ -93,7 +93,7 @@ class Clip:
         across, down = first.frame.width, first.frame.height
         self.height, self.width = down, max(1, round(across * aspect))
         limits.check_size(self.width, self.height, self._name)
-        if _is_transposed(_display_matrix(first.frame)):
+        if _quarter_turns(first.frame) % 2:
             self.height, self.width = self.width, self.height
         self.notes = (
             *((f"{printable(self._name)}: has several pictures at a time; the first is painted",) if several else ()),
@@ -136,12 +136,6 @@ class Clip:
                 if packet is None:
                     return
                 yield from shots
-
-    def missing(self, count: int) -> tuple[str, ...]:
-        """Return a note if far fewer than the declared frames can be decoded, as of a clip that is cut short."""
-        if self.frames is None or self.frames - count <= max(2, self.frames // 20):
-            return ()
-        return (f"{printable(self._name)}: ends after {count} of about {self.frames} frames; it is cut short",)
 
     def check_frame(self, shot: Shot, first: Shot) -> Shot:
         """Return the frame, or refuse one that exceeds the limits."""
@@ -202,15 +196,10 @@ class Numbering:
         self._first: Shot | None = None
         self._last: Shot | None = None
 
-    @property
-    def count(self) -> int:
-        """Number of frames so far."""
-        return 0 if self._last is None else self._last.index + 1
-
     def shots(self, packet: "Packet[VideoStream] | Packet[Stream]", video: VideoStream) -> Iterator[Shot]:
         """Yield the frames that a packet of `video` decodes to."""
         for frame in video.decode(packet):
-            index = self.count
+            index = 0 if self._last is None else self._last.index + 1
             soonest = Fraction(0) if self._last is None else self._last.time + 1 / (video.average_rate or _USUAL_RATE)
             time = soonest if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
             if self._last is not None and time <= self._last.time:
@@ -229,29 +218,12 @@ def audio_streams(container: InputContainer) -> list[AudioStream]:
 
 
 def _upright(frame: VideoFrame) -> Pixels:
-    """Return a frame as it is to be shown: turned and mirrored by its display matrix."""
-    pixels = frame.to_ndarray(format="rgb24")
-    (a, b), (c, d) = matrix = _display_matrix(frame)
-    # A pixel (x, y) is shown at (a x + c y, b x + d y): ISO/IEC 14496-12, 6.2.2.
-    across, down = a, d
-    if _is_transposed(matrix):
-        pixels, across, down = pixels.swapaxes(0, 1), c, b
-    return np.ascontiguousarray(pixels[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1])
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), _quarter_turns(frame)))
 
 
-def _display_matrix(frame: VideoFrame) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the part of a frame's display matrix that turns and mirrors; that of no change where there is none."""
-    data = frame.side_data.get("DISPLAYMATRIX")
-    if data is None:
-        return (1, 0), (0, 1)
-    numbers = np.frombuffer(cast(bytes, data), "i4", 9).tolist()
-    return (numbers[0], numbers[1]), (numbers[3], numbers[4])
-
-
-def _is_transposed(matrix: tuple[tuple[int, int], tuple[int, int]]) -> bool:
-    """Whether rows become columns: turned by a quarter, about."""
-    (a, b), (c, d) = matrix
-    return abs(b) + abs(c) > abs(a) + abs(d)
+def _quarter_turns(frame: VideoFrame) -> int:
+    """Return the number of quarter turns, anticlockwise, by which a frame is turned before it is shown."""
+    return round(frame.rotation / 90) % 4
 
 
 def _aspect(declared: Fraction | None) -> float:

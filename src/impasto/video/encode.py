@@ -10,16 +10,16 @@ import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from impasto.errors import FilmError
 from impasto.system.atomic import writing
 from impasto.system.text import printable, reason
-from impasto.video.clip import Clip, Numbering
+from impasto.video.clip import Clip, Numbering, audio_streams
 from impasto.video.frames import FrameStore, Pixels
 from impasto.video.settings import OUTPUTS
-from impasto.video.sound import add_tracks, plan_sound
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,9 @@ def _copy_film(
     """Read the clip once, up to `end`, and write it with the painted frames in place of its own."""
     first = _painted_frame(store, 0)
     pictures = _add_video_stream(film, video, clip.rate, first, quality)
-    tracks = add_tracks(film, source, plan_sound(clip, film.format.name))
+    copied, notes = _add_audio_streams(film, source)
     numbering = Numbering(clip)
-    first_decoded: int | None = None
-    lengths: dict[int, int] = {}  # of frames in ticks, by their time
-    for packet in source.demux([video, *tracks]):
+    for packet in source.demux([video, *(stream for stream, _ in copied)]):
         if packet.stream is video:
             for shot in numbering.shots(packet, video):
                 if end is None or shot.time < end:
@@ -88,36 +86,11 @@ def _copy_film(
                     frame.time_base = pictures.codec_context.time_base
                     frame.pts = round(shot.time / frame.time_base)
                     frame.duration = round((shot.frame.duration or 0) * (shot.frame.time_base or 0) / frame.time_base)
-                    lengths[frame.pts] = frame.duration
-                    packets = pictures.encode(frame)
-                    first_decoded = packets[0].dts if packets and first_decoded is None else first_decoded
-                    _mux(film, packets, lengths)
+                    film.mux(pictures.encode(frame))
         else:
-            tracks[cast(AudioStream, packet.stream)].add(packet, end)
-    last = pictures.encode(None)
-    if last and film.format.name in _BY_DECODING:
-        # The time of decoding of the last packet, and not the last frame's own time, is what these end after.
-        times = [packet.dts for packet in last if packet.dts is not None]
-        end_time = max(time + length for time, length in lengths.items())
-        first_time = min(times) if first_decoded is None else first_decoded
-        lengths[last[-1].pts or 0] = end_time - min(lengths) - (max(times) - first_time)
-    _mux(film, last, lengths)
-    for track in tracks.values():
-        track.end()
-    return WrittenFilm(
-        pictures.codec_context.name,
-        tuple(track.codec for track in tracks.values()),
-        () if end is not None else clip.missing(numbering.count),
-    )
-
-
-def _mux(film: OutputContainer, packets: "list[Packet[VideoStream]]", lengths: dict[int, int]) -> None:
-    for packet in packets:
-        # Encoders leave it out, and the last frame of all would be shown for no more than the average time.
-        length = lengths.get(packet.pts or 0, 0)
-        if length > 0:
-            packet.duration = length
-        film.mux(packet)
+            _copy_audio(film, packet, dict(copied)[cast(AudioStream, packet.stream)], end)
+    film.mux(pictures.encode(None))
+    return WrittenFilm(pictures.codec_context.name, tuple(stream.codec_context.name for stream, _ in copied), notes)
 
 
 def _painted_frame(store: FrameStore, index: int) -> Pixels:
@@ -155,13 +128,40 @@ def _add_video_stream(
     return stream
 
 
+def _add_audio_streams(
+    film: OutputContainer, source: InputContainer
+) -> tuple[list[tuple[AudioStream, AudioStream]], tuple[str, ...]]:
+    """Return the audio streams to copy, with their streams in the film, and notes for the person."""
+    copied, left_out = [], []
+    for stream in audio_streams(source):
+        name = stream.codec_context.name
+        try:
+            # MP4 can hold PCM, but hardly any player reads it, and FFmpeg may fail to write it.
+            if film.format.name == "mp4" and name.startswith("pcm_"):
+                raise ValueError(name)
+            copied.append((stream, film.add_stream_from_template(stream)))
+        except ValueError:
+            left_out.append(name)
+    return copied, tuple(
+        f"the sound ({name}) does not go into this kind of file as it is, and is left out; write a .mkv"
+        for name in left_out
+    )
+
+
 def _frame(pixels: Pixels) -> VideoFrame:
     frame = VideoFrame.from_ndarray(pixels, format="rgb24")
     return frame.reformat(format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED)
 
 
-# Containers whose films last as long as their packets, in the order of decoding.
-_BY_DECODING: Final = ("mp4", "mov")
+def _copy_audio(film: OutputContainer, packet: "Packet[Stream]", into: AudioStream, end: Fraction | None) -> None:
+    # The last packet of a stream is empty.
+    if packet.dts is None or packet.pts is None or packet.time_base is None:
+        return
+    if end is None or packet.pts * packet.time_base < end:
+        packet.stream = into
+        film.mux(packet)
+
+
 # The encoders in order of preference, with their worst and best level.
 ENCODERS: Final = {"libx264": (51, 0), "mpeg4": (31, 1)}
 # ITU-T H.273: the code of BT.709, and of limited range (16 to 235), which players assume for such video.

@@ -108,11 +108,9 @@ def _paint(film: "VideoRun", output: Path, target: Path, options: Options) -> No
     """
     from impasto.engine import devices
     from impasto.video.frames import FrameStore
-    from impasto.video.sound import plan_sound
 
     notes = notes_display.Notes(quiet=options["quiet"])
     notes.about(film.notes)
-    notes.about(plan_sound(film.clip, OUTPUTS[target.suffix.lower()]).notes)
     notes.about(devices.untold(devices.choose(options["device"]).notes))
     folder = output.with_name(f"{output.name}.impasto")
     with FrameStore(folder, film.identity, force=options["force"]) as store:
