@@ -9,6 +9,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from impasto.video.clip import Clip
+from impasto.video.frames import FrameStore
+
 Pixels = NDArray[np.uint8]
 
 
@@ -78,3 +81,19 @@ def heard(path: Path) -> list[bytes]:
     """The packets of the sound, as they are in the file."""
     with av.open(str(path)) as film:
         return [bytes(packet) for packet in film.demux(audio=0) if packet.size]
+
+
+def stored(clip: Clip, folder: Path) -> FrameStore:
+    """The clip's own frames in a store, as if they had been painted, with even sides."""
+    store = FrameStore(folder, {})
+    for shot in clip.shots():
+        height, width = (side // 2 * 2 for side in shot.pixels.shape[:2])
+        store.keep(shot.index, shot.pixels[:height, :width])
+    return store
+
+
+def seconds(path: Path) -> float:
+    """How long a film lasts."""
+    with av.open(str(path)) as film:
+        assert film.duration is not None
+        return film.duration / av.time_base

@@ -17,7 +17,8 @@ from av.video.stream import VideoStream
 from impasto.errors import FilmError
 from impasto.system.atomic import writing
 from impasto.system.text import printable, reason
-from impasto.video.clip import Clip, Numbering, audio_streams
+from impasto.video import sound
+from impasto.video.clip import Clip, Numbering
 from impasto.video.frames import FrameStore, Pixels
 from impasto.video.settings import OUTPUTS
 
@@ -29,13 +30,11 @@ class WrittenFilm:
     Attributes:
         codec: of the video, by FFmpeg's name.
         sound: the codecs of the audio streams.
-        notes: what a person should know about it.
 
     """
 
     codec: str
     sound: tuple[str, ...]
-    notes: tuple[str, ...]
 
 
 def write(path: str | os.PathLike[str], clip: Clip, store: FrameStore, frames: int, quality: int) -> WrittenFilm:
@@ -43,7 +42,7 @@ def write(path: str | os.PathLike[str], clip: Clip, store: FrameStore, frames: i
 
     Args:
         path: with one of the endings in `OUTPUTS`.
-        clip: gives each frame its time, and the sound up to the last frame.
+        clip: gives each frame its time, and the sound up to the last frame; `sound.plan` says what becomes of that.
         store: the frames.
         frames: number of frames to write, at least 1.
         quality: 1 to 100.
@@ -53,10 +52,15 @@ def write(path: str | os.PathLike[str], clip: Clip, store: FrameStore, frames: i
 
     """
     end = next((shot.time for shot in clip.shots() if shot.index == frames), None)
-    kind = OUTPUTS[Path(path).suffix.lower()]
+    ending = Path(path).suffix.lower()
+    plans = sound.plan(clip, ending)
     try:
-        with writing(path) as file, clip.open_container() as (source, video), av.open(file, "w", format=kind) as film:
-            return _copy_film(film, source, video, clip, store, quality, end)
+        with (
+            writing(path) as file,
+            clip.open_container() as (source, video),
+            av.open(file, "w", format=OUTPUTS[ending]) as film,
+        ):
+            return _copy_film(film, source, video, clip, plans, store, quality, end)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise FilmError(
             f"{printable(os.fspath(path))}: could not be written ({reason(error)}); "
@@ -69,16 +73,20 @@ def _copy_film(
     source: InputContainer,
     video: VideoStream,
     clip: Clip,
+    plans: tuple[sound.SoundPlan, ...],
     store: FrameStore,
     quality: int,
     end: Fraction | None,
 ) -> WrittenFilm:
     """Read the clip once, up to `end`, and write it with the painted frames in place of its own."""
-    first = _painted_frame(store, 0)
-    pictures = _add_video_stream(film, video, clip.rate, first, quality)
-    copied, notes = _add_audio_streams(film, source)
+    pictures = _add_video_stream(film, video, clip.rate, _painted_frame(store, 0), quality)
+    sounds: dict[Stream, sound.Sound] = {}
+    for plan in plans:
+        stream = source.streams[plan.index]
+        if plan.way is not None:
+            sounds[stream] = plan.way(film, cast(AudioStream, stream))
     numbering = Numbering(clip)
-    for packet in source.demux([video, *(stream for stream, _ in copied)]):
+    for packet in source.demux([video, *sounds]):
         if packet.stream is video:
             for shot in numbering.shots(packet, video):
                 if end is None or shot.time < end:
@@ -87,10 +95,12 @@ def _copy_film(
                     frame.pts = round(shot.time / frame.time_base)
                     frame.duration = round((shot.frame.duration or 0) * (shot.frame.time_base or 0) / frame.time_base)
                     film.mux(pictures.encode(frame))
-        else:
-            _copy_audio(film, packet, dict(copied)[cast(AudioStream, packet.stream)], end)
+        elif _is_before(packet, end):
+            sounds[packet.stream].write(packet)
     film.mux(pictures.encode(None))
-    return WrittenFilm(pictures.codec_context.name, tuple(stream.codec_context.name for stream, _ in copied), notes)
+    for heard in sounds.values():
+        heard.finish()
+    return WrittenFilm(pictures.codec_context.name, tuple(heard.into.codec_context.name for heard in sounds.values()))
 
 
 def _painted_frame(store: FrameStore, index: int) -> Pixels:
@@ -128,38 +138,16 @@ def _add_video_stream(
     return stream
 
 
-def _add_audio_streams(
-    film: OutputContainer, source: InputContainer
-) -> tuple[list[tuple[AudioStream, AudioStream]], tuple[str, ...]]:
-    """Return the audio streams to copy, with their streams in the film, and notes for the person."""
-    copied, left_out = [], []
-    for stream in audio_streams(source):
-        name = stream.codec_context.name
-        try:
-            # MP4 can hold PCM, but hardly any player reads it, and FFmpeg may fail to write it.
-            if film.format.name == "mp4" and name.startswith("pcm_"):
-                raise ValueError(name)
-            copied.append((stream, film.add_stream_from_template(stream)))
-        except ValueError:
-            left_out.append(name)
-    return copied, tuple(
-        f"the sound ({name}) does not go into this kind of file as it is, and is left out; write a .mkv"
-        for name in left_out
-    )
-
-
 def _frame(pixels: Pixels) -> VideoFrame:
     frame = VideoFrame.from_ndarray(pixels, format="rgb24")
     return frame.reformat(format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED)
 
 
-def _copy_audio(film: OutputContainer, packet: "Packet[Stream]", into: AudioStream, end: Fraction | None) -> None:
+def _is_before(packet: "Packet[Stream]", end: Fraction | None) -> bool:
     # The last packet of a stream is empty.
-    if packet.dts is None or packet.pts is None or packet.time_base is None:
-        return
-    if end is None or packet.pts * packet.time_base < end:
-        packet.stream = into
-        film.mux(packet)
+    if packet.pts is None or packet.time_base is None:
+        return False
+    return end is None or packet.pts * packet.time_base < end
 
 
 # The encoders in order of preference, with their worst and best level.
