@@ -1,6 +1,7 @@
 """What is in a clip: frames, times, sound; and files that are none."""
 
 import struct
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -73,21 +74,40 @@ def test_the_name_says_nothing(tmp_path: Path) -> None:
     assert len(list(Clip(tmp_path / "a.txt").shots())) == 3
 
 
-def turned(path: Path) -> Path:
-    """The same film, to be shown a quarter turn clockwise."""
+def shown_through(path: Path, matrix: tuple[float, float, float, float]) -> Path:
+    """The same film, to be shown through the display matrix (a, b, c, d) of its track."""
     data = bytearray(path.read_bytes())
     at = data.index(b"tkhd") + 4 + 40
-    data[at : at + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 48 << 16, 0, 1 << 30)
+    a, b, c, d = (round(number * 65536) for number in matrix)
+    data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
     return path
 
 
-def test_a_turned_film_is_upright(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("matrix", "seen"),
+    [
+        ((1, 0, 0, 1), lambda frame: frame),
+        ((0, 1, -1, 0), lambda frame: np.rot90(frame, -1)),
+        ((-1, 0, 0, -1), lambda frame: np.rot90(frame, 2)),
+        ((0, -1, 1, 0), lambda frame: np.rot90(frame, 1)),
+        ((-1, 0, 0, 1), lambda frame: frame[:, ::-1]),
+        ((1, 0, 0, -1), lambda frame: frame[::-1]),
+        ((0, 1, 1, 0), lambda frame: frame.swapaxes(0, 1)),
+        ((0, -1, -1, 0), lambda frame: frame[::-1, ::-1].swapaxes(0, 1)),
+        # Three degrees off, as a leaning phone writes it.
+        ((0.05, 0.999, -0.999, 0.05), lambda frame: np.rot90(frame, -1)),
+    ],
+)
+def test_a_turned_or_mirrored_film_is_upright(
+    matrix: tuple[float, float, float, float], seen: Callable[[making.Pixels], making.Pixels], tmp_path: Path
+) -> None:
     frames = making.panned(2)
-    clip = Clip(turned(making.write(tmp_path / "a.mp4", frames, sound=None)))
-    assert (clip.height, clip.width) == (64, 48)
+    clip = Clip(shown_through(making.write(tmp_path / "a.mp4", frames, sound=None), matrix))
+    expected = seen(frames[0])
+    assert (clip.height, clip.width) == expected.shape[:2]
     shot = next(clip.shots())
-    assert np.abs(shot.pixels.astype(int) - np.rot90(frames[0], -1)).mean() < 8
+    assert np.abs(shot.pixels.astype(int) - expected).mean() < 8
 
 
 PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nhttp://127.0.0.1:9/secret.ts\n#EXT-X-ENDLIST\n"

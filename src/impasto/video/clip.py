@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from impasto.errors import FilmError
 from impasto.system.text import printable, reason
 from impasto.video.limits import DEFAULT_LIMITS, FilmLimits
+from impasto.video.upright import is_on_its_side, turn
 
 Pixels = NDArray[np.uint8]
 
@@ -49,7 +50,7 @@ class Shot:
     @property
     def pixels(self) -> Pixels:
         """(H, W, 3) sRGB, upright."""
-        return _upright(self.frame)
+        return turn(self.frame.to_ndarray(format="rgb24"), self.frame)
 
 
 class Clip:
@@ -93,7 +94,7 @@ class Clip:
         across, down = first.frame.width, first.frame.height
         self.height, self.width = down, max(1, round(across * aspect))
         limits.check_size(self.width, self.height, self._name)
-        if _quarter_turns(first.frame) % 2:
+        if is_on_its_side(first.frame):
             self.height, self.width = self.width, self.height
         self.notes = (
             *((f"{printable(self._name)}: has several pictures at a time; the first is painted",) if several else ()),
@@ -215,15 +216,6 @@ def audio_streams(container: InputContainer) -> list[AudioStream]:
     """Return the audio streams whose codec is known."""
     # PyAV's types promise a codec, but a damaged file has none.
     return [stream for stream in container.streams.audio if getattr(stream, "codec_context", None) is not None]
-
-
-def _upright(frame: VideoFrame) -> Pixels:
-    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), _quarter_turns(frame)))
-
-
-def _quarter_turns(frame: VideoFrame) -> int:
-    """Return the number of quarter turns, anticlockwise, by which a frame is turned before it is shown."""
-    return round(frame.rotation / 90) % 4
 
 
 def _aspect(declared: Fraction | None) -> float:
