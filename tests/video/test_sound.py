@@ -30,9 +30,7 @@ def loudness(path: Path) -> float:
         ("a.mov", "libx264", "adpcm_ima_qt", ".MKV"),
     ],
 )
-def test_a_sound_that_does_not_fit_is_converted(
-    name: str, codec: str, heard: str, ending: str, tmp_path: Path
-) -> None:
+def test_a_sound_that_does_not_fit_is_converted(name: str, codec: str, heard: str, ending: str, tmp_path: Path) -> None:
     clip = Clip(making.write(tmp_path / name, making.panned(10), codec=codec, sound=heard))
     (plan,) = sound.plan(clip, ending)
     assert plan.result == f"{clip.sound[0]} as aac"
@@ -63,9 +61,7 @@ def test_a_sound_that_cannot_be_converted_is_left_out(tmp_path: Path) -> None:
 
 
 def test_each_of_several_sounds_has_its_own_way(tmp_path: Path) -> None:
-    one, two = (
-        making.write(tmp_path / f"{codec}.mkv", making.panned(10), sound=codec) for codec in ("aac", "flac")
-    )
+    one, two = (making.write(tmp_path / f"{codec}.mkv", making.panned(10), sound=codec) for codec in ("aac", "flac"))
     with av.open(str(one)) as first, av.open(str(two)) as second, av.open(str(tmp_path / "a.mkv"), "w") as film:
         taken = [*first.streams, second.streams.audio[0]]
         into = {stream: film.add_stream_from_template(stream) for stream in taken}

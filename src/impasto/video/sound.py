@@ -34,9 +34,9 @@ class Sound(ABC):
 
     """
 
-    def __init__(self, film: OutputContainer, stream: AudioStream) -> None:
+    def __init__(self, film: OutputContainer, stream: Stream) -> None:
         self.film = film
-        self.into = self.add_stream(stream)
+        self.into = self.add_stream(cast(AudioStream, stream))
 
     @abstractmethod
     def add_stream(self, stream: AudioStream) -> AudioStream:
@@ -65,11 +65,18 @@ class CopiedSound(Sound):
 
     def write(self, packet: "Packet[Stream]") -> None:
         """See `Sound`."""
+        if packet.dts is None or packet.pts is None:
+            return
         # No container takes a packet that goes back in time, which damaged clips have.
-        if packet.dts is not None and (self._last is None or packet.dts > self._last):
+        is_back = self._last is not None and packet.dts <= self._last
+        # What an edit list cuts away, but for the two packets before the first sound, which its decoding begins with.
+        is_cut = packet.is_discard and (self._last is not None or packet.pts + 2 * (packet.duration or 0) < 0)
+        if is_back or is_cut:
+            return
+        if not packet.is_discard:
             self._last = packet.dts
-            packet.stream = self.into
-            self.film.mux(packet)
+        packet.stream = self.into
+        self.film.mux(packet)
 
     def finish(self) -> None:
         """See `Sound`."""
@@ -162,7 +169,7 @@ def _way(clip: Clip, index: int, kind: str) -> type[Sound] | None:
 def _works(clip: Clip, index: int, kind: str, way: type[Sound]) -> bool:
     """Return whether the first packets of a sound can be written so."""
     with clip.open_container() as (source, _):
-        stream = cast(AudioStream, source.streams[index])
+        stream = source.streams[index]
         try:
             with av.open(io.BytesIO(), "w", format=kind) as film:
                 sound = way(film, stream)

@@ -117,6 +117,7 @@ def _paint(film: "VideoRun", output: Path, target: Path, options: Options) -> No
     folder = output.with_name(f"{output.name}.impasto")
     with FrameStore(folder, film.identity, force=options["force"]) as store:
         stopped = _paint_frames(film, store, options)
+        notes.about(film.clip.damage)
         written = ""
         if film.painted:
             # What was painted is written, however often Ctrl-C is pressed now.
