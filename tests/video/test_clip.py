@@ -68,7 +68,7 @@ def test_hdr_is_read_with_a_note(curve: int, tmp_path: Path) -> None:
     clip = Clip(making.write(tmp_path / "a.mp4", making.panned(3, 64, 64), codec="libx265", curve=curve))
     assert len(list(clip.shots())) == 3
     (note,) = clip.notes
-    assert note.endswith("a.mp4: is HDR, and its colours are taken as sRGB; they come out pale")
+    assert note.endswith("a.mp4: is HDR: what is brighter in it than white paper becomes white")
 
 
 def test_the_name_says_nothing(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from impasto.errors import FilmError
 from impasto.system.text import printable, reason
+from impasto.video.colors import ColorConverter, is_hdr
 from impasto.video.limits import DEFAULT_LIMITS, FilmLimits
 from impasto.video.survey import Survey, is_cut_short, survey
 from impasto.video.upright import display_matrix, is_on_its_side, turn
@@ -51,7 +52,7 @@ class Shot:
     @property
     def pixels(self) -> Pixels:
         """(H, W, 3) sRGB, upright."""
-        return turn(self.frame.to_ndarray(format="rgb24"), self.clip.matrix)
+        return turn(self.clip.colors.pixels(self.frame), self.clip.matrix)
 
 
 class Clip:
@@ -72,6 +73,7 @@ class Clip:
         sound: the codecs of its sounds, by FFmpeg's names.
         notes: what a person should know about it.
         matrix: by which its frames are turned and mirrored before they are shown.
+        colors: converts its frames to sRGB.
         damaged: positions in the file of packets that could not be decoded so far.
 
     Raises:
@@ -82,6 +84,7 @@ class Clip:
     def __init__(self, path: str | Path, limits: FilmLimits = DEFAULT_LIMITS) -> None:
         self.path = Path(path)
         self.damaged: set[int] = set()
+        self.colors = ColorConverter()
         self._limits = limits
         self._name = str(path)
         self._format = self._known_format()
@@ -306,7 +309,7 @@ def _stream_notes(container: InputContainer) -> list[str]:
 
 def _frame_notes(frame: VideoFrame) -> list[str]:
     """Return what a person should know about the frames, of which this is the first."""
-    found = {_HDR: int(frame.color_trc) in _HDR_CURVES, _INTERLACED: frame.interlaced_frame}
+    found = {_HDR: is_hdr(frame), _INTERLACED: frame.interlaced_frame}
     return [note for note, applies in found.items() if applies]
 
 
@@ -334,9 +337,7 @@ _STEADY: Final = Fraction(1, 5)
 _USUAL_RATE: Final = Fraction(25)
 # Ours: anamorphic film has 2; a ratio over 10 is a mistake.
 _MOST_ASPECT: Final = 10.0
-# ITU-T H.273: the transfer characteristics PQ and HLG.
-_HDR_CURVES: Final = (16, 18)
-_HDR: Final = "is HDR, and its colours are taken as sRGB; they come out pale"
+_HDR: Final = "is HDR: what is brighter in it than white paper becomes white"
 _INTERLACED: Final = (
     "is interlaced: what moves has a comb at its edges; deinterlace it first, for example with FFmpeg's bwdif"
 )
