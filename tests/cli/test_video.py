@@ -83,6 +83,15 @@ def test_dry_run(folder: Path) -> None:
     assert not list(folder.glob("out*"))
 
 
+def test_what_becomes_of_the_sound_is_said_before_the_first_frame(folder: Path) -> None:
+    making.write(folder / "clip.mkv", making.panned(3), sound="flac")
+    (folder / "clip.mkv").replace("clip.mp4")
+    assert "sound   flac as aac" in run("-o", "out.mov", "--dry-run").stdout
+    said = run("-o", "out.mov").stderr.splitlines()
+    assert said[0] == "note: the sound (flac) is converted to AAC, for .mov does not take it as it is"
+    assert said[1].startswith("frame 1 of 3")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -7,7 +7,11 @@ from typing import Any
 
 import av
 import numpy as np
+from av.codec.context import Flags
 from numpy.typing import NDArray
+
+from impasto.video.clip import Clip
+from impasto.video.frames import FrameStore
 
 Pixels = NDArray[np.uint8]
 
@@ -38,19 +42,21 @@ def write(
     frames: Sequence[Pixels],
     *,
     times: Iterable[int] | None = None,
+    last: int = 1,
     clock: Fraction = Fraction(1, 10),
     codec: str = "libx264",
     sound: str | None = "aac",
     curve: int | None = None,
+    options: dict[str, str] | None = None,
 ) -> Path:
-    """Write frames at `times`, in units of `clock`, with a sine as sound for as long as they last.
+    """Write frames at `times`, the last shown for `last`, in units of `clock`, with a sine as sound for as long.
 
-    With a transfer `curve`, by FFmpeg's number, at ten bits.
+    With a transfer `curve`, by FFmpeg's number, at ten bits; with `options` of the encoder or the container.
     """
     shown = list(range(len(frames)) if times is None else times)
-    options = {"libx264": {"crf": "10"}, "mpeg4": {"qmin": "1", "qmax": "2"}}.get(codec, {})
-    with av.open(str(path), "w") as film:
-        stream: Any = film.add_stream(codec, rate=Fraction(10), options=options)
+    chosen = {"libx264": {"crf": "10"}, "mpeg4": {"qmin": "1", "qmax": "2"}}.get(codec, {})
+    with av.open(str(path), "w", container_options=options or {}) as film:
+        stream: Any = film.add_stream(codec, rate=Fraction(10), options=chosen | (options or {}))
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = {"gif": "rgb8", "huffyuv": "yuv422p", "prores_ks": "yuv422p10le"}.get(
             codec, "yuv420p" if curve is None else "yuv420p10le"
@@ -59,13 +65,15 @@ def write(
             stream.codec_context.color_trc = curve
         stream.codec_context.time_base = clock
         audio: Any = film.add_stream(sound, rate=48000) if sound else None
-        for pixels, time in zip(frames, shown, strict=True):
+        stream.codec_context.flags |= Flags.frame_duration
+        end = shown[-1] + last
+        for pixels, time, until in zip(frames, shown, [*shown[1:], end], strict=True):
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            frame.pts, frame.time_base = time, clock
+            frame.pts, frame.time_base, frame.duration = time, clock, until - time
             film.mux(stream.encode(frame))
         film.mux(stream.encode(None))
         if audio is not None:
-            count = int((shown[-1] + 1) * clock * 48000)
+            count = int(end * clock * 48000)
             wave = (0.2 * np.sin(2 * np.pi * 440 * np.arange(count) / 48000)).astype(np.float32)
             heard = av.AudioFrame.from_ndarray(np.tile(wave, (1, 1)), format="fltp", layout="mono")
             heard.rate, heard.pts = 48000, 0
@@ -78,3 +86,19 @@ def heard(path: Path) -> list[bytes]:
     """The packets of the sound, as they are in the file."""
     with av.open(str(path)) as film:
         return [bytes(packet) for packet in film.demux(audio=0) if packet.size]
+
+
+def stored(clip: Clip, folder: Path) -> FrameStore:
+    """The clip's own frames in a store, as if they had been painted, with even sides."""
+    store = FrameStore(folder, {})
+    for shot in clip.shots():
+        height, width = (side // 2 * 2 for side in shot.pixels.shape[:2])
+        store.keep(shot.index, shot.pixels[:height, :width])
+    return store
+
+
+def seconds(path: Path) -> float:
+    """How long a film lasts."""
+    with av.open(str(path)) as film:
+        assert film.duration is not None
+        return film.duration / av.time_base

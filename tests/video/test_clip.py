@@ -1,12 +1,15 @@
 """What is in a clip: frames, times, sound; and files that are none."""
 
 import struct
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from impasto.errors import FilmError
 from impasto.video.clip import Clip
@@ -65,7 +68,7 @@ def test_hdr_is_read_with_a_note(curve: int, tmp_path: Path) -> None:
     clip = Clip(making.write(tmp_path / "a.mp4", making.panned(3, 64, 64), codec="libx265", curve=curve))
     assert len(list(clip.shots())) == 3
     (note,) = clip.notes
-    assert note.endswith("a.mp4: is HDR, and its colours are taken as sRGB; they come out pale")
+    assert note.endswith("a.mp4: is HDR: what is brighter in it than white paper becomes white")
 
 
 def test_the_name_says_nothing(tmp_path: Path) -> None:
@@ -73,21 +76,40 @@ def test_the_name_says_nothing(tmp_path: Path) -> None:
     assert len(list(Clip(tmp_path / "a.txt").shots())) == 3
 
 
-def turned(path: Path) -> Path:
-    """The same film, to be shown a quarter turn clockwise."""
+def shown_through(path: Path, matrix: tuple[float, float, float, float]) -> Path:
+    """The same film, to be shown through the display matrix (a, b, c, d) of its track."""
     data = bytearray(path.read_bytes())
     at = data.index(b"tkhd") + 4 + 40
-    data[at : at + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 48 << 16, 0, 1 << 30)
+    a, b, c, d = (round(number * 65536) for number in matrix)
+    data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
     return path
 
 
-def test_a_turned_film_is_upright(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("matrix", "seen"),
+    [
+        ((1, 0, 0, 1), lambda frame: frame),
+        ((0, 1, -1, 0), lambda frame: np.rot90(frame, -1)),
+        ((-1, 0, 0, -1), lambda frame: np.rot90(frame, 2)),
+        ((0, -1, 1, 0), lambda frame: np.rot90(frame, 1)),
+        ((-1, 0, 0, 1), lambda frame: frame[:, ::-1]),
+        ((1, 0, 0, -1), lambda frame: frame[::-1]),
+        ((0, 1, 1, 0), lambda frame: frame.swapaxes(0, 1)),
+        ((0, -1, -1, 0), lambda frame: frame[::-1, ::-1].swapaxes(0, 1)),
+        # Three degrees off, as a leaning phone writes it.
+        ((0.05, 0.999, -0.999, 0.05), lambda frame: np.rot90(frame, -1)),
+    ],
+)
+def test_a_turned_or_mirrored_film_is_upright(
+    matrix: tuple[float, float, float, float], seen: Callable[[making.Pixels], making.Pixels], tmp_path: Path
+) -> None:
     frames = making.panned(2)
-    clip = Clip(turned(making.write(tmp_path / "a.mp4", frames, sound=None)))
-    assert (clip.height, clip.width) == (64, 48)
+    clip = Clip(shown_through(making.write(tmp_path / "a.mp4", frames, sound=None), matrix))
+    expected = seen(frames[0])
+    assert (clip.height, clip.width) == expected.shape[:2]
     shot = next(clip.shots())
-    assert np.abs(shot.pixels.astype(int) - np.rot90(frames[0], -1)).mean() < 8
+    assert np.abs(shot.pixels.astype(int) - expected).mean() < 8
 
 
 PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nhttp://127.0.0.1:9/secret.ts\n#EXT-X-ENDLIST\n"
@@ -139,6 +161,93 @@ def test_a_film_cut_short_is_one_line_or_fewer_frames(part: float, tmp_path: Pat
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(FilmError, match=r"a\.mp4: cannot be read"):
         Clip(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "said"),
+    [
+        ("a.mkv", "libx264", "of 30 frames are there"),
+        ("a.webm", "libvpx", "of 30 frames are there"),
+        ("a.avi", "mpeg4", "of 30 frames are there"),
+        ("a.mp4", "libx264", "of 30 frames are there"),
+        ("a.gif", "gif", "frames are there"),
+    ],
+)
+def test_a_film_cut_short_says_how_many_frames_are_there(name: str, codec: str, said: str, tmp_path: Path) -> None:
+    path = making.write(tmp_path / name, making.panned(30), codec=codec, sound=None, options={"movflags": "faststart"})
+    assert Clip(path).notes == ()
+    data = path.read_bytes()
+    for part in (0.75, 0.95):
+        path.write_bytes(data[: int(part * len(data))])
+        clip = Clip(path)
+        count = len(list(clip.shots()))
+        assert 0 < count < 30
+        assert clip.frames == count
+        assert clip.notes == (f"{path}: its end is missing; {count} {said}",)
+
+
+def test_a_film_of_which_too_little_is_there(tmp_path: Path) -> None:
+    path = making.write(tmp_path / "a.mp4", making.panned(8), sound=None)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(FilmError) as caught:
+        Clip(path)
+    assert str(caught.value).endswith("; its end is missing, so get the whole file")
+
+
+def test_a_damaged_frame_is_passed_over(tmp_path: Path) -> None:
+    path = making.write(tmp_path / "a.mp4", making.panned(6), sound=None)
+    with av.open(str(path)) as film:
+        places = [packet.pos for packet in film.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    # The length of its first part becomes far longer than the file.
+    data[places[3] : places[3] + 4] = b"\x7f\xff\xff\xff"
+    path.write_bytes(data)
+    clip = Clip(path)
+    assert clip.damage == ()
+    for _ in range(2):
+        assert len(list(clip.shots())) == 5
+        assert clip.damage == (f"{path}: 1 frame is damaged and was passed over",)
+
+
+def test_the_last_frame_has_its_time(tmp_path: Path) -> None:
+    from PIL import Image
+
+    pictures = [Image.fromarray(frame) for frame in making.panned(3)]
+    pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=[100, 40, 900])
+    clip = Clip(tmp_path / "a.gif")
+    assert ([shot.time for shot in clip.shots()], clip.end) == (
+        [0, Fraction(1, 10), Fraction(14, 100)],
+        Fraction(104, 100),
+    )
+
+
+def test_a_cover_is_no_film(tmp_path: Path) -> None:
+    making.write(tmp_path / "a.mp4", making.panned(3))
+    for kinds in (("audio",), ("video", "audio")):
+        with av.open(str(tmp_path / "a.mp4")) as source, av.open(str(tmp_path / "b.mp4"), "w") as film:
+            into = {stream: film.add_stream_from_template(stream) for stream in source.streams if stream.type in kinds}
+            cover: Any = film.add_stream("png")
+            cover.height, cover.width, cover.pix_fmt = 8, 8, "rgb24"
+            cover.disposition = Disposition.attached_pic
+            film.mux(cover.encode(av.VideoFrame.from_ndarray(making.texture(8, 8), format="rgb24")))
+            for packet in source.demux(*into):
+                if packet.size:
+                    packet.stream = into[packet.stream]
+                    film.mux(packet)
+        if "video" in kinds:
+            clip = Clip(tmp_path / "b.mp4")
+            assert (clip.height, clip.width, clip.frames, clip.notes) == (48, 64, 3, ())
+        else:
+            with pytest.raises(FilmError, match="has no pictures that move"):
+                Clip(tmp_path / "b.mp4")
+
+
+def test_interlaced_pictures_have_a_note(tmp_path: Path) -> None:
+    path = making.write(
+        tmp_path / "a.avi", making.panned(3, 64, 64), codec="mpeg2video", sound=None, options={"flags": "+ilme+ildct"}
+    )
+    (note,) = Clip(path).notes
+    assert note.startswith(f"{path}: is interlaced: what moves has a comb at its edges")
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -17,14 +17,17 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Stream
+from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from impasto.errors import FilmError
 from impasto.system.text import printable, reason
+from impasto.video.colors import ColorConverter, is_hdr
 from impasto.video.limits import DEFAULT_LIMITS, FilmLimits
+from impasto.video.survey import Survey, is_cut_short, survey
+from impasto.video.upright import display_matrix, is_on_its_side, turn
 
 Pixels = NDArray[np.uint8]
 
@@ -49,7 +52,7 @@ class Shot:
     @property
     def pixels(self) -> Pixels:
         """(H, W, 3) sRGB, upright."""
-        return _upright(self.frame)
+        return turn(self.clip.colors.pixels(self.frame), self.clip.matrix)
 
 
 class Clip:
@@ -65,7 +68,13 @@ class Clip:
         seconds: its declared duration; None if it declares none.
         frames: its number of frames, approximately; None if unknown.
         rate: average frames per second.
+        is_steady: whether all frames are shown for the same time.
+        end: when the last frame has been shown for its time, in seconds.
+        sound: the codecs of its sounds, by FFmpeg's names.
         notes: what a person should know about it.
+        matrix: by which its frames are turned and mirrored before they are shown.
+        colors: converts its frames to sRGB.
+        damaged: positions in the file of packets that could not be decoded so far.
 
     Raises:
         FilmError: the file is of another kind, damaged, too large, or has no frames.
@@ -74,6 +83,8 @@ class Clip:
 
     def __init__(self, path: str | Path, limits: FilmLimits = DEFAULT_LIMITS) -> None:
         self.path = Path(path)
+        self.damaged: set[int] = set()
+        self.colors = ColorConverter()
         self._limits = limits
         self._name = str(path)
         self._format = self._known_format()
@@ -81,24 +92,50 @@ class Clip:
             self.rate = video.average_rate or video.guessed_rate or _USUAL_RATE
             self.seconds = None if container.duration is None else container.duration / av.time_base
             limits.check_length(self.seconds or 0, self._name)
-            declared = video.frames or (round(self.seconds * self.rate) if self.seconds else 0)
+            seconds = video.duration * video.time_base if video.duration and video.time_base else self.seconds or 0
+            declared = video.frames or round(seconds * self.rate)
             limits.check_frames(declared, self._name)
             self.frames = declared or None
             self.sound = tuple(stream.codec_context.name for stream in audio_streams(container))
-            several = len(container.streams.video) > 1
             aspect = _aspect(video.sample_aspect_ratio)
+            found = survey(self.packets(container), video)
+            with self._reading():
+                is_cut = found.is_cut or is_cut_short(self.path, self._format)
+            self.frames = found.frames or declared or None
+            self.end = found.end if is_cut else self._declared_end(video, found)
+            whole = abs(found.frames / self.rate - (self.end - found.start)) * self.rate
+            self.is_steady = whole <= _STEADY and found.differ * self.rate <= _STEADY
+            notes = _stream_notes(container)
         first = next(self.shots(), None)
         if first is None:
-            raise FilmError(f"{printable(self._name)}: holds no frame that can be decoded; check the file")
-        across, down = first.frame.width, first.frame.height
-        self.height, self.width = down, max(1, round(across * aspect))
+            raise self._refusal("holds no frame that can be decoded")
+        self.height, self.width = first.frame.height, max(1, round(first.frame.width * aspect))
         limits.check_size(self.width, self.height, self._name)
-        if _quarter_turns(first.frame) % 2:
+        self.matrix = display_matrix(first.frame)
+        if is_on_its_side(self.matrix):
             self.height, self.width = self.width, self.height
-        self.notes = (
-            *((f"{printable(self._name)}: has several pictures at a time; the first is painted",) if several else ()),
-            *((_HDR.format(printable(self._name)),) if int(first.frame.color_trc) in _HDR_CURVES else ()),
-        )
+        if is_cut:
+            # What FFmpeg says of a GIF is what it found itself.
+            of = f" of {declared}" if self._format != "gif" and declared >= found.frames else ""
+            notes.append(f"its end is missing; {found.frames}{of} frames are there")
+        self.notes = tuple(f"{printable(self._name)}: {note}" for note in (*notes, *_frame_notes(first.frame)))
+
+    def _declared_end(self, video: VideoStream, found: Survey) -> Fraction:
+        """Return when the last frame has been shown, of a whole file."""
+        if self._format != "matroska" and video.duration and video.time_base:
+            # Not of the packets: MP4 says of each how long after it the next is decoded.
+            return ((video.start_time or 0) + video.duration) * video.time_base
+        # Matroska may leave the time of the last frame to be known from the duration of all. What is less than half a
+        # frame is rounding.
+        seconds = Fraction(self.seconds or 0).limit_denominator(av.time_base)
+        return seconds if seconds > found.last + 1 / (2 * self.rate) else found.end
+
+    @property
+    def damage(self) -> tuple[str, ...]:
+        """What a person should know about frames that could not be decoded so far."""
+        count = len(self.damaged)
+        frames = "1 frame is damaged and was" if count == 1 else f"{count} frames are damaged and were"
+        return (f"{printable(self._name)}: {frames} passed over",) if count else ()
 
     @contextlib.contextmanager
     def open_container(self) -> Iterator[tuple[InputContainer, VideoStream]]:
@@ -113,9 +150,10 @@ class Clip:
                 container = stack.enter_context(self._container(stack.enter_context(self.path.open("rb"))))
             if len(container.streams) > self._limits.max_streams:
                 raise FilmError(f"{printable(self._name)}: has {len(container.streams)} streams; keep one or two")
-            if not container.streams.video:
-                raise FilmError(f"{printable(self._name)}: has no pictures, only sound or text; name a film")
-            video = container.streams.video[0]
+            moving = _moving_pictures(container)
+            if not moving:
+                raise FilmError(f"{printable(self._name)}: has no pictures that move, only sound or text; name a film")
+            video = moving[0]
             self._prepare(video)
             yield container, video
 
@@ -127,15 +165,30 @@ class Clip:
 
         """
         with self.open_container() as (container, video):
-            numbering, packets = Numbering(self), container.demux(video)
-            while True:
+            numbering = Numbering(self)
+            for packet in self.packets(container, video):
                 # The yield is outside: errors of the caller are not errors of the file.
                 with self._reading():
-                    packet = next(packets, None)
-                    shots = [] if packet is None else list(numbering.shots(packet, video))
-                if packet is None:
-                    return
+                    shots = list(numbering.shots(packet, video))
                 yield from shots
+
+    def packets(self, container: InputContainer, *streams: Stream) -> "Iterator[Packet[Stream]]":
+        """Yield the packets of some streams, of all if none is named, up to the first place that is damaged.
+
+        Raises:
+            FilmError: the file cannot be read.
+
+        """
+        packets = container.demux(*streams)
+        while True:
+            with self._reading():
+                try:
+                    packet = next(packets, None)
+                except av.error.InvalidDataError:
+                    return
+            if packet is None:
+                return
+            yield packet
 
     def check_frame(self, shot: Shot, first: Shot) -> Shot:
         """Return the frame, or refuse one that exceeds the limits."""
@@ -150,7 +203,15 @@ class Clip:
         try:
             yield
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise FilmError(f"{printable(self._name)}: cannot be read ({reason(error)}); check the file") from error
+            found = error.strerror if isinstance(error, av.FFmpegError) and error.strerror else reason(error)
+            raise self._refusal(f"cannot be read ({printable(found)})") from error
+
+    def _refusal(self, what: str) -> FilmError:
+        advice = "check the file"
+        with contextlib.suppress(OSError):
+            if is_cut_short(self.path, self._format):
+                advice = "its end is missing, so get the whole file"
+        return FilmError(f"{printable(self._name)}: {what}; {advice}")
 
     def _known_format(self) -> str:
         try:
@@ -198,7 +259,7 @@ class Numbering:
 
     def shots(self, packet: "Packet[VideoStream] | Packet[Stream]", video: VideoStream) -> Iterator[Shot]:
         """Yield the frames that a packet of `video` decodes to."""
-        for frame in video.decode(packet):
+        for frame in self._decode(packet, video):
             index = 0 if self._last is None else self._last.index + 1
             soonest = Fraction(0) if self._last is None else self._last.time + 1 / (video.average_rate or _USUAL_RATE)
             time = soonest if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
@@ -210,6 +271,19 @@ class Numbering:
             self._last = self._clip.check_frame(shot, self._first)
             yield shot
 
+    def _decode(self, packet: "Packet[VideoStream] | Packet[Stream]", video: VideoStream) -> list[VideoFrame]:
+        # What remains of a packet whose end is missing would be a frame with a part of grey.
+        if packet.is_corrupt:
+            return []
+        try:
+            return video.decode(packet)
+        except av.error.InvalidDataError:
+            if self._last is None:
+                raise
+            # As players do; the frame before is shown for longer.
+            self._clip.damaged.add(packet.pos or 0)
+            return []
+
 
 def audio_streams(container: InputContainer) -> list[AudioStream]:
     """Return the audio streams whose codec is known."""
@@ -217,13 +291,26 @@ def audio_streams(container: InputContainer) -> list[AudioStream]:
     return [stream for stream in container.streams.audio if getattr(stream, "codec_context", None) is not None]
 
 
-def _upright(frame: VideoFrame) -> Pixels:
-    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), _quarter_turns(frame)))
+def _moving_pictures(container: InputContainer) -> list[VideoStream]:
+    still = Disposition.attached_pic | Disposition.timed_thumbnails
+    return [stream for stream in container.streams.video if not stream.disposition & still]
 
 
-def _quarter_turns(frame: VideoFrame) -> int:
-    """Return the number of quarter turns, anticlockwise, by which a frame is turned before it is shown."""
-    return round(frame.rotation / 90) % 4
+def _stream_notes(container: InputContainer) -> list[str]:
+    """Return what a person should know about streams that are left out."""
+    unknown = len(container.streams.audio) - len(audio_streams(container))
+    found = {
+        "has several pictures at a time; the first is painted": len(_moving_pictures(container)) > 1,
+        "its subtitles are left out": container.streams.subtitles,
+        "a sound whose codec is not known is left out": unknown,
+    }
+    return [note for note, applies in found.items() if applies]
+
+
+def _frame_notes(frame: VideoFrame) -> list[str]:
+    """Return what a person should know about the frames, of which this is the first."""
+    found = {_HDR: is_hdr(frame), _INTERLACED: frame.interlaced_frame}
+    return [note for note, applies in found.items() if applies]
 
 
 def _aspect(declared: Fraction | None) -> float:
@@ -245,9 +332,12 @@ _CODECS: Final = (
     *("av1", "libdav1d", "libaom-av1", "h263", "h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v3"),
     *("theora", "vp8", "vp9", "libvpx", "libvpx-vp9", "mjpeg", "prores", "ffv1", "gif", "png", "rawvideo"),
 )
+# Ours: Matroska rounds times to milliseconds, up to a tenth of a frame.
+_STEADY: Final = Fraction(1, 5)
 _USUAL_RATE: Final = Fraction(25)
 # Ours: anamorphic film has 2; a ratio over 10 is a mistake.
 _MOST_ASPECT: Final = 10.0
-# ITU-T H.273: the transfer characteristics PQ and HLG.
-_HDR_CURVES: Final = (16, 18)
-_HDR: Final = "{}: is HDR, and its colours are taken as sRGB; they come out pale"
+_HDR: Final = "is HDR: what is brighter in it than white paper becomes white"
+_INTERLACED: Final = (
+    "is interlaced: what moves has a comb at its edges; deinterlace it first, for example with FFmpeg's bwdif"
+)

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Final, cast
 
 import av
-from av.audio.stream import AudioStream
+from av.codec.context import Flags
 from av.container import InputContainer, OutputContainer
-from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -17,7 +16,8 @@ from av.video.stream import VideoStream
 from impasto.errors import FilmError
 from impasto.system.atomic import writing
 from impasto.system.text import printable, reason
-from impasto.video.clip import Clip, Numbering, audio_streams
+from impasto.video import sound
+from impasto.video.clip import Clip
 from impasto.video.frames import FrameStore, Pixels
 from impasto.video.settings import OUTPUTS
 
@@ -29,13 +29,11 @@ class WrittenFilm:
     Attributes:
         codec: of the video, by FFmpeg's name.
         sound: the codecs of the audio streams.
-        notes: what a person should know about it.
 
     """
 
     codec: str
     sound: tuple[str, ...]
-    notes: tuple[str, ...]
 
 
 def write(path: str | os.PathLike[str], clip: Clip, store: FrameStore, frames: int, quality: int) -> WrittenFilm:
@@ -43,7 +41,7 @@ def write(path: str | os.PathLike[str], clip: Clip, store: FrameStore, frames: i
 
     Args:
         path: with one of the endings in `OUTPUTS`.
-        clip: gives each frame its time, and the sound up to the last frame.
+        clip: gives each frame its time, and the sound up to the last frame; `sound.plan` says what becomes of that.
         store: the frames.
         frames: number of frames to write, at least 1.
         quality: 1 to 100.
@@ -52,11 +50,17 @@ def write(path: str | os.PathLike[str], clip: Clip, store: FrameStore, frames: i
         FilmError: it cannot be written; an existing file is unchanged.
 
     """
-    end = next((shot.time for shot in clip.shots() if shot.index == frames), None)
-    kind = OUTPUTS[Path(path).suffix.lower()]
+    ending = Path(path).suffix.lower()
+    plans = sound.plan(clip, ending)
     try:
-        with writing(path) as file, clip.open_container() as (source, video), av.open(file, "w", format=kind) as film:
-            return _copy_film(film, source, video, clip, store, quality, end)
+        with (
+            writing(path) as file,
+            clip.open_container() as (source, video),
+            av.open(file, "w", format=OUTPUTS[ending]) as film,
+        ):
+            pictures = _Pictures(film, clip, video.time_base, store, frames, quality)
+            sounds = {source.streams[plan.index]: plan.way for plan in plans if plan.way is not None}
+            return _write_both(pictures, {stream: way(film, stream) for stream, way in sounds.items()}, clip, source)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise FilmError(
             f"{printable(os.fspath(path))}: could not be written ({reason(error)}); "
@@ -64,33 +68,66 @@ def write(path: str | os.PathLike[str], clip: Clip, store: FrameStore, frames: i
         ) from error
 
 
-def _copy_film(
-    film: OutputContainer,
-    source: InputContainer,
-    video: VideoStream,
-    clip: Clip,
-    store: FrameStore,
-    quality: int,
-    end: Fraction | None,
+class _Pictures:
+    """The painted frames on their way into the film, each shown as long as its frame of the clip."""
+
+    def __init__(
+        self,
+        film: OutputContainer,
+        clip: Clip,
+        clock: Fraction | None,
+        store: FrameStore,
+        frames: int,
+        quality: int,
+    ) -> None:
+        self._film = film
+        self._clip = clip
+        self._store = store
+        self._left = frames
+        self._shots = clip.shots()
+        self._next = next(self._shots, None)
+        self.stream = _add_video_stream(film, clip, clock or 1 / clip.rate, _painted_frame(store, 0), quality)
+
+    @property
+    def end(self) -> Fraction | None:
+        """When the frame after the last that is written would be shown; None before, and if there is no such frame."""
+        return None if self._left or self._next is None else self._next.time
+
+    def write(self, until: Fraction | None = None) -> None:
+        """Write the frames that are shown until then, in seconds; all if it is None."""
+        while self._left and self._next is not None and (until is None or self._next.time <= until):
+            shot, self._next = self._next, next(self._shots, None)
+            self._left -= 1
+            frame = _frame(_painted_frame(self._store, shot.index))
+            clock = frame.time_base = self.stream.codec_context.time_base
+            frame.pts = round(shot.time / clock)
+            end = self._clip.end if self._next is None else self._next.time
+            frame.duration = max(1, round(end / clock) - frame.pts)
+            self._film.mux(self.stream.encode(frame))
+
+    def finish(self) -> None:
+        """Write what is left."""
+        self.write()
+        self._film.mux(self.stream.encode(None))
+
+
+def _write_both(
+    pictures: _Pictures, sounds: dict[Stream, sound.Sound], clip: Clip, source: InputContainer
 ) -> WrittenFilm:
-    """Read the clip once, up to `end`, and write it with the painted frames in place of its own."""
-    first = _painted_frame(store, 0)
-    pictures = _add_video_stream(film, video, clip.rate, first, quality)
-    copied, notes = _add_audio_streams(film, source)
-    numbering = Numbering(clip)
-    for packet in source.demux([video, *(stream for stream, _ in copied)]):
-        if packet.stream is video:
-            for shot in numbering.shots(packet, video):
-                if end is None or shot.time < end:
-                    frame = _frame(_painted_frame(store, shot.index))
-                    frame.time_base = pictures.codec_context.time_base
-                    frame.pts = round(shot.time / frame.time_base)
-                    frame.duration = round((shot.frame.duration or 0) * (shot.frame.time_base or 0) / frame.time_base)
-                    film.mux(pictures.encode(frame))
-        else:
-            _copy_audio(film, packet, dict(copied)[cast(AudioStream, packet.stream)], end)
-    film.mux(pictures.encode(None))
-    return WrittenFilm(pictures.codec_context.name, tuple(stream.codec_context.name for stream, _ in copied), notes)
+    """Write pictures and sounds in the order of their times, as players read them."""
+    for packet in clip.packets(source, *sounds) if sounds else ():
+        # The last packet of a stream is empty.
+        if packet.pts is None or packet.time_base is None:
+            continue
+        time = packet.pts * packet.time_base
+        pictures.write(time)
+        if pictures.end is None or time < pictures.end:
+            sounds[packet.stream].write(packet)
+    pictures.finish()
+    for heard in sounds.values():
+        heard.finish()
+    codecs = tuple(heard.into.codec_context.name for heard in sounds.values())
+    return WrittenFilm(pictures.stream.codec_context.name, codecs)
 
 
 def _painted_frame(store: FrameStore, index: int) -> Pixels:
@@ -102,9 +139,7 @@ def _painted_frame(store: FrameStore, index: int) -> Pixels:
     return pixels
 
 
-def _add_video_stream(
-    film: OutputContainer, video: VideoStream, rate: Fraction, first: Pixels, quality: int
-) -> VideoStream:
+def _add_video_stream(film: OutputContainer, clip: Clip, clock: Fraction, first: Pixels, quality: int) -> VideoStream:
     codec = next(name for name in ENCODERS if name in av.codecs_available)
     # The encoder's levels, from the worst to the best.
     worst, best = ENCODERS[codec]
@@ -112,54 +147,30 @@ def _add_video_stream(
     if codec == "libx264":
         # By default x264 looks 40 frames ahead and holds them: 600 MB for a film in 4K.
         options = {"crf": str(level), "rc-lookahead": "10"}
+        if not clip.is_steady:
+            # MP4 has the times between frames in the order in which they are decoded, and a film that ends with
+            # another than the last would lose how long that is shown.
+            options["bf"] = "0"
     else:
         options = {"qmin": str(level), "qmax": str(level)}
-    stream = cast(VideoStream, film.add_stream(codec, rate=rate, options=options))
+    stream = cast(VideoStream, film.add_stream(codec, rate=clip.rate, options=options))
     stream.height, stream.width = first.shape[:2]
     stream.pix_fmt = "yuv420p"
-    # MPEG-4 allows at most 65,535 ticks per second.
-    clock = video.time_base or 1 / rate
     context = stream.codec_context
+    # MPEG-4 allows at most 65,535 ticks per second.
     context.time_base = clock if codec == "libx264" else clock.limit_denominator(65535)
     context.colorspace = context.color_primaries = context.color_trc = _BT709
     context.color_range = _LIMITED
+    # Else the encoder forgets how long the last frame is shown.
+    context.flags |= Flags.frame_duration
     # One thread, so that the same frames give the same bytes on every computer.
     context.thread_count = 1
     return stream
 
 
-def _add_audio_streams(
-    film: OutputContainer, source: InputContainer
-) -> tuple[list[tuple[AudioStream, AudioStream]], tuple[str, ...]]:
-    """Return the audio streams to copy, with their streams in the film, and notes for the person."""
-    copied, left_out = [], []
-    for stream in audio_streams(source):
-        name = stream.codec_context.name
-        try:
-            # MP4 can hold PCM, but hardly any player reads it, and FFmpeg may fail to write it.
-            if film.format.name == "mp4" and name.startswith("pcm_"):
-                raise ValueError(name)
-            copied.append((stream, film.add_stream_from_template(stream)))
-        except ValueError:
-            left_out.append(name)
-    return copied, tuple(
-        f"the sound ({name}) does not go into this kind of file as it is, and is left out; write a .mkv"
-        for name in left_out
-    )
-
-
 def _frame(pixels: Pixels) -> VideoFrame:
     frame = VideoFrame.from_ndarray(pixels, format="rgb24")
     return frame.reformat(format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED)
-
-
-def _copy_audio(film: OutputContainer, packet: "Packet[Stream]", into: AudioStream, end: Fraction | None) -> None:
-    # The last packet of a stream is empty.
-    if packet.dts is None or packet.pts is None or packet.time_base is None:
-        return
-    if end is None or packet.pts * packet.time_base < end:
-        packet.stream = into
-        film.mux(packet)
 
 
 # The encoders in order of preference, with their worst and best level.

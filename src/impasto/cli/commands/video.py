@@ -107,19 +107,22 @@ def _paint(film: "VideoRun", output: Path, target: Path, options: Options) -> No
 
     """
     from impasto.engine import devices
+    from impasto.video import sound
     from impasto.video.frames import FrameStore
 
     notes = notes_display.Notes(quiet=options["quiet"])
     notes.about(film.notes)
+    notes.about(sound.notes(film.clip, target.suffix))
     notes.about(devices.untold(devices.choose(options["device"]).notes))
     folder = output.with_name(f"{output.name}.impasto")
     with FrameStore(folder, film.identity, force=options["force"]) as store:
         stopped = _paint_frames(film, store, options)
+        notes.about(film.clip.damage)
         written = ""
         if film.painted:
             # What was painted is written, however often Ctrl-C is pressed now.
             with signals(signal.SIG_IGN):
-                written = _write(film, store, target, options["quality"], notes)
+                written = _write(film, store, target, options["quality"])
         if stopped is not None:
             _end_early(store, written, stopped)
         notes.line(f"saved {written}")
@@ -143,12 +146,11 @@ def _paint_frames(film: "VideoRun", store: "FrameStore", options: Options) -> In
     return None
 
 
-def _write(film: "VideoRun", store: "FrameStore", target: Path, quality: int, notes: notes_display.Notes) -> str:
+def _write(film: "VideoRun", store: "FrameStore", target: Path, quality: int) -> str:
     """Write the film of the painted frames, and describe it."""
     from impasto.video import encode
 
     facts = encode.write(target, film.clip, store, film.painted, quality)
-    notes.about(facts.notes)
     sound = f", sound {', '.join(facts.sound)}" if facts.sound else ""
     return f"{film.painted} frames of {film.width}x{film.height}, {facts.codec}{sound}, to {printable(target)}"
 

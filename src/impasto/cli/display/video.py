@@ -46,6 +46,8 @@ def show_film(film_events: "Iterable[FilmEvent]", frames: int | None, options: O
 
 def describe_plan(film: "VideoRun", target: Path) -> str:
     """Return what would be done, a line for each fact."""
+    from impasto.video import sound
+
     opening, following = film.opening_run, film.following_run
     needs = [run.expected_memory for run in (opening, following)]
     memory = max((need for need in needs if need), default=None)
@@ -55,11 +57,11 @@ def describe_plan(film: "VideoRun", target: Path) -> str:
         seconds = first + (film.frames - 1) * per_frame
     time = f"{plans.describe_time(seconds)}, more if there are several scenes" if seconds else "not known"
     steps = film.settings.frame_steps
-    sound = ", ".join(film.clip.sound) or "none"
+    heard = ", ".join(plan.result for plan in sound.plan(film.clip, target.suffix)) or "none"
     return "\n".join(
         [
             f"frames  {film.frames or 'not known'} of {film.width}x{film.height}, {float(film.clip.rate):.4g} a second",
-            f"sound   {sound}",
+            f"sound   {heard}",
             f"scales  {describe_scales(opening.scales)}; then {steps} steps a frame at the last of them",
             f"device  {opening.device}",
             f"memory  {plans.describe_memory(memory)}",
