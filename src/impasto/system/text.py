@@ -24,7 +24,8 @@ def printable(name: object) -> str:
 
 def reason(error: BaseException) -> str:
     """Return the reason of an error as one short printable line."""
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    # FFmpeg's errors have it too, without being errors of the system.
+    text = getattr(error, "strerror", None) or str(error)
     text = printable(" ".join(text.split()))[:160]
     return text or type(error).__name__
 

@@ -203,8 +203,7 @@ class Clip:
         try:
             yield
         except (av.FFmpegError, OSError, ValueError) as error:
-            found = error.strerror if isinstance(error, av.FFmpegError) and error.strerror else reason(error)
-            raise self._refusal(f"cannot be read ({printable(found)})") from error
+            raise self._refusal(f"cannot be read ({reason(error)})") from error
 
     def _refusal(self, what: str) -> FilmError:
         advice = "check the file"

@@ -62,9 +62,10 @@ def write(path: str | os.PathLike[str], clip: Clip, store: FrameStore, frames: i
             sounds = {source.streams[plan.index]: plan.way for plan in plans if plan.way is not None}
             return _write_both(pictures, {stream: way(film, stream) for stream, way in sounds.items()}, clip, source)
     except (av.FFmpegError, OSError, ValueError) as error:
+        what = "free some space" if isinstance(error, OSError) else "report it if it happens again"
         raise FilmError(
-            f"{printable(os.fspath(path))}: could not be written ({reason(error)}); "
-            "free some space or choose another place; what was there before is untouched"
+            f"{printable(os.fspath(path))}: could not be written ({reason(error)}); {what}, and give the same command "
+            "again: the painted frames are kept, and what was there before is untouched"
         ) from error
 
 
