@@ -1,8 +1,6 @@
 """A batch: which of its pictures exist, which are missing, and painting those."""
 
-import contextlib
 import dataclasses
-import os
 import platform
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,7 +17,7 @@ from impasto.executors.task import Task
 from impasto.executors.worker import discard
 from impasto.picture import Measure, measure
 from impasto.recipe.provenance import Remembered, plain_name
-from impasto.system.text import printable
+from impasto.system.text import printable, reason
 
 State = Literal["there", "missing", "changed", "foreign"]
 
@@ -108,7 +106,7 @@ class Batch:
         """Paint what is missing; log every outcome, and yield the executor's messages.
 
         Raises:
-            OutputError: the log cannot be written.
+            OutputError: the log, or a folder of the outputs, cannot be written.
 
         """
         make_folders(self.ahead)
@@ -155,7 +153,7 @@ class Batch:
         if task.url is not None:
             if task.url not in self._marks:
                 return "missing"
-        elif not os.path.exists(path) or (task.output.proof is not None and not task.output.proof_path.exists()):  # noqa: PTH110
+        elif not path.exists() or (task.output.proof is not None and not task.output.proof_path.exists()):
             return "missing"
         entry = self._ledger.entry(task.place)
         if entry is not None and entry.status == "painted" and self._is_of(entry, task):
@@ -173,10 +171,19 @@ def _is_of_same_inputs(memory: Remembered, task: Task) -> bool:
 
 
 def make_folders(tasks: Iterable[Task]) -> None:
-    """Make the folders of the outputs; of one that cannot be made, each picture in it says so when its turn comes."""
+    """Make the folders of the outputs.
+
+    Raises:
+        OutputError: one cannot be made.
+
+    """
     for folder in dict.fromkeys(Path(task.output.path).parent for task in tasks):
-        with contextlib.suppress(OSError):
+        try:
             folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{printable(folder)}: the folder cannot be made ({reason(error)}); choose another output"
+            ) from error
 
 
 def estimate_tasks(tasks: Iterable[Task], measures: Mapping[str, Measure]) -> dict[int, estimate.TaskCost | str]:

@@ -7,7 +7,6 @@ import dataclasses
 import glob
 import json
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,20 +14,12 @@ from typing import Final
 
 from impasto.errors import OutputError
 from impasto.executors.storage import is_url
-from impasto.picture.formats.registry import WRITERS
 from impasto.system.digests import file_digest
 from impasto.system.paths import relative_path
 from impasto.system.tables import ReadOnlyTable, Table
 from impasto.system.text import printable, reason
 
 NAME: Final = "impasto-batch.jsonl"
-# What names of proofs and of pictures after some steps add to that of the output.
-_OF_OUTPUT: Final = re.compile(r"(-\d{5}|\.proof)\Z")
-
-
-def is_log(path: str) -> bool:
-    """Whether a file has the name of a log, of all or of a shard."""
-    return re.fullmatch(r"impasto-batch(-\d+-of-\d+)?\.jsonl", Path(path).name) is not None
 
 
 @dataclass(frozen=True)
@@ -85,13 +76,6 @@ class BatchLog:
         """Return the latest entry of an output."""
         return self._entries.get(self._key(output))
 
-    def names(self, path: str) -> bool:
-        """Whether a path is that of an output of this batch, of its proof, or of its picture after some steps."""
-        file = Path(path)
-        stem = _OF_OUTPUT.sub("", file.stem)
-        endings = (file.suffix, *(ending for writer in WRITERS.values() for ending in writer.endings))
-        return any(self.entry(os.fspath(file.with_name(stem + ending))) is not None for ending in endings)
-
     def add(self, output: str, entry: LogEntry, extra: ReadOnlyTable) -> None:
         """Append an entry, with further values for readers of the log.
 
@@ -138,7 +122,7 @@ def _lines(path: Path) -> Iterator[Table]:
         try:
             line = json.loads(text)
             _ = float(line["time"]), str(line["status"])
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
         if isinstance(line.get("output"), str):
             yield line

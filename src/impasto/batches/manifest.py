@@ -86,35 +86,14 @@ def _json_lines(text: str, name: str) -> Iterator[tuple[int, object]]:
                 raise UsageError(f"{name}, line {number}: is not JSON ({reason(error)})") from error
 
 
-_SEPARATORS: Final = ",;\t"
-_PATHS: Final = ("content", "style", "styles", "output")
-# Tables of floats write 32 so.
-_WHOLE: Final = re.compile(r"\A(-?\d+)\.0+\Z")
-
-
 def _csv(text: str, name: str) -> Iterator[tuple[int, object]]:
-    first = text.lstrip("\ufeff").partition("\n")[0]
-    # Spreadsheets separate by what the country takes for it.
-    separator = max(_SEPARATORS, key=first.count)
-    lines = io.StringIO(text.lstrip("\ufeff"), newline="")
-    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True)
     try:
-        names = [cell.strip().lower() for cell in next(reader, [])]
-        if "content" not in names:
-            raise UsageError(f"{name}, line 1: has no column content, but {short_repr(names)}; name the columns there")
-        if repeated := [column for column in names if column and names.count(column) > 1]:
-            raise UsageError(f"{name}, line 1: has two columns {short_repr(repeated[0])}; leave one out")
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) < len(names) or any(cell.strip() for cell in cells[len(names) :]):
+        for row in reader:
+            if "" in row or None in row.values():
                 raise UsageError(f"{name}, line {reader.line_num}: has not as many values as the first line has names")
-            # An empty cell is no value. A column without a name numbers the rows.
-            values = {
-                column: _WHOLE.sub(r"\1", cell.strip()) if column not in _PATHS else cell.strip()
-                for column, cell in zip(names, cells, strict=False)
-                if column and cell.strip() and not column.startswith("unnamed:")
-            }
+            # An empty cell is no value.
+            values = {key: value for key, value in row.items() if value}
             style = values.get("style", values.get("styles", ""))
             rest = {key: value for key, value in values.items() if key not in ("style", "styles")}
             styles = [part.strip() for part in style.split(";") if part.strip()]

@@ -1,16 +1,13 @@
 """Templates of output names, such as `out/{content}_{style}.png`, which must not give the same name twice."""
 
 import os
-import posixpath
 import re
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from impasto.errors import OutputError, UsageError, suggest
-from impasto.executors.storage import is_url, without_password
 from impasto.system.text import printable, reason
 
 NAMES: Final = ("content", "style", "recipe", "size", "n")
@@ -31,18 +28,12 @@ def placeholder_values(
 
     """
     return {
-        "content": _stem(content),
-        "style": "_".join(map(_stem, styles)),
+        "content": Path(content).stem,
+        "style": "_".join(Path(style).stem for style in styles),
         "recipe": _plain(Path(recipe).stem if recipe.endswith(".toml") else recipe),
         "size": str(size),
         "n": str(number),
     }
-
-
-def _stem(path: str) -> str:
-    # The stem of "...png" would be "..", which names a folder.
-    file = Path(path)
-    return file.stem if file.stem.strip(". ") else file.name
 
 
 def _plain(name: str) -> str:
@@ -106,10 +97,4 @@ def check_distinct(outputs: Iterable[tuple[str, str]], inputs: Iterable[str]) ->
 
 def _file_identity(path: str) -> str:
     """Return what identifies a file; names that differ in case only count as equal, as on some disks."""
-    if not is_url(path):
-        return os.path.realpath(path).casefold()
-    parts = urlsplit(without_password(path))
-    rest = path.partition("://")[2]
-    if parts.scheme in ("file", "local"):
-        return os.path.realpath(rest).casefold()
-    return f"{parts.scheme}://{posixpath.normpath(rest.rpartition('@')[2])}".casefold()
+    return os.path.realpath(path).casefold()

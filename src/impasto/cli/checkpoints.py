@@ -1,6 +1,6 @@
 """Checkpoints on the command line: where they are kept, and what is printed about them."""
 
-import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -53,7 +53,7 @@ def enable(run: "Run", output: Output, options: Options) -> tuple[str, ...]:
         folder = settings.open()
     except (CheckpointError, OutputError) as error:
         # A folder in use, or a file in its place, is worth an error. Otherwise painting matters more than checkpoints.
-        if not automatic or os.path.lexists(settings.folder):
+        if not automatic or Path(settings.folder).exists():
             raise
         return (f"{error}; without them, this run cannot be resumed",)
     run.enable_checkpoints(

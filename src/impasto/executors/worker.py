@@ -1,6 +1,5 @@
 """What a worker does with a task: paint it, or go on with it where a run of it was interrupted."""
 
-import os
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -17,7 +16,6 @@ from impasto.executors.task import Task
 from impasto.jobs import checkpoint_paths
 from impasto.jobs.output import Stages
 from impasto.jobs.resume import ComputeChanges, ReplacedPictures, options_of, resume_run
-from impasto.picture.checks import check_place
 from impasto.reports import events
 from impasto.reports.advice import Advice
 from impasto.reports.events import Checkpointed, Event, Finished, Stepped
@@ -81,7 +79,7 @@ def _send(task: Task, url: str) -> str:
 
 def discard(task: Task) -> None:
     """Remove a checkpoint of a task that is done; that of another run stays."""
-    if task.checkpoint != "auto" or task.folder is None or not os.path.isdir(task.folder):  # noqa: PTH112
+    if task.checkpoint != "auto" or task.folder is None or not Path(task.folder).is_dir():
         return
     try:
         folder = Folder(task.folder, create=False)
@@ -98,7 +96,6 @@ def _paint(task: Task, should_stop: Callable[[], bool], started: float) -> Paint
     if task.url is not None:
         # On another machine nobody has made it yet.
         Path(task.output.path).parent.mkdir(parents=True, exist_ok=True)
-    check_place(task.output.path, (), force=True)
     run = _start_or_resume(task)
     before, stages = run.steps_done, Stages(task.output, run.steps_done)
     notes, loss, due = [*run.notes], 0.0, 0.0
@@ -146,7 +143,7 @@ def _start_or_resume(task: Task) -> Run:
 
     """
     path = task.folder
-    folder = _open_folder(path) if path is not None and os.path.isdir(path) else None  # noqa: PTH112
+    folder = _open_folder(path) if path is not None and Path(path).is_dir() else None
     try:
         if folder is not None and not folder.empty:
             before = _resume(task, folder)
@@ -154,15 +151,7 @@ def _start_or_resume(task: Task) -> Run:
                 return before
         run = task.job().start()
         if path is not None and (task.checkpoint != "auto" or checkpoint_paths.is_worth_it(run, task.over)):
-            try:
-                folder = folder or _open_folder(path)
-            except OutputError as error:
-                # Painting matters more, as where the name of the folder is too long.
-                if task.checkpoint != "auto":
-                    raise
-                run.notes = (*run.notes, f"{error}; without them, this run cannot be resumed")
-            else:
-                _enable_checkpoints(task, run, folder)
+            _enable_checkpoints(task, run, folder or _open_folder(path))
         elif folder is not None:
             # A stale checkpoint of an earlier request for this output.
             folder.remove()

@@ -2,11 +2,9 @@
 
 import contextlib
 import dataclasses
-import functools
-import itertools
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,10 +39,6 @@ if TYPE_CHECKING:
     from impasto.picture import Measure
 
 
-# Ours: names in a note; more are counted.
-_NAMED = 5
-
-
 def _shard(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int] | None:
     return None if value is None else shards.parse(value)
 
@@ -72,13 +66,8 @@ def batch(context: click.Context, /, photos: str, styles: tuple[str, ...], **opt
     """
     task_options.check_like(context, options)
     executor_options.check(options)
-    notes = notes_display.Notes(quiet=options["quiet"])
-    make_task = functools.partial(_task, context=context, options=options)
-    if manifest.is_manifest(photos):
-        items = _listed_items(photos, styles, blend=options["blend"])
-        tasks = list(map(make_task, items, itertools.count(1)))
-    else:
-        items, tasks = _found_items(photos, styles, make_task, options, notes)
+    items = _items(photos, styles, blend=options["blend"])
+    tasks = [_task(item, number, context, options) for number, item in enumerate(items, 1)]
     _check(tasks, items)
     paint.quiet_threads()
     from impasto.batches.batch import Batch, measure_inputs, shard_of, with_digests  # imports torch
@@ -93,67 +82,13 @@ def batch(context: click.Context, /, photos: str, styles: tuple[str, ...], **opt
     _paint(pending, measures, options)
 
 
-def _found_items(
-    photos: str,
-    styles: Sequence[str],
-    make_task: "Callable[[Item, int], Task]",
-    options: Options,
-    notes: notes_display.Notes,
-) -> tuple[list[Item], list[Task]]:
-    """Return the items and tasks of folders and globs, without the pictures that this batch has painted there."""
+def _items(photos: str, styles: Sequence[str], *, blend: bool) -> list[Item]:
     if STREAM in (photos, *styles):
         raise UsageError("a batch reads files, not standard input; name a folder, a glob or a list")
-    if not styles:
-        raise UsageError("no style picture was given; name at least one")
-    listings = [inputs.list_files(text) for text in (photos, *styles)]
-    painted: set[str] = set()
-    while True:
-        found = [inputs.without(listing, painted) for listing in listings]
-        content, style = found[0].pictures, [path for listing in found[1:] for path in listing.pictures]
-        items = inputs.make_items(content, style, blend=options["blend"])
-        tasks = list(map(make_task, items, itertools.count(1)))
-        more = _painted_before(tasks, {*content, *style}, options) - painted
-        if not more:
-            break
-        painted |= more
-    if not tasks:
-        raise UsageError(f"{printable(photos)}: holds no other pictures than those painted from it; check the path")
-    from impasto.batches.log import is_log
-
-    listed = {path for listing in listings for path in listing.pictures}
-    notes.about(_left_out("painted by this batch", sorted(listed - {*content, *style})))
-    notes.about(
-        _left_out("no pictures", [path for listing in listings for path in listing.left_out if not is_log(path)])
-    )
-    return items, tasks
-
-
-def _painted_before(tasks: Sequence[Task], found: set[str], options: Options) -> set[str]:
-    """Return those of the pictures found that are outputs: of these tasks, or by the log of earlier ones."""
-    from impasto.batches.log import BatchLog
-
-    # A picture that would be painted over itself is no output; that is refused later.
-    outputs = {
-        os.path.realpath(path): {*task.inputs.sources}
-        for task in tasks
-        for path in (*(path for _, path in _files_of([task], {})), *map(os.fspath, task.output.stages()))
-    }
-    log = BatchLog(_log_path(tasks, options))
-    return {path for path in found if path not in outputs.get(os.path.realpath(path), {path}) or log.names(path)}
-
-
-def _left_out(why: str, paths: Sequence[str]) -> list[str]:
-    if not paths:
-        return []
-    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
-    return [f"left out, {why}: {', '.join(map(printable, paths[:_NAMED]))}{more}"]
-
-
-def _listed_items(photos: str, styles: Sequence[str], *, blend: bool) -> list[Item]:
+    if not manifest.is_manifest(photos):
+        return inputs.make_items(photos, styles, blend=blend)
     items = manifest.read(photos)
-    if STREAM in styles:
-        raise UsageError("a batch reads files, not standard input; name a folder, a glob or a list")
-    paths = [path for style in styles for path in inputs.list_files(style).pictures]
+    paths = [path for style in styles for path in inputs.list_files(style)]
     combinations = [tuple(paths)] if blend or len(paths) < 2 else [(style,) for style in paths]
     valid = []
     for item in items:
@@ -217,24 +152,19 @@ def _check(tasks: Sequence[Task], items: Sequence[Item]) -> None:
     inputs = dict.fromkeys(path for task in tasks for path in task.inputs.sources)
     templates.check_distinct(list(_files_of(tasks, names)), inputs)
     templates.check_distinct([(names[task.number], task.folder) for task in tasks if task.folder is not None], inputs)
-    folders = list(dict.fromkeys(Path(task.output.path).parent for task in tasks))
-    if not any(map(_can_be_written, folders)):
-        raise OutputError(f"{printable(folders[0])}: nothing can be written there; choose another output")
-
-
-def _can_be_written(folder: Path) -> bool:
-    existing = next((each for each in (folder, *folder.parents) if os.path.exists(each)), folder)  # noqa: PTH110
-    return os.path.isdir(existing) and os.access(existing, os.W_OK)  # noqa: PTH112
+    for folder in dict.fromkeys(Path(task.output.path).parent for task in tasks):
+        existing = next((each for each in (folder, *folder.parents) if each.exists()), folder)
+        if not existing.is_dir() or not os.access(existing, os.W_OK):
+            raise OutputError(f"{printable(folder)}: nothing can be written there; choose another output")
 
 
 def _files_of(tasks: Sequence[Task], names: dict[int, str]) -> Iterator[tuple[str, str]]:
     for task in tasks:
-        who = names.get(task.number, "")
-        yield who, task.place
+        yield names[task.number], task.place
         if task.output.proof is not None:
-            yield who, os.fspath(task.output.proof_path)
+            yield names[task.number], os.fspath(task.output.proof_path)
         if task.output.preview is not None:
-            yield who, task.output.preview
+            yield names[task.number], task.output.preview
 
 
 def _log_path(tasks: Sequence[Task], options: Options) -> Path:
