@@ -108,6 +108,10 @@ def test_templates() -> None:
     hostile = templates.placeholder_values("p.png", ["s.png"], "../../x y", 64, 1)
     assert templates.expand("{recipe}", hostile) == "-..-x-y"
     assert templates.expand("{recipe}", templates.placeholder_values("p.png", [], "..", 64, 1)) == "recipe"
+    # A name of dots is no folder.
+    dots = templates.placeholder_values("p/...png", ["s/..png"], "r", 64, 1)
+    assert templates.expand("{content}/{style}.png", dots) == "__/_.png"
+    assert templates.expand(".{style}/{content}{style}", dots) == "._/___"
     # A name with braces is a name.
     assert templates.expand("{content}.png", templates.placeholder_values("{n}.png", [], "r", 1, 1)) == "{n}.png"
 
@@ -182,6 +186,8 @@ def test_the_log_is_a_cache_that_may_be_damaged_moved_or_gone(tmp_path: Path) ->
     (tmp_path / "b" / "one.png").write_bytes(b"another")
     assert not again.is_of(tmp_path / "b" / "one.png")
     assert BatchLog(tmp_path / "none" / "log.jsonl").entry("one.png") is None
+    (tmp_path / "b").rename(tmp_path / "b[1]*")
+    assert BatchLog(tmp_path / "b[1]*" / "log.jsonl").entry(str(tmp_path / "b[1]*" / "one.png")) == again
     with pytest.raises(OutputError, match="the log cannot be written"):
         BatchLog(tmp_path / "none" / "log.jsonl").add("one.png", again, {"time": 3.0})
 

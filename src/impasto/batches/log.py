@@ -68,7 +68,7 @@ class BatchLog:
 
     def __init__(self, path: Path, shard: tuple[int, int] | None = None) -> None:
         self._folder = path.parent
-        self._pattern = str(path.with_name(f"{glob.escape(path.stem)}*{path.suffix}"))
+        self._pattern = f"{glob.escape(str(path.with_suffix('')))}*{glob.escape(path.suffix)}"
         self.path = path if shard is None else path.with_name(f"{path.stem}-{shard[0]}-of-{shard[1]}{path.suffix}")
         self._entries = dict(self._read())
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from impasto.errors import OutputError, UsageError, suggest
+from impasto.executors import storage
+from impasto.system.paths import fold_name
 from impasto.system.text import printable, reason
 
 NAMES: Final = ("content", "style", "recipe", "size", "n")
@@ -28,12 +30,18 @@ def placeholder_values(
 
     """
     return {
-        "content": Path(content).stem,
-        "style": "_".join(Path(style).stem for style in styles),
+        "content": _stem(content),
+        "style": "_".join(map(_stem, styles)),
         "recipe": _plain(Path(recipe).stem if recipe.endswith(".toml") else recipe),
         "size": str(size),
         "n": str(number),
     }
+
+
+def _stem(path: str) -> str:
+    """Return the name of a file without its ending; one of dots alone, which would name a folder, as underscores."""
+    stem = Path(path).stem
+    return "_" * len(stem) if not stem.strip(".") else stem
 
 
 def _plain(name: str) -> str:
@@ -78,10 +86,10 @@ def check_distinct(outputs: Iterable[tuple[str, str]], inputs: Iterable[str]) ->
         OutputError: two are one file; the message names both.
 
     """
-    read = {_file_identity(path): path for path in inputs}
+    read = {file_identity(path): path for path in inputs}
     owners: dict[str, str] = {}
     for who, path in outputs:
-        place = _file_identity(path)
+        place = file_identity(path)
         if place in owners:
             raise OutputError(
                 f"{printable(path)}: would be the output of both {printable(owners[place])} and "
@@ -95,6 +103,6 @@ def check_distinct(outputs: Iterable[tuple[str, str]], inputs: Iterable[str]) ->
         owners[place] = who
 
 
-def _file_identity(path: str) -> str:
-    """Return what identifies a file; names that differ in case only count as equal, as on some disks."""
-    return os.path.realpath(path).casefold()
+def file_identity(path: str) -> str:
+    """Return a text that is equal for paths and URLs that name one file, on any disk or in any store."""
+    return storage.file_identity(path) if storage.is_url(path) else fold_name(os.path.realpath(path))

@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import PureWindowsPath
 from typing import Final
@@ -30,6 +31,15 @@ def common_folder(folders: Sequence[str | os.PathLike[str]]) -> str | None:
         return os.path.commonpath(folders)
     except ValueError:
         return None
+
+
+def fold_name(name: str) -> str:
+    """Return a name such that all names are equal that some file system takes for one.
+
+    Some do not tell capitals from small letters, and some not an accent that is part of its letter from one that
+    follows it.
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
 def harmless_name(name: str) -> str:

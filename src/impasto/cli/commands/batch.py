@@ -114,7 +114,10 @@ def _task(item: Item, number: int, context: click.Context, options: Options) -> 
         for name in ("preview", "checkpoint"):
             item_options[name] = item_options[name] and templates.expand(item_options[name], values)
         place = templates.expand(template, values)
-        url = place if storage.is_url(place) else None
+        # Asked of the template: the name of a photo makes no URL of a path.
+        url = place if storage.is_url(template) else None
+        if url is not None and (local := storage.local_path(url)) is not None:
+            place, url = local, None
         if url is not None:
             place = str(storage.staging_path(url))
         output = output_options.requested_output(item_options | {"output": place}, templates.DEFAULT)
