@@ -84,19 +84,21 @@ def test_folders_and_globs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for name in ("p/b.JPG", "p/a.png", "p/notes.txt", "p/.hidden.png", "p/deep/c.png", "s.png", "t.png"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
-    assert inputs.list_files("p") == ["p/a.png", "p/b.JPG"]
-    assert inputs.list_files("p/*.txt") == ["p/notes.txt"]
-    assert inputs.list_files("p/**/*.png") == ["p/a.png", "p/deep/c.png"]
-    each = inputs.make_items("p", ["s.png", "t.png"], blend=False)
+    assert inputs.find("p").paths == ["p/a.png", "p/b.JPG"]
+    assert inputs.find("p/*.txt").paths == ["p/notes.txt"]
+    assert inputs.find("p/**/*.png").paths == ["p/a.png", "p/deep/c.png"]
+    each = inputs.make_items(inputs.find("p").paths, ["s.png", "t.png"], blend=False)
     assert [(item.content, item.styles) for item in each] == [
         ("p/a.png", ("s.png",)), ("p/a.png", ("t.png",)), ("p/b.JPG", ("s.png",)), ("p/b.JPG", ("t.png",)),
     ]  # fmt: skip
-    assert [item.styles for item in inputs.make_items("p", ["?.png"], blend=True)] == [("s.png", "t.png")] * 2
+    assert [
+        item.styles for item in inputs.make_items(inputs.find("p").paths, inputs.find("?.png").paths, blend=True)
+    ] == [("s.png", "t.png")] * 2
     for nothing in ("p/*.webp", "p/deep/.."):
         (tmp_path / "p/b.JPG").unlink(missing_ok=True)
         (tmp_path / "p/a.png").unlink(missing_ok=True)
         with pytest.raises(UsageError, match="names no picture"):
-            inputs.list_files(nothing)
+            inputs.find(nothing)
 
 
 def test_templates() -> None:

@@ -4,7 +4,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Sequence
-from pathlib import PureWindowsPath
+from pathlib import Path, PureWindowsPath
 from typing import Final
 
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file: what no name may hold; a colon would begin a stream.
@@ -40,6 +40,11 @@ def fold_name(name: str) -> str:
     follows it.
     """
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
+
+
+def nearest_folder(folder: Path) -> Path:
+    """Return the first of a folder and those that hold it that exists."""
+    return next((each for each in (folder, *folder.parents) if os.path.lexists(each)), folder)
 
 
 def harmless_name(name: str) -> str:
