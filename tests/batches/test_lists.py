@@ -61,6 +61,15 @@ def test_all_lists_say_the_same(name: str, tmp_path: Path) -> None:
         ("a.csv", "content,style\na\n", "line 2: has not as many values"),
         ("a.csv", 'content,style\na,"b\n', "is not CSV"),
         ("a.csv", "content,style\n,b\n", "line 2: names no photo"),
+        ("a.csv", "photo,style\na,b\n", "line 1: names the columns, but none content ('photo, style')"),
+        ("a.csv", "a.jpg;s.jpg\n", "begin the list with a line such as content,style,output"),
+        ("a.csv", "content;style\na;s;t\n", "line 2: has not as many values as the first line has names (3, not 2)"),
+        ("a.csv", "content,style,\na,b,c\n", "line 2: has 'c' in a column that the first line gives no name"),
+        ("a.csv", "sep=;\ncontent;Content\na;b\n", "line 2: names two columns 'content'"),
+        ("a.csv", ",,\n\n", "lists no picture"),
+        ("a.jsonl", '{"content": "a", "Content": "b"}', "line 1: has two values of one name"),
+        ("a.jsonl", '{"content": "a\\u0000"}', "line 1: 'a\\x00' is no name of a file"),
+        ("a.jsonl", '{"content": "a", "style": ["\\ud800"]}', "line 1: '\\ud800' is no name of a file"),
         ("gone/a.csv", None, "cannot be read"),
     ],
 )
@@ -71,6 +80,30 @@ def test_bad_lists_give_one_line_that_names_theirs(name: str, text: str | None, 
     assert message in str(caught.value)
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "content,style,output,size\na.jpg,s.jpg,,64\n",
+        ",content,style,output,size\n0,a.jpg,s.jpg,,64\n",
+        '"","content","style","output","size"\n"1","a.jpg","s.jpg",,64\n',
+        "Unnamed: 0.1;Unnamed: 0;content;style;output;size\r\n0;1;a.jpg;s.jpg;;64\r\n",
+        "content,style,output,size,\na.jpg,s.jpg,,64,\n",
+        "content,style,output,size,\na.jpg,s.jpg,,64\n",
+        "content,style,output,size\na.jpg,s.jpg,,64,,\n,,,\n\n",
+        "content;style;output;size\na.jpg;s.jpg;;64\n",
+        "sep=;\ncontent;style;output;size\na.jpg;s.jpg;;64\n",
+        "content\tstyle\toutput\tsize\na.jpg\ts.jpg\t\t64\n",
+        "content|style|output|size\na.jpg|s.jpg||64\n",
+        "Content,STYLE,Output,Size\na.jpg,s.jpg,,64\n",
+        'content, style, output, size\n a.jpg ,  "s.jpg", , 64 \n',
+        "\n,,,\ncontent,styles,output,size\na.jpg,s.jpg,,64\n",
+    ],
+)
+def test_csv_as_programs_write_it(text: str, tmp_path: Path) -> None:
+    (item,) = manifest.read(written(tmp_path, "list.csv", text))
+    assert (item.content, item.styles, item.output, item.settings) == ("a.jpg", ("s.jpg",), None, {"size": "64"})
 
 
 def test_a_list_that_is_no_text(tmp_path: Path) -> None:
