@@ -12,7 +12,7 @@ from PIL import Image
 
 from impasto.cli import command
 from impasto.errors import ImpastoError
-from impasto.executors import inline
+from impasto.executors import inline, worker
 from impasto.picture import Picture, remembered
 from impasto.recipe import presets
 from impasto.vgg import network
@@ -68,7 +68,7 @@ def test_its_own_outputs_are_no_inputs(
     """After Ctrl-C in the second picture, and after the end; and what was left out is said."""
     arguments = [argument.replace("{here}", str(Path.cwd())) for argument in arguments] + metadata
     Path("kept").mkdir()
-    paint, begun = inline.paint, []
+    paint, begun = worker.paint, []
 
     def interrupted(task: Any, asked: Callable[[], bool]) -> Any:
         begun.append(task)

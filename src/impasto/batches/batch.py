@@ -148,15 +148,15 @@ class Batch:
             "before": outcome.before,
             "host": platform.node(),
         }
-        made_of = {"content": task.inputs.photo, "styles": [style.picture for style in task.inputs.styles]}
         if outcome.status == "failed":
-            entry = LogEntry("failed", task.identity, reason=outcome.reason, **made_of)
+            entry = LogEntry("failed", task.identity, reason=outcome.reason)
         elif task.url is not None:
-            entry = LogEntry("painted", task.identity, mark=outcome.mark, **made_of)
+            entry = LogEntry("painted", task.identity, mark=outcome.mark)
         else:
             info = Path(task.output.path).stat()
-            entry = LogEntry("painted", task.identity, outcome.sha256, info.st_size, info.st_mtime_ns, **made_of)
-        self._ledger.add(task.place, entry, extra)
+            entry = LogEntry("painted", task.identity, outcome.sha256, info.st_size, info.st_mtime_ns)
+        styles = [style.picture for style in task.inputs.styles]
+        self._ledger.add(task.place, dataclasses.replace(entry, content=task.inputs.photo, styles=styles), extra)
 
     def _is_of(self, entry: LogEntry, task: Task) -> bool:
         if task.url is None:
