@@ -97,6 +97,43 @@ def test_what_the_pictures_remember_is_enough(folder: Path) -> None:
     assert "2 of 2 are there" in said(run(*arguments))
 
 
+@pytest.mark.parametrize("more", [[], ["--force"]])
+def test_outputs_of_the_same_names_in_a_folder_within(more: list[str], folder: Path) -> None:
+    for _ in range(2):
+        result = run("**/*.png", "../styles/s.png", "-o", "out/{content}.png", "--no-metadata", *more)
+        assert ("painted 2" in said(result)) == (more == ["--force"] or "left out" not in result.stderr)
+    assert pictures(Path()) == {"a.png", "b.png", "out/a.png", "out/b.png"}
+
+
+def test_checkpoints_that_were_kept_are_said(folder: Path) -> None:
+    Path("a_s.png.impasto").mkdir()
+    shutil.copy("a.png", "a_s.png.impasto/now.png")
+    for pattern in ("**", "*/*", "."):
+        result = run(pattern if pattern != "*/*" else "../*/*", "../styles/s.png", "-o", "../out/{n}.png", "--dry-run")
+        assert "1 as this batch's own (a_s.png.impasto)" in said(result)
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (["--log", "a.png"], "a.png: is the same file as the input ./a.png"),
+        (["--log", "../out/b.png", "-o", "../out/{content}.png"], "would be the output of both the log and ./b.png"),
+        (
+            ["-o", "../out/{content}.png", "--save-every", "1"],
+            "b-00002.png: has the name of a picture that --save-every",
+        ),
+    ],
+)
+def test_no_file_of_a_batch_is_another(more: list[str], expected: str, folder: Path) -> None:
+    # In a folder, in which what the batch could write is no photo, and in a list, in which every photo is one.
+    shutil.copy("a.png", "b-00002.png")
+    Path("list.csv").write_text("content,output\nb-00002.png,../out/x.png\na.png,b.png\n")
+    before = {path: path.read_bytes() for path in folder.rglob("*.png")}
+    result = run("list.csv" if more[-1] == "1" else ".", "../styles/s.png", *more)
+    assert expected in str(result.exception)
+    assert {path: path.read_bytes() for path in folder.rglob("*.png")} == before
+
+
 def test_styles_that_the_shell_found(folder: Path) -> None:
     arguments = ["-o", "../styles/{content}_{style}.jpg"]
     said(run(".", *map(str, sorted(Path("../styles").iterdir())), *arguments))
@@ -175,6 +212,12 @@ def test_a_name_that_is_too_long_stops_no_other(name: str, more: list[str], expe
     assert "2 there, 1 that cannot be" in plan
 
 
+def test_a_batch_of_one_name_that_is_too_long(folder: Path) -> None:
+    name = "x" * 251 + ".png"
+    shutil.move("a.png", name)
+    assert "File name too long" in failures(run(name, "../styles/s.png", "-o", "../out/{content}_{style}.png"))[0]
+
+
 def test_links_in_a_loop_and_to_nothing_are_named(folder: Path) -> None:
     Path("loop").symlink_to("pool")
     Path("pool").symlink_to("loop")
@@ -229,7 +272,7 @@ def test_pictures_are_told_by_what_they_hold_and_the_rest_is_counted(folder: Pat
     with Image.open("a.png") as image:
         for name, kind in {
             "c.jfif": "JPEG", "d.JPE": "JPEG", "e.jif": "JPEG", "f.pnm": "PPM", "g.apng": "PNG", "h.dib": "BMP",
-            "i": "PNG", "j.bak": "WEBP",
+            "i": "PNG", "j.jpg_original": "JPEG", "a.nef": "TIFF",
         }.items():  # fmt: skip
             image.save(name, kind)
     for name in ("notes.txt", "empty", "k.psd", ".hidden.png", ".DS_Store"):
@@ -237,8 +280,8 @@ def test_pictures_are_told_by_what_they_hold_and_the_rest_is_counted(folder: Pat
     Path("deep").mkdir()
     os.mkfifo("pipe")
     result = run(".", "../styles/s.png", "-o", "../out/{content}.png")
-    assert "painted 10" in said(result)
+    assert "painted 9" in said(result)
     assert result.stderr.splitlines()[0] == (
-        "note: .: left out 1 as hidden (.hidden.png), 1 as a folder (deep), 3 as no picture (empty, k.psd, notes.txt), "
-        "1 as no file (pipe)"
+        "note: .: left out 1 as hidden (.hidden.png), 2 as a picture of unknown ending (a.nef, j.jpg_original), "
+        "1 as a folder (deep), 3 as no picture (empty, k.psd, notes.txt), 1 as no file (pipe)"
     )

@@ -240,6 +240,17 @@ def test_every_name_is_literal_and_no_two_pictures_are_one(place: str, far: tupl
     assert good(run(place))[0] == "12 of 12 are there"
 
 
+def test_a_file_of_this_machine_is_written_by_its_url_too(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"new")
+    url = f"file://{tmp_path}/d[1]/IMG::1 #2?*.png"
+    storage.upload(tmp_path / "file", url)
+    assert [path.name for path in (tmp_path / "d[1]").iterdir()] == ["IMG::1 #2?*.png"]
+    content = storage.read(url)
+    assert content is not None
+    assert content.read() == b"new"
+    assert storage.etags([url])[url] == storage.etag(url) != ""
+
+
 def test_one_file_under_two_addresses_is_refused(folder: Path) -> None:
     same = [
         ("memory://d/x.png", "memory:///d//x.png"),

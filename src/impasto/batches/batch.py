@@ -114,15 +114,15 @@ class Batch:
             OutputError: the log cannot be written.
 
         """
-        ready = []
+        # All folders first, for the log is in one of them.
+        made = {task.number: _make_folder(task) for task in self.ahead}
+        problems = {number: self.problems.get(number) or problem for number, problem in made.items()}
         for task in self.ahead:
-            problem = self.problems.get(task.number) or _make_folder(task)
-            if problem is None:
-                ready.append(task)
-                continue
-            outcome = Outcome("failed", problem)
-            self._note(task, outcome)
-            yield TaskFinished(task, outcome)
+            if problem := problems[task.number]:
+                outcome = Outcome("failed", problem)
+                self._note(task, outcome)
+                yield TaskFinished(task, outcome)
+        ready = [task for task in self.ahead if problems[task.number] is None]
         for message in executor.run(iter(ready)):
             if isinstance(message, TaskFinished):
                 self._note(message.task, message.outcome)

@@ -3,6 +3,7 @@
 import collections
 import fnmatch
 import glob
+import itertools
 import os
 import stat
 from collections.abc import Collection, Iterator, Sequence
@@ -17,8 +18,11 @@ from impasto.jobs import checkpoint_paths
 from impasto.picture.formats.registry import FORMATS, recognize
 from impasto.system.text import printable, reason
 
-# The endings of all formats that are read. Files with others are looked into.
+# The endings of all formats that are read.
 ENDINGS: Final = tuple(ending for format in FORMATS.values() for ending in format.endings)
+# Other endings that pictures of these formats have. Not every ending of what begins as a picture: raw files of cameras
+# begin as TIFF, and what programs keep as a copy, such as .jpg_original, is of the same name as the photo.
+_RARE_ENDINGS: Final = ("", ".jfif", ".jfi", ".jpe", ".jif", ".apng", ".dib", ".pnm", ".hif", ".avifs", ".heics")
 OWN: Final = "as this batch's own"
 # Ours: every format is told by fewer bytes.
 _HEAD_BYTES: Final = 4096
@@ -34,7 +38,7 @@ class Found:
         text: the argument.
         paths: of the pictures, sorted by name.
         is_search: whether it names a folder or a glob, and not a file.
-        left_out: the paths of what was not taken, by the reason.
+        left_out: the paths of what was not taken, as keys, by the reason.
         problems: folders that cannot be read, each with the reason, in words.
 
     """
@@ -42,17 +46,17 @@ class Found:
     text: str
     paths: list[str] = field(default_factory=list)
     is_search: bool = True
-    left_out: dict[str, list[str]] = field(default_factory=dict)
+    left_out: dict[str, dict[str, None]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def leave_out(self, path: str, why: str) -> None:
         """Note that something was not taken."""
-        self.left_out.setdefault(why, []).append(path)
+        self.left_out.setdefault(why, {})[path] = None
 
     def without(self, own: Collection[str]) -> "Found":
         """Return what is found without files that the batch wrote itself."""
-        mine = [path for path in self.paths if path in own]
-        left_out = self.left_out | ({OWN: [*self.left_out.get(OWN, []), *mine]} if mine else {})
+        mine = dict.fromkeys(path for path in self.paths if path in own)
+        left_out = self.left_out | ({OWN: self.left_out.get(OWN, {}) | mine} if mine else {})
         paths = [path for path in self.paths if path not in own]
         return replace(self, paths=paths, left_out=left_out)
 
@@ -73,7 +77,7 @@ class Found:
         """Return in words what was left out: how many files for each reason, and the first of their names."""
         parts = []
         for why, paths in self.left_out.items():
-            names = [printable(Path(path).name) for path in paths[:_MOST_NAMES]]
+            names = [printable(Path(path).name) for path in itertools.islice(paths, _MOST_NAMES)]
             more = [f"{len(paths) - _MOST_NAMES} more"] if len(paths) > _MOST_NAMES else []
             parts.append(f"{len(paths)} {why} ({', '.join([*names, *more])})")
         return f"left out {', '.join(parts)}"
@@ -149,7 +153,7 @@ def _why_not(path: str) -> str | None:
         return "as no picture"
     except OSError:
         return "as unreadable"
-    return None
+    return None if Path(name).suffix.lower() in _RARE_ENDINGS else "as a picture of unknown ending"
 
 
 def _match(folder: str, parts: tuple[str, ...], found: Found) -> Iterator[str]:
@@ -188,8 +192,12 @@ def _folders(root: str, found: Found) -> Iterator[str]:
             continue
         seen.add(real)
         yield folder
-        inner = [name for name in _names(folder, found) if not name.startswith(".") and not _is_own(name)]
-        waiting.extend(os.path.join(folder, name) for name in inner)  # noqa: PTH118
+        for name in _names(folder, found):
+            path = os.path.join(folder, name)  # noqa: PTH118
+            if not _is_own(name) and not name.startswith("."):
+                waiting.append(path)
+            elif name.endswith(checkpoint_paths.ENDING):
+                found.leave_out(path, OWN)
 
 
 def make_items(photos: Sequence[str], styles: Sequence[str], *, blend: bool) -> list[Item]:

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from impasto.batches.inputs import ENDINGS
 from impasto.batches.log import BatchLog
-from impasto.batches.templates import file_identity
+from impasto.batches.templates import file_identity, stage_identity, unnumbered
 from impasto.errors import PictureError
 from impasto.executors.task import Task
 from impasto.jobs import checkpoint_paths
 from impasto.picture import remembered
 from impasto.recipe.provenance import plain_name
 
-_STAGE: Final = re.compile(r"-\d{5}(?=\.\w+$)")
 # What a folder of checkpoints holds, by `impasto.engine.checkpoints.folder`.
 _CHECKPOINT: Final = re.compile(r"lock|checkpoint-\d{6,12}\.(json|safetensors)")
 
@@ -61,29 +61,37 @@ class OwnFiles:
         if is_output and not self._force:
             # If somebody else's file has this name, the batch is refused: see `impasto.batches.batch`.
             return True
-        return file_identity(folder) in self._folders and self._is_known(path, place, is_search=is_search)
+        if file_identity(folder) not in self._folders:
+            return False
+        is_beside = is_search or stage_identity(path) in self._beside or place in self._beside
+        if is_beside and any(self._is_logged_beside(each) for each in (path, unnumbered(path))):
+            return True
+        # What has the name of its own photo is no proof: it is a photo too where somebody goes on from the pictures of
+        # another batch.
+        photos = self._photos if is_output else self._photos - {plain_name(path)}
+        content, styles = self._made_of(path)
+        return content in photos and (is_search or styles <= self._styles)
 
     def _is_bookkeeping(self, path: str, folder: str) -> bool:
         in_checkpoint = file_identity(folder) in self._checkpoints and _CHECKPOINT.fullmatch(Path(path).name)
-        return bool(in_checkpoint) or folder.endswith(checkpoint_paths.ENDING) or self._ledger.is_log(path)
+        # A log that would be written into a picture is refused later.
+        is_log = self._ledger.is_log(path) and Path(path).suffix.lower() not in ENDINGS
+        return bool(in_checkpoint) or folder.endswith(checkpoint_paths.ENDING) or is_log
 
-    def _is_known(self, path: str, place: str, *, is_search: bool) -> bool:
-        """Whether the log, or the picture itself, says that it was painted of one of these photos."""
-        if is_search or not self._beside.isdisjoint((place, _STAGE.sub("-00000", place))):
-            entries = [self._ledger.entry(each) for each in (path, _STAGE.sub("-00000", path))]
-            if any(entry is not None and entry.status == "beside" for entry in entries):
-                return True
+    def _is_logged_beside(self, path: str) -> bool:
+        entry = self._ledger.entry(path)
+        return entry is not None and entry.status == "beside"
+
+    def _made_of(self, path: str) -> tuple[str, set[str]]:
+        """Return the names of the photo and of the styles of a picture, by the log or by the picture itself.
+
+        Names, so that a photo may have been moved or changed since.
+        """
         entry = self._ledger.entry(path)
         if entry is not None and entry.status == "painted" and entry.is_of(Path(path)):
-            content, styles = entry.content, entry.styles
-        else:
-            try:
-                memory = remembered(path)
-            except PictureError:
-                return False
-            content = "" if memory.content is None else memory.content.name
-            styles = [style.name for style in memory.styles]
-        # By name, so that a photo may have been moved or changed. What has the name of its own photo is no proof: it is
-        # a photo too where somebody goes on from the pictures of another batch.
-        is_of_photo = plain_name(content) in self._photos - {plain_name(path)}
-        return is_of_photo and (is_search or {plain_name(style) for style in styles} <= self._styles)
+            return plain_name(entry.content), set(map(plain_name, entry.styles))
+        try:
+            memory = remembered(path)
+        except PictureError:
+            return "", set()
+        return ("" if memory.content is None else memory.content.name), {style.name for style in memory.styles}

@@ -162,7 +162,7 @@ def upload(file: Path, url: str) -> None:
     """
     with _file_system(url) as (store, path):
         folder = path.rpartition("/")[0]
-        if folder.startswith("/"):
+        if folder.startswith("/") or local_path(url) is not None:
             # Object stores have no folders; making one there could create a bucket of a misspelt name.
             store.makedirs(folder, exist_ok=True)
         # Upload under another name, then rename. fsspec's own transactions need a /tmp in some stores.
@@ -204,6 +204,9 @@ def _locate(url: str) -> tuple[Any, str]:
     """Return the file system of a URL, and the path in it."""
     import fsspec
 
+    local = local_path(url)
+    if local is not None:
+        return fsspec.filesystem("file"), os.path.abspath(local)  # noqa: PTH100
     protocol, root, name = _split(url)
     if not name or "::" in root:
         # A name in a store that has neither hosts nor buckets.

@@ -107,7 +107,7 @@ def _prepare(
             del candidates[found[0].paths[0]]
         own = OwnFiles(tasks, ledger, force=options["force"]).among(candidates)
         if not own:
-            _check(tasks, items)
+            _check(tasks, items, os.fspath(ledger.path), [] if lines is None else [photos])
             return tasks, ledger, found
         # Once more: what is numbered and blended depends on what there is.
         found = [each.without(own) for each in found]
@@ -181,11 +181,14 @@ def _check_format(output: Output) -> None:
         output_profile(output.proof)
 
 
-def _check(tasks: Sequence[Task], items: Sequence[Item]) -> None:
-    """Refuse tasks that would write to each other's files, or to an input."""
+def _check(tasks: Sequence[Task], items: Sequence[Item], ledger: str, read: Sequence[str]) -> None:
+    """Refuse tasks that would write to each other's files, to an input or to the list, and a log that would."""
     names = {task.number: f"{item.where}" for task, item in zip(tasks, items, strict=True)}
-    inputs = dict.fromkeys(path for task in tasks for path in task.inputs.sources)
-    templates.check_distinct(list(_files_of(tasks, names)), inputs)
+    inputs = [*dict.fromkeys(path for task in tasks for path in task.inputs.sources), *read]
+    files = [("the log", ledger), *_files_of(tasks, names)]
+    templates.check_distinct(files, inputs)
+    stages = [task.output.stage(0) for task in tasks if task.output.save_every is not None]
+    templates.check_stages(map(os.fspath, stages), [*(path for _, path in files), *inputs])
     templates.check_distinct([(names[task.number], task.folder) for task in tasks if task.folder is not None], inputs)
     # Where only some cannot be written, the others are painted.
     folders = dict.fromkeys(Path(task.output.path).parent for task in tasks)
@@ -196,11 +199,8 @@ def _check(tasks: Sequence[Task], items: Sequence[Item]) -> None:
 
 def _files_of(tasks: Sequence[Task], names: dict[int, str]) -> Iterator[tuple[str, str]]:
     for task in tasks:
-        yield names[task.number], task.place
-        if task.output.proof is not None:
-            yield names[task.number], os.fspath(task.output.proof_path)
-        if task.output.preview is not None:
-            yield names[task.number], task.output.preview
+        for path in (task.place, *task.side_files):
+            yield names[task.number], path
 
 
 def _log_path(tasks: Sequence[Task], options: Options) -> Path:
