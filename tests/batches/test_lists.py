@@ -61,6 +61,15 @@ def test_all_lists_say_the_same(name: str, tmp_path: Path) -> None:
         ("a.csv", "content,style\na\n", "line 2: has not as many values"),
         ("a.csv", 'content,style\na,"b\n', "is not CSV"),
         ("a.csv", "content,style\n,b\n", "line 2: names no photo"),
+        ("a.csv", "photo,style\na,b\n", "line 1: names the columns, but none content ('photo, style')"),
+        ("a.csv", "a.jpg;s.jpg\n", "begin the list with a line such as content,style,output"),
+        ("a.csv", "content;style\na;s;t\n", "line 2: has not as many values as the first line has names (3, not 2)"),
+        ("a.csv", "content,style,\na,b,c\n", "line 2: has 'c' in a column that the first line gives no name"),
+        ("a.csv", "sep=;\ncontent;Content\na;b\n", "line 2: names two columns 'content'"),
+        ("a.csv", ",,\n\n", "lists no picture"),
+        ("a.jsonl", '{"content": "a", "Content": "b"}', "line 1: has two values of one name"),
+        ("a.jsonl", '{"content": "a\\u0000"}', "line 1: 'a\\x00' is no name of a file"),
+        ("a.jsonl", '{"content": "a", "style": ["\\ud800"]}', "line 1: '\\ud800' is no name of a file"),
         ("gone/a.csv", None, "cannot be read"),
     ],
 )
@@ -71,6 +80,30 @@ def test_bad_lists_give_one_line_that_names_theirs(name: str, text: str | None, 
     assert message in str(caught.value)
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "content,style,output,size\na.jpg,s.jpg,,64\n",
+        ",content,style,output,size\n0,a.jpg,s.jpg,,64\n",
+        '"","content","style","output","size"\n"1","a.jpg","s.jpg",,64\n',
+        "Unnamed: 0.1;Unnamed: 0;content;style;output;size\r\n0;1;a.jpg;s.jpg;;64\r\n",
+        "content,style,output,size,\na.jpg,s.jpg,,64,\n",
+        "content,style,output,size,\na.jpg,s.jpg,,64\n",
+        "content,style,output,size\na.jpg,s.jpg,,64,,\n,,,\n\n",
+        "content;style;output;size\na.jpg;s.jpg;;64\n",
+        "sep=;\ncontent;style;output;size\na.jpg;s.jpg;;64\n",
+        "content\tstyle\toutput\tsize\na.jpg\ts.jpg\t\t64\n",
+        "content|style|output|size\na.jpg|s.jpg||64\n",
+        "Content,STYLE,Output,Size\na.jpg,s.jpg,,64\n",
+        'content, style, output, size\n a.jpg ,  "s.jpg", , 64 \n',
+        "\n,,,\ncontent,styles,output,size\na.jpg,s.jpg,,64\n",
+    ],
+)
+def test_csv_as_programs_write_it(text: str, tmp_path: Path) -> None:
+    (item,) = manifest.read(written(tmp_path, "list.csv", text))
+    assert (item.content, item.styles, item.output, item.settings) == ("a.jpg", ("s.jpg",), None, {"size": "64"})
 
 
 def test_a_list_that_is_no_text(tmp_path: Path) -> None:
@@ -84,19 +117,21 @@ def test_folders_and_globs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for name in ("p/b.JPG", "p/a.png", "p/notes.txt", "p/.hidden.png", "p/deep/c.png", "s.png", "t.png"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
-    assert inputs.list_files("p") == ["p/a.png", "p/b.JPG"]
-    assert inputs.list_files("p/*.txt") == ["p/notes.txt"]
-    assert inputs.list_files("p/**/*.png") == ["p/a.png", "p/deep/c.png"]
-    each = inputs.make_items("p", ["s.png", "t.png"], blend=False)
+    assert inputs.find("p").paths == ["p/a.png", "p/b.JPG"]
+    assert inputs.find("p/*.txt").paths == ["p/notes.txt"]
+    assert inputs.find("p/**/*.png").paths == ["p/a.png", "p/deep/c.png"]
+    each = inputs.make_items(inputs.find("p").paths, ["s.png", "t.png"], blend=False)
     assert [(item.content, item.styles) for item in each] == [
         ("p/a.png", ("s.png",)), ("p/a.png", ("t.png",)), ("p/b.JPG", ("s.png",)), ("p/b.JPG", ("t.png",)),
     ]  # fmt: skip
-    assert [item.styles for item in inputs.make_items("p", ["?.png"], blend=True)] == [("s.png", "t.png")] * 2
+    assert [
+        item.styles for item in inputs.make_items(inputs.find("p").paths, inputs.find("?.png").paths, blend=True)
+    ] == [("s.png", "t.png")] * 2
     for nothing in ("p/*.webp", "p/deep/.."):
         (tmp_path / "p/b.JPG").unlink(missing_ok=True)
         (tmp_path / "p/a.png").unlink(missing_ok=True)
         with pytest.raises(UsageError, match="names no picture"):
-            inputs.list_files(nothing)
+            inputs.find(nothing)
 
 
 def test_templates() -> None:
@@ -108,6 +143,10 @@ def test_templates() -> None:
     hostile = templates.placeholder_values("p.png", ["s.png"], "../../x y", 64, 1)
     assert templates.expand("{recipe}", hostile) == "-..-x-y"
     assert templates.expand("{recipe}", templates.placeholder_values("p.png", [], "..", 64, 1)) == "recipe"
+    # A name of dots is no folder.
+    dots = templates.placeholder_values("p/...png", ["s/..png"], "r", 64, 1)
+    assert templates.expand("{content}/{style}.png", dots) == "__/_.png"
+    assert templates.expand(".{style}/{content}{style}", dots) == "._/___"
     # A name with braces is a name.
     assert templates.expand("{content}.png", templates.placeholder_values("{n}.png", [], "r", 1, 1)) == "{n}.png"
 
@@ -182,6 +221,8 @@ def test_the_log_is_a_cache_that_may_be_damaged_moved_or_gone(tmp_path: Path) ->
     (tmp_path / "b" / "one.png").write_bytes(b"another")
     assert not again.is_of(tmp_path / "b" / "one.png")
     assert BatchLog(tmp_path / "none" / "log.jsonl").entry("one.png") is None
+    (tmp_path / "b").rename(tmp_path / "b[1]*")
+    assert BatchLog(tmp_path / "b[1]*" / "log.jsonl").entry(str(tmp_path / "b[1]*" / "one.png")) == again
     with pytest.raises(OutputError, match="the log cannot be written"):
         BatchLog(tmp_path / "none" / "log.jsonl").add("one.png", again, {"time": 3.0})
 

@@ -399,3 +399,23 @@ def test_a_template_may_not_name_a_stream_of_windows(folder: Path, monkeypatch: 
     result = run("photos", "s.png", "-o", "out:{content}.png")
     assert "a name on Windows cannot hold :" in message(result)
     assert not times(".").keys() - {"s.png", "t.png", "grey.png"}
+
+
+def test_a_photo_called_by_dots_is_painted_in_its_place(folder: Path) -> None:
+    shutil.move("photos/a.png", "photos/...png")
+    Path("list.csv").write_text("content,style\nphotos/...png,s.png\nphotos/b.png,s.png\n")
+    good(run("list.csv", "-o", "out/{content}/{style}.png"))
+    assert sorted(map(str, Path("out").glob("*/*.png"))) == ["out/__/s.png", "out/b/s.png"]
+    assert times(".").keys() == {"s.png", "t.png", "grey.png"}
+
+
+def test_whole_numbers_may_have_decimals_as_pandas_writes_them(folder: Path) -> None:
+    names = "content,style,size,steps,seed,content-weight,optimizer.history,bits"
+    Path("list.csv").write_text(f"{names}\nphotos/a.png,s.png,24.0,2.0,3.0,0.5,4.0,16.0\nphotos/b.png,s.png,,,,,,\n")
+    good(run("list.csv"))
+    recipe = remembered("a_s.png").recipe
+    assert isinstance(recipe.optimizer, LBFGS)
+    assert (recipe.size, recipe.steps, recipe.seed, recipe.optimizer.history) == (24, (2,), 3, 4)
+    assert read_picture("a_s.png").bits == 16
+    Path("list.csv").write_text("content,style,size\nphotos/a.png,s.png,24.5\n")
+    assert "line 2: Invalid value" in message(run("list.csv"))

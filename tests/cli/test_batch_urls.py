@@ -1,7 +1,9 @@
 """`impasto batch -o ftp://...`: pictures that go to another machine, a real server on this one."""
 
 import dataclasses
+import io
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -211,3 +213,60 @@ def test_a_misspelt_bucket_is_said_before_anything_is_painted() -> None:
     assert storage.etags(["buckets://known/deep/a.png"]) == {}
     with pytest.raises(OutputError, match=r"^buckets://knwn/a\.png: .*there is no knwn"):
         storage.etags(["buckets://knwn/a.png"])
+
+
+NAMES = ("IMG::1", "IMG::2", "a[1]", "a*", "b#1", "b#2", "c?x", "d%20", "e:e", "f@f")
+
+
+@pytest.mark.parametrize("place", ["memory://{content}/x.png", "memory://d[1]/e*/{content}.png", "ftp", "file"])
+def test_every_name_is_literal_and_no_two_pictures_are_one(place: str, far: tuple[str, Path], folder: Path) -> None:
+    place = {"ftp": f"{far[0]}/d[1]/{{content}}.png", "file": f"file://{folder}/d[1]/{{content}}.png"}.get(place, place)
+    for name in NAMES:
+        shutil.copy("photos/a.png", f"photos/{name}.png")
+    fsspec.filesystem("memory").store.clear()
+    assert good(run(place))[-1].startswith("painted 12")
+    if place.startswith("memory"):
+        stored = {path: file.getvalue() for path, file in fsspec.filesystem("memory").store.items()}
+        expected = {"/" + place.removeprefix("memory://").replace("{content}", name) for name in (*NAMES, "a", "b")}
+    else:
+        root = far[1] if place.startswith("ftp") else folder
+        stored = {path.name: path.read_bytes() for path in (root / "d[1]").glob("*.png")}
+        expected = {f"{name}.png" for name in (*NAMES, "a", "b")}
+    assert set(stored) == expected
+    for path, data in stored.items():
+        content = remembered(io.BytesIO(data)).content
+        assert content is not None
+        assert content.name.removesuffix(".png") in path
+    assert good(run(place))[0] == "12 of 12 are there"
+
+
+def test_a_file_of_this_machine_is_written_by_its_url_too(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"new")
+    url = f"file://{tmp_path}/d[1]/IMG::1 #2?*.png"
+    storage.upload(tmp_path / "file", url)
+    assert [path.name for path in (tmp_path / "d[1]").iterdir()] == ["IMG::1 #2?*.png"]
+    content = storage.read(url)
+    assert content is not None
+    assert content.read() == b"new"
+    assert storage.etags([url])[url] == storage.etag(url) != ""
+
+
+def test_one_file_under_two_addresses_is_refused(folder: Path) -> None:
+    same = [
+        ("memory://d/x.png", "memory:///d//x.png"),
+        ("s3://b/x.png", "s3a://b/y/../x.png"),
+        ("ftp://me:secret@host/x.png", "ftp://me@host:21/x.png"),
+        (f"file://{folder}/x.png", "x.png"),
+        ("memory://d/caf\u00e9.png", "memory://d/cafe\u0301.png"),
+        ("caf\u00e9.png", "CAFE\u0301.png"),
+    ]
+    for first, second in same:
+        rows = [{"content": "photos/a.png", "output": first}, {"content": "photos/b.png", "output": second}]
+        Path("list.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        result = CliRunner().invoke(command, ["batch", "list.jsonl", "s.png", "-r", "mine.toml", *QUICK])
+        assert isinstance(result.exception, OutputError), (first, second, result.output)
+        assert "would be the output of both" in str(result.exception)
+    # Two containers of Azure are two places.
+    first, second = "abfss://one@account.net/x.png", "abfss://two@account.net/x.png"
+    assert storage.file_identity(first) != storage.file_identity(second)
+    assert storage.staging_path(first) != storage.staging_path(second)

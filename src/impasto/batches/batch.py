@@ -1,6 +1,7 @@
 """A batch: which of its pictures exist, which are missing, and painting those."""
 
 import dataclasses
+import os
 import platform
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from impasto.executors.task import Task
 from impasto.executors.worker import discard
 from impasto.picture import Measure, measure
 from impasto.recipe.provenance import Remembered, plain_name
+from impasto.system.paths import nearest_folder
 from impasto.system.text import printable, reason
 
 State = Literal["there", "missing", "changed", "foreign"]
@@ -68,6 +70,7 @@ class Batch:
     Attributes:
         tasks: all of them.
         there: those whose picture exists.
+        problems: why those of `ahead` that cannot be written cannot be, by number.
         ahead: those to paint, in order.
         left: those that are neither.
 
@@ -86,6 +89,8 @@ class Batch:
         self.there = [task for task in tasks if states[task.number] == "there" and not force]
         wanting = [task for task in tasks if force or states[task.number] != "there"]
         self.ahead = [task for task in wanting if not only_failed or self._failed(task)]
+        found = {task.number: find_output_problem(task) for task in self.ahead}
+        self.problems = {number: problem for number, problem in found.items() if problem is not None}
         numbers = {task.number for task in self.ahead}
         self.left = [task for task in wanting if task.number not in numbers]
         foreign = [task.place for task in self.ahead if states[task.number] == "foreign"]
@@ -106,14 +111,30 @@ class Batch:
         """Paint what is missing; log every outcome, and yield the executor's messages.
 
         Raises:
-            OutputError: the log, or a folder of the outputs, cannot be written.
+            OutputError: the log cannot be written.
 
         """
-        make_folders(self.ahead)
-        for message in executor.run(iter(self.ahead)):
+        # All folders first, for the log is in one of them.
+        made = {task.number: _make_folder(task) for task in self.ahead}
+        problems = {number: self.problems.get(number) or problem for number, problem in made.items()}
+        for task in self.ahead:
+            if problem := problems[task.number]:
+                outcome = Outcome("failed", problem)
+                self._note(task, outcome)
+                yield TaskFinished(task, outcome)
+        ready = [task for task in self.ahead if problems[task.number] is None]
+        for message in executor.run(iter(ready)):
             if isinstance(message, TaskFinished):
                 self._note(message.task, message.outcome)
+            elif message.event["event"] == "begun":
+                self._note_side_files(message.task)
             yield message
+
+    def _note_side_files(self, task: Task) -> None:
+        """Log what is written beside a picture, so that it is known if it lies among the photos."""
+        for path in task.side_files:
+            if self._ledger.entry(path) is None:
+                self._ledger.add(path, LogEntry("beside", content=task.inputs.photo), {"time": time.time()})
 
     def _note(self, task: Task, outcome: Outcome) -> None:
         """Log the outcome of a task."""
@@ -122,22 +143,20 @@ class Batch:
         extra = {
             "time": time.time(),
             "number": task.number,
-            "content": task.inputs.photo,
-            "styles": [style.picture for style in task.inputs.styles],
             "seconds": outcome.seconds,
             "steps": outcome.steps,
             "before": outcome.before,
             "host": platform.node(),
         }
         if outcome.status == "failed":
-            self._ledger.add(task.place, LogEntry("failed", task.identity, reason=outcome.reason), extra)
-            return
-        if task.url is not None:
+            entry = LogEntry("failed", task.identity, reason=outcome.reason)
+        elif task.url is not None:
             entry = LogEntry("painted", task.identity, mark=outcome.mark)
         else:
             info = Path(task.output.path).stat()
             entry = LogEntry("painted", task.identity, outcome.sha256, info.st_size, info.st_mtime_ns)
-        self._ledger.add(task.place, entry, extra)
+        styles = [style.picture for style in task.inputs.styles]
+        self._ledger.add(task.place, dataclasses.replace(entry, content=task.inputs.photo, styles=styles), extra)
 
     def _is_of(self, entry: LogEntry, task: Task) -> bool:
         if task.url is None:
@@ -153,7 +172,8 @@ class Batch:
         if task.url is not None:
             if task.url not in self._marks:
                 return "missing"
-        elif not path.exists() or (task.output.proof is not None and not task.output.proof_path.exists()):
+        elif not os.path.exists(path) or (task.output.proof and not os.path.exists(task.output.proof_path)):  # noqa: PTH110
+            # A name that is too long is reported with the problems.
             return "missing"
         entry = self._ledger.entry(task.place)
         if entry is not None and entry.status == "painted" and self._is_of(entry, task):
@@ -170,20 +190,34 @@ def _is_of_same_inputs(memory: Remembered, task: Task) -> bool:
     return names == [plain_name(path) for path in (task.inputs.photo, *(style.picture for style in task.inputs.styles))]
 
 
-def make_folders(tasks: Iterable[Task]) -> None:
-    """Make the folders of the outputs.
+def find_output_problem(task: Task) -> str | None:
+    """Return why a task's files cannot be written where they should be, as far as can be told beforehand."""
+    checkpoint = [] if task.folder is None else [task.folder]
+    for name in (task.output.path, *task.side_files, *checkpoint):
+        path = Path(os.path.abspath(name))  # noqa: PTH100
+        folder = nearest_folder(path.parent)
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            return f"{printable(path.parent)}: nothing can be written there; choose another output"
+        # Each name in a folder that exists, which tells whether it could be there; then the length of the whole.
+        for trial in (*(folder / part for part in path.relative_to(folder).parts), path):
+            try:
+                trial.lstat()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                advice = "choose --checkpoint off" if name == task.folder else "give it another name"
+                return f"{printable(name)}: cannot be written ({reason(error)}); {advice}"
+    return None
 
-    Raises:
-        OutputError: one cannot be made.
 
-    """
-    for folder in dict.fromkeys(Path(task.output.path).parent for task in tasks):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"{printable(folder)}: the folder cannot be made ({reason(error)}); choose another output"
-            ) from error
+def _make_folder(task: Task) -> str | None:
+    """Make the folder of a task's output; return why it cannot be made."""
+    folder = Path(task.output.path).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"{printable(folder)}: the folder cannot be made ({reason(error)}); choose another output"
+    return None
 
 
 def estimate_tasks(tasks: Iterable[Task], measures: Mapping[str, Measure]) -> dict[int, estimate.TaskCost | str]:

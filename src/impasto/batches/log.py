@@ -4,10 +4,11 @@ It is only a cache: without it, the provenance in the outputs tells which pictur
 """
 
 import dataclasses
+import fnmatch
 import glob
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,8 @@ from impasto.system.tables import ReadOnlyTable, Table
 from impasto.system.text import printable, reason
 
 NAME: Final = "impasto-batch.jsonl"
+# Of it and of the logs of shards.
+PATTERN: Final = "impasto-batch*.jsonl"
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,15 @@ class LogEntry:
     """The latest entry of an output.
 
     Attributes:
-        status: `painted` or `failed`.
+        status: `painted`, `failed`, or `beside` for a file that is written beside a picture, such as its preview.
         identity: of the task; None if an input could not be read.
         sha256: of the output's file.
         size: of that file, bytes.
         changed: modification time of the file, ns.
         mark: the entity tag of a file in a store, in place of the three before; see `executors.storage.etags`.
         reason: why it failed.
+        content: the path of the photo.
+        styles: the paths of the styles.
 
     """
 
@@ -44,6 +49,8 @@ class LogEntry:
     changed: int | None = None
     mark: str | None = None
     reason: str = ""
+    content: str = ""
+    styles: Sequence[str] = ()
 
     def is_of(self, path: Path) -> bool:
         """Whether the file at `path` is the one logged, bit for bit."""
@@ -68,9 +75,13 @@ class BatchLog:
 
     def __init__(self, path: Path, shard: tuple[int, int] | None = None) -> None:
         self._folder = path.parent
-        self._pattern = str(path.with_name(f"{glob.escape(path.stem)}*{path.suffix}"))
+        self._pattern = f"{glob.escape(str(path.with_suffix('')))}*{glob.escape(path.suffix)}"
         self.path = path if shard is None else path.with_name(f"{path.stem}-{shard[0]}-of-{shard[1]}{path.suffix}")
         self._entries = dict(self._read())
+
+    def is_log(self, path: str) -> bool:
+        """Whether a file is this log, or that of another shard."""
+        return fnmatch.fnmatch(os.path.realpath(path), os.path.realpath(self._pattern))
 
     def entry(self, output: str) -> LogEntry | None:
         """Return the latest entry of an output."""
@@ -109,7 +120,8 @@ class BatchLog:
         names = {field.name for field in dataclasses.fields(LogEntry)}
         lines = [line for path in glob.glob(self._pattern) for line in _lines(Path(path))]  # noqa: PTH207
         for line in sorted(lines, key=lambda line: float(line["time"])):
-            yield line["output"], LogEntry(**{name: line[name] for name in names if name in line})
+            known = {name: line[name] for name in names if name in line}
+            yield line["output"], LogEntry(**known | {"styles": tuple(map(str, line.get("styles") or ()))})
 
 
 def _lines(path: Path) -> Iterator[Table]:
@@ -122,7 +134,7 @@ def _lines(path: Path) -> Iterator[Table]:
         try:
             line = json.loads(text)
             _ = float(line["time"]), str(line["status"])
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
         if isinstance(line.get("output"), str):
             yield line

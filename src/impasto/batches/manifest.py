@@ -4,15 +4,15 @@ A line has `content`, `style` (a path or a list of paths; in CSV separated by se
 `impasto stylize` by its name without dashes: `size`, `content-weight`, `recipe`, `optimizer.history`.
 """
 
-import csv
-import io
 import json
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from impasto.batches import csv_rows
 from impasto.batches.item import Item
 from impasto.errors import UsageError
 from impasto.recipe.settings import short_repr
@@ -22,6 +22,7 @@ ENDINGS: Final = (".toml", ".jsonl", ".csv")
 # Ours: a million lines of three hundred bytes.
 _MOST_BYTES: Final = 1 << 29
 _TABLE: Final = "picture"
+_STYLES: Final = ("style", "styles")
 
 
 def is_manifest(path: str) -> bool:
@@ -87,25 +88,18 @@ def _json_lines(text: str, name: str) -> Iterator[tuple[int, object]]:
 
 
 def _csv(text: str, name: str) -> Iterator[tuple[int, object]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True)
-    try:
-        for row in reader:
-            if "" in row or None in row.values():
-                raise UsageError(f"{name}, line {reader.line_num}: has not as many values as the first line has names")
-            # An empty cell is no value.
-            values = {key: value for key, value in row.items() if value}
-            style = values.get("style", values.get("styles", ""))
-            rest = {key: value for key, value in values.items() if key not in ("style", "styles")}
-            styles = [part.strip() for part in style.split(";") if part.strip()]
-            yield reader.line_num, {**rest, "style": styles} if styles else rest
-    except csv.Error as error:
-        raise UsageError(f"{name}, line {reader.line_num}: is not CSV ({reason(error)})") from error
+    for number, row in csv_rows.read_rows(text, name):
+        # In a cell the styles have semicolons between them.
+        styles = {key: [part.strip() for part in row[key].split(";") if part.strip()] for key in _STYLES if key in row}
+        yield number, row | styles
 
 
 def _item(row: object, where: str, base: str) -> Item:
     if not isinstance(row, Mapping):
         raise UsageError(f"{where}: is {short_repr(row)}; write a table with content, style and output")
-    rest = dict(row)
+    rest = {str(key).strip().lower(): value for key, value in row.items()}
+    if len(rest) < len(row):
+        raise UsageError(f"{where}: has two values of one name; leave one out")
     content, output = rest.pop("content", None), rest.pop("output", None)
     if "style" in rest and "styles" in rest:
         raise UsageError(f"{where}: has both style and styles; leave one out")
@@ -117,4 +111,16 @@ def _item(row: object, where: str, base: str) -> Item:
         raise UsageError(f"{where}: style is {short_repr(styles)}; give a path or a list of paths")
     if output is not None and not (isinstance(output, str) and output):
         raise UsageError(f"{where}: output is {short_repr(output)}; give a path")
+    for path in (content, *styles, output or ""):
+        _check_path(path, where)
     return Item(content, tuple(styles), output, rest, where, base)
+
+
+def _check_path(path: str, where: str) -> None:
+    """Refuse a text that no file system takes for a name."""
+    try:
+        is_name = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        is_name = False
+    if not is_name:
+        raise UsageError(f"{where}: {short_repr(path)} is no name of a file; it holds a character that none has")

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from impasto.errors import OutputError, UsageError, suggest
+from impasto.executors import storage
+from impasto.system.paths import fold_name
 from impasto.system.text import printable, reason
 
 NAMES: Final = ("content", "style", "recipe", "size", "n")
+_STAGE: Final = re.compile(r"-\d{5}(?=\.\w+$)")
 DEFAULT: Final = "{content}_{style}.png"
 
 
@@ -28,12 +31,19 @@ def placeholder_values(
 
     """
     return {
-        "content": Path(content).stem,
-        "style": "_".join(Path(style).stem for style in styles),
+        "content": _stem(content),
+        "style": "_".join(map(_stem, styles)),
         "recipe": _plain(Path(recipe).stem if recipe.endswith(".toml") else recipe),
         "size": str(size),
         "n": str(number),
     }
+
+
+def _stem(path: str) -> str:
+    """Return the name of a file without its ending; one of dots alone, which would name a folder, as underscores."""
+    stem = Path(path).stem
+    # Windows passes over spaces at the end.
+    return "_" * len(stem) if not stem.strip(". ") else stem
 
 
 def _plain(name: str) -> str:
@@ -78,10 +88,10 @@ def check_distinct(outputs: Iterable[tuple[str, str]], inputs: Iterable[str]) ->
         OutputError: two are one file; the message names both.
 
     """
-    read = {_file_identity(path): path for path in inputs}
+    read = {file_identity(path): path for path in inputs}
     owners: dict[str, str] = {}
     for who, path in outputs:
-        place = _file_identity(path)
+        place = file_identity(path)
         if place in owners:
             raise OutputError(
                 f"{printable(path)}: would be the output of both {printable(owners[place])} and "
@@ -95,6 +105,37 @@ def check_distinct(outputs: Iterable[tuple[str, str]], inputs: Iterable[str]) ->
         owners[place] = who
 
 
-def _file_identity(path: str) -> str:
-    """Return what identifies a file; names that differ in case only count as equal, as on some disks."""
-    return os.path.realpath(path).casefold()
+def check_stages(stages: Iterable[str], files: Iterable[str]) -> None:
+    """Refuse files that pictures of `--save-every` could replace.
+
+    Args:
+        stages: the path of step 0 of each output that has such pictures.
+        files: paths of all other files that are read or written.
+
+    Raises:
+        OutputError: one has the name of a picture on the way to an output.
+
+    """
+    places = {file_identity(path) for path in stages}
+    for path in files:
+        if places and stage_identity(path) in places and file_identity(path) not in places:
+            raise OutputError(
+                f"{printable(path)}: has the name of a picture that --save-every writes; choose another -o, or leave "
+                "--save-every out"
+            )
+
+
+def unnumbered(path: str) -> str:
+    """Return a path with 00000 for the number of steps that a picture of `--save-every` has in its name."""
+    return _STAGE.sub("-00000", path)
+
+
+def stage_identity(path: str) -> str:
+    """Return what is equal for all pictures that `--save-every` writes on the way to one output."""
+    return file_identity(unnumbered(path))
+
+
+def file_identity(path: str) -> str:
+    """Return a text that is equal for paths and URLs that name one file, on any disk or in any store."""
+    path = storage.local_path(path) or path
+    return storage.file_identity(path) if storage.is_url(path) else fold_name(os.path.realpath(path))

@@ -62,6 +62,14 @@ class Task:
         return self.output.path if self.url is None else storage.without_password(self.url)
 
     @property
+    def side_files(self) -> list[str]:
+        """What is written beside the picture: proof, preview, and of the pictures on the way the one of step 0."""
+        output = self.output
+        stages = [os.fspath(output.stage(0))] if output.save_every is not None else []
+        proofs = [os.fspath(output.proof_path)] if output.proof is not None else []
+        return [*proofs, *([output.preview] if output.preview is not None else []), *stages]
+
+    @property
     def folder(self) -> str | None:
         """Where its checkpoints are; None where none are kept."""
         if self.checkpoint == "off":

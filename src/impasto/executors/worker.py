@@ -1,5 +1,6 @@
 """What a worker does with a task: paint it, or go on with it where a run of it was interrupted."""
 
+import os
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -79,7 +80,8 @@ def _send(task: Task, url: str) -> str:
 
 def discard(task: Task) -> None:
     """Remove a checkpoint of a task that is done; that of another run stays."""
-    if task.checkpoint != "auto" or task.folder is None or not Path(task.folder).is_dir():
+    if task.checkpoint != "auto" or task.folder is None or not os.path.isdir(task.folder):  # noqa: PTH112
+        # A name too long for a folder is none.
         return
     try:
         folder = Folder(task.folder, create=False)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # Ours: a shorter run is quickly repeated.
 LONG: Final = 60.0  # seconds
+ENDING: Final = ".impasto"
 _PATHS: Final = ("path", "preview", "profile", "proof")
 
 
@@ -28,7 +29,7 @@ def is_worth_it(run: "Run", seconds: float = LONG) -> bool:
 
 def default_folder(output: Output) -> str:
     """Return the folder beside an output in which its checkpoints are kept, unless another is asked for."""
-    return f"{output.path}.impasto"
+    return f"{output.path}{ENDING}"
 
 
 def to_table(output: Output, folder: Path) -> Table:

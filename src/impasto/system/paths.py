@@ -2,8 +2,9 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
-from pathlib import PureWindowsPath
+from pathlib import Path, PureWindowsPath
 from typing import Final
 
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file: what no name may hold; a colon would begin a stream.
@@ -30,6 +31,20 @@ def common_folder(folders: Sequence[str | os.PathLike[str]]) -> str | None:
         return os.path.commonpath(folders)
     except ValueError:
         return None
+
+
+def fold_name(name: str) -> str:
+    """Return a name such that all names are equal that some file system takes for one.
+
+    Some do not tell capitals from small letters, and some not an accent that is part of its letter from one that
+    follows it.
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
+
+
+def nearest_folder(folder: Path) -> Path:
+    """Return the first of a folder and those that hold it that exists."""
+    return next((each for each in (folder, *folder.parents) if os.path.lexists(each)), folder)
 
 
 def harmless_name(name: str) -> str:

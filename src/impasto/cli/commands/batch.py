@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from impasto.batches import inputs, manifest, shards, templates
+from impasto.batches.inputs import Found
 from impasto.batches.item import Item
 from impasto.cli import paint
 from impasto.cli.commands import batch_rows
@@ -28,12 +29,13 @@ from impasto.jobs.output import STREAM, Output
 from impasto.picture import format_of, output_profile
 from impasto.picture.checks import check_name, check_options
 from impasto.system.digests import file_digest
-from impasto.system.paths import common_folder
+from impasto.system.paths import common_folder, nearest_folder
 from impasto.system.signals import CHECKPOINT
 from impasto.system.text import printable
 
 if TYPE_CHECKING:
     from impasto.batches.batch import Batch
+    from impasto.batches.log import BatchLog
     from impasto.cli.display.batch import BatchDisplay
     from impasto.executors.base import Executor
     from impasto.picture import Measure
@@ -66,32 +68,62 @@ def batch(context: click.Context, /, photos: str, styles: tuple[str, ...], **opt
     """
     task_options.check_like(context, options)
     executor_options.check(options)
-    items = _items(photos, styles, blend=options["blend"])
-    tasks = [_task(item, number, context, options) for number, item in enumerate(items, 1)]
-    _check(tasks, items)
+    tasks, ledger, found = _prepare(photos, styles, context, options)
+    notes_display.Notes(quiet=options["quiet"]).about(
+        f"{printable(each.text)}: {each.describe_rest()}" for each in found if each.left_out
+    )
+    problems = [problem for each in found for problem in each.problems]
+    for problem in problems:
+        click.echo(f"impasto: {problem}; what is in there is left out", err=True)
     paint.quiet_threads()
     from impasto.batches.batch import Batch, measure_inputs, shard_of, with_digests  # imports torch
-    from impasto.batches.log import BatchLog
 
     measures = measure_inputs(tasks)
     if options["shard"]:
         tasks = shard_of(tasks, measures, *options["shard"])
     tasks = [with_digests(task, measures) for task in tasks]
-    ledger = BatchLog(_log_path(tasks, options), options["shard"])
     pending = Batch(tasks, ledger, force=options["force"], only_failed=options["retry_failed"])
-    _paint(pending, measures, options)
+    _paint(pending, measures, options, is_whole=not problems)
 
 
-def _items(photos: str, styles: Sequence[str], *, blend: bool) -> list[Item]:
+def _prepare(
+    photos: str, styles: Sequence[str], context: click.Context, options: Options
+) -> tuple[list[Task], "BatchLog", list[Found]]:
+    """Return the tasks of a command, the log, and what was found in folders and by globs."""
+    from impasto.batches.log import BatchLog
+    from impasto.batches.own import OwnFiles
+
     if STREAM in (photos, *styles):
         raise UsageError("a batch reads files, not standard input; name a folder, a glob or a list")
-    if not manifest.is_manifest(photos):
-        return inputs.make_items(photos, styles, blend=blend)
-    items = manifest.read(photos)
-    paths = [path for style in styles for path in inputs.list_files(style)]
+    lines = manifest.read(photos) if manifest.is_manifest(photos) else None
+    found = [inputs.find(text) for text in (*([photos] if lines is None else []), *styles)]
+    while True:
+        items = _items(lines, found, blend=options["blend"])
+        tasks = [_task(item, number, context, options) for number, item in enumerate(items, 1)]
+        ledger = BatchLog(_log_path(tasks, options), options["shard"])
+        candidates = {path: each.is_search for each in found for path in each.paths}
+        if lines is None and not found[0].is_search:
+            # The photo that is asked for by its name is one, whatever painted it.
+            del candidates[found[0].paths[0]]
+        own = OwnFiles(tasks, ledger, force=options["force"]).among(candidates)
+        if not own:
+            _check(tasks, items, os.fspath(ledger.path), [] if lines is None else [photos])
+            return tasks, ledger, found
+        # Once more: what is numbered and blended depends on what there is.
+        found = [each.without(own) for each in found]
+
+
+def _items(lines: Sequence[Item] | None, found: Sequence[Found], *, blend: bool) -> list[Item]:
+    """Return the lines of a list with their styles; without a list, the photos with theirs."""
+    paths = [path for each in (found if lines is not None else found[1:]) for path in each.paths]
+    if lines is None:
+        # The last style of all may have been left out too.
+        for each in found[:1] if paths else found:
+            each.checked()
+        return inputs.make_items(found[0].paths, paths, blend=blend)
     combinations = [tuple(paths)] if blend or len(paths) < 2 else [(style,) for style in paths]
     valid = []
-    for item in items:
+    for item in lines:
         if not item.styles and not paths:
             raise UsageError(f"{item.where}: names no style; add style, or give one on the command line")
         base = tuple(batch_rows.join_path(item.base, style) for style in item.styles)
@@ -114,7 +146,10 @@ def _task(item: Item, number: int, context: click.Context, options: Options) -> 
         for name in ("preview", "checkpoint"):
             item_options[name] = item_options[name] and templates.expand(item_options[name], values)
         place = templates.expand(template, values)
-        url = place if storage.is_url(place) else None
+        # Asked of the template: the name of a photo makes no URL of a path.
+        url = place if storage.is_url(template) else None
+        if url is not None and (local := storage.local_path(url)) is not None:
+            place, url = local, None
         if url is not None:
             place = str(storage.staging_path(url))
         output = output_options.requested_output(item_options | {"output": place}, templates.DEFAULT)
@@ -146,25 +181,26 @@ def _check_format(output: Output) -> None:
         output_profile(output.proof)
 
 
-def _check(tasks: Sequence[Task], items: Sequence[Item]) -> None:
-    """Refuse tasks that would write to each other's files, or to an input."""
+def _check(tasks: Sequence[Task], items: Sequence[Item], ledger: str, read: Sequence[str]) -> None:
+    """Refuse tasks that would write to each other's files, to an input or to the list, and a log that would."""
     names = {task.number: f"{item.where}" for task, item in zip(tasks, items, strict=True)}
-    inputs = dict.fromkeys(path for task in tasks for path in task.inputs.sources)
-    templates.check_distinct(list(_files_of(tasks, names)), inputs)
+    inputs = [*dict.fromkeys(path for task in tasks for path in task.inputs.sources), *read]
+    files = [("the log", ledger), *_files_of(tasks, names)]
+    templates.check_distinct(files, inputs)
+    stages = [task.output.stage(0) for task in tasks if task.output.save_every is not None]
+    templates.check_stages(map(os.fspath, stages), [*(path for _, path in files), *inputs])
     templates.check_distinct([(names[task.number], task.folder) for task in tasks if task.folder is not None], inputs)
-    for folder in dict.fromkeys(Path(task.output.path).parent for task in tasks):
-        existing = next((each for each in (folder, *folder.parents) if each.exists()), folder)
-        if not existing.is_dir() or not os.access(existing, os.W_OK):
-            raise OutputError(f"{printable(folder)}: nothing can be written there; choose another output")
+    # Where only some cannot be written, the others are painted.
+    folders = dict.fromkeys(Path(task.output.path).parent for task in tasks)
+    existing = [nearest_folder(folder) for folder in folders]
+    if not any(folder.is_dir() and os.access(folder, os.W_OK) for folder in existing):
+        raise OutputError(f"{printable(next(iter(folders)))}: nothing can be written there; choose another output")
 
 
 def _files_of(tasks: Sequence[Task], names: dict[int, str]) -> Iterator[tuple[str, str]]:
     for task in tasks:
-        yield names[task.number], task.place
-        if task.output.proof is not None:
-            yield names[task.number], os.fspath(task.output.proof_path)
-        if task.output.preview is not None:
-            yield names[task.number], task.output.preview
+        for path in (task.place, *task.side_files):
+            yield names[task.number], path
 
 
 def _log_path(tasks: Sequence[Task], options: Options) -> Path:
@@ -177,12 +213,12 @@ def _log_path(tasks: Sequence[Task], options: Options) -> Path:
     return Path((len(folders) == len(tasks) and common_folder(folders)) or ".") / NAME
 
 
-def _paint(batch: "Batch", measures: "dict[str, Measure]", options: Options) -> None:
+def _paint(batch: "Batch", measures: "dict[str, Measure]", options: Options, *, is_whole: bool) -> None:
     from impasto.batches.batch import estimate_tasks
     from impasto.cli.display import batch as batch_display
     from impasto.engine.checkpoints import writer
 
-    needs = estimate_tasks(batch.ahead, measures)
+    needs = estimate_tasks(batch.ahead, measures) | batch.problems
     if options["dry_run"]:
         click.echo(batch_display.describe_plan(batch, needs, options))
         return
@@ -191,11 +227,13 @@ def _paint(batch: "Batch", measures: "dict[str, Measure]", options: Options) -> 
     display = batch_display.BatchDisplay(batch, measures, options)
     notes = notes_display.Notes(quiet=options["quiet"])
     executor = executor_options.make_executor(options, batch.ahead, needs, notes) if batch.ahead else None
-    _run(batch, executor, display)
+    _run(batch, executor, display, is_whole=is_whole)
 
 
-def _run(batch: "Batch", executor: "Executor | None", display: "BatchDisplay") -> None:
-    """Paint the missing pictures, or those up to the first signal to stop; exit 1 where one failed.
+def _run(batch: "Batch", executor: "Executor | None", display: "BatchDisplay", *, is_whole: bool) -> None:
+    """Paint the missing pictures, or those up to the first signal to stop.
+
+    Exits with 1 where one failed, or where not all folders could be read.
 
     Raises:
         ImpastoError: the log cannot be written.
@@ -217,4 +255,4 @@ def _run(batch: "Batch", executor: "Executor | None", display: "BatchDisplay") -
         has_checkpoints = all(outcome.kept for _, outcome in display.outcomes if outcome.status == "stopped")
         click.echo("impasto: interrupted; the same command goes on", err=True)
         sys.exit(0 if number == CHECKPOINT and has_checkpoints else 128 + number)
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if failed or not is_whole else 0)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,9 @@ _NOT_OF_ONE: Final = {
     *("output", "device", "max_memory", "precision", "dry_run", "as_json", "quiet", "verbose", "force"),
     *("metadata", "checkpoint", "settings"),
 }
+# The decimals of whole numbers, one or a list of them.
+_ZEROS: Final = re.compile(r"(?<=\d)\.0+(?=\s*(?:[],]|$))")
+_NUMBERS: Final = re.compile(r"[-+\d.,\s\[\]]*")
 _PATHS: Final = {"like", "content_mask", "style_masks", "protect", "profile", "proof", "preview"}
 
 
@@ -47,7 +51,7 @@ def options_for(item: Item, context: click.Context, defaults: ReadOnlyTable) -> 
                 raise UsageError(f"there is no option {key[:80]!r} for a picture; {suggest(name, parameters)}")
             parameter = parameters[name]
             assert parameter.name is not None
-            options[parameter.name] = parameter.process_value(context, _text(value, item.base, parameter))
+            options[parameter.name] = _read(_text(value, item.base, parameter), parameter, context)
             if name in ("recipe", "like"):
                 # Only one of them can give the recipe; the line's wins.
                 options["like"] = options["like"] if name == "like" else None
@@ -56,6 +60,18 @@ def options_for(item: Item, context: click.Context, defaults: ReadOnlyTable) -> 
         except UsageError as error:
             raise UsageError(f"{item.where}: {error}") from error
     return options
+
+
+def _read(text: object, parameter: click.Parameter, context: click.Context) -> object:
+    """Return the value that an option makes of a text."""
+    try:
+        return parameter.process_value(context, text)
+    except click.BadParameter:
+        # Where a cell of a column is empty, pandas and others write whole numbers as 32.0.
+        whole = _ZEROS.sub("", text) if isinstance(text, str) else text
+        if whole == text:
+            raise
+        return parameter.process_value(context, whole)
 
 
 def _parameters(context: click.Context) -> dict[str, click.Parameter]:
@@ -104,7 +120,8 @@ def join_path(base: str, path: str) -> str:
 
 def _toml(value: object) -> str:
     # Numbers, texts and lists are written alike in JSON and TOML.
-    return value if isinstance(value, str) else json.dumps(value)
+    text = value if isinstance(value, str) else json.dumps(value)
+    return _ZEROS.sub("", text) if _NUMBERS.fullmatch(text) else text
 
 
 def with_row(item: Item, error: ImpastoError) -> UsageError:
