@@ -240,6 +240,16 @@ def test_every_name_is_literal_and_no_two_pictures_are_one(place: str, far: tupl
     assert good(run(place))[0] == "12 of 12 are there"
 
 
+def test_a_store_that_cannot_be_reached_stops_no_other(far: tuple[str, Path], folder: Path) -> None:
+    rows = [{"content": "photos/a.png", "output": "ftp://127.0.0.1:1/a.png"}, {"content": "photos/b.png"}]
+    Path("list.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    arguments = ["list.jsonl", "s.png", "-o", f"{far[0]}/{{content}}.png", "--on", "inline", "-r", "mine.toml", *QUICK]
+    result = CliRunner().invoke(command, ["batch", *arguments])
+    assert result.exit_code == 1
+    assert "ftp://127.0.0.1:1/a.png: cannot be reached" in result.stderr
+    assert remembered(far[1] / "b.png").finished
+
+
 def test_a_file_of_this_machine_is_written_by_its_url_too(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"new")
     url = f"file://{tmp_path}/d[1]/IMG::1 #2?*.png"

@@ -75,7 +75,7 @@ class Batch:
         left: those that are neither.
 
     Raises:
-        OutputError: an output's path holds a file that is no picture of this batch; or a store cannot be reached.
+        OutputError: an output's path holds a file that is no picture of this batch; or no store can be reached.
 
     """
 
@@ -84,12 +84,12 @@ class Batch:
     ) -> None:
         self.tasks = tuple(tasks)
         self._ledger = ledger
-        self._marks = storage.etags(task.url for task in tasks if task.url is not None)
+        self._marks, unreachable = _find_marks([task.url for task in tasks if task.url is not None])
         states = {task.number: self._state(task) for task in tasks}
         self.there = [task for task in tasks if states[task.number] == "there" and not force]
         wanting = [task for task in tasks if force or states[task.number] != "there"]
         self.ahead = [task for task in wanting if not only_failed or self._failed(task)]
-        found = {task.number: find_output_problem(task) for task in self.ahead}
+        found = {task.number: unreachable.get(task.url or "") or find_output_problem(task) for task in self.ahead}
         self.problems = {number: problem for number, problem in found.items() if problem is not None}
         numbers = {task.number for task in self.ahead}
         self.left = [task for task in wanting if task.number not in numbers]
@@ -188,6 +188,28 @@ def _is_of_same_inputs(memory: Remembered, task: Task) -> bool:
     """Whether a picture was painted from files with the names of the task's inputs, whatever they contained."""
     names = [memory.content and memory.content.name, *(style.name for style in memory.styles)]
     return names == [plain_name(path) for path in (task.inputs.photo, *(style.picture for style in task.inputs.styles))]
+
+
+def _find_marks(urls: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the entity tags of files in stores, and why a store cannot be asked, by the URLs in it.
+
+    Raises:
+        OutputError: none can be asked.
+
+    """
+    folders: dict[str, list[str]] = {}
+    for url in urls:
+        folders.setdefault(url.rpartition("/")[0], []).append(url)
+    marks: dict[str, str] = {}
+    problems: dict[str, str] = {}
+    for some in folders.values():
+        try:
+            marks |= storage.etags(some)
+        except OutputError as error:
+            if len(problems) + len(some) == len(urls):
+                raise
+            problems |= dict.fromkeys(some, str(error))
+    return marks, problems
 
 
 def find_output_problem(task: Task) -> str | None:
