@@ -7,10 +7,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from impasto.errors import ImpastoError, PictureError
+from impasto.picture.formats.damage import DamagedError
 from impasto.picture.formats.samples import Samples, upright
 from impasto.picture.limits import Limits
 from impasto.picture.profiles import TOO_LONG
 from impasto.system.text import printable, reason
+
+# What libraries raise to tell about a file. What Python and numpy raise tells about code, and is left out of messages.
+_IN_WORDS = (DamagedError, OSError, SyntaxError, RuntimeError)
 
 _warnings_lock = threading.RLock()
 
@@ -34,8 +38,9 @@ def decoding(name: str) -> Iterator[None]:
         raise PictureError(f"{printable(name)}: does not fit into memory; make it smaller") from error
     except Exception as error:
         # Damaged files make decoders raise nearly everything, struct.error, KeyError and AssertionError included.
+        words = f" ({reason(error)})" if isinstance(error, _IN_WORDS) else ""
         raise PictureError(
-            f"{printable(name)}: is damaged or cut short ({reason(error)}); get it again, or save it anew elsewhere"
+            f"{printable(name)}: is damaged or cut short{words}; get it again, or save it anew elsewhere"
         ) from error
 
 

@@ -1,0 +1,157 @@
+"""Damage that leaves the pixels whole costs what is damaged, and a note says so; where pixels are missing, refused."""
+
+import os
+import struct
+import tempfile
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from impasto.errors import PictureError
+from impasto.picture import Picture, as_picture, measure
+from tests.picture import samples as making
+
+RGB = making.scene(40, 60)
+PNG = making.pillow_file(RGB, "PNG")
+HEADER_END = 33
+
+
+def read(data: bytes) -> Picture:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        measured = measure(file.name)
+    picture = as_picture(data)
+    assert (measured.height, measured.width) == picture.pixels.shape[1:]
+    return picture
+
+
+def painted(data: bytes, words: str) -> Picture:
+    """The picture of a file that is damaged beside its pixels: as if it were whole, with one note."""
+    picture = read(data)
+    assert [words in note for note in picture.notes] == [True], picture.notes
+    return picture
+
+
+def same(picture: Picture, expected: object = RGB) -> bool:
+    return np.array_equal(picture.to_numpy(), np.asarray(expected))
+
+
+def refusal(data: bytes) -> str:
+    with pytest.raises(PictureError) as error:
+        as_picture(data)
+    message = str(error.value)
+    assert message.isprintable()
+    assert len(message) <= 250
+    return message
+
+
+def with_chunk(
+    kind: bytes, content: bytes, png: bytes = PNG, *, sound: bool = True, length: int | None = None
+) -> bytes:
+    chunk = bytearray(making.png_chunk(kind, content))
+    if not sound:
+        chunk[-1] ^= 1
+    if length is not None:
+        chunk[:4] = struct.pack(">I", length)
+    return png[:HEADER_END] + bytes(chunk) + png[HEADER_END:]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "words"),
+    [
+        (b"tEXt", b"Title\0a cat", "text"),
+        (b"tIME", bytes(7), "time"),
+        (b"gAMA", struct.pack(">I", 20000), "gamma"),
+        (b"iCCP", b"a\0\0" + zlib.compress(making.adobe_rgb()), "colour profile"),
+        (b"eXIf", making.exif(6)[6:], "EXIF"),
+        (b"tRNS", struct.pack(">HHH", *RGB[0, 0]), "transparency"),
+        (b"acTL", struct.pack(">II", 2, 0), "animation"),
+        (b"qqQq", b"anything", "other data"),
+    ],
+)
+def test_png_chunks_of_a_wrong_checksum_cost_what_they_say(kind: bytes, content: bytes, words: str) -> None:
+    assert same(painted(with_chunk(kind, content, sound=False), words))
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "words"),
+    [
+        (b"pHYs", b"", "resolution"),
+        (b"cHRM", bytes(31), "primaries"),
+        (b"gAMA", b"", "gamma"),
+        (b"sRGB", b"", "colour space"),
+        (b"zTXt", b"Title\0\1x", "text"),
+        (b"iCCP", b"name\0\1" + zlib.compress(making.adobe_rgb()), "colour profile"),
+        (b"iCCP", b"name\0\0not compressed", "colour profile"),
+        (b"acTL", b"", "animation"),
+    ],
+)
+def test_png_chunks_that_say_nothing_of_their_kind_are_left_out(kind: bytes, content: bytes, words: str) -> None:
+    assert same(painted(with_chunk(kind, content), words))
+
+
+def test_a_png_chunk_of_a_wrong_length_does_not_hide_the_pixels() -> None:
+    for length in (3, 1000, 2**31):
+        assert same(painted(with_chunk(b"tEXt", b"Title\0a cat on a mat", length=length), "text"))
+
+
+def test_a_png_cut_behind_its_pixels_is_read_and_one_cut_within_them_is_not() -> None:
+    pixels_end = len(PNG) - 12
+    for end in (len(PNG) - 1, pixels_end + 8, pixels_end + 2, pixels_end, pixels_end - 2, pixels_end - 6):
+        assert same(painted(PNG[:end], "cut short behind"))
+    for end in (pixels_end - 40, pixels_end - 400, 60):
+        assert "damaged or cut short" in refusal(PNG[:end])
+    deep = making.deep_scene(40, 60)
+    data = making.written(deep, "png", bits=16)
+    assert np.array_equal(painted(data[:-14], "cut short").to_numpy(np.uint16), deep)
+    assert "incomplete" in refusal(data[: len(data) // 2])
+
+
+def test_png_pixels_of_a_wrong_checksum_are_read_if_they_prove_to_be_whole() -> None:
+    wrong = bytearray(PNG)
+    wrong[-13] ^= 1
+    assert same(painted(bytes(wrong), "Checksums"))
+    for place in range(HEADER_END + 20, len(PNG) - 12, len(PNG) // 7):
+        wrong = bytearray(PNG)
+        wrong[place] ^= 4
+        assert "pixels are" in refusal(bytes(wrong))
+
+
+def test_png_header_and_palette_have_to_be_sound() -> None:
+    palette = making.pillow_file(Image.fromarray(RGB).quantize(16), "PNG")
+    for data, letters in ((PNG, b"IHDR"), (palette, b"PLTE"), (PNG, b"IDAT")):
+        wrong = bytearray(data)
+        wrong[data.index(letters) + 4 + 2] ^= 1
+        assert "damaged" in refusal(bytes(wrong))
+
+
+def test_a_png_may_hold_a_long_text_and_a_long_profile() -> None:
+    text = b"Title\0\0" + zlib.compress(b"cat " * 500_000)
+    assert same(read(with_chunk(b"zTXt", text)))
+    profile = making.adobe_rgb()
+    expected = read(with_chunk(b"iCCP", b"a\0\0" + zlib.compress(profile)))
+    picture = read(with_chunk(b"iCCP", b"a\0\0" + zlib.compress(profile + os.urandom(1_500_000))))
+    assert same(picture, expected.to_numpy())
+    assert not same(picture)
+    assert not picture.notes
+
+
+def test_damaged_pixels_of_a_declared_bomb_are_not_inflated() -> None:
+    bomb = bytearray(making.png_file(50_000, 50_000, 8, 2, bytes(1000)))
+    bomb[-13] ^= 1
+    assert "50,000 x 50,000 pixels is over the limit" in refusal(bytes(bomb))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+def test_bits_above_the_depth_of_a_transparent_colour_say_nothing(depth: int) -> None:
+    row = bytes(8 * depth // 8)
+    key = struct.pack(">H", (0xFFFF << depth) & 0xFFFF)  # level 0 at this depth
+    lines = (b"\0" + b"\xff" * len(row)) + (b"\0" + row) * 7
+    data = making.png_file(8, 8, depth, 0, lines, making.png_chunk(b"tRNS", key))
+    alpha = read(data).alpha
+    assert alpha is not None
+    assert alpha[0].all()
+    assert not alpha[1:].any()
