@@ -155,3 +155,77 @@ def test_bits_above_the_depth_of_a_transparent_colour_say_nothing(depth: int) ->
     assert alpha is not None
     assert alpha[0].all()
     assert not alpha[1:].any()
+
+
+JPEG = making.pillow_file(RGB, "JPEG", quality=90)
+JPEGS = {
+    "sequential": JPEG,
+    "progressive": making.pillow_file(RGB, "JPEG", progressive=True),
+    "grey": making.pillow_file(Image.fromarray(RGB).convert("L"), "JPEG"),
+    "cmyk": making.pillow_file(Image.fromarray(RGB).convert("CMYK"), "JPEG", progressive=True),
+    "restarts": making.pillow_file(RGB, "JPEG", restart_marker_rows=1, subsampling=2),
+}
+
+
+@pytest.mark.parametrize("kind", JPEGS)
+def test_a_jpeg_without_its_end_is_read_and_one_cut_within_its_pixels_is_not(kind: str) -> None:
+    data = JPEGS[kind]
+    expected = {*as_picture(data).notes, "The file is cut short behind its pixels, which are whole."}
+    for end in (data[:-2], data[:-1], data[:-2] + b"\xff\xed\0\x30Photoshop", data[:-2] + b"\xff\xff"):
+        picture = read(end)
+        assert same(picture, as_picture(data).to_numpy())
+        assert set(picture.notes) == expected
+    pixels = data.index(b"\xff\xda")
+    for percent in range(5, 96, 10):
+        assert "damaged or cut short" in refusal(data[: pixels + (len(data) - pixels) * percent // 100])
+    for missing in (3, 4, 6, 9, 20):
+        assert "pixels are incomplete" in refusal(data[:-missing])
+
+
+def test_a_progressive_jpeg_cut_between_scans_is_refused() -> None:
+    data = JPEGS["progressive"]
+    scans = [at for at in range(len(data)) if data[at : at + 2] in (b"\xff\xc4", b"\xff\xda")]
+    for at in scans[1:]:
+        assert "damaged or cut short" in refusal(data[:at])
+
+
+def with_segment(marker: int, content: bytes, length: int | None = None) -> bytes:
+    segment = bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2 if length is None else length) + content
+    return JPEG[:2] + segment + JPEG[2:]
+
+
+@pytest.mark.parametrize(
+    ("marker", "content", "words"),
+    [
+        (0xE0, b"JFIF\0", "resolution"),
+        (0xE2, b"ICC_PROFILE\0", "colour profile"),
+        (0xE2, b"ICC_PROFILE\0\1\2" + bytes(200), "colour profile"),
+        (0xE2, b"ICC_PROFILE\0\1\1" + bytes(200), "colour profile"),
+        (0xEE, b"Adobe", "colour model"),
+        (0xE1, b"Exif\0\0II", "EXIF"),
+        (0xE1, b"Exif\0\0not a directory", "EXIF"),
+    ],
+)
+def test_jpeg_segments_that_are_damaged_cost_what_they_say(marker: int, content: bytes, words: str) -> None:
+    assert same(painted(with_segment(marker, content), words), as_picture(JPEG).to_numpy())
+
+
+def test_jpeg_segments_that_decoding_does_not_need_are_not_looked_at() -> None:
+    for marker, content in ((0xED, b"Photoshop 3.0\0" + b"8BIM\4\4"), (0xFE, b""), (0xE2, b"MPF\0"), (0xEC, b"x")):
+        picture = read(with_segment(marker, content))
+        assert same(picture, as_picture(JPEG).to_numpy())
+        assert not picture.notes
+
+
+def test_an_orientation_in_xmp_is_not_read() -> None:
+    xmp = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><r tiff:Orientation=\"6\"/></x:xmpmeta>"
+    exif = Image.Exif()
+    exif[0x0131] = "some program"
+    for kind in ("JPEG", "WEBP", "AVIF", "TIFF"):
+        data = making.pillow_file(RGB, kind, xmp=xmp, exif=exif)
+        assert read(data).pixels.shape == (3, 40, 60)
+    assert read(with_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)).pixels.shape == (3, 40, 60)
+    image = Image.fromarray(RGB)
+    image.info["xmp"] = xmp
+    assert as_picture(image).pixels.shape == (3, 40, 60)
+    assert image.info["xmp"] == xmp
