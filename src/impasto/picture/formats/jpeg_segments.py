@@ -7,7 +7,7 @@ from io import BytesIO
 
 from impasto.picture.formats.damage import CUT_BEHIND, DamagedError, damaged_metadata
 
-# ITU-T T.81, table B.1: start of frame (not DHT, JPG and DAC), start of scan, end of image, application segments, comment
+# ITU-T T.81, table B.1: start of frame (not DHT, JPG and DAC), start of scan, end of image, application data, comment
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 SCAN, END, APP0, APP1, APP2, APP14, APP15, COMMENT = 0xDA, 0xD9, 0xE0, 0xE1, 0xE2, 0xEE, 0xEF, 0xFE
 EXIF, _JFIF, _ICC, _ADOBE = b"Exif\0\0", b"JFIF\0", b"ICC_PROFILE\0", b"Adobe"
@@ -25,7 +25,7 @@ _FILLINGS = (b"", b"\x55" * 64, b"\xaa" * 64)
 
 
 def segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Yield (marker, start, end, filling bytes before) of each segment up to the end of the image, which is the last."""
+    """Yield (marker, start, end, filling bytes before) of each segment up to the end of the image, the last one."""
     at = 2
     while match := _MARKER.match(data, at):
         marker, start = match[1][0], match.end() - 2
@@ -47,12 +47,14 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
 def plain(data: bytes) -> tuple[bytes, tuple[str, ...]]:
     """Return a JPEG without comments and application data that decoding has no use for, and a note on damaged ones.
 
-    So no decoder trips over them, and none reads an orientation in XMP.
+    So Pillow neither trips over them nor reads an orientation in XMP. Behind the first scan it looks at none.
     """
     dropped: list[tuple[int, int]] = []
     profile: list[tuple[int, int]] = []
     damaged: list[str] = []
     for marker, start, end, _ in segments(data):
+        if marker == SCAN:
+            break
         if not APP0 <= marker <= APP15 and marker != COMMENT:
             continue
         content, needed = data[start + 4 : end], _NEEDED.get(marker)

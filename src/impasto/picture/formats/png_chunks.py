@@ -1,8 +1,8 @@
 """A PNG's chunks: those that the pixels need are held to the standard, damaged metadata are left out with a note.
 
 As browsers do (PNG, third edition, 13): a wrong checksum or length in an ancillary chunk costs what the chunk says; one
-in a critical chunk costs the picture, unless the pixels prove to be whole. Pillow and libpng refuse or print instead, so
-they get to see only chunks that they need, and sound ones.
+in a critical chunk costs the picture, unless the pixels prove to be whole. Pillow and libpng refuse or print instead.
+So they get to see only chunks that they need, and sound ones.
 """
 
 import struct
