@@ -229,3 +229,29 @@ def test_an_orientation_in_xmp_is_not_read() -> None:
     image.info["xmp"] = xmp
     assert as_picture(image).pixels.shape == (3, 40, 60)
     assert image.info["xmp"] == xmp
+
+
+def test_a_webp_of_one_colour_in_28_bytes_is_read() -> None:
+    # Lossless, 4 x 3, every code of one symbol: WebP Lossless Bitstream, sections 3 to 6.
+    for shape in ((3, 4), (1, 1), (200, 100)):
+        colour = np.full((*shape, 3), (40, 90, 200), np.uint8)
+        data = making.pillow_file(colour, "WEBP", lossless=True)
+        assert len(data) < 50
+        assert same(read(data), colour)
+    stream = bytes.fromhex("2f63c0181088 8808")
+    short = b"RIFF" + struct.pack("<I", 12 + len(stream)) + b"WEBPVP8L" + struct.pack("<I", len(stream)) + stream
+    assert len(short) == 28
+    assert np.ptp(read(short).pixels, axis=(1, 2)).max() == 0
+
+
+@pytest.mark.parametrize("options", [{"quality": 90}, {"lossless": True}])
+def test_a_webp_cut_behind_its_pixels_is_read_and_one_cut_within_them_is_not(options: dict[str, object]) -> None:
+    frames = [Image.fromarray(255 - RGB)]
+    for extra in ({"exif": making.exif(1), "xmp": b"<x/>" * 20}, {"save_all": True, "append_images": frames}):
+        data = making.pillow_file(RGB, "WEBP", **options, **extra)
+        whole = as_picture(data)
+        end = data.rindex(b"EXIF" if "exif" in extra else b"ANMF")
+        for cut in (end, end + 4, end + 8, len(data) - 10):
+            assert same(painted(data[:cut], "cut short behind"), whole.to_numpy())
+        for cut in (end - 2, end - 30, end // 2, 25):
+            assert "damaged or cut short" in refusal(data[:cut])

@@ -234,7 +234,7 @@ def _check_inner(page: "TiffPage", data: bytes, name: str, limits: Limits) -> No
     for at, count in zip(page.dataoffsets, page.databytecounts, strict=False):
         part = data[at : at + count]
         if page.compression in _WEBP:
-            size = canvas(part) if len(part) >= 30 else None
+            size = canvas(part)
         else:
             jpeg.check(part, name, limits)
             size = jpeg.size(part)
