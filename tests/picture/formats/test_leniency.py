@@ -255,3 +255,45 @@ def test_a_webp_cut_behind_its_pixels_is_read_and_one_cut_within_them_is_not(opt
             assert same(painted(data[:cut], "cut short behind"), whole.to_numpy())
         for cut in (end - 2, end - 30, end // 2, 25):
             assert "damaged or cut short" in refusal(data[:cut])
+
+
+PALETTED = Image.fromarray(RGB).quantize(64)
+GIF = making.pillow_file(PALETTED, "GIF")
+
+
+def test_a_gif_cut_behind_its_first_picture_is_read_and_one_cut_within_it_is_not() -> None:
+    whole = as_picture(GIF).to_numpy()
+    frames = [Image.fromarray(np.roll(RGB, shift, 1)).quantize(64) for shift in (5, 10)]
+    many = making.pillow_file(PALETTED, "GIF", save_all=True, append_images=frames)
+    end = many.index(b"!\xf9", many.index(b"!\xf9") + 8)
+    for cut in range(end, len(many), 53):
+        picture = read(many[:cut])
+        assert same(picture, whole)
+        assert len(picture.notes) == 1
+    for data in (GIF[:-1], GIF[:-2], many[:end], many[: end + 4]):
+        assert same(painted(data, "cut short behind"), whole)
+    for missing in (4, 6, 20, 200, 600):
+        assert "damaged or cut short" in refusal(GIF[:-missing])
+        assert "damaged or cut short" in refusal(many[: end - missing])
+    assert same(read(GIF[: 13 + 3 * 64] + b"\0\0" + GIF[13 + 3 * 64 :]), whole)
+    wrong = bytearray(many)
+    wrong[end + 8 :] = b"\x07" * (len(many) - end - 8)
+    assert same(read(bytes(wrong)), whole)
+
+
+@pytest.mark.parametrize("transparent", [None, 3])
+def test_the_canvas_around_a_smaller_first_picture_of_a_gif_is_transparent(transparent: int | None) -> None:
+    options = {} if transparent is None else {"transparency": transparent}
+    data = bytearray(making.pillow_file(PALETTED, "GIF", **options))
+    alone = as_picture(bytes(data))
+    data[6:10] = struct.pack("<HH", 100, 90)
+    at = data.index(b",", 13 + 3 * 64)
+    data[at + 1 : at + 5] = struct.pack("<HH", 30, 20)
+    picture = read(bytes(data))
+    assert picture.alpha is not None
+    expected = np.zeros((90, 100), np.float32)
+    expected[20:60, 30:90] = 1 if alone.alpha is None else alone.alpha
+    assert np.array_equal(picture.alpha, expected)
+    visible = expected[20:60, 30:90] > 0
+    assert np.array_equal(picture.to_numpy()[20:60, 30:90, :3][visible], alone.to_numpy()[..., :3][visible])
+    assert not picture.notes
