@@ -264,8 +264,8 @@ GIF = making.pillow_file(PALETTED, "GIF")
 def test_a_gif_cut_behind_its_first_picture_is_read_and_one_cut_within_it_is_not() -> None:
     whole = as_picture(GIF).to_numpy()
     frames = [Image.fromarray(np.roll(RGB, shift, 1)).quantize(64) for shift in (5, 10)]
-    many = making.pillow_file(PALETTED, "GIF", save_all=True, append_images=frames)
-    end = many.index(b"!\xf9", many.index(b"!\xf9") + 8)
+    many = making.pillow_file(PALETTED, "GIF", save_all=True, append_images=frames, duration=100)
+    end = many.index(b"!\xf9\4", many.index(b"!\xf9\4") + 8)
     for cut in range(end, len(many), 53):
         picture = read(many[:cut])
         assert same(picture, whole)
