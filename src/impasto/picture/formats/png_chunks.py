@@ -10,8 +10,10 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from impasto.errors import PictureError
 from impasto.picture.formats.damage import CUT_BEHIND, DAMAGED_SUMS, DamagedError, damaged_metadata
 from impasto.picture.limits import Limits
+from impasto.system.text import printable
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # PNG, third edition: colour types (11.2.1) and the passes of interlacing (8.1): left, top, across, down
@@ -81,11 +83,15 @@ def plain(data: bytes, name: str, limits: Limits) -> Plain:
         limits: on the number of chunks.
 
     Raises:
-        PictureError: it has more chunks than `max_parts`, or its size is over the limits.
+        PictureError: it has more chunks than `max_parts`, its size is over the limits, or it is not for other programs.
         DamagedError: pixels are missing, or cannot be told from damaged ones.
 
     """
     found = list(_chunks(data, name, limits))
+    if found and found[0].kind == b"CgBI":
+        raise PictureError(
+            f"{printable(name)}: is a PNG in Apple's form for apps, which is not read; convert it to PNG"
+        )
     if not found or found[0].kind != b"IHDR" or len(found[0].content) != _HEADER_LENGTH or not found[0].is_sound:
         raise DamagedError("the header is damaged")
     header = bytes(found[0].content)

@@ -65,7 +65,7 @@ class Directories:
         """Read the header.
 
         Raises:
-            ValueError, struct.error: it is cut short.
+            DamagedError, struct.error: it is cut short.
 
         """
         self._data = data
@@ -80,12 +80,12 @@ class Directories:
         """Return the tags of the directory at `at`, of equal ones the first, and where the next directory is or 0.
 
         Raises:
-            ValueError, struct.error: it is cut short, or has more tags than any picture.
+            DamagedError, struct.error: it is cut short, or has more tags than any picture.
 
         """
         (count,) = self._unpacked(self._count, at)
         if count > _MOST_TAGS:
-            raise ValueError(f"suspicious number of tags {count}")
+            raise DamagedError(f"suspicious number of tags {count}")
         tags: dict[int, Tag] = {}
         for tag in self.entries(at):
             tags.setdefault(tag.code, tag)

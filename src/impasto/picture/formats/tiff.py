@@ -240,7 +240,7 @@ def _check_inner(page: "TiffPage", data: bytes, name: str, limits: Limits) -> No
             size = jpeg.size(part)
         # Encoders round up to whole blocks.
         if size is not None and (size[0] > width + _BLOCK or size[1] > height + _BLOCK):
-            raise ValueError(f"a part is {size[0]} x {size[1]} pixels and declared as {width} x {height}")
+            raise DamagedError(f"a part is {size[0]} x {size[1]} pixels and declared as {width} x {height}")
 
 
 def _raster(page: "TiffPage") -> Stored:
@@ -285,7 +285,7 @@ def _full_range(page: "TiffPage", values: Stored, name: str) -> tuple[Stored, li
 def _lab(raster: Stored, model: int) -> Floats:
     """Return L in [0, 100], a and b from TIFF's two Lab encodings (TIFF 6.0, section 23; TIFF Technical Note 4)."""
     if raster.dtype.itemsize > 2 or raster.dtype.kind == "f":
-        raise ValueError("Lab of more than 16 bits is not read")
+        raise DamagedError("Lab of more than 16 bits is not read")
     wide = raster.dtype.itemsize == 2
     raster = raster.view(np.uint16 if wide else np.uint8)
     step = 256 if wide else 1

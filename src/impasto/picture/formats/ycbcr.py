@@ -19,7 +19,7 @@ def subsampling(page: "TiffPage") -> tuple[int, int]:
     tag = page.tags.get(_SUBSAMPLING)
     across, down = (2, 2) if tag is None else tag.value
     if across not in (1, 2, 4) or down not in (1, 2, 4):
-        raise ValueError(f"chroma subsampling {across} x {down} does not exist")
+        raise DamagedError(f"chroma subsampling {across} x {down} does not exist")
     return across, down
 
 
@@ -32,7 +32,7 @@ def unpack(page: "TiffPage", data: bytes) -> NDArray[np.uint8]:
     import tifffile
 
     if page.is_tiled or page.planarconfig != 1 or page.bitspersample != 8 or page.predictor != 1:
-        raise ValueError("this layout of subsampled YCbCr is not read")
+        raise DamagedError("this layout of subsampled YCbCr is not read")
     across, down = subsampling(page)
     columns = -(-page.imagewidth // across)
     height = page.imagelength
