@@ -20,9 +20,7 @@ ON_WHITE = "JPEG has no transparency: the picture was laid on white."
 _DEFAULT_QUALITY = 95
 # ITU-T T.81, table B.1, and T.87
 _JPEG_LS = 0xF7
-_OTHER_KINDS = dict.fromkeys((0xC3, _JPEG_LS), "lossless") | dict.fromkeys(
-    (0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF), "hierarchical or lossless"
-)
+_OTHER_KINDS = {_JPEG_LS: "JPEG-LS"} | dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF), "hierarchical JPEG")
 _PLUGIN = "JpegImagePlugin.JpegImageFile"
 # libjpeg's JPEG_MAX_DIMENSION.
 _LONGEST_SIDE = 65_500
@@ -75,9 +73,7 @@ def _check_kind(data: bytes, name: str) -> None:
                 f"{printable(name)}: a JPEG of {data[start + 4]} bits a channel is not read; convert it to PNG"
             )
         if marker in _OTHER_KINDS:
-            raise PictureError(
-                f"{printable(name)}: a {_OTHER_KINDS[marker]} JPEG is not read; convert it to an ordinary one or to PNG"
-            )
+            raise PictureError(f"{printable(name)}: a {_OTHER_KINDS[marker]} is not read; convert it to PNG")
 
 
 def _prepare(data: bytes, name: str, limits: Limits) -> tuple[bytes, tuple[str, ...]]:

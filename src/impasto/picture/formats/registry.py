@@ -18,7 +18,7 @@ WRITERS: Final[dict[str, Writer]] = {
 _TITLES: Final = [format.title for format in FORMATS.values()]
 _READABLE: Final = f"{', '.join(_TITLES[:-1])} or {_TITLES[-1]}"
 
-# What people take for a picture that can be read, so that the message can say what it is.
+# What people take for a picture that can be read, so that the message can say what it is: first bytes in lower case.
 _FOREIGN = (
     (b"%!ps", "an EPS or PostScript file"),
     (b"\xc5\xd0\xd3\xc6", "an EPS file"),
@@ -27,7 +27,7 @@ _FOREIGN = (
     (b"\xff\x0a", "a JPEG XL file"),
     (b"\0\0\0\x0cjxl ", "a JPEG XL file"),
     (b"\0\0\0\x0cjp  ", "a JPEG 2000 file"),
-    (b"\xff\x4f\xff\x51", "a JPEG 2000 file"),
+    (b"\xffo\xffq", "a JPEG 2000 file"),
     (b"ii\xbc", "a JPEG XR file"),
     (b"qoif", "a QOI file"),
     (b"dds ", "a DDS texture"),
@@ -43,7 +43,7 @@ _FOREIGN = (
     (b"\x0a\5\1", "a PCX file"),
     (b"\x0a\3\1", "a PCX file"),
     (b"\1\xda", "an SGI picture"),
-    (b"\x59\xa6\x6a\x95", "a Sun raster file"),
+    (b"y\xa6j\x95", "a Sun raster file"),
     (b"form", "an IFF file, perhaps of an Amiga"),
     (b"simple  =", "a FITS file"),
     (b"at&tform", "a DjVu file"),
