@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from impasto.errors import PictureError
-from impasto.picture import Picture, as_picture, measure
+from impasto.picture import Limits, Picture, as_picture, measure
 from tests.picture import samples as making
 
 RGB = making.scene(40, 60)
@@ -297,3 +297,96 @@ def test_the_canvas_around_a_smaller_first_picture_of_a_gif_is_transparent(trans
     visible = expected[20:60, 30:90] > 0
     assert np.array_equal(picture.to_numpy()[20:60, 30:90, :3][visible], alone.to_numpy()[..., :3][visible])
     assert not picture.notes
+
+
+def tiff_with_tag(code: int, kind: int, values: bytes, count: int, at: int | None = None) -> bytes:
+    """A TIFF of 4 x 3 grey pixels in which one tag is another."""
+    numbers = {256: 4, 257: 3, 258: 8, 259: 1, 262: 1, 273: 8, 274: 1, 277: 1, 278: 3, 279: 12, 296: 2}
+    pixels = bytes(range(0, 240, 20))
+    directory = 8 + len(pixels)
+    behind = directory + 2 + 12 * (len(numbers) + (code not in numbers)) + 4
+    entries = {n: struct.pack("<HHII", n, 4, 1, value) for n, value in numbers.items()}
+    place = values.ljust(4, b"\0")[:4] if len(values) <= 4 else struct.pack("<I", behind if at is None else at)
+    entries[code] = struct.pack("<HHI", code, kind, count) + place
+    table = struct.pack("<H", len(entries)) + b"".join(entries[n] for n in sorted(entries)) + bytes(4)
+    return b"II*\0" + struct.pack("<I", directory) + pixels + table + values
+
+
+@pytest.mark.parametrize("code", [256, 257, 258, 259, 262, 273, 277, 278, 279])
+def test_tiff_tags_of_a_wrong_kind_are_named_in_words(code: int) -> None:
+    for kind, values, count in (
+        (2, b"A" * 20_000, 20_000),
+        (5, bytes(16), 2),
+        (12, bytes(8), 1),
+        (3, bytes(30), 15),
+        (99, b"", 1),
+    ):
+        if kind == 3 and code in (258, 273, 279):
+            continue
+        message = refusal(tiff_with_tag(code, kind, values, count))
+        assert "is not stored as it has to be" in message
+        assert "AAA" not in message
+    assert "cut short" in refusal(tiff_with_tag(code, 4, bytes(80), 20, at=90_000)[:-80])
+
+
+@pytest.mark.parametrize(
+    ("code", "words"), [(274, "orientation"), (282, "resolution"), (283, "resolution"), (296, "resolution")]
+)
+def test_tiff_tags_that_pixels_do_not_need_cost_what_they_say(code: int, words: str) -> None:
+    expected = as_picture(np.arange(0, 240, 20, dtype=np.uint8).reshape(3, 4)).to_numpy()
+    for kind, values, count, at in ((2, b"A" * 20, 20, None), (3, bytes(30), 15, None), (5, bytes(16), 2, 90_000)):
+        assert same(painted(tiff_with_tag(code, kind, values, count, at), words), expected)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw", "packbits", "zstd", "lzma", "jpeg", "webp"])
+def test_tiffs_of_which_pixels_are_missing_are_refused(compression: str | None) -> None:
+    data = making.tiff_file(RGB, photometric="rgb", compression=compression, rowsperstrip=10)
+    assert not as_picture(data).notes
+    for missing in (1, 3, 12, 40, 400, len(data) - 100, len(data) - 10):
+        assert "cut short" in refusal(data[:-missing])
+    at_end = making.pillow_file(RGB, "TIFF")
+    assert same(as_picture(at_end))
+    for missing in (5, 30, 100, len(at_end) - 9, len(at_end) - 6):
+        assert "cut short" in refusal(at_end[:-missing])
+
+
+def test_a_tiff_with_strips_of_no_bytes_is_refused() -> None:
+    data = bytearray(making.tiff_file(RGB, photometric="rgb", rowsperstrip=10))
+    entry = data.index(struct.pack("<HHI", 279, 3, 4))
+    at = int.from_bytes(data[entry + 8 : entry + 12], "little")
+    data[at + 2 : at + 4] = bytes(2)
+    assert "incomplete" in refusal(bytes(data))
+    data[at + 2 : at + 4] = struct.pack("<H", 60 * 3 * 10)
+    data[at + 6 : at + 8] = struct.pack("<H", 60_000)  # writers count more than there is
+    assert same(as_picture(bytes(data)))
+
+
+def test_a_tiff_of_jpeg_in_its_first_form_is_named() -> None:
+    message = refusal(tiff_with_tag(259, 4, struct.pack("<I", 6), 1))
+    assert "JPEG in the form of 1992 is not read" in message
+
+
+def test_messages_hold_no_words_about_code() -> None:
+    files = making.every_format()
+    random = np.random.default_rng(11)
+    for number in range(1500):
+        kind = list(files)[number % len(files)]
+        damaged = bytearray(files[kind])
+        for place in random.integers(4, min(len(damaged), 400), 3):
+            damaged[place] = random.integers(256)
+        try:
+            as_picture(bytes(damaged), limits=Limits(max_pixels=1_000_000))
+        except PictureError as error:
+            message = str(error)
+            assert len(message) <= 250
+            for words in (
+                "operand",
+                "NoneType",
+                "object",
+                "index out of",
+                "argument",
+                "unpack",
+                "broadcast",
+                "reshape",
+            ):
+                assert words not in message

@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from impasto.errors import PictureError
+from impasto.picture.formats.damage import DamagedError
 from impasto.picture.levels import Floats, Stored
+from impasto.system.text import printable
 
 if TYPE_CHECKING:
     from tifffile import TiffPage
@@ -23,16 +26,18 @@ def subsampling(page: "TiffPage") -> tuple[int, int]:
     return across, down
 
 
-def unpack(page: "TiffPage", data: bytes) -> NDArray[np.uint8]:
+def unpack(page: "TiffPage", data: bytes, name: str) -> NDArray[np.uint8]:
     """Return (H, W, 3) Y, Cb, Cr of 8 bits from subsampled strips, chroma repeated.
 
     Raises:
-        ValueError: Tiles, planes, other depths or a predictor, none of which go with subsampling in practice.
+        PictureError: Tiles, planes, other depths or a predictor, none of which go with subsampling in practice.
     """
     import tifffile
 
     if page.is_tiled or page.planarconfig != 1 or page.bitspersample != 8 or page.predictor != 1:
-        raise DamagedError("this layout of subsampled YCbCr is not read")
+        raise PictureError(
+            f"{printable(name)}: a TIFF of subsampled YCbCr in this layout is not read; convert it to RGB"
+        )
     across, down = subsampling(page)
     columns = -(-page.imagewidth // across)
     height = page.imagelength
