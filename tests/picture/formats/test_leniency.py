@@ -382,7 +382,7 @@ def test_messages_hold_no_words_about_code() -> None:
             for words in (
                 "operand",
                 "NoneType",
-                "object",
+                "returned",
                 "index out of",
                 "argument",
                 "unpack",

@@ -13,8 +13,8 @@ from impasto.picture.limits import Limits
 from impasto.picture.profiles import TOO_LONG
 from impasto.system.text import printable, reason
 
-# What libraries raise to tell about a file. What Python and numpy raise tells about code, and is left out of messages.
-_IN_WORDS = (DamagedError, OSError, SyntaxError, RuntimeError)
+# What tells about the file. What else Python and libraries raise tells about code, and is left out of messages.
+_IN_WORDS = (DamagedError, OSError)
 
 _warnings_lock = threading.RLock()
 

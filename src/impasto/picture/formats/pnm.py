@@ -124,7 +124,7 @@ def _plain(data: bytes, count: int, bitmap: bool) -> Stored:
 
 def _number(word: bytes) -> int:
     if not (word.isdigit() and len(word) <= 9):
-        raise DamagedError(f"expected numbers and found {word[:9]!r}")
+        raise DamagedError("there is something else between its numbers")
     return int(word)
 
 

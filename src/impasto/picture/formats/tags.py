@@ -150,7 +150,7 @@ class Directories:
             elif code in _METADATA:
                 damaged.append(_METADATA[code])
             elif is_number:
-                raise DamagedError("it is cut short")
+                raise DamagedError("it ends too early")
             else:
                 raise DamagedError(f"its {_SUBJECTS.get(code, f'tag {code}')} is not stored as it has to be")
         return kept, damaged
@@ -177,7 +177,7 @@ class Directories:
 
     def _unpacked(self, form: str, at: int) -> tuple[Any, ...]:
         if at + struct.calcsize(self._order + form) > len(self._data):
-            raise DamagedError("it is cut short")
+            raise DamagedError("it ends too early")
         return struct.unpack_from(self._order + form, self._data, at)
 
 
