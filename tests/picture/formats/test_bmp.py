@@ -1,45 +1,17 @@
 """BMP: bit fields of any width, transparency, and colours as headers of Windows 4 and 5 describe them."""
 
 import struct
-from typing import Literal
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from impasto.errors import PictureError
 from impasto.picture import as_picture
 from tests.picture import samples as making
 
 WIDTH, HEIGHT = 7, 5
-# Windows GDI: LCS_sRGB, PROFILE_EMBEDDED, PROFILE_LINKED and LCS_CALIBRATED_RGB as they stand in files
-SRGB, EMBEDDED, LINKED, CALIBRATED = b"BGRs", b"DEBM", b"KNIL", b"\0\0\0\0"
-
-
-def bmp(
-    pixels: NDArray[np.uint32],
-    masks: tuple[int, ...],
-    *,
-    depth: int = 32,
-    header: Literal[40, 56, 108, 124] = 124,
-    compression: int = 3,
-    space: bytes = SRGB,
-    calibration: bytes = bytes(48),
-    profile: bytes = b"",
-    top_down: bool = False,
-) -> bytes:
-    height, width = pixels.shape
-    rows = pixels if top_down else pixels[::-1]
-    stride = (width * depth // 8 + 3) // 4 * 4
-    body = b"".join(row.astype(f"<u{depth // 8}").tobytes().ljust(stride, b"\0") for row in rows)
-    start = struct.pack(
-        "<IiiHHIIiiII", header, width, -height if top_down else height, 1, depth, compression, 0, 3000, 3000, 0, 0
-    )
-    fields = struct.pack(f"<{len(masks)}I", *masks)
-    rest = space + calibration + struct.pack("<IIII", 4, header + len(body), len(profile), 0)
-    start += (fields.ljust(16, b"\0") + rest)[: header - 40] if header > 40 else fields
-    at = 14 + len(start)
-    return b"BM" + struct.pack("<IHHI", at + len(body) + len(profile), 0, 0, at) + start + body + profile
+# Windows GDI: PROFILE_EMBEDDED, PROFILE_LINKED and LCS_CALIBRATED_RGB as they stand in files
+EMBEDDED, LINKED, CALIBRATED = b"DEBM", b"KNIL", b"\0\0\0\0"
 
 
 def packed(levels: tuple[int, ...], masks: tuple[int, ...]) -> int:
@@ -66,7 +38,7 @@ def test_bit_fields_of_any_width(depth: int, masks: tuple[int, ...]) -> None:
     pixels = np.array([[packed(tuple(map(int, pixel)), masks) for pixel in row] for row in levels], np.uint32)
     expected = levels / np.maximum(tops, 1)
     for top_down in (False, True):
-        picture = as_picture(bmp(pixels, masks, depth=depth, top_down=top_down))
+        picture = as_picture(making.bmp_file(pixels, masks, depth=depth, top_down=top_down))
         assert (picture.alpha is None) == (masks[3] == 0)
         alpha = np.ones((HEIGHT, WIDTH)) if picture.alpha is None else picture.alpha
         assert np.abs(alpha - (expected[..., 3] if masks[3] else 1)).max() < 0.003
@@ -74,7 +46,7 @@ def test_bit_fields_of_any_width(depth: int, masks: tuple[int, ...]) -> None:
         assert np.abs(np.moveaxis(picture.pixels, 0, -1)[visible] - expected[..., :3][visible]).max() < 0.003
         assert picture.bits == (16 if max(tops) > 255 else 8)
         assert not picture.notes
-    short = bmp(pixels, masks[:3], depth=depth, header=40)
+    short = making.bmp_file(pixels, masks[:3], depth=depth, header=40)
     assert as_picture(short).alpha is None
     for missing in (4, WIDTH * depth // 8 + 4):
         with pytest.raises(PictureError, match="incomplete"):
@@ -85,11 +57,11 @@ def test_alpha_without_bit_fields() -> None:
     # Windows takes the alpha mask of the newer headers for what it says; without one the fourth byte says nothing.
     pixels = np.full((HEIGHT, WIDTH), 0x80102030, np.uint32)
     masks = (0, 0, 0, 0xFF000000)
-    picture = as_picture(bmp(pixels, masks, compression=0))
+    picture = as_picture(making.bmp_file(pixels, masks, compression=0))
     assert picture.to_numpy()[0, 0].tolist() == [0x10, 0x20, 0x30, 0x80]
-    assert as_picture(bmp(pixels, (0, 0, 0, 0), compression=0)).alpha is None
-    assert as_picture(bmp(pixels & 0xFFFFFF, masks, compression=0)).alpha is None
-    assert as_picture(bmp(pixels, (), compression=0, header=40)).alpha is None
+    assert as_picture(making.bmp_file(pixels, (0, 0, 0, 0), compression=0)).alpha is None
+    assert as_picture(making.bmp_file(pixels & 0xFFFFFF, masks, compression=0)).alpha is None
+    assert as_picture(making.bmp_file(pixels, (), compression=0, header=40)).alpha is None
 
 
 def test_a_profile_is_followed_whether_embedded_or_described() -> None:
@@ -97,32 +69,32 @@ def test_a_profile_is_followed_whether_embedded_or_described() -> None:
     masks = (0xFF0000, 0xFF00, 0xFF, 0)
     adobe = making.adobe_rgb()
     expected = making.adobe_to_srgb(np.array([0x20, 0xC0, 0x40]) / 255)
-    embedded = as_picture(bmp(pixels, masks, space=EMBEDDED, profile=adobe))
+    embedded = as_picture(making.bmp_file(pixels, masks, space=EMBEDDED, profile=adobe))
     assert embedded.icc_profile == adobe
     assert np.abs(embedded.pixels[:, 0, 0] - expected).max() < 0.006
     # IEC 61966-2-5: Adobe RGB's primaries and white in CIE XYZ
     corners = [0.57667, 0.29734, 0.02703, 0.18556, 0.62736, 0.07069, 0.18823, 0.07529, 0.99134]
     told = struct.pack("<9i", *(round(v * 2**30) for v in corners)) + struct.pack("<I", round(563 / 256 * 65536)) * 3
     for header in (108, 124):
-        described = as_picture(bmp(pixels, masks, space=CALIBRATED, calibration=told, header=header))
+        described = as_picture(making.bmp_file(pixels, masks, space=CALIBRATED, calibration=told, header=header))
         assert np.abs(described.pixels[:, 0, 0] - expected).max() < 0.006
         assert not described.notes
-    linked = as_picture(bmp(pixels, masks, space=LINKED, profile=b"C:\\a.icc"))
+    linked = as_picture(making.bmp_file(pixels, masks, space=LINKED, profile=b"C:\\a.icc"))
     assert "in another file" in linked.notes[0]
-    damaged = as_picture(bmp(pixels, masks, space=EMBEDDED, profile=b"no profile" * 20))
+    damaged = as_picture(making.bmp_file(pixels, masks, space=EMBEDDED, profile=b"no profile" * 20))
     assert "damaged" in damaged.notes[0]
-    for picture in (linked, damaged, as_picture(bmp(pixels, masks, space=CALIBRATED))):
+    for picture in (linked, damaged, as_picture(making.bmp_file(pixels, masks, space=CALIBRATED))):
         assert picture.to_numpy()[0, 0].tolist() == [0x20, 0xC0, 0x40]
 
 
 def test_kinds_of_bmp_that_are_not_read_are_named() -> None:
     pixels = np.zeros((HEIGHT, WIDTH), np.uint32)
-    whole = bmp(pixels, (0xFF0000, 0xFF00, 0xFF, 0))
+    whole = making.bmp_file(pixels, (0xFF0000, 0xFF00, 0xFF, 0))
     kinds = {
-        "method 5": bmp(pixels, (0, 0, 0, 0), compression=5),
+        "method 5": making.bmp_file(pixels, (0, 0, 0, 0), compression=5),
         "2 bits": whole[:28] + b"\2\0\0\0" + whole[32:],
         "header of 99": whole[:14] + b"\x63" + whole[15:],
-        "gaps": bmp(pixels, (0xF0F, 0xFF0000, 0xFF, 0)),
+        "gaps": making.bmp_file(pixels, (0xF0F, 0xFF0000, 0xFF, 0)),
     }
     for words, data in kinds.items():
         with pytest.raises(PictureError, match=words) as error:

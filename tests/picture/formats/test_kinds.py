@@ -1,6 +1,5 @@
 """Kinds of files that few programs write: read where their pixels can be, else called by their name, never damaged."""
 
-import struct
 import tempfile
 from typing import Any
 
@@ -46,22 +45,6 @@ def test_pam() -> None:
         as_picture(pam(np.zeros((2, 2, 5), np.uint8), 255, "SPECTRUM"))
 
 
-def icon(*pictures: tuple[int, int, bytes], kind: int = 1) -> bytes:
-    at, entries = 6 + 16 * len(pictures), b""
-    for width, height, data in pictures:
-        entries += struct.pack("<BBBBHHII", width % 256, height % 256, 0, 0, 3, 5, len(data), at)
-        at += len(data)
-    return struct.pack("<HHH", 0, kind, len(pictures)) + entries + b"".join(data for _, _, data in pictures)
-
-
-def bmp_with_mask(image: Image.Image, mask: NDArray[np.bool_]) -> bytes:
-    """An icon's BMP: no file header, twice the height, and behind the pixels a bit for each of them."""
-    data = bytearray(making.pillow_file(image, "BMP")[14:])
-    data[8:12] = struct.pack("<i", 2 * image.height)
-    rows = np.packbits(mask[::-1], axis=1)
-    return bytes(data) + b"".join(row.tobytes().ljust((image.width + 31) // 32 * 4, b"\0") for row in rows)
-
-
 @pytest.mark.parametrize("kind", [1, 2])
 @pytest.mark.parametrize("mode", ["1", "P", "RGB", "RGBA"])
 def test_icons_and_cursors(kind: int, mode: str) -> None:
@@ -70,7 +53,7 @@ def test_icons_and_cursors(kind: int, mode: str) -> None:
         small.putalpha(Image.fromarray(RGB[:20, :30, 0]))
     mask = np.zeros((20, 30), bool)
     mask[5:9, 3:20] = True
-    data = icon((30, 20, bmp_with_mask(small, mask)), kind=kind)
+    data = making.icon_file((30, 20, making.icon_bmp(small, mask)), kind=kind)
     picture = as_picture(data)
     with tempfile.NamedTemporaryFile() as file:
         file.write(data)
@@ -87,16 +70,21 @@ def test_icons_and_cursors(kind: int, mode: str) -> None:
 
 def test_the_largest_picture_of_an_icon_is_taken() -> None:
     png = making.pillow_file(RGB, "PNG")
-    small = bmp_with_mask(Image.fromarray(RGB[:8, :8]), np.zeros((8, 8), bool))
-    picture = as_picture(icon((8, 8, small), (60, 40, png), (8, 8, small)))
+    small = making.icon_bmp(Image.fromarray(RGB[:8, :8]), np.zeros((8, 8), bool))
+    picture = as_picture(making.icon_file((8, 8, small), (60, 40, png), (8, 8, small)))
     assert np.array_equal(picture.to_numpy(), RGB)
     assert picture.notes == ("The icon holds several pictures; the largest was taken.",)
-    for data in (icon((60, 40, png))[:-40], icon((8, 8, small))[:60], b"\0\0\1\0\1\0", icon((8, 8, b""))):
+    for data in (
+        making.icon_file((60, 40, png))[:-40],
+        making.icon_file((8, 8, small))[:60],
+        b"\0\0\1\0\1\0",
+        making.icon_file((8, 8, b"")),
+    ):
         with pytest.raises(PictureError, match="damaged or cut short"):
             as_picture(data)
     bomb = making.png_file(50_000, 50_000, 8, 2, bytes(100))
     with pytest.raises(PictureError, match="over the limit"):
-        as_picture(icon((0, 0, bomb)))
+        as_picture(making.icon_file((0, 0, bomb)))
 
 
 DEEP_JPEG = imagecodecs.jpeg_encode(making.deep_scene(16, 16) >> 4, bitspersample=12)

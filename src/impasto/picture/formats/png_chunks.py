@@ -198,6 +198,8 @@ def _masked(transparent: bytes, header: bytes) -> bytes:
 
 def _pixels(header: bytes, chunks: list[Chunk]) -> tuple[list[memoryview], tuple[str, ...]]:
     """Return the chunks of the pixels and notes; anew, if they are damaged but the pixels prove to be whole."""
+    if not chunks:
+        raise DamagedError("the pixels are incomplete")
     if all(chunk.is_sound for chunk in chunks):
         return [chunk.whole for chunk in chunks], ()
     stream = b"".join(chunk.content for chunk in chunks)
