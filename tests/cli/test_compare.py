@@ -72,3 +72,15 @@ def test_wrong_requests(arguments: list[str], message: str, folder: Path) -> Non
     said = str(result.exception) if isinstance(result.exception, ImpastoError) else result.output
     assert message in said
     assert sorted(folder.iterdir()) == before
+
+
+def test_a_name_that_no_font_has_the_letters_of_is_given_in_a_note(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("XDG_DATA_DIRS", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(folder / "no fonts"))
+    (folder / "a.png").rename(folder / "\U000104b0.png")  # of a script that hardly any font has
+    result = run("\U000104b0.png", "b.png", "-o", "out.png")
+    assert result.exit_code == 0, result.output
+    assert "note: No font on this system has all letters of these labels" in result.stderr
+    assert "\U000104b0.png" in result.stderr

@@ -144,7 +144,7 @@ def _avif() -> bytes:
 BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "png pixels": (lambda: _png_pixels(8), _READ),
     "png deep pixels": (lambda: _png_pixels(16), _READ),
-    "png profile": (lambda: _png(making.png_chunk(b"iCCP", b"x\0\0" + _zeros())), "too large"),
+    "png profile": (lambda: _png(making.png_chunk(b"iCCP", b"x\0\0" + _zeros())), _READ),
     "png text": (lambda: _png(making.png_chunk(b"zTXt", b"x\0\0" + _zeros())), _READ),
     "png memory": (lambda: _png(making.png_chunk(b"zTXt", b"impasto\0\0" + _zeros())), _READ),
     "png chunks": (lambda: _png(making.png_chunk(b"tEXt", b"a\0b") * 300_000), "200,000 parts"),
@@ -177,7 +177,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "webp chunks": (_webp_chunks, _READ),
     "webp exif": (_webp_exif, _READ),
     "avif frame": (_avif, _READ),  # libavif stops at 16384 x 16384: see SECURITY.md
-    "pnm numbers": (lambda: b"P3 2000 2000 255\n" + b"1 " * 1_000_000, "expected 12000000 numbers"),
+    "pnm numbers": (lambda: b"P3 2000 2000 255\n" + b"1 " * 1_000_000, "pixels are incomplete"),
     "pnm header": (lambda: b"P6 2000 2000 255\n", "damaged"),
 }
 assert fuzz_seeds

@@ -23,6 +23,8 @@ SOURCE = HERE.parent.parent / "src"
 # Ours: whole files of this size take milliseconds and a few megabytes.
 SECONDS = 10
 GROWN = 600 * 2**20
+# Above what is mapped after the imports.
+ADDRESS_SPACE = 3 * 2**30
 
 READERS = {"recipe": "recipe", "weights": "weights", "profile": "profile"}
 ENDINGS = (".png", ".jpg", ".tif", ".webp", ".gif", ".bmp", ".avif", ".heic", ".ppm", "", ".txt", ".toml")
@@ -54,8 +56,11 @@ class Survey:
 class Worker:
     """A process that reads files, started again when it dies."""
 
-    def __init__(self, reader: str, whole: list[str], folder: Path) -> None:
+    def __init__(
+        self, reader: str, whole: list[str], folder: Path, seconds: int = SECONDS, memory: int = ADDRESS_SPACE
+    ) -> None:
         self.reader, self.whole, self.folder = reader, whole, folder
+        self.seconds, self.memory = seconds, memory
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -67,7 +72,7 @@ class Worker:
             [sys.executable, str(WORKER)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
         )  # fmt: skip
-        answer = self._say([self.reader, *self.whole], 120)
+        answer = self._say([self.reader, self.memory, *self.whole], 120)
         if answer is None or answer["end"] != "ready":
             raise RuntimeError(f"the worker did not start: {self.process.communicate()[1].decode()[-2000:]}")
 
@@ -75,7 +80,7 @@ class Worker:
         """Return how the file ended; a worker that died or hung is a bug."""
         if self.process is None:
             self.start()
-        answer = self._say(str(path), SECONDS)
+        answer = self._say(str(path), self.seconds)
         if answer is not None:
             return answer
         assert self.process is not None
@@ -84,7 +89,7 @@ class Worker:
         self.process.kill()
         code = self.process.wait()
         self.stop()
-        return {"end": "bug", "text": f"no answer in {SECONDS} s" if hung else f"died, status {code}", "grown": 0}
+        return {"end": "bug", "text": f"no answer in {self.seconds} s" if hung else f"died, status {code}", "grown": 0}
 
     def _say(self, message: object, seconds: float) -> dict[str, object] | None:
         assert self.process is not None

@@ -138,7 +138,23 @@ def bmp() -> list[bytes]:
     return [
         *(making.pillow_file(IMAGE.convert(mode), "BMP") for mode in ("RGB", "L", "1", "P")),
         making.pillow_file(Image.fromarray(RGBA), "BMP"),
+        making.bmp_file(DEEP[:, :, 0].astype(np.uint32), (0xF00, 0xF0, 0xF, 0xF000), depth=16, header=56),
+        making.bmp_file(
+            np.arange(960, dtype=np.uint32).reshape(24, 40) << np.uint32(9), (1023 << 20, 1023 << 10, 1023), header=40
+        ),
+        making.bmp_file(
+            DEEP[:, :, 0].astype(np.uint32), (0xFF0000, 0xFF00, 0xFF, 0), space=b"DEBM", profile=making.adobe_rgb()
+        ),
         runs + b"\x08\x01\0\0\x00\x03\1\0\1\0\0\1",
+    ]
+
+
+def ico() -> list[bytes]:
+    mask = RGB[:, :, 0] > 200
+    icons = [(WIDTH, HEIGHT, making.icon_bmp(IMAGE.convert(mode), mask)) for mode in ("P", "RGB", "1")]
+    return [
+        *(making.icon_file(each, kind=kind) for kind, each in zip((1, 2, 1), icons, strict=True)),
+        making.icon_file(icons[0], (WIDTH, HEIGHT, making.pillow_file(IMAGE, "PNG"))),
     ]
 
 
@@ -246,7 +262,7 @@ def weights() -> list[bytes]:
     return files
 
 
-PICTURES = ("png", "jpeg", "webp", "tiff", "bmp", "gif", "avif", "pnm", "heic", "exif", "icc", "document")
+PICTURES = ("png", "jpeg", "webp", "tiff", "bmp", "ico", "gif", "avif", "pnm", "heic", "exif", "icc", "document")
 KINDS: dict[str, Callable[[], list[bytes]]] = {
     **{name: globals()[name] for name in PICTURES},
     "profile": icc,

@@ -1,6 +1,6 @@
 """Reads the files that it is told of, one after the other, and says how each ended: a program for `fuzz_harness`.
 
-    stdin   one JSON a line: [reader, path]
+    stdin   one JSON a line: [reader, bytes of memory, whole files], then a path each
     stdout  one JSON a line: {"end": "picture" | "refused" | "bug", "text": ..., "grown": bytes}
 
 "grown" is how far the memory in use rose at its peak above what it was when everything had been imported.
@@ -23,8 +23,11 @@ from impasto.recipe.presets import read as read_recipe
 
 # A spoilt header may declare any size: at 4 million pixels what a decoder takes in proportion stays under the cap.
 LIMITS = Limits(max_pixels=4_000_000)
-# Above what is mapped after the imports; the harness holds the memory in use to less.
-ADDRESS_SPACE = 3 * 2**30
+
+
+def any_size(path: str) -> str:
+    """Read a picture as a person's command does, and return its notes, a line each."""
+    return "\n".join(read_picture(path).notes)
 
 
 def picture(path: str) -> None:
@@ -77,15 +80,15 @@ def note(path: str) -> None:
     store.entry("small")
 
 
-READERS: dict[str, Callable[[str], None]] = {
-    each.__name__: each for each in (picture, memory, show, profile, recipe, weights, note)
+READERS: dict[str, Callable[[str], str | None]] = {
+    each.__name__: each for each in (any_size, picture, memory, show, profile, recipe, weights, note)
 }
 
 
 def attempt(reader: str, path: str) -> tuple[str, str]:
     """Return ("picture" | "refused" | "bug", what was said)."""
     try:
-        READERS[reader](path)
+        return "picture", READERS[reader](path) or ""
     except ImpastoError as error:
         text = str(error)
         if "\n" in text or not text.isprintable():
@@ -97,7 +100,6 @@ def attempt(reader: str, path: str) -> tuple[str, str]:
         return "refused", text
     except BaseException:
         return "bug", traceback.format_exc()
-    return "picture", ""
 
 
 def status(name: str) -> int:
@@ -114,7 +116,7 @@ def warm_up(reader: str, paths: list[str]) -> None:
 
 
 def main() -> None:
-    reader, *whole = json.loads(sys.stdin.readline())
+    reader, memory, *whole = json.loads(sys.stdin.readline())
     # What a decoder prints would land in somebody's terminal, and is a finding.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     with tempfile.TemporaryFile() as printed:
@@ -124,7 +126,7 @@ def main() -> None:
         if reader not in ("weights", "note") and "torch" in sys.modules:
             raise SystemExit("torch was imported")
         baseline = status("VmRSS")
-        limit = status("VmSize") + ADDRESS_SPACE
+        limit = status("VmSize") + memory
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         print(json.dumps({"end": "ready", "baseline": baseline}), file=answers)

@@ -4,6 +4,8 @@
 """
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,32 @@ def test_sixty_spoilt_files(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_thousand_spoilt_files(kind: str, tmp_path: Path) -> None:
     check(kind, 2000, tmp_path)
+
+
+def test_a_collection_is_read_and_summed_up(tmp_path: Path) -> None:
+    folder = tmp_path / "some\npictures"
+    (folder / "inner").mkdir(parents=True)
+    whole = fuzz_seeds.png()[0]
+    files = {"a.png": whole, "inner/b.png": whole[:-1], "cut.png": whole[:300], "c.png": b"text", "d.jpg": b"text"}
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    corpus = Path(__file__).resolve().parents[2] / "scripts" / "corpus"
+    ran = subprocess.run([sys.executable, str(corpus), str(folder)], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ": 2 read, 3 refused, 0 faults\n" in ran.stdout
+    assert "      1  The file is cut short behind" in ran.stdout
+    assert "      2  is not a picture of a known format" in ran.stdout
+    assert "      1  is damaged or cut short (the pixels are incomplete)" in ran.stdout
+    assert ran.stdout.index("Slowest:") < ran.stdout.index("Largest:")
+    assert "some\\npictures" in ran.stdout
+    strict = subprocess.run(
+        [sys.executable, str(corpus), str(folder / "inner"), "--seconds", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert strict.returncode == 1
+    assert "FAULTS:\n      1  no answer in 0 s" in strict.stdout
 
 
 def test_the_same_seed_spoils_the_same_way() -> None:

@@ -127,6 +127,52 @@ def png_file(
     )
 
 
+def bmp_file(
+    pixels: NDArray[np.uint32],
+    masks: tuple[int, ...],
+    *,
+    depth: int = 32,
+    header: Literal[40, 56, 108, 124] = 124,
+    compression: int = 3,
+    space: bytes = b"BGRs",
+    calibration: bytes = bytes(48),
+    profile: bytes = b"",
+    top_down: bool = False,
+) -> bytes:
+    """A BMP of bit fields, its pixels (H, W) packed already.
+
+    `space` and `calibration` are as Windows' headers of versions 4 and 5 have them: LCS_sRGB without.
+    """
+    height, width = pixels.shape
+    rows = pixels if top_down else pixels[::-1]
+    stride = (width * depth // 8 + 3) // 4 * 4
+    body = b"".join(row.astype(f"<u{depth // 8}").tobytes().ljust(stride, b"\0") for row in rows)
+    start = struct.pack(
+        "<IiiHHIIiiII", header, width, -height if top_down else height, 1, depth, compression, 0, 3000, 3000, 0, 0
+    )
+    fields = struct.pack(f"<{len(masks)}I", *masks)
+    rest = space + calibration + struct.pack("<IIII", 4, header + len(body), len(profile), 0)
+    start += (fields.ljust(16, b"\0") + rest)[: header - 40] if header > 40 else fields
+    at = 14 + len(start)
+    return b"BM" + struct.pack("<IHHI", at + len(body) + len(profile), 0, 0, at) + start + body + profile
+
+
+def icon_file(*pictures: tuple[int, int, bytes], kind: int = 1) -> bytes:
+    at, entries = 6 + 16 * len(pictures), b""
+    for width, height, data in pictures:
+        entries += struct.pack("<BBBBHHII", width % 256, height % 256, 0, 0, 3, 5, len(data), at)
+        at += len(data)
+    return struct.pack("<HHH", 0, kind, len(pictures)) + entries + b"".join(data for _, _, data in pictures)
+
+
+def icon_bmp(image: Image.Image, mask: NDArray[np.bool_]) -> bytes:
+    """An icon's BMP: no file header, twice the height, and behind the pixels a bit for each of them."""
+    data = bytearray(pillow_file(image, "BMP")[14:])
+    data[8:12] = struct.pack("<i", 2 * image.height)
+    rows = np.packbits(mask[::-1], axis=1)
+    return bytes(data) + b"".join(row.tobytes().ljust((image.width + 31) // 32 * 4, b"\0") for row in rows)
+
+
 def exif(orientation: int) -> bytes:
     data = Image.Exif()
     data[0x0112] = orientation
@@ -226,6 +272,8 @@ def every_format() -> dict[str, bytes]:
         "gif": pillow_file(frames[0], "GIF", save_all=True, append_images=frames[1:]),
         "ppm": pillow_file(image, "PPM"),
         "ppm 16": b"P6 91 61 65535\n" + deep.astype(">u2").tobytes(),
+        "pam": b"P7\nWIDTH 91\nHEIGHT 61\nDEPTH 3\nMAXVAL 255\nENDHDR\n" + rgb.tobytes(),
+        "ico png": icon_file((91, 61, pillow_file(image, "PNG"))),
         "pgm plain": b"P2\n3 2\n255\n0 10 20\n30 40 250\n",
     }
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from impasto.errors import PictureError
 from impasto.picture import Limits, as_picture
-from impasto.picture.formats import jpeg, tags
+from impasto.picture.formats import jpeg, jpeg_segments, tags
 from impasto.picture.formats.pillow import LONG_EXIF
 from impasto.picture.profiles import TOO_LONG
 from tests.picture import samples as making
@@ -37,13 +37,13 @@ def test_every_limit_is_checked_somewhere() -> None:
 
 
 def test_segments_are_counted() -> None:
-    found = [marker for marker, *_ in jpeg.segments(WHOLE)]
+    found = [marker for marker, *_ in jpeg_segments.segments(WHOLE)]
     assert found[0] == 0xE0
     assert found.count(0xDA) == 1
     assert jpeg.size(WHOLE) == (91, 61)
     image = Image.fromarray(making.scene())
     progressive = making.pillow_file(image, "JPEG", progressive=True, restart_marker_rows=1)
-    scans = sum(marker == 0xDA for marker, *_ in jpeg.segments(progressive))
+    scans = sum(marker == 0xDA for marker, *_ in jpeg_segments.segments(progressive))
     assert scans == 10  # libjpeg's own script
     assert jpeg.check(progressive, "a", Limits(max_scans=10)) == (progressive, False)
     with pytest.raises(PictureError, match="more than 9 scans"):
@@ -51,7 +51,7 @@ def test_segments_are_counted() -> None:
     # A picture inside the metadata is not a scan of this one.
     thumbnail = b"\xff\xe2" + struct.pack(">H", len(progressive) + 2) + progressive
     nested = WHOLE[:2] + thumbnail + WHOLE[2:]
-    assert sum(marker == 0xDA for marker, *_ in jpeg.segments(nested)) == 1
+    assert sum(marker == 0xDA for marker, *_ in jpeg_segments.segments(nested)) == 1
     assert jpeg.size(nested) == (91, 61)
     assert jpeg.size(b"\xff\xd8\xff") is None
 

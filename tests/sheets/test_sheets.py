@@ -1,6 +1,9 @@
 """Contact sheets: where things stand, how texts are fitted, and what is drawn."""
 
 import itertools
+import struct
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +118,86 @@ def test_control_characters_are_escaped() -> None:
     assert Lettering(14).fit("a\x1b[31m\nb\u202e", 1000) == r"a\x1b[31m\nb\u202e"
 
 
-def test_letters_that_the_typeface_lacks_lose_their_accent() -> None:
+@pytest.fixture(autouse=True, scope="module")
+def no_fonts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Sheets as on a system without fonts; macOS and Windows have theirs always."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("XDG_DATA_DIRS", "XDG_DATA_HOME"):
+            patch.setenv(name, str(tmp_path_factory.getbasetemp() / "nowhere"))
+        yield
+
+
+@pytest.fixture
+def fonts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of all fonts of this system, which is empty."""
+    if sys.platform in ("win32", "darwin"):
+        pytest.skip("these systems' own fonts are always there")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    folder = tmp_path / "fonts" / "truetype"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def font_of_one_letter(letter: str) -> bytes:
+    """A TrueType font (ISO 14496-22) with an empty square for letters that it lacks, and a triangle for one."""
+
+    def glyph(points: list[tuple[int, int]]) -> bytes:
+        (left, right), (low, high) = ((min(values), max(values)) for values in zip(*points, strict=True))
+        steps = [(x - a, y - b) for (x, y), (a, b) in zip(points, [(0, 0), *points], strict=False)]
+        header = struct.pack(">hhhhhHH", 1, left, low, right, high, len(points) - 1, 0) + b"\1" * len(points)
+        body = struct.pack(f">{2 * len(points)}h", *(x for x, _ in steps), *(y for _, y in steps))
+        return (header + body).ljust(-(-len(header + body) // 4) * 4, b"\0")
+
+    square = glyph([(100, 0), (100, 700), (900, 700), (900, 0)])
+    triangle = glyph([(100, 0), (500, 700), (900, 0)])
+    code = ord(letter)
+    segments = struct.pack(">7H", 4, 32, 0, 4, 4, 1, 0) + struct.pack(
+        ">2HH2H2h2H", code, 0xFFFF, 0, code, 0xFFFF, 1 - code if code < 0x8000 else 1 - code + 65536, 1, 0, 0
+    )
+    tables = {
+        b"cmap": struct.pack(">HHHHI", 0, 1, 3, 1, 12) + segments,
+        b"glyf": square + triangle,
+        b"head": struct.pack(
+            ">IIIIHHQQhhhhHHhhh", 0x10000, 0, 0, 0x5F0F3CF5, 0, 1000, 0, 0, 0, 0, 1000, 1000, 0, 8, 2, 1, 0
+        ),
+        b"hhea": struct.pack(">IhhhH", 0x10000, 800, -200, 0, 1000) + bytes(22) + struct.pack(">H", 2),
+        b"hmtx": struct.pack(">HhHh", 1000, 100, 1000, 100),
+        b"loca": struct.pack(">3I", 0, len(square), len(square + triangle)),
+        b"maxp": struct.pack(">IH13H", 0x10000, 2, 8, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0),
+    }
+    at, directory, body = 12 + 16 * len(tables), b"", b""
+    for name, content in tables.items():
+        directory += name + struct.pack(">III", 0, at + len(body), len(content))
+        body += content.ljust(-(-len(content) // 4) * 4, b"\0")
+    return struct.pack(">IHHHH", 0x10000, len(tables), 64, 2, 48) + directory + body
+
+
+def test_letters_that_no_font_has_lose_their_accent(fonts: Path) -> None:
     font = Lettering(20)
     assert font.mask("\u017c\u0119").tobytes() == font.mask("ze").tobytes()
     assert font.mask("\u6f22").tobytes() == font.mask("?").tobytes()
+    assert font.lacks("a \u6f22")
+    assert not font.lacks("a? \u017c")
+    picture = impasto.sheet([solid(40, 60, 0, 0, 0)] * 2, ["plain", "\u6f22.png"])
+    assert len(picture.notes) == 1
+    assert "\u6f22.png" in picture.notes[0]
+    assert "plain" not in picture.notes[0]
+
+
+@pytest.mark.parametrize("letter", ["\u0416", "\u6f22", "\uac00"])
+def test_letters_are_taken_from_fonts_of_the_system(fonts: Path, letter: str) -> None:
+    (fonts / "broken.ttf").write_bytes(b"no font")
+    (fonts / "readme.txt").write_bytes(b"no font")
+    (fonts / "some.ttf").write_bytes(font_of_one_letter(letter))
+    font = Lettering(40)
+    alone = np.asarray(font.mask(letter))
+    # A triangle: the wider, the lower.
+    widths = np.count_nonzero(alone[alone.any(axis=1)] > 127, axis=1)
+    assert widths[0] < widths[-1]
+    assert (np.diff(widths) >= 0).all()
+    assert not font.lacks(f"a{letter}b")
+    assert font.width(f"a{letter}b") > font.width("ab") + 30
+    assert impasto.sheet([solid(40, 60, 0, 0, 0)], [f"a{letter}b"]).notes == ()
 
 
 def test_without_freetype_there_are_still_labels(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,15 +29,15 @@ def varying(path: Path) -> Path:
 
 def moved(path: Path, seconds: float) -> Path:
     """A film whose times start later, or that is cut by an edit list if they start before 0."""
-    with av.open(str(making.write(path.with_name("whole.mp4"), making.panned(12)))) as source:
-        with av.open(str(path), "w") as film:
-            into = {stream: film.add_stream_from_template(stream) for stream in source.streams}
-            for packet in source.demux():
-                if packet.size and packet.pts is not None and packet.dts is not None and packet.time_base is not None:
-                    shift = round(seconds / packet.time_base)
-                    packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
-                    packet.stream = into[packet.stream]
-                    film.mux(packet)
+    whole = str(making.write(path.with_name("whole.mp4"), making.panned(12)))
+    with av.open(whole) as source, av.open(str(path), "w") as film:
+        into = {stream: film.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.size and packet.pts is not None and packet.dts is not None and packet.time_base is not None:
+                shift = round(seconds / packet.time_base)
+                packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+                packet.stream = into[packet.stream]
+                film.mux(packet)
     return path
 
 
@@ -80,7 +80,7 @@ def test_of_a_clip_without_the_last_frame_s_time_it_is_known_from_the_whole(tmp_
 def test_a_damaged_clip_becomes_a_film_of_the_other_frames(tmp_path: Path) -> None:
     path = making.write(tmp_path / "a.mp4", making.panned(6))
     with av.open(str(path)) as film:
-        places = [packet.pos for packet in film.demux(video=0) if packet.size]
+        places = [packet.pos or 0 for packet in film.demux(video=0) if packet.size]
     data = bytearray(path.read_bytes())
     data[places[3] : places[3] + 4] = b"\x7f\xff\xff\xff"
     path.write_bytes(data)

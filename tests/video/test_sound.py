@@ -1,6 +1,7 @@
 """What becomes of a clip's sound, which is known before the first frame is painted."""
 
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -65,7 +66,8 @@ def test_each_of_several_sounds_has_its_own_way(tmp_path: Path) -> None:
     with av.open(str(one)) as first, av.open(str(two)) as second, av.open(str(tmp_path / "a.mkv"), "w") as film:
         taken = [*first.streams, second.streams.audio[0]]
         into = {stream: film.add_stream_from_template(stream) for stream in taken}
-        for packet in [*first.demux(), *second.demux(audio=0)]:
+        packets: list[Any] = [*first.demux(), *second.demux(audio=0)]
+        for packet in packets:
             if packet.size:
                 packet.stream = into[packet.stream]
                 film.mux(packet)

@@ -61,7 +61,8 @@ def paint(sweep: "Sweep", output: Output, tasks: list["Task"], options: Options)
     if finished:
         # What was painted is written, however often Ctrl-C is pressed now.
         with signals(signal.SIG_IGN):
-            notes.about(output.write(board.picture()))
+            picture = board.picture()
+            notes.about((*picture.notes, *output.write(picture)))
     result = f"{board.layout.width}x{board.layout.height}, to {where(output)}"
     if stopped is None:
         notes.line(f"saved {result}")

@@ -13,16 +13,19 @@ _AUTOCAST = ("cpu", "cuda", "xpu", "mps")
 
 @contextlib.contextmanager
 def own_settings() -> Iterator[None]:
-    """Compute with PyTorch's defaults while the context lasts: no autocast, no inference mode, tensors on the CPU.
+    """Compute with PyTorch's defaults while the context lasts: no autocast, no inference mode, float32, on the CPU.
 
-    The default dtype is left alone, since it holds for all threads; no tensor here depends on it.
+    The default dtype holds for all threads, so that a thread of the host's sees float32 for as long, if it has another.
     """
     with contextlib.ExitStack() as stack:
+        if (kind := torch.get_default_dtype()) != torch.float32:
+            stack.callback(torch.set_default_dtype, kind)
+            torch.set_default_dtype(torch.float32)
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
-        for kind in _AUTOCAST:
-            if torch.is_autocast_enabled(kind):
-                stack.enter_context(torch.autocast(kind, enabled=False))
+        for device in _AUTOCAST:
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
         yield

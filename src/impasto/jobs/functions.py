@@ -5,6 +5,7 @@ from pathlib import Path
 
 from impasto.engine.evaluate import evaluate
 from impasto.engine.objective import Evaluation
+from impasto.engine.own_settings import own_settings
 from impasto.jobs.job import Job, texture_job
 from impasto.picture import Picture, PictureSource
 from impasto.recipe import INITS, Compute, Inputs, Precision, Recipe, Style, list_styles, presets
@@ -113,6 +114,7 @@ def texture(
     return job.paint()
 
 
+@own_settings()
 def loss(
     content: PictureSource,
     style: StyleSources,

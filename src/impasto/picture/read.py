@@ -25,12 +25,13 @@ PictureSource: TypeAlias = Picture | str | os.PathLike[str] | bytes | BinaryRead
 
 
 def read_picture(source: str | os.PathLike[str] | BinaryReader, *, limits: Limits = DEFAULT_LIMITS) -> Picture:
-    """Read a PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF, HEIC (with pillow-heif) or PNM file as an upright sRGB picture.
+    """Read a PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF, HEIC (with pillow-heif), PNM or ICO file, upright and in sRGB.
 
     The format is told by the content, never by the name. EXIF orientation is applied. Colours are converted to sRGB by
     the embedded profile (relative colorimetric, black point compensation). 16-bit and float files keep their levels.
     Alpha is kept aside, not premultiplied; what is stored under fully transparent pixels is replaced by the mean
-    colour of the visible ones. Of an animation or a multi-page TIFF the first picture is taken.
+    colour of the visible ones. Of an animation or a multi-page TIFF the first picture is taken, of an icon the largest.
+    Damage that leaves the pixels whole costs what is damaged, and a note says so.
 
     Args:
         source: A path, or an open binary file, of which the rest is read.

@@ -1,5 +1,6 @@
 """A sheet that is drawn as its pictures are finished."""
 
+import dataclasses
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,8 @@ EMPTY: Final = (222, 222, 222)
 INK: Final = (32, 32, 32)
 FAINT: Final = (104, 104, 104)
 
+LACKING: Final = "No font on this system has all letters of these labels, which are drawn as question marks: {}."
+
 
 class Board:
     """A labelled sheet on which pictures are put one by one; cells without a picture stay empty.
@@ -28,8 +31,12 @@ class Board:
         for box in layout.cells:
             self._fill(box, EMPTY)
         letterings = {size: Lettering(size) for size in {label.size for label in layout.labels}}
+        lacking = []
         for label in layout.labels:
             self._write(label, letterings[label.size])
+            if letterings[label.size].lacks(label.text):
+                lacking.append(label.text)
+        self._notes = (LACKING.format(", ".join(lacking)),) if lacking else ()
 
     def put(self, index: int, picture: Picture) -> None:
         """Put a picture into a cell, as large as fits, without resampling if it has its size. Alpha shows the paper."""
@@ -44,8 +51,8 @@ class Board:
         self._image.paste(image, corner, image.getchannel("A") if image.mode == "RGBA" else None)
 
     def picture(self) -> Picture:
-        """Return the sheet in its present state."""
-        return as_picture(np.asarray(self._image))
+        """Return the sheet in its present state; its notes name the labels that no font has all letters of."""
+        return dataclasses.replace(as_picture(np.asarray(self._image)), notes=self._notes)
 
     def _fill(self, box: Box, colour: tuple[int, int, int]) -> None:
         self._image.paste(colour, (box.left, box.top, box.right, box.bottom))

@@ -37,7 +37,7 @@ def sheet(
             shown pixel by pixel.
 
     Returns:
-        The sheet, opaque, 8-bit sRGB values in [0, 1].
+        The sheet, opaque, 8-bit sRGB values in [0, 1]; its notes name the labels that no font has all letters of.
 
     Raises:
         UsageError: no picture, a wrong number of labels, a number out of range, or a sheet of over 100 million pixels.

@@ -1,13 +1,16 @@
-"""Text as pixels, in Pillow's built-in typeface, so that a sheet looks the same on every system."""
+"""Text as pixels: in Pillow's built-in typeface, the same on every system, and beyond it in the system's fonts."""
 
 import bisect
 import functools
+import itertools
 import math
+import operator
 import unicodedata
 from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
 
+from impasto.sheets.fonts import find_font, has_letter, load_font
 from impasto.system.text import printable
 
 # Ours: height of a line relative to the size of its type; ascenders and descenders fit in.
@@ -36,17 +39,37 @@ class Lettering:
     def mask(self, text: str) -> Image.Image:
         """Return a text as an 8-bit image, 255 where there is ink; as wide as the ink and one line high.
 
-        A character that the typeface lacks is drawn without its accent, or as a question mark.
+        A letter that no font has is drawn without its accent, or as a question mark.
         """
         if not isinstance(self._font, ImageFont.FreeTypeFont):
             return self._bitmap(text, self._font)
-        text = "".join(map(_replace_missing, text))
-        left, _, right, _ = self._font.getbbox(text, anchor="ls")
-        image = Image.new("L", (max(1, math.ceil(right) - math.floor(left)), self.line), 0)
+        pieces = self._pieces(text)
+        starts = [0, *itertools.accumulate(round(font.getlength(part)) for part, font in pieces)]
+        bounds = [font.getbbox(part, anchor="ls") for part, font in pieces]
+        left = min([0, *(start + math.floor(bound[0]) for start, bound in zip(starts, bounds, strict=False))])
+        right = max([1, *(start + math.ceil(bound[2]) for start, bound in zip(starts, bounds, strict=False))])
+        image = Image.new("L", (right - left, self.line), 0)
         ascent, descent = self._font.getmetrics()
         baseline = (self.line - ascent - descent) // 2 + ascent
-        ImageDraw.Draw(image).text((-math.floor(left), baseline), text, fill=255, font=self._font, anchor="ls")
+        pen = ImageDraw.Draw(image)
+        for (part, font), start in zip(pieces, starts, strict=False):
+            pen.text((start - left, baseline), part, fill=255, font=font, anchor="ls")
         return image
+
+    def lacks(self, text: str) -> bool:
+        """Tell whether a letter of the text is in no font, so that a question mark is drawn for it."""
+        if not isinstance(self._font, ImageFont.FreeTypeFont):
+            return any(letter > "\xff" for letter in text)
+        return any(_drawn(letter) == ("?", None) and letter != "?" for letter in text)
+
+    def _pieces(self, text: str) -> list[tuple[str, ImageFont.FreeTypeFont]]:
+        """Return the parts of a text, each with the font that has its letters."""
+        assert isinstance(self._font, ImageFont.FreeTypeFont)
+        parts = itertools.groupby(map(_drawn, text), key=operator.itemgetter(1))
+        return [
+            ("".join(letter for letter, _ in part), load_font(file, self.size) if file else self._font)
+            for file, part in parts
+        ]
 
     def fit(self, text: str, width: int) -> str:
         """Return a text of at most `width` pixels: one line, control characters escaped, shortened in the middle."""
@@ -76,19 +99,22 @@ class Lettering:
         return image
 
 
+def _drawn(letter: str) -> tuple[str, str | None]:
+    """Return the letter to draw for a letter, and the file of its font; None for the built-in one."""
+    if _is_built_in(letter):
+        return letter, None
+    file = find_font(letter)
+    if file is not None:
+        return letter, file
+    plain = unicodedata.normalize("NFKD", letter)[0]
+    return (plain, None) if _is_built_in(plain) else ("?", None)
+
+
 @functools.lru_cache(maxsize=4096)
-def _replace_missing(letter: str) -> str:
-    """Return the character to draw for a character: itself if the typeface has it."""
-    for candidate in (letter, unicodedata.normalize("NFKD", letter)[0]):
-        if candidate.isspace() or _glyph(candidate) != _glyph("\uffff"):
-            return candidate
-    return "?"
-
-
-def _glyph(letter: str) -> bytes:
+def _is_built_in(letter: str) -> bool:
     font = _font(16)  # any size
     assert isinstance(font, ImageFont.FreeTypeFont)
-    return bytes(font.getmask(letter))
+    return has_letter(font, letter)
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorPrimaries, ColorTrc, Colorspace, VideoReformatter
+from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, VideoReformatter
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
@@ -25,7 +25,7 @@ class ColorConverter:
         Of HDR, what is brighter than the white of paper (203 cd/m2, ITU-R BT.2408) becomes white.
         """
         if not (is_hdr(frame) or int(frame.color_primaries) in _WIDE):
-            return _array(frame, "rgb24")
+            return np.asarray(_array(frame, "rgb24"), np.uint8)
         # By an array, which forgets how bright the film at its brightest is: FFmpeg would darken all for that.
         wide = VideoFrame.from_ndarray(_array(frame, "rgb48le"), format="rgb48le")
         named = int(frame.color_primaries)
@@ -52,7 +52,8 @@ def _array(frame: VideoFrame, layout: str) -> NDArray[np.uint8] | NDArray[np.uin
         is_large = frame.width > 1024 or frame.height > 576
         usual = Colorspace.ITU709 if is_large else Colorspace.ITU601
         matrix = Colorspace.BT2020 if is_hdr(frame) else usual
-    return frame.to_ndarray(format=layout, src_colorspace=matrix)
+    array = frame.to_ndarray(format=layout, src_colorspace=matrix)
+    return np.asarray(array, np.uint16) if layout == "rgb48le" else np.asarray(array, np.uint8)
 
 
 # Wider than BT.709: BT.2020, P3 with the white of cinemas and of screens.

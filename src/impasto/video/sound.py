@@ -5,12 +5,11 @@ What is possible is tried out with the first packets, so that it is known before
 
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Final, cast
 
 import av
+from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
@@ -91,7 +90,7 @@ class ConvertedSound(Sound):
         if own.name not in _DECODED:
             raise ValueError(own.name)
         rate = own.rate if own.rate in _RATES else _RATES[-1]
-        into = cast(AudioStream, self.film.add_stream(_ENCODER, rate=rate))
+        into = self.film.add_stream(_ENCODER, rate=rate)
         # Some files do not say which speaker a channel is for.
         into.codec_context.layout = {1: "mono", 2: "stereo"}.get(own.layout.nb_channels, own.layout)
         into.codec_context.bit_rate = _BITS_PER_CHANNEL * own.layout.nb_channels
@@ -100,7 +99,7 @@ class ConvertedSound(Sound):
     def write(self, packet: "Packet[Stream]") -> None:
         """See `Sound`."""
         try:
-            encoded = [part for frame in packet.decode() for part in self.into.encode(frame)]
+            encoded = [part for frame in packet.decode() for part in self.into.encode(cast(AudioFrame, frame))]
         except (av.FFmpegError, ValueError):
             # A damaged packet is silent, as in a player.
             return
@@ -134,7 +133,7 @@ class SoundPlan:
         return self.codec if self.way else f"{self.codec} left out"
 
     def note(self, ending: str) -> str:
-        """What a person should know about it, in a film with that ending; nothing if it is copied."""
+        """Return what a person should know about it, in a film with that ending; nothing if it is copied."""
         if self.way is CopiedSound:
             return ""
         if self.way is ConvertedSound:

@@ -1,4 +1,4 @@
-"""What is really in the file of a clip: how many frames, until when, and whether its end is missing. Nothing is decoded."""
+"""What is really in a clip's file, without decoding: how many frames, until when, and whether its end is missing."""
 
 import io
 import struct

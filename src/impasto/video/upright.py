@@ -1,7 +1,8 @@
 """Frames as a player shows them: turned and mirrored by the display matrix of the file."""
 
+from typing import cast
+
 import numpy as np
-from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
@@ -17,11 +18,11 @@ def display_matrix(frame: VideoFrame) -> Matrix:
 
     PyAV frees the frame later than others after this, so it is not for every frame of a film.
     """
-    data = frame.side_data.get(Type.DISPLAYMATRIX)
+    data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return np.eye(2)
     # ISO 14496-12: nine numbers of 32 bits, row by row; FFmpeg has them in the order of this computer's bytes.
-    return np.frombuffer(bytes(data), np.int32).reshape(3, 3)[:2, :2].astype(np.float64)
+    return np.frombuffer(cast(bytes, data), np.int32).reshape(3, 3)[:2, :2].astype(np.float64)
 
 
 def is_on_its_side(matrix: Matrix) -> bool:

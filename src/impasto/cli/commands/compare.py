@@ -41,5 +41,5 @@ def compare(pictures: tuple[str, ...], **options: OptionValue) -> None:
     sources = [output_options.source(path) for path in pictures]
     picture = sheet(sources, options["labels"], columns=options["columns"], cell=options["cell"])
     say = notes_display.Notes(quiet=options["quiet"])
-    say.about(output.write(picture))
+    say.about((*picture.notes, *output.write(picture)))
     say.line(f"saved {picture.width}x{picture.height}, to {notes_display.where(output)}")

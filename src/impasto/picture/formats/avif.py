@@ -2,18 +2,31 @@
 
 from dataclasses import replace
 
+from impasto.errors import PictureError
 from impasto.picture.code_points import named_colors
 from impasto.picture.formats.encode import FULL_CHROMA, exif_with_notes, save
 from impasto.picture.formats.format import Format, Options, Writer, brands
 from impasto.picture.formats.pillow import PillowReader
 from impasto.picture.formats.samples import Samples
 from impasto.picture.limits import Limits
+from impasto.system.text import printable
 
 # Ours, measured as for JPEG: 40.1 and 42.4 dB in a third of PNG's size.
 _DEFAULT_QUALITY = 90
 # Ours: the boxes before the pixels take some hundred bytes, and with a profile or EXIF data some 100 kB.
 _HEADER = 1 << 20
-_READER = PillowReader("AvifImagePlugin.AvifImageFile")
+
+
+def _prepare(data: bytes, name: str, limits: Limits) -> tuple[bytes, tuple[str, ...]]:
+    # ISO 23008-12, 3rd edition: a file without boxes of its own, in a few bytes.
+    if data[8:12] == b"mif3":
+        raise PictureError(
+            f"{printable(name)}: is an AVIF in the short form (mif3), which is not read; convert it to PNG"
+        )
+    return data, ()
+
+
+_READER = PillowReader("AvifImagePlugin.AvifImageFile", _prepare)
 
 
 def encode(samples: Samples, options: Options) -> tuple[bytes, tuple[str, ...]]:

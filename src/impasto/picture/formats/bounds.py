@@ -3,16 +3,19 @@
 import os
 import threading
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 from impasto.errors import ImpastoError, PictureError
+from impasto.picture.formats.damage import DamagedError
 from impasto.picture.formats.samples import Samples, upright
 from impasto.picture.limits import Limits
 from impasto.picture.profiles import TOO_LONG
 from impasto.system.text import printable, reason
+
+# What tells about the file. What else Python and libraries raise tells about code, and is left out of messages.
+_IN_WORDS = (DamagedError, OSError)
 
 _warnings_lock = threading.RLock()
 
@@ -25,10 +28,6 @@ def _renew_lock() -> None:
 if hasattr(os, "register_at_fork"):
     # A child would wait for ever for a lock that was held by a thread, which it has not.
     os.register_at_fork(after_in_child=_renew_lock)
-
-
-# Errors whose texts decoders write themselves.
-_TELLING = (OSError, RuntimeError, SyntaxError, ValueError, zlib.error)
 
 
 @contextmanager
@@ -50,10 +49,9 @@ def decoding(name: str) -> Iterator[None]:
         raise PictureError(f"{printable(name)}: does not fit into memory; make it smaller") from error
     except Exception as error:
         # Damaged files make decoders raise nearly everything, struct.error, KeyError and AssertionError included.
-        # Words of Python's own say nothing to a person.
-        why = f" ({reason(error)})" if isinstance(error, _TELLING) else ""
+        words = f" ({reason(error)})" if isinstance(error, _IN_WORDS) else ""
         raise PictureError(
-            f"{printable(name)}: is damaged or cut short{why}; get it again, or save it anew elsewhere"
+            f"{printable(name)}: is damaged or cut short{words}; get it again, or save it anew elsewhere"
         ) from error
 
 

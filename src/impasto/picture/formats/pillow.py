@@ -31,6 +31,7 @@ ANIMATED = "The picture is animated; its first frame was taken."
 
 # EXIF 2.32, tables 4 and 5; DCF 2.0 for the interoperability index.
 _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x0112, 0x011A, 0x011B, 0x0128
+_XMP = ("xmp", "XML:com.adobe.xmp")
 _INTEROPERABILITY, _INDEX = 0xA005, 1
 
 # Pillow's conversions among these keep every level. Its conversions from 16 bits clip, and are not used.
@@ -151,9 +152,9 @@ def pillow_samples(image: Image.Image, name: str, limits: Limits = DEFAULT_LIMIT
         notes += note
     icc_profile = image.info.get("icc_profile") or None
     block = image.info.get("exif") or b""
-    long = len(block) > limits.max_exif_bytes or overlapping(block)
-    exif = Image.Exif() if long else _exif(image)
-    notes += [LONG_EXIF] if long else []
+    exif = None if len(block) > limits.max_exif_bytes or overlapping(block) else _exif(image)
+    notes += [LONG_EXIF] if exif is None else []
+    exif = exif or Image.Exif()
     return Samples(
         values=values,
         space=space,
@@ -177,21 +178,26 @@ def _plain_mode(image: Image.Image, name: str) -> str:
     return mode
 
 
-def _exif(image: Image.Image) -> Image.Exif:
-    # Pillow would take an orientation from XMP too. Browsers do not, and no XML is parsed here.
-    for name in ("xmp", "XML:com.adobe.xmp"):
-        image.info.pop(name, None)
+def _exif(image: Image.Image) -> Image.Exif | None:
+    """Return the EXIF data, None where they are damaged."""
+    # Pillow would look for an orientation in XMP. Browsers do not, and a picture is turned as they turn it.
+    xmp = {key: image.info.pop(key) for key in _XMP if key in image.info}
     try:
+        # A plug-in that met damaged EXIF data as it opened the file takes them for empty from then on; this raises.
+        Image.Exif().load(image.info.get("exif") or b"")
         return image.getexif()
     except Exception:
         # The pixels are fine; damaged EXIF data, which fails in every way there is, is no reason to refuse them.
-        return Image.Exif()
+        return None
+    finally:
+        image.info.update(xmp)
 
 
 def declared_orientation(image: Image.Image, limits: Limits = DEFAULT_LIMITS) -> int:
     """Return the EXIF orientation, 1 to 8, that comes before the pixels; 1 where there is none."""
     block = image.info.get("exif") or b""
-    return 1 if len(block) > limits.max_exif_bytes or overlapping(block) else _orientation(_exif(image))
+    is_long = len(block) > limits.max_exif_bytes or overlapping(block)
+    return 1 if is_long else _orientation(_exif(image) or Image.Exif())
 
 
 def _orientation(exif: Image.Exif) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from impasto.picture.formats.damage import DamagedError
 from impasto.picture.limits import Limits
 
 # TIFF 6.0, section 2, its first supplement and BigTIFF: bytes that a value of each type takes
@@ -27,6 +28,15 @@ _NEEDED = frozenset(
     ]
 )
 _ICC_PROFILE = 34675
+# Types of whole numbers that tifffile takes for numbers, and of fractions; tags of one number, of fractions, of neither
+_WHOLE, _FRACTIONS = frozenset([3, 4, 13, 16, 18]), frozenset([3, 4, 5])
+_SINGLE = frozenset(
+    [254, 255, 256, 257, 259, 262, 266, 274, 277, 278, 282, 283, 284, 292, 293, 296, 317, 322, 323, 332]
+)
+_FRACTION_TAGS, _OTHER_TAGS = frozenset([282, 283, 529, 532]), frozenset([333, 347, _ICC_PROFILE])
+_SUBJECTS = {256: "width", 257: "height", 258: "depth", 259: "compression", 262: "colour model"}
+# Without these a picture is the same; what they tell, for notes.
+_METADATA = {266: "fill order", 274: "orientation", 282: "resolution", 283: "resolution", 296: "resolution"}
 # EXIF 2.32, tables 3 and 4: where EXIF's own directory and the interoperability directory are
 _EXIF, _INTEROPERABILITY = 0x8769, 0xA005
 _MOST_PLACES = 3
@@ -65,7 +75,7 @@ class Directories:
         """Read the header.
 
         Raises:
-            ValueError, struct.error: it is cut short.
+            DamagedError: it is cut short.
 
         """
         self._data = data
@@ -80,12 +90,12 @@ class Directories:
         """Return the tags of the directory at `at`, of equal ones the first, and where the next directory is or 0.
 
         Raises:
-            ValueError, struct.error: it is cut short, or has more tags than any picture.
+            DamagedError: it is cut short, or has more tags than any picture.
 
         """
         (count,) = self._unpacked(self._count, at)
         if count > _MOST_TAGS:
-            raise ValueError(f"suspicious number of tags {count}")
+            raise DamagedError(f"it has {count} tags, more than any picture")
         tags: dict[int, Tag] = {}
         for tag in self.entries(at):
             tags.setdefault(tag.code, tag)
@@ -98,7 +108,7 @@ class Directories:
         """Yield the tags of the directory at `at`, as many as it says it has.
 
         Raises:
-            struct.error: it is cut short.
+            DamagedError: it is cut short.
 
         """
         (count,) = self._unpacked(self._count, at)
@@ -124,6 +134,27 @@ class Directories:
             return None
         return int(self._unpacked(form, tag.at)[0])
 
+    def sound(self, tags: dict[int, Tag]) -> tuple[dict[int, Tag], list[str]]:
+        """Return the tags that a decoder can be given, and what those told that are damaged and left out.
+
+        Raises:
+            DamagedError: a tag that says where the pixels are and what they mean holds no numbers, or not one number.
+
+        """
+        kept, damaged = {}, []
+        for code, tag in tags.items():
+            kinds = _FRACTIONS if code in _FRACTION_TAGS else _WHOLE
+            is_number = tag.kind in kinds and tag.count > 0 and (tag.count == 1 or code not in _SINGLE)
+            if code not in _NEEDED or code in _OTHER_TAGS or (is_number and tag.at + tag.length <= len(self._data)):
+                kept[code] = tag
+            elif code in _METADATA:
+                damaged.append(_METADATA[code])
+            elif is_number:
+                raise DamagedError("it ends too early")
+            else:
+                raise DamagedError(f"its {_SUBJECTS.get(code, f'tag {code}')} is not stored as it has to be")
+        return kept, damaged
+
     def plain(self, tags: dict[int, Tag], name: str, limits: Limits) -> bytes:
         """Return the file with one directory, of those tags that a decoder needs, behind everything else.
 
@@ -145,6 +176,8 @@ class Directories:
         return b"".join([self._data[: self._at], start, self._data[self._at + len(start) :], gap, body])
 
     def _unpacked(self, form: str, at: int) -> tuple[Any, ...]:
+        if at + struct.calcsize(self._order + form) > len(self._data):
+            raise DamagedError("it ends too early")
         return struct.unpack_from(self._order + form, self._data, at)
 
 
@@ -152,7 +185,7 @@ def overlapping(exif: bytes) -> bool:
     """Tell whether the values of EXIF data take much more together than there is, as they do in nothing but a bomb."""
     data = exif.removeprefix(b"Exif\0\0")
     total, places = 0, []
-    with contextlib.suppress(struct.error, ValueError):
+    with contextlib.suppress(DamagedError):
         directories = Directories(data)
         places.append(directories.first)
         for place in places:

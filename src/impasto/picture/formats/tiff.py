@@ -10,11 +10,13 @@ import numpy as np
 from impasto.errors import PictureError
 from impasto.picture.formats import jpeg, ycbcr
 from impasto.picture.formats.bounds import upright_size
+from impasto.picture.formats.damage import DamagedError, damaged_metadata
 from impasto.picture.formats.encode import to_levels, to_text
 from impasto.picture.formats.format import Format, Options, Writer, begins_with
 from impasto.picture.formats.pillow import plausible_dpi
 from impasto.picture.formats.samples import Samples
 from impasto.picture.formats.tags import Directories, Tag
+from impasto.picture.formats.tiff_parts import check_whole, part_size
 from impasto.picture.formats.webp import canvas
 from impasto.picture.levels import Floats, Stored, to_unit_range, unit_floats
 from impasto.picture.limits import Limits
@@ -59,7 +61,7 @@ _WEBP = (34927, 50001)
 # else imagecodecs decodes, for microscopes and raw files, is more code than strangers' files need to reach.
 _COMPRESSIONS = frozenset([1, 2, 3, 4, 5, *_JPEG, 8, 32946, 32773, 34925, 34926, 50000, *_WEBP])
 _ASCII, _BYTES = 2, 7  # types of tags
-_PLANAR = 2
+_OLD_JPEG, _PLANAR = 6, 2
 _BLOCK = 32  # ours: the largest block of a JPEG with its chroma subsampled by 4
 _MOST_CHANNELS = 8  # ours: colour and a few extra masks; a header can claim 65,535
 
@@ -76,6 +78,8 @@ def decode(data: bytes, name: str, limits: Limits) -> Samples:
     directories = Directories(data)
     tags, following = directories.read(directories.first)
     notes = [SEVERAL_PAGES] if 0 < following < len(data) and following != directories.first else []
+    tags, damaged = directories.sound(tags)
+    notes += [damaged_metadata(damaged)] if damaged else []
     profile = None
     if _ICC_PROFILE in tags:
         profile = directories.bytes_of(tags[_ICC_PROFILE], limits.max_profile_bytes + 1)
@@ -84,7 +88,7 @@ def decode(data: bytes, name: str, limits: Limits) -> Samples:
     with tifffile.TiffFile(BytesIO(directories.plain(tags, name, limits))) as file:
         page = file.pages.first
         _check(page, data, name, limits)
-        raster: Stored = ycbcr.unpack(page, data) if _needs_unpacking(page) else _raster(page)
+        raster: Stored = ycbcr.unpack(page, data, name) if _needs_unpacking(page) else _raster(page)
         values, space, color_notes = _colours(page, raster[:, :, : _CHANNELS[page.photometric]], name)
         alpha = _alpha(page, raster)
         if alpha is not None and _extra_kind(page) == _PREMULTIPLIED and space != "lab":
@@ -202,6 +206,7 @@ def _check(page: "TiffPage", data: bytes, name: str, limits: Limits) -> None:
         raise PictureError(
             f"{printable(name)}: a TIFF compressed as {printable(method)[:40]} is not read; save it anew with deflate"
         )
+    check_whole(page, data, is_packed=not _needs_unpacking(page))
     if page.compression in (*_JPEG, *_WEBP):
         _check_inner(page, data, name, limits)
     if page.sampleformat not in (_UNSIGNED, _FLOAT, _UNDEFINED) and page.photometric not in (_CIELAB, _ICCLAB):
@@ -210,17 +215,10 @@ def _check(page: "TiffPage", data: bytes, name: str, limits: Limits) -> None:
         )
 
 
-def _part_size(page: "TiffPage") -> tuple[int, int]:
-    """Return (width, height) of the tiles or strips that the pixels are stored in."""
-    if page.is_tiled:
-        return int(page.tilewidth), int(page.tilelength)
-    return int(page.imagewidth), int(min(page.rowsperstrip or page.imagelength, page.imagelength))
-
-
 def _check_parts(page: "TiffPage", name: str, limits: Limits) -> None:
     """Refuse too many tiles or strips, too large ones, and pixels that take too much."""
     # A small picture may declare huge tiles, and a whole tile is decoded at a time.
-    width, height = _part_size(page)
+    width, height = part_size(page)
     limits.check(width, height, name)
     planes = page.samplesperpixel if page.planarconfig == _PLANAR else 1
     limits.check_parts(-(-page.imagewidth // width) * -(-page.imagelength // height) * planes, name)
@@ -230,17 +228,23 @@ def _check_parts(page: "TiffPage", name: str, limits: Limits) -> None:
 
 def _check_inner(page: "TiffPage", data: bytes, name: str, limits: Limits) -> None:
     """Refuse strips and tiles that are JPEG or WebP of a size of their own, which decoders would believe."""
-    width, height = _part_size(page)
+    width, height = part_size(page)
     for at, count in zip(page.dataoffsets, page.databytecounts, strict=False):
         part = data[at : at + count]
+        size: tuple[int, int] | None
         if page.compression in _WEBP:
-            size = canvas(part) if len(part) >= 30 else None
+            size = canvas(part)
         else:
+            if page.compression == _OLD_JPEG and not part.startswith(b"\xff\xd8"):
+                raise PictureError(
+                    f"{printable(name)}: a TIFF compressed as JPEG in the form of 1992 is not read; "
+                    "save it anew with deflate"
+                )
             jpeg.check(part, name, limits)
             size = jpeg.size(part)
         # Encoders round up to whole blocks.
         if size is not None and (size[0] > width + _BLOCK or size[1] > height + _BLOCK):
-            raise ValueError(f"a part is {size[0]} x {size[1]} pixels and declared as {width} x {height}")
+            raise DamagedError(f"a part is {size[0]} x {size[1]} pixels and declared as {width} x {height}")
 
 
 def _raster(page: "TiffPage") -> Stored:
@@ -257,7 +261,7 @@ def _colours(page: "TiffPage", raster: Stored, name: str) -> tuple[Stored, Space
     """Return (values, space, notes), as in `Samples`."""
     model = page.photometric
     if model in (_CIELAB, _ICCLAB):
-        return _lab(raster, model), "lab", []
+        return _lab(raster, model, name), "lab", []
     if model == _PALETTE:
         table = np.asarray(page.colormap, np.uint16)
         # Old writers left the table at 8 bits.
@@ -282,10 +286,10 @@ def _full_range(page: "TiffPage", values: Stored, name: str) -> tuple[Stored, li
     return (values / (2.0**bits - 1)).astype(np.float32), []
 
 
-def _lab(raster: Stored, model: int) -> Floats:
+def _lab(raster: Stored, model: int, name: str) -> Floats:
     """Return L in [0, 100], a and b from TIFF's two Lab encodings (TIFF 6.0, section 23; TIFF Technical Note 4)."""
     if raster.dtype.itemsize > 2 or raster.dtype.kind == "f":
-        raise ValueError("Lab of more than 16 bits is not read")
+        raise PictureError(f"{printable(name)}: a TIFF of Lab with more than 16 bits is not read; convert it to RGB")
     wide = raster.dtype.itemsize == 2
     raster = raster.view(np.uint16 if wide else np.uint8)
     step = 256 if wide else 1

@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from impasto.errors import PictureError
+from impasto.picture.formats.damage import DamagedError
 from impasto.picture.levels import Floats, Stored
+from impasto.system.text import printable
 
 if TYPE_CHECKING:
     from tifffile import TiffPage
@@ -19,20 +22,22 @@ def subsampling(page: "TiffPage") -> tuple[int, int]:
     tag = page.tags.get(_SUBSAMPLING)
     across, down = (2, 2) if tag is None else tag.value
     if across not in (1, 2, 4) or down not in (1, 2, 4):
-        raise ValueError(f"chroma subsampling {across} x {down} does not exist")
+        raise DamagedError(f"chroma subsampling {across} x {down} does not exist")
     return across, down
 
 
-def unpack(page: "TiffPage", data: bytes) -> NDArray[np.uint8]:
+def unpack(page: "TiffPage", data: bytes, name: str) -> NDArray[np.uint8]:
     """Return (H, W, 3) Y, Cb, Cr of 8 bits from subsampled strips, chroma repeated.
 
     Raises:
-        ValueError: Tiles, planes, other depths or a predictor, none of which go with subsampling in practice.
+        PictureError: Tiles, planes, other depths or a predictor, none of which go with subsampling in practice.
     """
     import tifffile
 
     if page.is_tiled or page.planarconfig != 1 or page.bitspersample != 8 or page.predictor != 1:
-        raise ValueError("this layout of subsampled YCbCr is not read")
+        raise PictureError(
+            f"{printable(name)}: a TIFF of subsampled YCbCr in this layout is not read; convert it to RGB"
+        )
     across, down = subsampling(page)
     columns = -(-page.imagewidth // across)
     height = page.imagelength
