@@ -50,7 +50,10 @@ def wait_for(path: str) -> None:
 
 
 def test_a_dropped_connection_saves_the_picture() -> None:
+    # The tests themselves may run under nohup.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     running = begin(*PAINT, "100000", "-o", "o.png", "--preview", "now.png", stderr=subprocess.PIPE)
+    signal.signal(signal.SIGHUP, before)
     wait_for("now.png")
     assert running.stderr is not None
     # The terminal goes away with the connection.
