@@ -17,7 +17,7 @@ import psutil
 from impasto.errors import OutputError, PictureError, UsageError
 from impasto.picture import DEFAULT_LIMITS, Limits, Picture, as_picture, read_picture
 from impasto.recipe.provenance import plain_name
-from impasto.system import ownership
+from impasto.system import cgroups, ownership
 from impasto.system.atomic import write_whole
 from impasto.system.locks import try_lock
 from impasto.system.ownership import open_regular
@@ -65,7 +65,8 @@ class StoredPicture:
 
 def _limits() -> Limits:
     """Return the limits of an upload: stricter than the command's, and within half of the memory that is free."""
-    pixels = psutil.virtual_memory().available // 2 // _BYTES_PER_PIXEL
+    free = min(psutil.virtual_memory().available, cgroups.memory_limit() or sys.maxsize)
+    pixels = free // 2 // _BYTES_PER_PIXEL
     return dataclasses.replace(
         DEFAULT_LIMITS, max_file_bytes=MOST_UPLOAD, max_pixels=max(1_000_000, min(MOST_PIXELS, pixels))
     )
