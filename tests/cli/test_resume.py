@@ -230,6 +230,7 @@ def test_an_unfinished_run_is_not_begun_anew_by_mistake(folder: Path, monkeypatc
     assert not Path("out.png.impasto").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_cannot_resume_one_run(folder: Path) -> None:
     running = begin(*PAINT, "--steps", "1000")
     until(written)

@@ -257,6 +257,7 @@ def test_interrupted_before_the_first_cell_there_is_no_sheet(folder: Path) -> No
     assert not Path("out.png").exists()
 
 
+@pytest.mark.slow
 def test_on_workers_the_cells_are_those_painted_here(folder: Path) -> None:
     protect_left()
     manner = ["--vary", "seed=1,2,3", "--init", "noise", "--protect", "left.png", *STEPS]

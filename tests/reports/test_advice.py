@@ -187,6 +187,7 @@ def test_what_is_said_of_borders_mends_them() -> None:
     assert advised(*PAIRS[2], margin=0.03125) == ()
 
 
+@pytest.mark.slow
 def test_what_is_said_of_a_run_cut_short_helps() -> None:
     (first, *_) = advised(*PAIRS[2], init="grey", steps=(10,))
     assert (first.sign, first.help) == ("unfinished", "try more --steps, 20 there")

@@ -246,7 +246,9 @@ class TestEnding:
             assert not (tmp_path / "state" / "jobs" / first / "checkpoint-0").exists()
         served.stop()
 
-    @pytest.mark.parametrize("rested", [pytest.param(False, marks=pytest.mark.slow), True])
+    @pytest.mark.parametrize(
+        "rested", [pytest.param(False, marks=pytest.mark.slow), pytest.param(True, marks=pytest.mark.slow)]
+    )
     def test_a_steered_picture_goes_on_too(self, tmp_path: Path, rested: bool) -> None:
         def now() -> dict[str, Any]:
             found: dict[str, Any] = client.get(f"api/jobs/{id}").json()
@@ -283,6 +285,7 @@ class TestEnding:
             assert 0 < before["progress"] < shares[-1] <= 1
         served.stop()
 
+    @pytest.mark.slow
     def test_a_damaged_checkpoint_costs_a_word_and_no_picture(self, tmp_path: Path) -> None:
         served = start(tmp_path / "state")
         with served.client() as client:
@@ -298,6 +301,7 @@ class TestEnding:
             until(lambda: client.get(f"api/jobs/{id}").json()["step"] > 2)
         served.stop()
 
+    @pytest.mark.slow
     def test_the_oldest_goes_where_room_is_short(self, tmp_path: Path) -> None:
         served = start(tmp_path / "state", "--keep", "40kB")
         with served.client() as client:

@@ -88,6 +88,7 @@ def finish(state: Path) -> tuple[JobQueue, int]:
     return studio, taken
 
 
+@pytest.mark.slow
 def test_the_power_may_go_at_any_moment_of_steering(
     tmp_path: Path, picture: Callable[..., Picture], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -175,6 +175,7 @@ else:
 """
 
 
+@pytest.mark.slow
 def test_eight_processes_at_once(cache: Path, tmp_path: Path, server: making.Server) -> None:
     path = making.pth(tmp_path / "small.pth", making.by_places(making.tensors(corner=making.RGB_CORNER)))
     content = path.read_bytes()
