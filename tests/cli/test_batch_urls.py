@@ -27,6 +27,7 @@ from impasto.executors.worker import paint
 from impasto.jobs.output import Output
 from impasto.picture import Picture, remembered
 from impasto.recipe import Compute, Inputs, presets
+from impasto.system.paths import is_url
 from impasto.vgg import network
 from impasto.vgg.network import VGG
 
@@ -188,9 +189,9 @@ def test_a_worker_that_died_after_sending_sends_nothing_again(far: tuple[str, Pa
 
 
 def test_what_is_a_url() -> None:
-    assert [
-        storage.is_url(each) for each in ("s3://b/x.png", "file:///x.png", "C://x.png", "out/x.png", "-", None)
-    ] == [*(True, True, False, False, False, False)]
+    assert [is_url(each) for each in ("s3://b/x.png", "file:///x.png", "C://x.png", "out/x.png", "-", None)] == [
+        *(True, True, False, False, False, False)
+    ]
     assert storage.without_password("ftp://me:secret@h:1/x.png") == "ftp://h:1/x.png"
     assert storage.staging_path("s3://b/x.png").name.endswith("-x.png")
     assert storage.staging_path("s3://b/x.png") != storage.staging_path("s3://c/x.png")

@@ -92,6 +92,13 @@ def test_streams_that_are_closed_or_not_read_cost_no_picture(redirected: str) ->
     assert Path("o.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_picture_is_not_written_to_an_output_that_is_closed() -> None:
+    words = " ".join([sys.executable, "-m", "impasto", *PAINT, "1", "-o", "-", ">&-"])
+    refused = subprocess.run(["bash", "-c", words], env=ENVIRONMENT, stderr=subprocess.PIPE, check=False)
+    assert refused.returncode == 2
+    assert b"standard output is closed" in refused.stderr
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_text_that_cannot_be_written_is_a_failure() -> None:
     with Path("/dev/full").open("w") as full:

@@ -29,7 +29,7 @@ from impasto.jobs.output import Output
 from impasto.picture import Measure, Picture, measure, read_picture
 from impasto.recipe import Compute, Inputs, Style, presets
 from impasto.reports.advice import Advice
-from impasto.system.paths import find_windows_problem
+from impasto.system.paths import find_windows_problem, is_url
 from impasto.vgg import network
 from impasto.vgg.network import VGG
 
@@ -426,5 +426,5 @@ def test_windows_waits_for_fewer_than_64_workers_at_once(monkeypatch: pytest.Mon
 
 def test_drives_of_windows_are_no_protocols() -> None:
     for path in (r"C:\out\a.png", "C:/out/a.png", "c://out/a.png", "out:a.png", r"\\server\share\a.png"):
-        assert not storage.is_url(path)
-    assert storage.is_url("s3://bucket/a.png")
+        assert not is_url(path)
+    assert is_url("s3://bucket/a.png")

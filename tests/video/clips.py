@@ -82,6 +82,15 @@ def write(
     return path
 
 
+def damage(path: Path) -> None:
+    """Damage the fourth frame of an MP4: the length of its first part leads out of the file."""
+    with av.open(str(path)) as film:
+        places = [packet.pos or 0 for packet in film.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    data[places[3] : places[3] + 4] = b"\x7f\xff\xff\xff"
+    path.write_bytes(data)
+
+
 def heard(path: Path) -> list[bytes]:
     """The packets of the sound, as they are in the file."""
     with av.open(str(path)) as film:

@@ -79,11 +79,7 @@ def test_of_a_clip_without_the_last_frame_s_time_it_is_known_from_the_whole(tmp_
 
 def test_a_damaged_clip_becomes_a_film_of_the_other_frames(tmp_path: Path) -> None:
     path = making.write(tmp_path / "a.mp4", making.panned(6))
-    with av.open(str(path)) as film:
-        places = [packet.pos or 0 for packet in film.demux(video=0) if packet.size]
-    data = bytearray(path.read_bytes())
-    data[places[3] : places[3] + 4] = b"\x7f\xff\xff\xff"
-    path.write_bytes(data)
+    making.damage(path)
     clip = Clip(path)
     encode.write(tmp_path / "out.mp4", clip, making.stored(clip, tmp_path / "frames"), 5, 65)
     assert len(list(Clip(tmp_path / "out.mp4").shots())) == 5

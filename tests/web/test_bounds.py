@@ -22,15 +22,15 @@ from PIL import Image
 from starlette.routing import Route
 
 from impasto.cli import command
-from impasto.errors import PictureError, UsageError
+from impasto.errors import PictureError, RecipeError, UsageError
 from impasto.jobs.job import Job
 from impasto.picture import Picture
 from impasto.recipe import Compute, Inputs, Style, presets
 from impasto.reports.events import Stepped
 from impasto.system.text import command_line
-from impasto.web.auth import Guard, ServerAddress
+from impasto.web.auth import MOST_REQUEST, Guard, ServerAddress
 from impasto.web.queue import JobQueue
-from impasto.web.requests import Order
+from impasto.web.requests import Order, recipe_of
 from impasto.web.routes import Routes
 from impasto.web.storage import Storage
 from impasto.web.worker import QueueWorker
@@ -96,11 +96,37 @@ def test_no_request_ends_the_server_or_takes_its_time(count: int, tmp_path: Path
                 path = re.sub(r"{(\w+)(:int)?}", lambda found: generator.choice(pool), template)
                 body = json.dumps(random_order(generator, pictures)) if method == "POST" else None
                 query = {"bits": generator.choice(["8", "x", "99"]), "quality": "0"} if "result" in path else None
-                answer = client.request(method, path, content=body, params=query, timeout=20)
+                try:
+                    answer = client.request(method, path, content=body, params=query, timeout=20)
+                except httpx.TransportError:
+                    # What is announced as too long is refused before it has all arrived.
+                    assert body is not None, (method, path)
+                    assert len(body) > MOST_REQUEST, (method, path, body)
+                    continue
                 assert answer.status_code < 500, (method, path, body, answer.text)
         assert psutil.Process(server.process.pid).memory_info().rss < before + 10**9
         assert client.get("api/jobs").status_code == 200
     server.stop(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a." * 20_000 + "a=1",
+        "x = {" + "a." * 20_000 + "a=1}",
+        ("." + " " * 50) * 11 + "x",
+        ", a." * 10_000,
+        "[" * 20_000,
+    ],
+)
+def test_a_recipe_of_endless_names_is_refused(text: str) -> None:
+    with pytest.raises((UsageError, RecipeError)):
+        recipe_of({"toml": text})
+
+
+def test_dots_in_a_recipe_are_no_fault() -> None:
+    text = "# ............... see https://a.b.c.d.e.f.g.h.i.j.k.l.m.n\n" + presets.text("default")
+    assert recipe_of({"toml": text})[1] == presets.get("default")
 
 
 def test_deleted_pictures_of_a_job_are_missing_and_no_fault(client: httpx.Client, served: Served) -> None:

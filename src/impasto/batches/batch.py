@@ -89,8 +89,8 @@ class Batch:
         self.there = [task for task in tasks if states[task.number] == "there" and not force]
         wanting = [task for task in tasks if force or states[task.number] != "there"]
         self.ahead = [task for task in wanting if not only_failed or self._failed(task)]
-        found = {task.number: unreachable.get(task.url or "") or find_output_problem(task) for task in self.ahead}
-        self.problems = {number: problem for number, problem in found.items() if problem is not None}
+        reasons = {task.number: unreachable.get(task.url or "") or find_output_problem(task) for task in self.ahead}
+        self.problems = {number: problem for number, problem in reasons.items() if problem is not None}
         numbers = {task.number for task in self.ahead}
         self.left = [task for task in wanting if task.number not in numbers]
         foreign = [task.place for task in self.ahead if states[task.number] == "foreign"]

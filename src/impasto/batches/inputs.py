@@ -60,8 +60,8 @@ class Found:
         paths = [path for path in self.paths if path not in own]
         return replace(self, paths=paths, left_out=left_out)
 
-    def checked(self) -> "Found":
-        """Return the same if it holds a picture.
+    def require_pictures(self) -> "Found":
+        """Return this if it holds a picture.
 
         Raises:
             UsageError: it holds none; the message says what is there instead.
@@ -109,7 +109,7 @@ def find(text: str) -> Found:
     else:
         paths = dict.fromkeys(_match("", Path(text).parts, found))
         found.paths = sorted(path for path in paths if not os.path.isdir(path))  # noqa: PTH112
-    return found.checked()
+    return found.require_pictures()
 
 
 def _names(folder: str, found: Found) -> list[str]:

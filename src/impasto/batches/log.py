@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from impasto.errors import OutputError
-from impasto.executors.storage import is_url
 from impasto.system.digests import file_digest
-from impasto.system.paths import relative_path
+from impasto.system.paths import is_url, relative_path
 from impasto.system.tables import ReadOnlyTable, Table
 from impasto.system.text import printable, reason
 
@@ -120,8 +119,8 @@ class BatchLog:
         names = {field.name for field in dataclasses.fields(LogEntry)}
         lines = [line for path in glob.glob(self._pattern) for line in _lines(Path(path))]  # noqa: PTH207
         for line in sorted(lines, key=lambda line: float(line["time"])):
-            known = {name: line[name] for name in names if name in line}
-            yield line["output"], LogEntry(**known | {"styles": tuple(map(str, line.get("styles") or ()))})
+            values = {name: line[name] for name in names if name in line}
+            yield line["output"], LogEntry(**values | {"styles": tuple(map(str, line.get("styles") or ()))})
 
 
 def _lines(path: Path) -> Iterator[Table]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from impasto.batches.inputs import ENDINGS
 from impasto.batches.log import BatchLog
-from impasto.batches.templates import file_identity, stage_identity, unnumbered
+from impasto.batches.templates import file_identity, stage_identity, without_step_number
 from impasto.errors import PictureError
 from impasto.executors.task import Task
 from impasto.jobs import checkpoint_paths
@@ -64,7 +64,7 @@ class OwnFiles:
         if file_identity(folder) not in self._folders:
             return False
         is_beside = is_search or stage_identity(path) in self._beside or place in self._beside
-        if is_beside and any(self._is_logged_beside(each) for each in (path, unnumbered(path))):
+        if is_beside and any(self._is_logged_beside(each) for each in (path, without_step_number(path))):
             return True
         # What has the name of its own photo is no proof: it is a photo too where somebody goes on from the pictures of
         # another batch.

@@ -9,7 +9,7 @@ from typing import Final
 
 from impasto.errors import OutputError, UsageError, suggest
 from impasto.executors import storage
-from impasto.system.paths import fold_name
+from impasto.system.paths import fold_name, is_url
 from impasto.system.text import printable, reason
 
 NAMES: Final = ("content", "style", "recipe", "size", "n")
@@ -125,17 +125,17 @@ def check_stages(stages: Iterable[str], files: Iterable[str]) -> None:
             )
 
 
-def unnumbered(path: str) -> str:
+def without_step_number(path: str) -> str:
     """Return a path with 00000 for the number of steps that a picture of `--save-every` has in its name."""
     return _STAGE.sub("-00000", path)
 
 
 def stage_identity(path: str) -> str:
     """Return what is equal for all pictures that `--save-every` writes on the way to one output."""
-    return file_identity(unnumbered(path))
+    return file_identity(without_step_number(path))
 
 
 def file_identity(path: str) -> str:
     """Return a text that is equal for paths and URLs that name one file, on any disk or in any store."""
     path = storage.local_path(path) or path
-    return storage.file_identity(path) if storage.is_url(path) else fold_name(os.path.realpath(path))
+    return storage.file_identity(path) if is_url(path) else fold_name(os.path.realpath(path))

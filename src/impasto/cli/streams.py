@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, Final, TextIO
 
 
@@ -14,13 +15,16 @@ class LastingStream:
     Args:
         stream: of the process.
 
+        was_closed: whether the process was started without it.
+
     Attributes:
         fault: the first error; None before there is one.
 
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, was_closed: bool) -> None:
         self._stream = stream
+        self.was_closed = was_closed
         self.fault: OSError | None = None
 
     def write(self, text: str) -> int:
@@ -32,14 +36,16 @@ class LastingStream:
         """Write what is buffered, if that is still possible."""
         self._attempt(self._stream.flush)
 
-    def _attempt(self, action: Any) -> None:
+    def _attempt(self, action: Callable[[], object]) -> None:
         if self.fault is None:
             try:
                 action()
             except OSError as error:
                 self.fault = error
                 # Python would try to write the rest at its end, and fail again.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, self._stream.fileno())
+                os.close(nowhere)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -52,12 +58,18 @@ def make_lasting() -> None:
         pass
     os.close(number)
     for name in ("stdout", "stderr"):
-        stream = getattr(sys, name) or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+        own = getattr(sys, name)
+        stream = own or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
         if isinstance(stream, io.TextIOWrapper):
             if stream.errors == "strict":
                 # Names and recipes may have characters that the encoding of a file or a pipe lacks, as on Windows.
                 stream.reconfigure(errors="backslashreplace")
-            setattr(sys, name, LastingStream(stream))
+            setattr(sys, name, LastingStream(stream, was_closed=own is None))
+
+
+def is_output_closed() -> bool:
+    """Whether the process was started without a standard output."""
+    return isinstance(sys.stdout, LastingStream) and sys.stdout.was_closed
 
 
 def output_fault() -> OSError | None:

@@ -17,12 +17,10 @@ from typing import Any, Final
 
 from impasto.errors import OutputError
 from impasto.system.folders import cache_folder
-from impasto.system.paths import fold_name, harmless_name
+from impasto.system.paths import fold_name, harmless_name, is_url
 from impasto.system.tables import Table
 from impasto.system.text import printable, reason
 
-# At least two letters: a single one is a Windows drive.
-_URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://.")
 _LOCAL: Final = re.compile(r"(?:file|local)://")
 _DRIVE: Final = re.compile(r"/[A-Za-z]:[/\\]")
 # What is before an @ in their URLs is no user: a container of Azure, abfss://container@account.net, or part of a name.
@@ -35,11 +33,6 @@ _ETAG_FIELDS: Final = (
     *("ETag", "etag", "md5Hash", "content_md5"),
     *("mtime", "modify", "LastModified", "last_modified", "created"),
 )
-
-
-def is_url(path: str | None) -> bool:
-    """Whether a path is a URL, such as `s3://bucket/out.png`."""
-    return path is not None and _URL.match(path) is not None
 
 
 def local_path(url: str) -> str | None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import secrets
 import stat
 import sys
@@ -15,16 +14,12 @@ from impasto.picture.files import path_name
 from impasto.picture.formats.registry import WRITERS
 from impasto.picture.printing import OutputProfile
 from impasto.system import ownership
-from impasto.system.paths import find_windows_problem
+from impasto.system.paths import find_windows_problem, is_url
 from impasto.system.text import printable, reason
 
 # The formats that are written, by the endings of file names.
 ENDINGS: Final = {ending: name for name, writer in WRITERS.items() for ending in writer.endings}
 COMPRESSIONS: Final = tuple(dict.fromkeys(name for writer in WRITERS.values() for name in writer.compressions))
-
-
-# At least two letters: a single one is a Windows drive.
-_URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://.")
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
@@ -138,7 +133,7 @@ def check_place(
     """
     check_name(path)
     name = path_name(path)
-    if _URL.match(name):
+    if is_url(name):
         raise OutputError(f"{printable(name)}: is a URL, which only 'impasto batch' writes to; name a file")
     try:
         target = Path(os.path.realpath(name))

@@ -61,7 +61,7 @@ def named_colors(primaries: int, transfer: int) -> NamedColors:
     is_usual = primaries in _USUAL_PRIMARIES
     if is_usual and transfer in _USUAL_TRANSFERS:
         return NamedColors(None)
-    curve = _CURVES.get(transfer, _srgb if transfer in _USUAL_TRANSFERS else None)
+    curve = _CURVES.get(transfer, _decode_srgb if transfer in _USUAL_TRANSFERS else None)
     points = _SRGB_PRIMARIES if is_usual else _PRIMARIES.get(primaries)
     if curve is None or points is None:
         return NamedColors(None, (UNKNOWN,))
@@ -75,41 +75,41 @@ def named_colors(primaries: int, transfer: int) -> NamedColors:
     return NamedColors(bytes(profile), (HDR,) if transfer in (_PQ, _HLG) else ())
 
 
-def _srgb(values: Doubles) -> Doubles:
+def _decode_srgb(values: Doubles) -> Doubles:
     """Return linear light of sRGB's code values, IEC 61966-2-1."""
     light: Doubles = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
     return light
 
 
-def _pq_light(values: Doubles) -> Doubles:
+def _decode_pq(values: Doubles) -> Doubles:
     """Return the light of PQ's code values, 1 is 10,000 cd/m2: SMPTE ST 2084."""
     power = np.clip(values, 0, 1) ** (1 / _M2)
     light: Doubles = (np.maximum(power - _C1, 0) / (_C2 - _C3 * power)) ** (1 / _M1)
     return light
 
 
-def _pq_code(light: Doubles) -> Doubles:
-    """Return the code values of light; the inverse of `_pq_light`."""
+def _encode_pq(light: Doubles) -> Doubles:
+    """Return the code values of light; the inverse of `_decode_pq`."""
     power = np.clip(light, 0, 1) ** _M1
     code: Doubles = ((_C1 + _C2 * power) / (1 + _C3 * power)) ** _M2
     return code
 
 
-def _compressed(light: Doubles) -> Doubles:
+def _compress_highlights(light: Doubles) -> Doubles:
     """Return light in cd/m2 as that of a screen whose white is 1: BT.2390-10, 5.4.1, from `_PEAK` to `_WHITE`."""
-    peak, white = _pq_code(np.array([_PEAK, _WHITE]) / 10_000)
-    code = np.minimum(_pq_code(light / 10_000) / peak, 1)
+    peak, white = _encode_pq(np.array([_PEAK, _WHITE]) / 10_000)
+    code = np.minimum(_encode_pq(light / 10_000) / peak, 1)
     most = white / peak
     knee = 1.5 * most - 0.5
     part = np.clip((code - knee) / (1 - knee), 0, 1)
     # A Hermite spline from the knee, with slope 1, to the brightest light of the screen, with slope 0.
     spline = (2 * part**3 - 3 * part**2 + 1) * knee + (part**3 - 2 * part**2 + part) * (1 - knee)
     spline += (-2 * part**3 + 3 * part**2) * most
-    shown: Doubles = _pq_light(np.where(code < knee, code, spline) * peak) * 10_000 / _WHITE
+    shown: Doubles = _decode_pq(np.where(code < knee, code, spline) * peak) * 10_000 / _WHITE
     return shown
 
 
-def _hlg_light(values: Doubles) -> Doubles:
+def _decode_hlg(values: Doubles) -> Doubles:
     """Return the light of HLG's code values in cd/m2: BT.2100, table 5, each channel by itself."""
     scene = np.where(values <= 0.5, values**2 / 3, (np.exp((values - _HLG_C) / _HLG_A) + _HLG_B) / 12)
     light: Doubles = _PEAK * scene**1.2
@@ -128,6 +128,6 @@ _CURVES: Final[dict[int, Callable[[Doubles], Doubles]]] = {
     5: lambda values: values**2.8,
     8: lambda values: values,
     17: lambda values: np.minimum(values**2.6 * 52.37 / 48, 1),
-    _PQ: lambda values: _compressed(_pq_light(values) * 10_000),
-    _HLG: lambda values: _compressed(_hlg_light(values)),
+    _PQ: lambda values: _compress_highlights(_decode_pq(values) * 10_000),
+    _HLG: lambda values: _compress_highlights(_decode_hlg(values)),
 }

@@ -39,7 +39,7 @@ def open_regular(path: Path) -> BufferedReader:
 
 
 @contextlib.contextmanager
-def made(path: Path) -> Iterator[BinaryIO]:
+def create(path: Path) -> Iterator[BinaryIO]:
     """Make a file, and give it open for writing; remove it if the context ends with an error.
 
     Raises:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Final
 
+# At least two letters: a single one is a Windows drive.
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://.")
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file: what no name may hold; a colon would begin a stream.
 _FORBIDDEN: Final = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 # The same page: devices, whatever ending follows.
@@ -23,6 +25,11 @@ def relative_path(path: str | os.PathLike[str], folder: str | os.PathLike[str]) 
     except ValueError:
         relative = os.path.abspath(path)  # noqa: PTH100
     return relative.replace(os.sep, "/")
+
+
+def is_url(path: str | None) -> bool:
+    """Whether a path is a URL, such as `s3://bucket/out.png`."""
+    return path is not None and _URL.match(path) is not None
 
 
 def common_folder(folders: Sequence[str | os.PathLike[str]]) -> str | None:

@@ -34,10 +34,10 @@ class ColorConverter:
         wide.color_trc = ColorTrc.BT709 if curve == ColorTrc.UNSPECIFIED else curve
         # The other curves stay, as those of usual films do.
         own = ColorTrc.IEC61966_2_1 if is_hdr(frame) else wide.color_trc
-        found = self._converter.reformat(
+        converted = self._converter.reformat(
             wide, format="rgb24", dst_color_trc=own, dst_color_primaries=ColorPrimaries.BT709
         )
-        return np.asarray(found.to_ndarray(), np.uint8)
+        return np.asarray(converted.to_ndarray(), np.uint8)
 
 
 def is_hdr(frame: VideoFrame) -> bool:

@@ -149,8 +149,14 @@ class JobQueue:
         self._between(id, "running", "paused")
 
     def resume(self, id: str) -> None:
-        """Continue a paused task."""
-        self._between(id, "paused", "running")
+        """Continue a paused task; one that waits in the queue because of a fault, when its turn comes."""
+        with self._changed:
+            task = self._tasks[id]
+            if id in self._queue and task.error:
+                task.state, task.error = "queued", ""
+                self.record(task)
+            else:
+                self._between(id, "paused", "running")
 
     def steer(self, id: str, order: Order) -> None:
         """Continue the task being painted with another order, from its present image.

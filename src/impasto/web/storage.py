@@ -127,9 +127,12 @@ class Storage:
     def set_aside(self, path: Path) -> None:
         """Rename a file that cannot be read, so that it is there for whoever looks for it, and is in nobody's way."""
         aside = path.with_name(f"{path.name}.unreadable")
-        with contextlib.suppress(OSError):
+        try:
             path.replace(aside)
-        self.notes.append(f"{printable(path)}: cannot be read, and is {printable(aside.name)} now")
+        except OSError as error:
+            self.notes.append(f"{printable(path)}: cannot be read, nor set aside ({reason(error)})")
+        else:
+            self.notes.append(f"{printable(path)}: cannot be read, and is {printable(aside.name)} now")
 
     def close(self) -> None:
         """Let another server use the folder."""

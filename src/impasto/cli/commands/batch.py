@@ -29,7 +29,7 @@ from impasto.jobs.output import STREAM, Output
 from impasto.picture import format_of, output_profile
 from impasto.picture.checks import check_name, check_options
 from impasto.system.digests import file_digest
-from impasto.system.paths import common_folder, nearest_folder
+from impasto.system.paths import common_folder, is_url, nearest_folder
 from impasto.system.signals import CHECKPOINT
 from impasto.system.text import printable
 
@@ -119,7 +119,7 @@ def _items(lines: Sequence[Item] | None, found: Sequence[Found], *, blend: bool)
     if lines is None:
         # The last style of all may have been left out too.
         for each in found[:1] if paths else found:
-            each.checked()
+            each.require_pictures()
         return inputs.make_items(found[0].paths, paths, blend=blend)
     combinations = [tuple(paths)] if blend or len(paths) < 2 else [(style,) for style in paths]
     valid = []
@@ -147,7 +147,7 @@ def _task(item: Item, number: int, context: click.Context, options: Options) -> 
             item_options[name] = item_options[name] and templates.expand(item_options[name], values)
         place = templates.expand(template, values)
         # Asked of the template: the name of a photo makes no URL of a path.
-        url = place if storage.is_url(template) else None
+        url = place if is_url(template) else None
         if url is not None and (local := storage.local_path(url)) is not None:
             place, url = local, None
         if url is not None:

@@ -10,9 +10,9 @@ import click
 
 from impasto.batches.item import Item
 from impasto.errors import ImpastoError, UsageError, suggest
-from impasto.executors import storage
 from impasto.recipe import INITS
 from impasto.recipe.settings import short_repr
+from impasto.system.paths import is_url
 from impasto.system.tables import ReadOnlyTable, Table
 
 # Options that apply to all pictures together, or to the machine.
@@ -115,7 +115,7 @@ def _path(text: str, base: str, parameter: click.Parameter) -> str:
 
 def join_path(base: str, path: str) -> str:
     """Return a path that is relative to the list's folder as relative to the working directory."""
-    return os.fspath(Path(base) / path) if base and not storage.is_url(path) else path
+    return os.fspath(Path(base) / path) if base and not is_url(path) else path
 
 
 def _toml(value: object) -> str:

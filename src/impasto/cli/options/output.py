@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 import click
 
+from impasto.cli.streams import is_output_closed
 from impasto.cli.values import Command, Options
 from impasto.errors import UsageError
 from impasto.jobs.output import STREAM, Output
@@ -167,6 +168,8 @@ def check_streams(inputs: list[str], output: Output, *, as_json: bool = False) -
         as_json: whether events go to standard output.
 
     """
+    if output.path == STREAM and is_output_closed():
+        raise UsageError("standard output is closed, so that the picture would be lost; give -o FILE")
     if output.path == STREAM and sys.stdout.isatty():
         raise UsageError("a picture would garble the terminal; redirect standard output, or give -o FILE")
     if inputs.count(STREAM) > 1:

@@ -42,7 +42,7 @@ def write(path: Path, tensors: Mapping[str, Tensor]) -> str:
     # The widest dtypes first, so that every tensor is aligned.
     names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
     digest = hashlib.sha256()
-    with ownership.made(path) as file:
+    with ownership.create(path) as file:
         header = _header(names, tensors)
         start = memoryview(len(header).to_bytes(8, "little") + header)
         for content in itertools.chain([start], (_bytes(tensors[name]) for name in names)):

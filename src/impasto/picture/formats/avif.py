@@ -1,13 +1,10 @@
 """AVIF, read and written by Pillow."""
 
-from dataclasses import replace
-
 from impasto.errors import PictureError
-from impasto.picture.code_points import named_colors
 from impasto.picture.formats.encode import FULL_CHROMA, exif_with_notes, save
 from impasto.picture.formats.format import Format, Options, Writer, brands
 from impasto.picture.formats.pillow import PillowReader
-from impasto.picture.formats.samples import Samples
+from impasto.picture.formats.samples import Samples, with_code_points
 from impasto.picture.limits import Limits
 from impasto.system.text import printable
 
@@ -39,11 +36,7 @@ def encode(samples: Samples, options: Options) -> tuple[bytes, tuple[str, ...]]:
 def decode(data: bytes, name: str, limits: Limits) -> Samples:
     """Return the picture; without a profile its colours are those of its code points."""
     samples = _READER.decode(data, name, limits)
-    points = _code_points(data)
-    if points is None or samples.icc_profile is not None or samples.space != "rgb":
-        return samples
-    named = named_colors(*points)
-    return replace(samples, assumed_profile=named.profile, notes=(*samples.notes, *named.notes))
+    return samples if samples.icc_profile is not None else with_code_points(samples, _code_points(data))
 
 
 def _code_points(data: bytes) -> tuple[int, int] | None:

@@ -6,10 +6,9 @@ import numpy as np
 from PIL import Image
 
 from impasto.errors import PictureError
-from impasto.picture.code_points import NamedColors, named_colors
 from impasto.picture.formats.bounds import upright_size, without_long_profile
 from impasto.picture.formats.format import Format, brands
-from impasto.picture.formats.samples import Samples
+from impasto.picture.formats.samples import Samples, with_code_points
 from impasto.picture.formats.tags import overlapping
 from impasto.picture.levels import Stored
 from impasto.picture.limits import Limits
@@ -49,26 +48,24 @@ def _decode(data: bytes, name: str, limits: Limits) -> Samples:
     colours = 1 if _MODES[file.mode] == "gray" else 3
     nclx = file.info.get("nclx_profile") or {}
     profile = file.info.get("icc_profile") or None
-    named = NamedColors(None)
-    if profile is None and colours == 3 and nclx:
-        named = named_colors(int(nclx.get("color_primaries", 2)), int(nclx.get("transfer_characteristics", 2)))
+    points = (int(nclx.get("color_primaries", 2)), int(nclx.get("transfer_characteristics", 2))) if nclx else None
     exif = Image.Exif()
     try:
         block = file.info.get("exif") or b""
         exif.load(b"" if len(block) > limits.max_exif_bytes or overlapping(block) else block)
     except Exception:
         exif = Image.Exif()  # the pixels are fine
-    return Samples(
+    samples = Samples(
         values=values[:, :, :colours],
         space="gray" if colours == 1 else "rgb",
         alpha=values[:, :, -1] if values.shape[2] in (2, 4) else None,
         icc_profile=profile,
-        assumed_profile=named.profile,
         bits=8 if depth <= 8 else 16,
         dpi=None,
         credits=credits_of(exif),
-        notes=((SEVERAL,) if len(file) > 1 else ()) + named.notes,
+        notes=((SEVERAL,) if len(file) > 1 else ()),
     )
+    return samples if profile is not None else with_code_points(samples, points)
 
 
 def decode(data: bytes, name: str, limits: Limits) -> Samples:

@@ -8,14 +8,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from impasto.picture.code_points import named_colors
 from impasto.picture.formats.bounds import without_long_profile
 from impasto.picture.formats.damage import DamagedError
 from impasto.picture.formats.encode import to_levels
 from impasto.picture.formats.format import Format, Options, Writer, begins_with
 from impasto.picture.formats.pillow import ANIMATED, PillowReader
 from impasto.picture.formats.png_chunks import CHANNELS, GRAY, RGB, SIGNATURE, chunk_of, parts_of, plain
-from impasto.picture.formats.samples import Samples
+from impasto.picture.formats.samples import Samples, with_code_points
 from impasto.picture.levels import Stored
 from impasto.picture.limits import Limits
 from impasto.picture.metadata import KEYWORD, exif_block
@@ -128,35 +127,25 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at += 12 + length
 
 
-def _is_whole(chunk: bytes) -> bool:
-    """Whether a chunk of code points is complete and undamaged."""
-    return len(chunk) == 16 and zlib.crc32(chunk[4:-4]).to_bytes(4, "big") == chunk[-4:]
-
-
 def decode(data: bytes, name: str, limits: Limits) -> Samples:
     """Return the picture, with all its levels."""
-    found = plain(data, name, limits)
-    samples = _READER.decode(found.data, name, limits)
-    notes = (ANIMATED, *found.notes) if found.is_animated else found.notes
+    selected = plain(data, name, limits)
+    samples = _READER.decode(selected.data, name, limits)
+    notes = (ANIMATED, *selected.notes) if selected.is_animated else selected.notes
     profile = None
-    if found.profile:
+    if selected.profile:
         try:
             # Behind the name and the method of compression; Pillow would refuse more than a megabyte.
-            compressed = found.profile.partition(b"\0")[2][1:]
+            compressed = selected.profile.partition(b"\0")[2][1:]
             profile = zlib.decompressobj().decompress(compressed, limits.max_profile_bytes + 1)
         except zlib.error:
             notes = (*notes, IGNORED)
     samples = without_long_profile(replace(samples, icc_profile=profile, notes=samples.notes + notes), limits)
-    points = next((chunk[8:10] for kind, chunk in chunks(data) if kind == b"cICP" and _is_whole(chunk)), None)
-    if points is not None and samples.space == "rgb":
-        # PNG, third edition, 4.3: it comes before a profile and all else.
-        named = named_colors(*points)
-        samples = replace(
-            samples, icc_profile=None, assumed_profile=named.profile, notes=(*samples.notes, *named.notes)
-        )
-    if not needs_full_depth(found.data):
+    # PNG, third edition, 4.3: they come before a profile and all else.
+    samples = with_code_points(samples, selected.code_points)
+    if not needs_full_depth(selected.data):
         return samples
-    values, space, alpha, bits = decode_pixels(found.data)
+    values, space, alpha, bits = decode_pixels(selected.data)
     return replace(samples, values=values, space=space, alpha=alpha, bits=bits)
 
 

@@ -35,7 +35,7 @@ _LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"pHYs": 9, b"tIME"
 _COMPRESSED = (b"iCCP", b"zTXt")
 # What Pillow is given beside the pixels.
 _PASSED_ON = (b"gAMA", b"cHRM", b"sRGB", b"pHYs", b"eXIf")
-_USED = frozenset([*_PASSED_ON, b"tRNS", b"iCCP", b"acTL"])
+_USED = frozenset([*_PASSED_ON, b"tRNS", b"iCCP", b"acTL", b"cICP"])
 
 
 class Chunk(NamedTuple):
@@ -66,6 +66,7 @@ class Plain:
     Attributes:
         data: a sound file.
         profile: content of the iCCP chunk, empty without one.
+        code_points: primaries and transfer of the cICP chunk; None without one.
         is_animated: whether there are more pictures than one.
         notes: plain sentences on what was damaged.
 
@@ -73,6 +74,7 @@ class Plain:
 
     data: bytes
     profile: bytes
+    code_points: tuple[int, int] | None
     is_animated: bool
     notes: tuple[str, ...]
 
@@ -90,14 +92,14 @@ def plain(data: bytes, name: str, limits: Limits) -> Plain:
         DamagedError: pixels are missing, or cannot be told from damaged ones.
 
     """
-    found = _chunks(data, name, limits)
-    chunk = next(found, None)
+    file_chunks = _chunks(data, name, limits)
+    chunk = next(file_chunks, None)
     header = _header(data, chunk, name, limits)
     pixels: list[Chunk] = []
     palettes: list[bytes] = []
     sound: dict[bytes, Chunk] = {}
     damaged: list[str] = []
-    for chunk in found:
+    for chunk in file_chunks:
         if chunk.kind == b"IDAT":
             pixels.append(chunk)
         elif chunk.kind == b"PLTE" and header[9] == PALETTE:
@@ -117,11 +119,12 @@ def plain(data: bytes, name: str, limits: Limits) -> Plain:
     parts = [chunk_of(b"IHDR", header), *palettes[:1]]
     parts += [data[sound[kind].at : sound[kind].end] for kind in _PASSED_ON if kind in sound]
     if b"tRNS" in sound:
-        parts.append(chunk_of(b"tRNS", _masked(sound[b"tRNS"].content(data), header)))
-    animation = sound.get(b"acTL")
+        parts.append(chunk_of(b"tRNS", _mask_to_depth(sound[b"tRNS"].content(data), header)))
+    animation, colors = sound.get(b"acTL"), sound.get(b"cICP")
     return Plain(
         data=b"".join([SIGNATURE, *parts, *stream, chunk_of(b"IEND", b"")]),
         profile=sound[b"iCCP"].content(data) if b"iCCP" in sound else b"",
+        code_points=None if colors is None else (data[colors.at + 8], data[colors.at + 9]),
         is_animated=animation is not None and int.from_bytes(animation.content(data)[:4], "big") > 1,
         notes=notes + sums_notes,
     )
@@ -201,7 +204,7 @@ def _fits(chunk: Chunk, data: bytes) -> bool:
     return chunk.kind not in _COMPRESSED or data[chunk.at + 8 : chunk.at + 89].partition(b"\0")[2][:1] == b"\0"
 
 
-def _masked(transparent: bytes, header: bytes) -> bytes:
+def _mask_to_depth(transparent: bytes, header: bytes) -> bytes:
     """Return a transparent colour without bits above the depth, which decoders ignore (11.3.2.1)."""
     depth, colour_type = header[8], header[9]
     if colour_type not in (GRAY, RGB) or len(transparent) != 2 * CHANNELS[colour_type]:

@@ -1,11 +1,12 @@
 """A picture as a file stores it: what decoders return and encoders take."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from impasto.picture.code_points import named_colors
 from impasto.picture.levels import Stored
 from impasto.picture.metadata import Credits
 from impasto.picture.profiles import Space
@@ -48,6 +49,21 @@ class Samples:
     def size(self) -> tuple[int, int]:
         """(height, width), px, as stored."""
         return self.values.shape[0], self.values.shape[1]
+
+
+def with_code_points(samples: Samples, points: tuple[int, int] | None) -> Samples:
+    """Return RGB samples whose colours are those that code points name, whatever profile they had; others unchanged.
+
+    Args:
+        samples: as decoded.
+        points: primaries and transfer of ITU-T H.273; None where a file has none.
+
+    """
+    if points is None or samples.space != "rgb":
+        return samples
+    named = named_colors(*points)
+    notes = (*samples.notes, *named.notes)
+    return replace(samples, icc_profile=None, assumed_profile=named.profile, notes=notes)
 
 
 def upright(values: NDArray[Scalar], orientation: int) -> NDArray[Scalar]:
