@@ -1,18 +1,18 @@
-"""The jobs of `scripts/bench` by name. Each leaves its results in benchmarks/results/.
+"""The jobs of `scripts/bench` by name. Each writes its results to benchmarks/results/.
 
-scripts/bench [main] ...             seconds, memory and scores of impasto stylize
+scripts/bench [main] ...             time, memory and scores of impasto stylize
 scripts/bench sizes ...              time per step and peak memory against size
-scripts/bench limits ...             one step, taken apart, beside the machine's limits
-scripts/bench batch ...              many pictures in one process and in many
+scripts/bench limits ...             the parts of one step, and the machine's limits
+scripts/bench batch ...              many pictures, in one process and in one process each
 scripts/bench control ...            whether the controls do what they say
-scripts/bench throughput ...         many pictures: a bare loop, one process, a worker a core
-scripts/bench page ...               what the page's previews cost a run
-scripts/bench gpu ...                all that is measured on a CUDA machine
+scripts/bench throughput ...         many pictures: a loop, one process, one worker a core
+scripts/bench page ...               how much time the page's previews cost
+scripts/bench gpu ...                all measurements for a CUDA machine
 scripts/bench launches ...           operations and bytes of a step on CUDA, counted without one
-scripts/bench crowsonkb ...          beside style-transfer-pytorch's recipe in a plain loop
-scripts/bench neural-style-pt ...    beside that program
-scripts/bench pystiche ...           beside that program
-scripts/bench --report               docs/benchmarks.md and its plots from all results
+scripts/bench crowsonkb ...          comparison with style-transfer-pytorch's recipe in a plain loop
+scripts/bench neural-style-pt ...    comparison with that program
+scripts/bench pystiche ...           comparison with that library
+scripts/bench --report               write docs/benchmarks.md and its plots from all results
 
 Each has its own --help.
 """

@@ -1,4 +1,4 @@
-"""Many small pictures: `impasto.stylize` called for each in one process, beside a command for each.
+"""Many small pictures: calls of `impasto.stylize` in one process, compared with a command for each picture.
 
 scripts/bench batch                        8 pictures of 128 px on the CPU
 scripts/bench batch --count 20 --size 64
@@ -27,7 +27,7 @@ def paint(content: str, style: str, folder: str, count: str, size: str, device: 
 
 
 def measure(count: int, size: int, device: str) -> Row:
-    """Time both."""
+    """Measure both ways."""
     call = "import sys; from benchmarks import batch; batch.paint(*sys.argv[1:])"
     with tempfile.TemporaryDirectory() as temporary:
         content, style = pictures.pair(Path(temporary), size)
@@ -56,15 +56,16 @@ def section(folder: Path = records.RESULTS) -> str:
         for part in records.parts(JOB, folder)
         for row in part["rows"]
     ]
-    columns = ("machine", "pictures", "one process, s", "a process each, s", "ratio")
+    columns = ("machine", "pictures", "one process, s", "a process for each, s", "ratio")
     return "\n".join([INTRODUCTION, *records.table(columns, rows), ""]) if rows else ""
 
 
 INTRODUCTION = """
 ## Many pictures
 
-Made by `scripts/bench batch`: as many square pictures with the default recipe, by calls of `impasto.stylize` in one
-process, and by a command each, one after another. Seconds are of all, from the first process's start to the last's end.
+Made by `scripts/bench batch`: the same number of square pictures, painted with the default recipe by calls of
+`impasto.stylize` in one process, and by one command for each. The seconds are for all pictures together, from the start
+of the first process to the end of the last.
 """
 
 

@@ -1,7 +1,7 @@
 """Where the time of a step goes, by PyTorch's profiler.
 
-Operations are told apart by their names and shapes as PyTorch records them, not by anything of impasto's: when the code
-changes, what no rule knows shows up under its own name.
+Operations are classified by the names and shapes that PyTorch records, and not by names of impasto's code. So when that
+code changes, an operation that fits no rule appears under its own name.
 """
 
 import re
@@ -30,7 +30,7 @@ _BACKWARD = "autograd::engine::evaluate_function"
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation: its name, those it was called from, outermost last, its inputs' shapes, and its own seconds."""
+    """One operation: its name, the names of its callers (outermost last), its inputs' shapes, and its own seconds."""
 
     name: str
     callers: tuple[str, ...]
@@ -39,7 +39,7 @@ class Operation:
 
 
 def kind(operation: Operation, image_size: int) -> str:
-    """Return to which part of a step an operation belongs; `image_size` is the number of values in an image."""
+    """Return the part of a step that an operation belongs to; `image_size` is the number of values in an image."""
     names = (operation.name, *operation.callers)
     backward = any(name.startswith(_BACKWARD) or "dgrad" in name for name in names)
     if any(_CONVOLUTION.search(name) for name in names) or _is_pixel_product(operation):
@@ -54,7 +54,7 @@ def kind(operation: Operation, image_size: int) -> str:
 
 
 def _is_pixel_product(operation: Operation) -> bool:
-    # A side of 27 = 9 positions of a kernel x 3 channels: the first convolution, written as a matrix product.
+    # The first convolution is computed as a matrix product, in which one length is 27: 3 x 3 positions x 3 channels.
     return bool(_PRODUCT.search(operation.name)) and any(27 in shape for shape in operation.shapes)
 
 
@@ -68,7 +68,7 @@ def _count(shape: Sequence[int]) -> int:
 def layer(operation: Operation) -> str:
     """Return a convolution's size, `64 to 128 channels, 256 wide`, or `other` where its shapes do not show it.
 
-    The same layer has the same name on the way back, where its channels are the other way round.
+    A layer has the same name in the backward pass, in which its channels are in the other order.
     """
     inputs = [shape for shape in operation.shapes if len(shape) == 4]
     if len(inputs) < 2 or tuple(inputs[1][2:]) != (3, 3):
@@ -108,8 +108,8 @@ def largest(operations: Iterable[Operation], image_size: int, part: str, count: 
 def record(work: Callable[[], object], device: str) -> list[Operation]:
     """Do `work` and return its operations: those of the CPU, or on a GPU the kernels that ran there.
 
-    A kernel launched by an operation has that one's name, callers and shapes; one of a captured graph none
-    but its own name.
+    A kernel that an operation launched has that operation among its callers, and its shapes. A kernel of a captured
+    graph has neither.
     """
     activities = [ProfilerActivity.CPU]
     gpu = device.startswith("cuda")
@@ -136,14 +136,14 @@ def record(work: Callable[[], object], device: str) -> list[Operation]:
 
 
 def _without_callers(events: Sequence[Any], launched: Sequence[Operation]) -> list[Operation]:
-    """Return the kernels that no operation is known to have launched, those of a name together."""
+    """Return the kernels that no recorded operation launched, added up by name."""
     seconds: dict[str, float] = defaultdict(float)
     for event in events:
         if event.device_type != DeviceType.CPU and not getattr(event, "is_user_annotation", False):
             seconds[event.name] += event.time_range.elapsed_us() / 1e6
     for operation in launched:
         seconds[operation.name] -= operation.seconds
-    # A microsecond is what the times are rounded to.
+    # Times are rounded to microseconds.
     return [Operation(name, (), (), left) for name, left in seconds.items() if left > 1e-6]
 
 
@@ -157,5 +157,5 @@ def _callers(event: Any) -> tuple[str, ...]:
 
 
 def _shapes(event: Any) -> tuple[tuple[int, ...], ...]:
-    # What is no tensor has an empty shape, a list of tensors a list of shapes.
+    # An input that is not a tensor has an empty shape; a list of tensors has a list of shapes.
     return tuple(tuple(shape) for shape in event.input_shapes or () if all(isinstance(side, int) for side in shape))

@@ -9,13 +9,13 @@ Series = dict[str, list[tuple[float, float]]]
 
 WIDTH, HEIGHT = 460, 340  # px
 LEFT, RIGHT, TOP, BOTTOM = 62, 16, 34, 46  # px around the area of the lines
-# Half-way between black and white: on either the text has a contrast above 4, so the chart needs no background.
+# A grey with a contrast above 4 on both black and white, so the chart needs no background.
 INK = "#767676"
 COLOURS = ("#d9480f", "#1c7ed6", "#2b8a3e", "#ae3ec9", "#b08900", "#0c8599")
 
 
 class Axis:
-    """A logarithmic scale from decade to decade, laid along pixels `start` to `end`."""
+    """A logarithmic scale over whole decades, drawn from pixel `start` to pixel `end`."""
 
     def __init__(self, values: Sequence[float], start: float, end: float) -> None:
         self.low = math.floor(math.log10(min(values)) + 1e-9)

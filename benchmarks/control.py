@@ -1,4 +1,4 @@
-"""Whether the controls do what they say: regions, strength, colours. Not speed: all is painted in this process.
+"""Whether regions, strength and colours do what they promise. Speed is not measured: all is painted in this process.
 
 scripts/bench control                      all three, on the sample pictures
 scripts/bench control --only strength
@@ -38,7 +38,7 @@ PAIRS = (
     ("chelsea", "night_swirls"),
 )
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
-# Lightness, a and b of OKLab: about the smallest difference that is seen side by side.
+# In OKLab: about the smallest difference that is visible side by side.
 NOTICEABLE = 0.02
 
 
@@ -49,7 +49,7 @@ def paint(content: str, styles: Sequence[str], size: int, device: str, **options
 
 
 def strength(content: str, style: str, size: int, device: str) -> Row:
-    """Paint with more and more strength; both distances are measured without the network."""
+    """Paint with each strength and measure both distances, without the network."""
     photo, painting = _sample(content), _sample(style)
     styles, contents = [], []
     for value in STRENGTHS:
@@ -60,9 +60,9 @@ def strength(content: str, style: str, size: int, device: str) -> Row:
 
 
 def regions(content: str, styles: tuple[str, str], size: int, device: str) -> Row:
-    """Paint the left half after one style and the right after another, and each style over the whole picture.
+    """Paint the left half in one style and the right half in another, and also the whole picture in each style.
 
-    A half is judged where its features see nothing of the other half, and so is the same place of the whole pictures.
+    In each half, only positions whose receptive field does not reach the other half are compared.
     """
     half = as_picture(np.repeat(np.arange(8)[None, :, None] < 4, 8, axis=0).astype(np.float32).repeat(3, axis=2))
     both = paint(content, styles, size, device, content_mask=half)
@@ -72,13 +72,13 @@ def regions(content: str, styles: tuple[str, str], size: int, device: str) -> Ro
         alone = paint(content, [style], size, device)
         distance = functools.partial(_distance, _fitted(_sample(style), both), left)
         untouched = distance(photo)
-        # How far the way from the photo to the style has been gone, of how far it is gone without a mask.
+        # The decrease of the distance from the photo to the style, relative to that without a mask.
         row["nearer"].append((untouched - distance(both)) / (untouched - distance(alone)))
     return row
 
 
 def colors(content: str, style: str, size: int, device: str, mode: str) -> Row:
-    """Paint with the photo's colours; how far the mean is from the photo's, and how much is clipped."""
+    """Paint with the photo's colours; measure the difference of the mean colours and the share of clipped values."""
     image = paint(content, [style], size, device, colors=mode)
     photo, painting = resize(_sample(content), *image.shape[2:]), _fitted(_sample(style), image)
     means = [oklab.from_srgb(each).mean((0, 2, 3)) for each in (image, photo)]
@@ -90,12 +90,12 @@ def colors(content: str, style: str, size: int, device: str, mode: str) -> Row:
 
 
 def _clipped(image: Tensor) -> float:
-    """Return the share of values at the ends of the range, of the channel that has most."""
+    """Return the share of values at the ends of the range, in the channel with the most of them."""
     return float(((image <= 0.5 / 255) | (image >= 254.5 / 255)).float().mean((0, 2, 3)).max())
 
 
 def _distance(painting: Tensor, left: bool, image: Tensor) -> float:
-    """Return how far the statistics of a half of `image` are from those of `painting`, as the default recipe weighs."""
+    """Return the default recipe's style loss of one half of `image` against `painting`."""
     recipe = presets.DEFAULT
     (spec,) = (term.loss for term in recipe.terms if isinstance(term.loss, terms.MeanCovariance))
     network, loss = load_network(recipe, torch.device("cpu")), MeanCovariance(spec)
@@ -110,7 +110,7 @@ def _distance(painting: Tensor, left: bool, image: Tensor) -> float:
 
 
 def half(features: Tensor, name: str, left: bool) -> Tensor:
-    """Return the features of one half that see nothing of the other."""
+    """Return the features of one half whose receptive field does not reach the other half."""
     about = vgg_layers.layers(vgg_layers.NETWORKS["vgg16"]).get(name)
     seen = 0 if name == vgg_layers.PIXELS or about is None else -(-about.receptive_field // (2 * about.stride))
     width = features.shape[3] // 2 - seen
@@ -127,7 +127,7 @@ def _fitted(painting: Tensor, image: Tensor) -> Tensor:
 
 
 def measured(arguments: argparse.Namespace) -> Iterator[Row]:
-    """Yield a row for each thing measured."""
+    """Yield a row for each measurement."""
     device = arguments.device
     if arguments.only in (None, "strength"):
         for size, pair in itertools.product(arguments.strength_sizes, PAIRS):
@@ -151,7 +151,7 @@ def section(folder: Path = records.RESULTS) -> str:
     for what, text, columns, cells in (
         ("strength", STRENGTH, ("style", "content"), _strength_cells),
         ("regions", REGIONS, ("left half", "right half"), _region_cells),
-        ("colors", COLORS, ("mean off by", "clipped", "clipped in the inputs"), _color_cells),
+        ("colors", COLORS, ("difference of the means", "clipped", "clipped in the inputs"), _color_cells),
     ):
         chosen = [row for row in rows if row["what"].startswith(what)]
         if chosen:
@@ -175,20 +175,22 @@ def _color_cells(row: Row) -> tuple[str, ...]:
 INTRODUCTION = """
 ## Controls
 
-Made by `scripts/bench control`: whether the controls do what they say, on the sample pictures with the default recipe.
+Made by `scripts/bench control`: whether the controls do what they promise, measured on the sample pictures with the
+default recipe.
 """
 STRENGTH = """
-`--strength` 0, 0.25, 0.5, 0.75 and 1: distance from the painting (sliced Wasserstein distance of patches) and from
-the photo (1 - MS-SSIM). The first should fall all the way, the second rise.
+For `--strength` 0, 0.25, 0.5, 0.75 and 1: the distance from the painting (sliced Wasserstein distance of patches),
+which should decrease, and the distance from the photo (1 - MS-SSIM), which should increase.
 """
 REGIONS = """
-The left half painted after the first style, the right half after the second. Of the way from the photo to the style's
-statistics, how much has been gone in each half, in percent of what a picture painted in that style alone goes at the
-same place. A half is judged where its features see nothing of the other.
+The left half is painted in the first style, the right half in the second. For each half, the table has the decrease of
+the distance between its statistics and the style's, relative to the photo, in percent of the decrease at the same
+place in a picture painted in that style alone. Only positions whose receptive field does not reach the other half
+count.
 """
 COLORS = f"""
-`--colors`: how far the mean colour is from the photo's, in OKLab, where about {NOTICEABLE} can just be seen; and how
-many values of a channel are at an end of the range.
+For `--colors`: the difference between the mean colours of the picture and of the photo, in OKLab, where about
+{NOTICEABLE} is just visible; and the share of a channel's values that are at an end of the range.
 """
 
 

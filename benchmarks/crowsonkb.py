@@ -1,4 +1,4 @@
-"""style-transfer-pytorch's recipe in a plain PyTorch loop, by a few measured steps, beside `impasto stylize`.
+"""style-transfer-pytorch's recipe in a plain PyTorch loop, projected from a few steps, compared with `impasto stylize`.
 
 scripts/bench crowsonkb                       512 px on the CPU, once
 scripts/bench crowsonkb --repeat 3            three times, the two in turn
@@ -22,7 +22,7 @@ KEY = ("size",)
 
 
 def projected(scales: Sequence[dict[str, Any]]) -> float:
-    """Return the seconds that all steps of all scales take: the measured time of one times their number."""
+    """Return the seconds that all steps of all scales take, from the measured time of one step at each scale."""
     return float(sum(scale["step_seconds"] * scale["steps"] for scale in scales))
 
 
@@ -51,14 +51,14 @@ def section(folder: Path = records.RESULTS) -> str:
 
 
 INTRODUCTION = """
-## Beside style-transfer-pytorch's recipe in a plain loop
+## Compared with style-transfer-pytorch's recipe in a plain loop
 
-Made by `scripts/bench crowsonkb`. That program's objective, sizes and numbers of steps (the recipe `crowsonkb`) in a
-plain PyTorch loop, `benchmarks/peers/plain_loop.py`: standard modules, autograd, torch.optim.Adam. The loop's seconds
-are projected, not run to the end: a few steps are timed at every scale, and their median is multiplied by the scale's
-number of steps; starting up and resampling are left out. impasto's seconds are of the whole command `impasto stylize`
-with the default recipe, from start to saved file, in the same run and in turn with the loop. They are two recipes: this
-compares what people wait for, not one loop with another.
+Made by `scripts/bench crowsonkb`. `benchmarks/peers/plain_loop.py` is a plain PyTorch loop (standard modules, autograd,
+torch.optim.Adam) with that program's objective, sizes and numbers of steps (the recipe `crowsonkb`). The loop is not
+run to its end. Its time is projected: a few steps are timed at every scale, and their median is multiplied by the
+number of steps of the scale, without start-up and resampling. impasto's time is that of the whole command
+`impasto stylize` with the default recipe, from start to saved file, measured in turn with the loop. The recipes differ,
+so this compares how long a person waits for a picture, not how fast the loops are.
 """
 
 
@@ -81,7 +81,7 @@ def _scales(turns: Sequence[Row]) -> list[tuple[str, ...]]:
 
 
 def ratio(row: Row) -> str:
-    """Return one sentence: seconds of both, and how many times as fast, with the least and the most of the turns."""
+    """Return the seconds of both and their ratio, with the smallest and largest ratio of the turns, as one sentence."""
     turns = row["turns"]
     loop = statistics.median(one["projected_seconds"] for one in turns)
     ours = statistics.median(one["seconds"] for one in turns)

@@ -1,4 +1,4 @@
-"""How much arithmetic a step is by the plain count: no method that multiplies less than the formula says."""
+"""The number of arithmetic operations of a step by the definition of a convolution; fast algorithms need fewer."""
 
 import math
 
@@ -9,11 +9,12 @@ from impasto.recipe.terms import Content, LayeredLoss
 def step_operations(recipe: Recipe, height: int, width: int) -> int:
     """Return the operations of one step on a canvas, a multiply-add being two.
 
-    Counted are the network's convolutions to the deepest layer, there and back, and the sums of outer products of the
-    style's layers, there and back. The way back costs as much as the way there: the weights have no gradient.
+    These are the network's convolutions up to the deepest layer and the sums of outer products of the style's layers,
+    forward and backward. The backward pass has as many operations as the forward pass, because no gradient of the
+    weights is computed.
 
     Args:
-        recipe: its terms say which layers there are.
+        recipe: its terms name the layers.
         height: of the canvas, the margin included, in pixels.
         width: likewise.
 

@@ -1,7 +1,7 @@
-"""All that is measured on a CUDA machine: the default recipe twice at some sizes, time and memory by size, the limits.
+"""All measurements for a CUDA machine: the default recipe at some sizes, time and memory by size, the limits.
 
-scripts/bench gpu                          results to benchmarks/results/NAME.json, NAME being the GPU's
-scripts/bench gpu --size 512 --to 4096     less of it
+scripts/bench gpu                          results go to benchmarks/results/NAME.json, NAME being the GPU's
+scripts/bench gpu --size 512 --to 4096     fewer sizes
 """
 
 import argparse
@@ -18,14 +18,14 @@ from benchmarks.records import Row
 JOB = "gpu"
 KEY = ("size", "run")
 SIZES = (512, 1024, 2048)
-# The whole recipe is at home at 512 px; 8192 px are 67 megapixels.
+# 8192 px are 67 megapixels.
 LARGEST = 8192
-# What the runs of a size are called, in their order.
+# The names of the three runs at each size, in their order.
 RUNS = ("first", "second", "second of its process")
 
 
 def refuse_without_cuda() -> None:
-    """End with one line where there is no CUDA device.
+    """End with one line if there is no CUDA device.
 
     Raises:
         SystemExit: there is none.
@@ -42,9 +42,9 @@ def name_of(device: str) -> str:
 
 
 def runs(size: int, device: str) -> list[Row]:
-    """Paint a picture by a command, then by another one twice in its process.
+    """Paint a picture with a command, then twice more in one other process.
 
-    The second run finds what the first left in the machine's caches, the third what the second left in its process.
+    The second run finds the machine's caches filled by the first, the third also those of its process.
     """
     with tempfile.TemporaryDirectory() as temporary:
         content, style = pictures.pair(Path(temporary), size)
@@ -65,7 +65,7 @@ def runs(size: int, device: str) -> list[Row]:
 
 
 def doubled(largest: int) -> list[int]:
-    """Return the sizes measured, 128 px and twice as much each time."""
+    """Return the sizes measured: 128 px and its doubles."""
     return [128 * 2**power for power in range(10) if 128 * 2**power <= largest]
 
 
@@ -90,13 +90,17 @@ def section(folder: Path = records.RESULTS) -> str:
     return "\n".join([INTRODUCTION, *lines]) if lines else ""
 
 
-INTRODUCTION = """
+INTRODUCTION = (
+    """
 ## On a GPU
 
-Made by `scripts/bench gpu`: a square picture with the default recipe by `impasto stylize`, twice in succession, and a
-second time in the process of the second run. Seconds are of the whole command, Python's start and the saving included,
-which the second of a process has behind it; the optimisation begins with loading the network. A step is the median at
-the last scale, empty where all its steps are reported at once. Memory is the most that PyTorch held on the GPU."""
+Made by `scripts/bench gpu`: `impasto stylize` paints a square picture with the default recipe, in a process of its own
+and then twice in another process. The seconds are those of the whole command, with saving the picture; the start of
+Python counts for the first picture of a process only. The optimisation begins with loading the network. The time of a
+step is the median at the last scale; it is empty if all its steps are reported at once. Memory is the largest amount
+that PyTorch held on the GPU."""
+    ""
+)
 
 
 def main(given: Sequence[str] | None = None) -> None:

@@ -1,7 +1,7 @@
-"""Operations and bytes of a step on CUDA, counted on PyTorch's meta device: an estimate where there is no GPU.
+"""The operations and bytes of a step on CUDA, counted on PyTorch's meta device: an estimate that needs no GPU.
 
-The meta device knows shapes, dtypes and memory layouts but no numbers. The program is told to take the paths that it
-takes on CUDA in bfloat16; cuDNN's fused convolution, which the meta device lacks, is counted as one operation.
+The meta device has shapes, dtypes and memory layouts, but no values. impasto is made to choose the code paths that it
+chooses on CUDA in bfloat16. cuDNN's fused convolution, which the meta device lacks, is counted as one operation.
 """
 
 import argparse
@@ -28,7 +28,7 @@ META = torch.device("meta")
 
 
 class Ones(TorchDispatchMode):
-    """Answers with ones where numbers are asked for that the meta device does not have."""
+    """Returns ones where code reads values, which the meta device does not have."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -64,7 +64,7 @@ class Count(TorchDispatchMode):
 def convolve_relu(
     x: Tensor, weight: Tensor, bias: Tensor, stride: object, padding: tuple[int, int], *rest: object
 ) -> Tensor:
-    """Stand for cuDNN's function: one operation."""
+    """Replace cuDNN's fused function by one operation."""
     return F.conv2d(x, weight, bias, padding=padding)
 
 
@@ -75,7 +75,7 @@ def count(recipe: Recipe, side: int, *, fused: bool, mixed: bool) -> dict[str, f
         recipe: its terms and optimizer.
         side: of the canvas in pixels, its margin included.
         fused: whether convolution and ReLU are one operation.
-        mixed: whether sums of bfloat16 features are taken without a copy.
+        mixed: whether sums of bfloat16 features are computed without a float32 copy.
 
     """
     network = load_network(recipe, torch.device("cpu"), torch.bfloat16, "default").to(META)

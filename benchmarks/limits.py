@@ -1,4 +1,4 @@
-"""What the machine can do at most, and where the time of one step of the default recipe goes, in the same run.
+"""The fastest arithmetic and copies of a machine, and the parts of one step of the default recipe, in the same run.
 
 scripts/bench limits                         a step at 512 px on the CPU
 scripts/bench limits --size 1024 --device cuda --name NAME
@@ -17,12 +17,12 @@ from impasto.recipe import Compute, Inputs
 
 JOB = "limits"
 KEY = ("size",)
-# Steps before the one that is looked at: the first ones warm up, the others give the time of a step undisturbed.
+# Steps before the profiled one: the first ones warm up, the others give the time of a step without the profiler.
 STEPS = 6
 
 
 def step(size: int, device: str) -> Row:
-    """Paint some steps, one of them under the profiler, and return where its time went."""
+    """Paint some steps, the last one under the profiler, and return the time of its parts."""
     from impasto import Stepped
     from impasto.engine import devices
     from impasto.jobs.job import Job
@@ -33,7 +33,7 @@ def step(size: int, device: str) -> Row:
         content, style = pictures.pair(Path(temporary), size)
         run = Job(Inputs.of(content, [style]), recipe, compute=Compute(device)).start()
     stepped = (event for event in run if isinstance(event, Stepped))
-    # GPUs report several steps at once; here each is waited for.
+    # GPUs report several steps at once; here every step is waited for.
     with mock.patch.object(devices, "steps_per_wait", return_value=1):
         times = [event.seconds for event in itertools.islice(stepped, STEPS)]
         operations = breakdown.record(lambda: next(stepped), device)
@@ -54,7 +54,7 @@ def step(size: int, device: str) -> Row:
 
 
 def floor_seconds(row: Row) -> float:
-    """Return how long the step's plain count of operations takes at the rate of float32 matrix products."""
+    """Return how long the operations of a step take at the rate of float32 matrix products."""
     return float(row["operations"] / row["products_gflops"]["float32"] / 1e9)
 
 
@@ -65,12 +65,13 @@ def section(folder: Path = records.RESULTS) -> str:
 
 
 INTRODUCTION = """
-## One step beside the machine's limits
+## One step, compared with the machine's limits
 
-Made by `scripts/bench limits`: in one run, the fastest matrix product and copy that PyTorch reaches, and one step of
-the default recipe on a square picture, taken apart by PyTorch's profiler. The floor is the step's arithmetic by the
-plain count (convolutions and sums of outer products, there and back) at the rate of float32 matrix products; a step is
-faster than that where convolutions are done with fewer multiplications, as by Winograd's method, or in less precision.
+Made by `scripts/bench limits`, which measures the rates of the fastest matrix products and copies in PyTorch and, in
+the same run, the parts of one step of the default recipe on a square picture, by PyTorch's profiler. The floor is the
+time that the operations of the step (convolutions and sums of outer products by their definition, forward and backward)
+would take at the rate of float32 matrix products. A step is faster than the floor if convolutions need fewer
+multiplications, as with Winograd's method, or are computed with less precision.
 """
 
 
@@ -88,7 +89,7 @@ def _machine(part: Part) -> str:
             "",
             *records.table(("convolutions", "forward, ms", "backward, ms"), _layers(row["layers"])),
             "",
-            "Largest of everything else: "
+            "The largest operations of everything else: "
             + ", ".join(f"`{name}` {1e3 * seconds:.1f} ms" for name, seconds in row["rest"].items())
             + ".",
             "",
@@ -97,7 +98,7 @@ def _machine(part: Part) -> str:
 
 
 def _shares(parts: dict[str, float]) -> list[tuple[str, ...]]:
-    # Not the step's own time: under the profiler it takes a little longer.
+    # The sum of the parts, because the profiler makes the step a little slower.
     whole = sum(parts.values())
     return [
         (name, f"{1e3 * seconds:.1f}", f"{100 * seconds / whole:.0f} %")
@@ -114,7 +115,7 @@ def _layers(layers: dict[str, dict[str, float]]) -> list[tuple[str, ...]]:
 
 
 def measure(arguments: argparse.Namespace, size: int) -> None:
-    """Measure limits and a step, and write them down."""
+    """Measure the limits and a step, and write the results."""
     records.keep(arguments, JOB, rates.limits(arguments.device) | step(size, arguments.device), KEY)
 
 

@@ -1,8 +1,8 @@
-"""The main job as a person runs it: seconds, peak memory and scores of `impasto stylize`, one process a case.
+"""The main job: time, peak memory and scores of `impasto stylize`, each case in a process of its own.
 
-scripts/bench                          all cases; results to benchmarks/results/
-scripts/bench --size 512 --pair night  some
-scripts/bench --report                 docs/benchmarks.md from the results
+scripts/bench                          all cases; the results go to benchmarks/results/
+scripts/bench --size 512 --pair night  some cases
+scripts/bench --report                 write docs/benchmarks.md from the results
 """
 
 import argparse
@@ -29,7 +29,7 @@ SIZES = (256, 512, 1024)
 
 
 def measure(content: Path, style: Path, out: Path, size: int, recipe: str, device: str) -> Row:
-    """Run one case in a process of its own and return what it took and gave."""
+    """Run one case in a process of its own and return its time, memory, loss and scores."""
     painted = measured.paint(
         str(content), str(style), "-o", str(out), "--size", str(size), "--recipe", recipe, "--device", device
     )
@@ -64,10 +64,11 @@ def section(folder: Path = records.RESULTS) -> str:
 
 
 INTRODUCTION = """
-Made by `scripts/bench --report` from `benchmarks/results/`. Seconds are of the whole command, from start to
-saved file; peak memory is the process's largest resident set, on a GPU the most that PyTorch held there. Style and
-content distances are those of `benchmarks/quality.py`, which no recipe optimises: style 0 is the painting and 1 the
-untouched photo, content 0 is the photo. They compare results of one pair at one size."""
+Made by `scripts/bench --report` from `benchmarks/results/`. The seconds are those of the whole command, from start to
+saved file. Peak memory is the largest resident set of the process, or on a GPU the largest amount that PyTorch held
+there. The style and content distances are computed by `benchmarks/quality.py`; no recipe optimises them. A style
+distance of 0 is the painting, 1 the unchanged photo; a content distance of 0 is the photo. Compare them only between
+results of the same pair at the same size."""
 
 
 def main(given: Sequence[str] | None = None) -> None:

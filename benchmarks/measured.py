@@ -1,4 +1,4 @@
-"""The `impasto` command in this process, as it is, and one line more on stdout: the memory that it took.
+"""Run the unchanged `impasto` command in this process, and print one more line on stdout: the memory that it took.
 
 python -m benchmarks.measured stylize photo.jpg painting.jpg --json ...
 python -m benchmarks.measured --times 2 stylize ...     the same command twice in one process
@@ -17,8 +17,8 @@ from typing import Any
 
 from benchmarks import processes
 
-# Ours: on GPUs the run waits for the device once in several steps, and the events of a burst come one right after the
-# other, some 0.05 ms apart; no step of any size takes less than 1 ms.
+# Ours: on GPUs a run waits for the device only once in several steps, and then reports these steps in a burst, some
+# 0.05 ms apart. No step takes less than 1 ms.
 _APART = 3e-4  # seconds
 
 
@@ -26,17 +26,17 @@ _APART = 3e-4  # seconds
 class Painted:
     """What one `impasto` command took, in seconds and bytes, and the loss that it reached."""
 
-    seconds: float  # of the whole process; of a later command in a process, of that command
+    seconds: float  # of the whole process; for a later command in the same process, of this command
     loss: float
-    optimisation_seconds: float  # of the run: from its start, the network being loaded, to its end
+    optimisation_seconds: float  # of the run, from its start to its end, with loading the network
     first_step_seconds: float  # from the run's start to its first step
-    step_seconds: float | None  # median time of a step at the last scale; None where its steps came all at once
+    step_seconds: float | None  # median time of a step at the last scale; None if all its steps were reported at once
     peak_bytes: int  # largest resident set
-    device_peak_bytes: int | None  # most memory that PyTorch held on the GPU at once
+    device_peak_bytes: int | None  # largest amount of memory that PyTorch held on the GPU
 
     @property
     def memory(self) -> int:
-        """Bytes where the picture was painted: the GPU's, or the process's."""
+        """The peak in bytes on the GPU if it was used, else of the process."""
         return self.device_peak_bytes or self.peak_bytes
 
 
@@ -64,7 +64,7 @@ def paint_repeatedly(times: int, *options: str) -> list[Painted]:
 
 
 def read_all(output: str, seconds: float) -> list[Painted]:
-    """Make sense of the events of one command after another; `seconds` are of the whole process."""
+    """Return what each command took, from the events that they printed; `seconds` is the time of the whole process."""
     events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     ends = [index + 1 for index, event in enumerate(events) if event["event"] == "memory"]
     first, *later = (events[start:end] for start, end in itertools.pairwise([0, *ends]))
@@ -92,7 +92,7 @@ def _read(events: Sequence[dict[str, Any]], seconds: float) -> Painted:
 
 
 def bursts(times: Sequence[float]) -> list[tuple[float, int]]:
-    """Return when each burst of steps came, and how many steps it had; on CPUs every step is a burst of its own."""
+    """Return the time and the number of steps of each burst; on CPUs every step is a burst of its own."""
     found: list[tuple[float, int]] = []
     previous = float("-inf")
     for moment in times:
@@ -106,7 +106,7 @@ def bursts(times: Sequence[float]) -> list[tuple[float, int]]:
 
 
 def step_seconds(times: Sequence[float]) -> float | None:
-    """Return the median time of a step, the first such time left out where there are others: it warms up.
+    """Return the median time of a step, without the first one if there are others, because it warms up.
 
     Args:
         times: when each step was reported, in seconds.
@@ -118,11 +118,11 @@ def step_seconds(times: Sequence[float]) -> float | None:
 
 
 def first_step_seconds(times: Sequence[float]) -> float:
-    """Return the time to the first step: that to the first burst, without the other steps of that burst.
+    """Return the time to the first step: the time to the first burst minus that of the other steps in it.
 
     Args:
-        times: when each step of the first scale was reported, in seconds. If they came all at once, nothing says when
-            the first one was done, and the time to the burst is returned.
+        times: when each step of the first scale was reported, in seconds. If all were reported at once, it is unknown
+            when the first one ended, and the time to the burst is returned.
 
     """
     came, count = bursts(times)[0]
@@ -133,18 +133,18 @@ def peak_bytes() -> int:
     """Return this process's largest resident set so far."""
     status = Path("/proc/self/status")
     if status.exists():
-        # What Linux's getrusage says begins with the size of the process that started this one.
+        # On Linux, getrusage starts with the size of the parent process.
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def device_peak_bytes() -> int | None:
-    """Return the most memory that PyTorch held on a GPU at once, on the one that it held most on; None without one.
+    """Return the largest amount of memory that PyTorch reserved on any one GPU; None if no GPU was used.
 
-    Held, not given out to tensors: the memory of captured graphs counts, which no tensor shows.
+    Reserved memory includes that of captured graphs, which belongs to no tensor.
     """
-    # Not imported here where the command did not need it.
+    # Do not import torch if the command did not need it.
     cuda: Any = sys.modules["torch"].cuda if "torch" in sys.modules else None
     if cuda is None or not cuda.is_initialized():
         return None
@@ -152,7 +152,7 @@ def device_peak_bytes() -> int | None:
 
 
 def main() -> None:
-    """Run the command, then say what memory it took; where it is to be run again, do all that again."""
+    """Run the command as often as asked, and print after each run what memory it took."""
     from impasto.cli import main as impasto
 
     times = 1

@@ -1,9 +1,9 @@
-"""neural-style-pt and impasto's recipe `neural-style` on one pair, in one run, judged by the peer's own objective.
+"""neural-style-pt and impasto's recipe `neural-style` on one pair, in one run, compared by the peer's own objective.
 
 python -m benchmarks.neural_style_pt                                  chelsea + watercolor at 256 px, 1000 iterations
 python -m benchmarks.neural_style_pt --content A --style B --size 512 --iterations 1000 --steps 100,200,500 --repeat 3
 scripts/bench neural-style-pt ...                                     the same, in the clone's environment
-scripts/bench --report                                                docs/benchmarks.md from all results
+scripts/bench --report                                                write docs/benchmarks.md from all results
 """
 
 import argparse
@@ -23,14 +23,14 @@ from benchmarks import processes, records
 from benchmarks.peers import neural_style_pt, tables
 from benchmarks.peers.neural_style_pt import Peer
 
-# Parts of the peer's iterations after which impasto's picture is looked at, unless --steps says otherwise.
+# impasto's numbers of steps as parts of the peer's iterations, unless --steps gives them.
 PARTS = (0.1, 0.2, 0.3, 0.5, 1.0)
-# What the start is called by the peer and by impasto; each takes its default where nothing is said.
+# The options for the first image, of the peer and of impasto; with none, each uses its default.
 INITS = {"default": ((), ()), "content": (("-init", "image"), ("--init", "content"))}
 
 
 def bring_to_size(source: Path, out: Path, size: int) -> tuple[int, int]:
-    """Write a picture at the size the peer would choose, so that both programs are given the same pixels.
+    """Write a picture at the size that the peer would choose, so that both programs get the same pixels.
 
     The long side is `size`, the short one is rounded down; bilinear, as the peer resamples.
 
@@ -41,7 +41,7 @@ def bring_to_size(source: Path, out: Path, size: int) -> tuple[int, int]:
     with Image.open(source) as opened:
         picture = opened.convert("RGB")
     width, height = (max(1, side * size // max(picture.size)) for side in picture.size)
-    # By way of an array: a colour profile, which the peer does not look at, stays behind.
+    # The array drops the colour profile, which the peer ignores.
     pixels = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
     Image.fromarray(pixels).save(out)
     return width, height
@@ -53,7 +53,7 @@ def paint_ours(
     """Run `impasto stylize`.
 
     Raises:
-        SystemExit: it failed, or the recipe takes more steps than those: it has several scales.
+        SystemExit: it failed, or took another number of steps, because the recipe has several scales.
 
     """
     ended = processes.run(
@@ -86,7 +86,7 @@ def row(program: str, steps: int, ended: processes.Ended, loss: dict[str, Any], 
 
 
 def compare(peer: Peer, out: Path, given: argparse.Namespace, environment: dict[str, str]) -> Iterator[dict[str, Any]]:
-    """Run both programs in turn, judge what they saved, and yield a row for each."""
+    """Run both programs in turn, evaluate the saved pictures, and yield a row for each."""
     every = given.iterations // 10 if given.iterations % 10 == 0 else given.iterations
     for turn in range(given.repeat):
         picture = out / f"peer-{turn}.png"
@@ -102,7 +102,7 @@ def compare(peer: Peer, out: Path, given: argparse.Namespace, environment: dict[
 
 
 def case(given: argparse.Namespace) -> dict[str, Any]:
-    """Measure one pair at one size; every row is kept as soon as it is there."""
+    """Measure one pair at one size; every row is written as soon as it is measured."""
     threads = {name: str(given.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     environment = dict(os.environ) | threads
     with tempfile.TemporaryDirectory() as temporary:
@@ -147,13 +147,13 @@ def keep(new: dict[str, Any], file: Path) -> None:
 
 
 def chosen_steps(given: argparse.Namespace) -> list[int]:
-    """Return after how many of its steps impasto's picture is looked at."""
+    """Return impasto's numbers of steps."""
     parts = given.steps.split(",") if given.steps else [max(1, round(part * given.iterations)) for part in PARTS]
     return sorted({int(part) for part in parts})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run what was asked for and write it down."""
+    """Run the requested case and write its results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--content", type=Path, default=records.SAMPLES / "chelsea.jpg")
     parser.add_argument("--style", type=Path, default=records.SAMPLES / "watercolor.jpg")
@@ -162,11 +162,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", metavar="N,N,...", help=f"impasto's [{PARTS} of the iterations]")
     parser.add_argument("--recipe", default="neural-style", help="impasto's [neural-style]")
     parser.add_argument("--init", choices=INITS, default="default", help="what both start from [each one's default]")
-    parser.add_argument("--repeat", type=int, default=1, help="times that all is run, in turn [1]")
+    parser.add_argument("--repeat", type=int, default=1, help="turns [1]")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each program [all cores]")
     parser.add_argument("--device", default="cpu", help="cpu or cuda [cpu]")
     parser.add_argument(
-        "--peer", type=Path, default=neural_style_pt.INSTALLED, metavar="FOLDER", help="the peer is there"
+        "--peer", type=Path, default=neural_style_pt.INSTALLED, metavar="FOLDER", help="where the peer is installed"
     )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the pictures there")
     parser.add_argument("--results", type=Path, default=tables.RESULTS / "neural_style_pt.json", metavar="FILE")

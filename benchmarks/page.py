@@ -1,4 +1,4 @@
-"""What the page costs a run: painted by the studio of `impasto serve` with its previews, and without any.
+"""How much time the page's previews cost: runs in the queue of `impasto serve`, with previews and without.
 
 scripts/bench page                  astronaut and night_swirls at 512 px with the default recipe, 3 turns
 scripts/bench page --size 256
@@ -26,39 +26,39 @@ JOB = "page"
 KEY = ("size",)
 
 
-def painted(studio: JobQueue, order: Order) -> tuple[float, float]:
-    """Paint while a page pulls every preview; return the seconds of the run, and those to the first preview."""
-    begun, first, pulled = time.monotonic(), 0.0, 0
-    id = studio.add(order).id
-    while studio.task(id).state in ("queued", "running"):
-        if studio.task(id).preview > pulled:
-            found = studio.preview(id)
-            pulled = found[0] if found else pulled
+def paint(queue: JobQueue, order: Order) -> tuple[float, float]:
+    """Paint, fetching every preview as the page does; return the seconds of the run and to the first preview."""
+    begun, first, fetched = time.monotonic(), 0.0, 0
+    id = queue.add(order).id
+    while queue.task(id).state in ("queued", "running"):
+        if queue.task(id).preview > fetched:
+            preview = queue.preview(id)
+            fetched = preview[0] if preview else fetched
             first = first or time.monotonic() - begun
         time.sleep(0.05)
-    assert studio.task(id).state == "finished", studio.task(id).error
-    return studio.task(id).seconds, first
+    assert queue.task(id).state == "finished", queue.task(id).error
+    return queue.task(id).seconds, first
 
 
 def measure(size: int, turns: int, device: str) -> Row:
-    """Time runs with previews and runs without in turn; the first preview also of the very first run."""
+    """Time runs with and without previews in turn, after one that loads the network."""
     shown: list[float] = []
     plain: list[float] = []
     with tempfile.TemporaryDirectory() as temporary:
         storage = Storage(Path(temporary))
         photo, style = (storage.add((SAMPLES / name).read_bytes(), name).id for name in PAIR)
         order = Order(photo, (Style(style),), presets.DEFAULT.replace(size=size))
-        studio = JobQueue(storage, 10**9)
-        worker = QueueWorker(studio, Compute(device))
+        queue = JobQueue(storage, 10**9)
+        worker = QueueWorker(queue, Compute(device))
         worker.start()
-        _, cold = painted(studio, order)
+        _, cold = paint(queue, order)
         warm = []
         for _ in range(turns):
-            seconds, first = painted(studio, order)
+            seconds, first = paint(queue, order)
             shown.append(seconds)
             warm.append(first)
             with mock.patch.object(Preview, "show", return_value=False):
-                plain.append(painted(studio, order)[0])
+                plain.append(paint(queue, order)[0])
         worker.close(10)
         storage.close()
     load = os.getloadavg()[0]
@@ -82,10 +82,10 @@ PAIR = ("astronaut.jpg", "night_swirls.jpg")
 INTRODUCTION = """
 ## The page
 
-Made by `scripts/bench page`: what previews add to the time of a run of the default recipe, painted by the studio of
-`impasto serve` with a page that pulls each one, over the same without any, in turn; the median and, in brackets, the
-least and the most. And the seconds from the order to the first preview: of the first run of the process, which loads
-the network, and at worst of the later ones.
+Made by `scripts/bench page`: how much longer a run of the default recipe takes in the queue of `impasto serve` if a
+page fetches every preview, compared with runs without previews, measured in turn (median, smallest and largest). The
+time to the first preview is that of the first run of the process, which loads the network, and the longest of the later
+runs.
 """
 
 

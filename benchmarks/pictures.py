@@ -1,4 +1,4 @@
-"""Square pictures of any size, made of the samples: one size in pixels is one amount of work."""
+"""Square pictures of any size, made from the samples, so that the size alone decides the number of pixels."""
 
 from pathlib import Path
 

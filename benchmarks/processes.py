@@ -1,4 +1,4 @@
-"""Commands run to their end, with what they took."""
+"""Run commands and measure their time and memory."""
 
 import os
 import subprocess
@@ -9,20 +9,20 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Ended:
-    """A process that has ended well."""
+    """A process that ended with exit code 0."""
 
     output: str
     seconds: float  # from its start to its end, by the clock
-    peak_bytes: int  # its largest resident set; Linux counts no less than ours when it was started, some 0.4 GB
+    peak_bytes: int  # its largest resident set; on Linux at least this process's own at its start, some 0.4 GB
 
 
 def run(
     command: list[str], environment: dict[str, str] | None = None, folder: Path | None = None, *, errors: bool = False
 ) -> Ended:
-    """Run a command to its end, in an environment and a folder of its own if given; `errors` are output too.
+    """Run a command to its end, in `environment` and `folder` if given; with `errors`, the output includes stderr.
 
     Raises:
-        SystemExit: it failed; what it printed last is in the message.
+        SystemExit: it failed; the message ends with what it printed last.
 
     """
     begun = time.perf_counter()

@@ -1,4 +1,4 @@
-"""pystiche and impasto on one pair with one objective, in one run, judged by pystiche's own code.
+"""pystiche and impasto on one pair with one objective, in one run, compared by pystiche's own code.
 
 scripts/bench pystiche                                  chelsea + watercolor at 256 px, 500 steps of pystiche
 scripts/bench pystiche --size 512 --steps 50,100,200 --repeat 3
@@ -21,7 +21,7 @@ PEER = "pystiche"
 
 
 def compare(peer: pystiche.Peer, out: Path, given: argparse.Namespace, env: dict[str, str]) -> Iterator[dict[str, Any]]:
-    """Run both in turn, judge what they saved, and yield a row for each."""
+    """Run both in turn, evaluate the saved pictures, and yield a row for each."""
     for turn in range(given.repeat):
         picture = out / f"pystiche-{turn}.png"
         ended = peer.paint(picture, given.iterations)
@@ -35,7 +35,7 @@ def compare(peer: pystiche.Peer, out: Path, given: argparse.Namespace, env: dict
 
 
 def case(given: argparse.Namespace) -> dict[str, Any]:
-    """Measure one pair at one size; every row is kept as soon as it is there."""
+    """Measure one pair at one size; every row is written as soon as it is measured."""
     environment = dict(os.environ) | {name: str(given.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -66,7 +66,7 @@ def case(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run what was asked for and write it down."""
+    """Run the requested case and write its results."""
     parser = argparse.ArgumentParser(
         "scripts/bench pystiche", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--size", type=int, default=256, help="long side in pixels [256]")
     parser.add_argument("--iterations", type=int, default=pystiche.STEPS, help=f"pystiche's [{pystiche.STEPS}]")
     parser.add_argument("--steps", metavar="N,N,...", help="impasto's [parts of the iterations]")
-    parser.add_argument("--repeat", type=int, default=1, help="times that all is run, in turn [1]")
+    parser.add_argument("--repeat", type=int, default=1, help="turns [1]")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each program [all cores]")
     parser.add_argument("--device", default="cpu", help="cpu or cuda [cpu]")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the pictures there")

@@ -1,9 +1,9 @@
 """How good a stylised picture is, by measures that no recipe optimises.
 
 Style: sliced Wasserstein distance between the colours of small patches, at several scales (Bonneel et al. 2015; patches
-as in Elnekave and Weiss 2022). 0 is the painting itself; divided by the photo's own distance, 1 is the untouched photo.
+as in Elnekave and Weiss 2022), divided by the distance of the photo: 0 is the painting, 1 the unchanged photo.
 Content: 1 - multi-scale structural similarity of the luminance (Wang, Simoncelli and Bovik 2003). 0 is the photo.
-Neither knows VGG. Both are for comparing results of one pair at one size, beside a look at the pictures.
+Neither uses VGG. Both compare results of the same pair at the same size; look at the pictures as well.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a machine can do at most: matrix products and copies, by PyTorch, each the best of several tries."""
+"""The highest rates of matrix products and copies that PyTorch reaches on a machine, each the best of several tries."""
 
 import functools
 import time
@@ -13,7 +13,7 @@ TRIES = 5
 
 
 def seconds(work: Callable[[], object], device: str) -> float:
-    """Return the shortest time of several tries, in seconds; one before them warms up."""
+    """Return the shortest time of several tries, in seconds, after one that warms up."""
     times = []
     for _ in range(TRIES + 1):
         begun = time.perf_counter()
@@ -25,7 +25,7 @@ def seconds(work: Callable[[], object], device: str) -> float:
 
 
 def products(device: str, side: int) -> dict[str, float]:
-    """Return the rate of square matrix products by arithmetic, in GFLOP/s; a multiply-add is two operations."""
+    """Return the rate of square matrix products for each arithmetic, in GFLOP/s; a multiply-add counts twice."""
     kinds = {"float32": (torch.float32, False)}
     if device.startswith("cuda"):
         kinds |= {"TF32": (torch.float32, True), "bfloat16": (torch.bfloat16, False)}
@@ -49,7 +49,7 @@ def _tf32(allowed: bool) -> Iterator[None]:
 
 
 def copies(device: str, size: float) -> float:
-    """Return the rate at which memory is copied, in GB/s, read and written bytes counted; `size` in bytes."""
+    """Return the rate of copies of `size` bytes, in GB/s, counting bytes read and bytes written."""
     source = torch.zeros(round(size / 4), device=device)
     target = torch.empty_like(source)
     return 2 * source.numel() * 4 / seconds(lambda: target.copy_(source), device) / 1e9
@@ -58,6 +58,6 @@ def copies(device: str, size: float) -> float:
 def limits(device: str) -> Row:
     """Return both kinds of rates."""
     gpu = device.startswith("cuda")
-    # Large enough that starting an operation counts for nothing, and that no cache holds what is copied.
+    # So large that the start of an operation takes no noticeable part of the time and the copies fit into no cache.
     side, size = (8192, 4e9) if gpu else (2048, 256e6)
     return {"products_gflops": products(device, side), "copies_gbps": copies(device, size)}

@@ -15,12 +15,12 @@ SAMPLES = ROOT / "examples" / "pictures"
 RESULTS = ROOT / "benchmarks" / "results"
 
 Row = dict[str, Any]
-# What one machine has to say about one job: {"machine": {...}, "rows": [...]}.
+# The results of one job on one machine: {"machine": {...}, "rows": [...]}.
 Part = dict[str, Any]
 
 
 def machine(device: str) -> dict[str, Any]:
-    """Describe where the numbers come from."""
+    """Describe this machine."""
     model = next(
         (line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
         platform.processor(),
@@ -41,18 +41,18 @@ def described(where: dict[str, Any]) -> str:
 
 
 def device(where: dict[str, Any]) -> str:
-    """Return what did the work on the machine, in words."""
+    """Return the machine's GPU, or its CPU and number of cores, in words."""
     return where["gpu"] or f"{where['cores']} cores of {where['cpu']}"
 
 
 def keep(arguments: argparse.Namespace, job: str, row: Row, key: Sequence[str]) -> None:
-    """Print a row and write it down, in place of an older one that is equal in `key`."""
+    """Print a row and write it to the results, in place of an older one that has the same values in `key`."""
     print(json.dumps(row), flush=True)
     file = Path(arguments.results) / f"{arguments.name}.json"
     parts: dict[str, Part] = json.loads(file.read_text()) if file.exists() else {}
     known = parts.get(job, {"rows": []})["rows"]
     rows = [one for one in known if [one.get(name) for name in key] != [row.get(name) for name in key]]
-    # Sorted by the key, so that a case measured again stays in its place.
+    # Sorted by the key, so that a case that is measured again keeps its place.
     rows = sorted([*rows, row], key=lambda one: [(isinstance(one.get(name), str), one.get(name)) for name in key])
     parts[job] = {"machine": machine(arguments.device), "rows": rows}
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def keep(arguments: argparse.Namespace, job: str, row: Row, key: Sequence[str]) 
 
 
 def parts(job: str, folder: Path = RESULTS) -> Iterator[Part]:
-    """Yield what every machine has to say about `job`."""
+    """Yield the results of `job` on every machine."""
     for file in sorted(folder.glob("*.json")):
         found: dict[str, Part] = json.loads(file.read_text())
         if job in found:
@@ -75,7 +75,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def parsed(parser: argparse.ArgumentParser, given: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options, the name filled in."""
+    """Return the options, with the name of the results filled in."""
     arguments = parser.parse_args(given)
     arguments.name = arguments.name or arguments.device.replace(":", "")
     return arguments

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md and its plots, made of the results of all jobs; each job writes its own section."""
+"""Write docs/benchmarks.md and its plots from the results of all jobs; each job makes its own section."""
 
 from pathlib import Path
 

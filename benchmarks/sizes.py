@@ -1,4 +1,4 @@
-"""The default recipe's time per step and peak memory against the picture's size, one size and one scale a process.
+"""The default recipe's time per step and peak memory for pictures of several sizes, one scale and one process a size.
 
 scripts/bench sizes                               128 to 2048 px on the CPU
 scripts/bench sizes --size 4096 --steps 3         one size
@@ -21,9 +21,9 @@ KEY = ("options", "size")
 
 
 def default_steps(size: int, device: str) -> int:
-    """Return how many steps are enough to know one: large ones take minutes and vary little."""
+    """Return how many steps are measured: fewer at large sizes, where a step takes long and its time varies little."""
     if device.startswith("cuda"):
-        # CUDA reports steps in bursts of ten: of four bursts the first warms up.
+        # CUDA reports steps in bursts of ten; the first of four bursts warms up.
         return 40
     return 10 if size <= 512 else 6 if size <= 1024 else 4
 
@@ -50,7 +50,7 @@ def measure(size: int, steps: int, device: str, options: Sequence[str]) -> Row:
 
 
 def measure_all(arguments: argparse.Namespace, sizes: Iterable[int]) -> None:
-    """Measure size after size, to the first that fails, which is written down with its reason."""
+    """Measure one size after another until one fails; the reason is written to the results."""
     for size in sizes:
         try:
             row = measure(
@@ -64,9 +64,9 @@ def measure_all(arguments: argparse.Namespace, sizes: Iterable[int]) -> None:
 
 
 def reason(message: str) -> str:
-    """Return what impasto said last in a failed command's message."""
+    """Return the last message of impasto in the message of a failed command."""
     said = re.findall(r"\bimpasto: (.*)", message)
-    return said[-1] if said else "the command failed without a word"
+    return said[-1] if said else "the command failed without a message"
 
 
 def section(folder: Path = records.RESULTS) -> str:
@@ -78,10 +78,11 @@ def section(folder: Path = records.RESULTS) -> str:
 INTRODUCTION = """
 ## Time and memory against size
 
-Made by `scripts/bench sizes`: a square picture, the default recipe, one scale only, each size in a process of its own.
-A step is the median time from one step to the next, after the first; ns per pixel is that divided by the pixels of the
-picture. The first step's time counts from the start of the run and includes loading the network and looking at the
-photo and the painting. Memory is the process's largest resident set, on a GPU the most that PyTorch held there.
+Made by `scripts/bench sizes`: a square picture with the default recipe at a single scale, each size in a process of its
+own. The time of a step is the median time from one step to the next, without the first one. "ns per pixel" is this time
+divided by the number of pixels of the picture. The time of the first step counts from the start of the run, with
+loading the network and computing the features of the photo and the painting. Memory is the largest resident set of the
+process, or on a GPU the largest amount that PyTorch held there.
 
 ![seconds per step](pictures/step_seconds.svg) ![peak memory](pictures/peak_memory.svg)
 """
@@ -116,7 +117,7 @@ def nanoseconds(row: Row) -> float:
 
 
 def memory(row: Row) -> int:
-    """Return the bytes at the peak, where the picture was painted."""
+    """Return the peak memory in bytes, on the GPU if the picture was painted there."""
     return int(row["device_peak_bytes"] or row["peak_bytes"])
 
 

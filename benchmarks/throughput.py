@@ -1,4 +1,4 @@
-"""Many pictures: a bare loop over `impasto.stylize`, `impasto batch` in one process, and with a worker a core.
+"""Many pictures: a loop over `impasto.stylize`, `impasto batch` in one process, and with a worker for each core.
 
 scripts/bench throughput                        6 pictures of 128 px on the CPU, 3 turns
 scripts/bench throughput --count 20 --size 64
@@ -22,7 +22,7 @@ LOOP, INLINE, WORKERS = "loop", "inline", "workers"
 
 
 def loop(photos: str, style: str, out: str, size: str, device: str) -> None:
-    """Paint the photos of a folder one after another, as a program of five lines does."""
+    """Paint the photos of a folder one after another."""
     import impasto
 
     Path(out).mkdir()
@@ -31,13 +31,13 @@ def loop(photos: str, style: str, out: str, size: str, device: str) -> None:
 
 
 def pace(out: Path, warm: int) -> float:
-    """Return the seconds a picture takes once all is warm: between the files, after the first `warm` of them."""
+    """Return the seconds for a picture, by the times of the files, without the first `warm` of them."""
     times = sorted(path.stat().st_mtime for path in out.glob("*.png"))
     return (times[-1] - times[warm - 1]) / (len(times) - warm)
 
 
 def turn(kind: str, folder: Path, style: str, size: int, device: str, cores: int) -> tuple[float, float]:
-    """Return the seconds of the whole process, and those a picture takes once all is warm."""
+    """Return the seconds of the whole process, and for one picture after the first ones."""
     out = folder / kind
     shutil.rmtree(out, ignore_errors=True)
     photos = str(folder / "photos")
@@ -48,14 +48,14 @@ def turn(kind: str, folder: Path, style: str, size: int, device: str, cores: int
         on = ["--on", "inline"] if kind == INLINE else ["--on", "local", "--workers", str(cores)]
         command = [sys.executable, "-m", "impasto", "batch", photos, style, "-o", f"{out}/{{content}}.png"]
         command += ["--size", str(size), "--device", device, *on]
-    # Threads that wait sleep, as in the command; as many as there are cores.
+    # One thread for each core; waiting threads sleep, as they do in the command.
     environment = {**os.environ, "OMP_NUM_THREADS": str(cores), "OMP_WAIT_POLICY": "PASSIVE"}
     ended = processes.run(command, environment, records.ROOT, errors=True)
     return ended.seconds, pace(out, cores if kind == WORKERS else 1)
 
 
 def measure(count: int, size: int, turns: int, device: str) -> Row:
-    """Time all three in turn."""
+    """Time all three ways in turn."""
     cores = len(os.sched_getaffinity(0))
     found: dict[str, list[tuple[float, float]]] = {LOOP: [], INLINE: [], WORKERS: []}
     with tempfile.TemporaryDirectory() as temporary:
@@ -90,7 +90,7 @@ def section(folder: Path = records.RESULTS) -> str:
 
 
 def ratios(row: Row, over: str, under: str) -> list[float]:
-    """Return the ratio of the seconds a picture takes, turn by turn."""
+    """Return the ratio of the seconds for a picture in each turn."""
     return [one / other for (_, one), (_, other) in zip(row[over], row[under], strict=True)]
 
 
@@ -102,11 +102,12 @@ def _spread(values: Sequence[float], form: str) -> str:
 INTRODUCTION = """
 ## Throughput of a batch
 
-Made by `scripts/bench throughput`: seconds a picture takes with the default recipe once the first ones are done, in a
-bare loop over `impasto.stylize` with all cores, by `impasto batch --on inline` with all cores, and with as many workers
-as cores, each with one. They go in turn; the table has medians and, in brackets, the least and the most. Overhead is
-one process over the loop (1 is none), the gain is one process over the workers (above 1 the workers are faster). The
-load is the machine's at the end: where it is more than its cores, others were at work on it.
+Made by `scripts/bench throughput`: seconds for a picture with the default recipe, without the first pictures, in a loop
+over `impasto.stylize` with all cores, with `impasto batch --on inline` and all cores, and with as many workers as
+cores, each with one core. They are measured in turn; the table has the medians and, in brackets, the smallest and
+largest values. The overhead is the time of one process divided by that of the loop. The gain is the time of one process
+divided by that of the workers, so above 1 the workers are faster. The load is that of the machine at the end: if it is
+more than the number of cores, other programs were running.
 """
 
 

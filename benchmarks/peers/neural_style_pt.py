@@ -1,8 +1,8 @@
-"""neural-style-pt as it is released: installed beside the environment, run by its own command line, and as a judge.
+"""neural-style-pt as it is released, in a folder of its own: run by its command line, and used to evaluate pictures.
 
 Its objective is 5 mean (F - P)^2 at relu4_2 + 100 sum_l mean (G_l - A_l)^2 + 0.001 sum |neighbour - neighbour|, with
-F of BGR in 0..256 minus Caffe's mean, G = F F^T / (N M), l = relu1_1 .. relu5_1, poolings rounded down. We do not write
-it a second time: a run of one iteration that starts from a picture prints what the picture is worth.
+F of BGR in 0..256 minus Caffe's mean, G = F F^T / (N M), l = relu1_1 .. relu5_1, poolings rounded down. It is not
+implemented here again: a run of one iteration that starts from a picture prints the objective of that picture.
 """
 
 import importlib.util
@@ -27,12 +27,12 @@ HERE = Path(__file__).resolve().parent
 REQUIREMENTS = HERE / "neural_style_pt.txt"
 STAND_IN = HERE / "stand_in"
 INSTALLED = HERE.parent.parent / "build" / "peers" / f"neural-style-{VERSION}"
-# The peer finds the network's kind in the path given to it ("19" anywhere is VGG-19): a bare name, in its own folder.
+# The peer reads the network's kind from the path ("19" anywhere in it is VGG-19), so it gets a name without a folder.
 MODEL = "vgg16.pth"
 
 
 def install(folder: Path = INSTALLED, requirements: Path = REQUIREMENTS) -> Path:
-    """Install what is in `requirements`, and nothing that it depends on, into a folder of its own; once."""
+    """Install `requirements`, without their dependencies, into a folder of its own, unless it has been done."""
     if not any(folder.glob("*.dist-info")):
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
         subprocess.run([*command, "--require-hashes", "--target", str(folder), "-r", str(requirements)], check=True)
@@ -40,9 +40,9 @@ def install(folder: Path = INSTALLED, requirements: Path = REQUIREMENTS) -> Path
 
 
 def write_weights(file: Path, network: str = "vgg16", divisor: float = 1.0) -> None:
-    """Write our embedded network as the state dictionary that peers load: BGR in 0..255 as published, float32.
+    """Write our embedded network as the state dictionary that peers load, for BGR in 0..255, in float32.
 
-    Its features are those published, divided by `divisor`.
+    Its features are the published ones divided by `divisor`.
     """
     spec = weights.EMBEDDED[network]
     tensors = weights.load(spec)
@@ -51,7 +51,7 @@ def write_weights(file: Path, network: str = "vgg16", divisor: float = 1.0) -> N
         if convolution.block != block:
             block, index = convolution.block, index + 1  # a pooling
         for part in ("weight", "bias"):
-            # What is divided at the first convolution stays divided; a bias is added at every one.
+            # Dividing the first weight divides all features after it; every bias has to be divided itself.
             own = divisor if part == "bias" or index == 0 else 1.0
             state[f"features.{index}.{part}"] = tensors[f"{convolution.name}.{part}"] / own
         index += 2  # the convolution and its ReLU
@@ -61,8 +61,8 @@ def write_weights(file: Path, network: str = "vgg16", divisor: float = 1.0) -> N
 def parse(output: str) -> dict[int, dict[str, Any]]:
     """Return the objective by iteration, as printed: `total`, `content`, `style` by layer, `smoothness`.
 
-    The peer does not print its smoothness term; it is what the others leave of the total, a float32: of a total of 1e6
-    it is known to 0.1.
+    The peer does not print its smoothness term. It is the total minus the other terms. As the total is a float32, the
+    term is exact to 0.1 if the total is 1e6.
 
     Raises:
         SystemExit: nothing was printed, or a number that is not finite.
@@ -108,7 +108,7 @@ class Peer:
             sys.executable, "-m", "neural_style.neural_style", *place,
             "-content_image", str(self.content), "-style_image", str(self.style), "-output_image", str(out),
             "-image_size", str(self.size), "-num_iterations", str(iterations), "-save_iter", "0", "-seed", "0",
-            # The file has no classifier, which no loss looks at.
+            # The file has no classifier, which no loss uses.
             "-model_file", MODEL, "-disable_check", *options,
         ]  # fmt: skip
         return run(command, self.environment, self.folder)
@@ -133,7 +133,7 @@ class Peer:
 
 
 def environment_with(installed: Path, environment: dict[str, str]) -> dict[str, str]:
-    """Return `environment` with the peer, and what stands in for a missing torchvision, where Python looks first."""
+    """Return `environment` with the peer, and our substitute if torchvision is missing, first in Python's path."""
     paths = [str(installed.resolve())]
     if importlib.util.find_spec("torchvision") is None:
         paths.append(str(STAND_IN))

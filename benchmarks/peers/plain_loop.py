@@ -1,8 +1,8 @@
-"""What a careful user writes after style-transfer-pytorch: its objective and schedule, in plain PyTorch.
+"""The objective and schedule of style-transfer-pytorch in plain PyTorch, as a careful user would write them.
 
-Standard modules, autograd and torch.optim.Adam; the network's weights frozen; nothing of impasto's arithmetic. Shared
-is only what says what to do: the weights' file, the recipe `crowsonkb` and its sizes. One run measures a few steps at
-every scale and prints a row for each, as JSON:
+It has standard modules with frozen weights, autograd and torch.optim.Adam, and none of impasto's arithmetic. It uses
+only impasto's file of weights, the recipe `crowsonkb` and its sizes. A run measures a few steps at every scale and
+prints a row for each, as JSON:
 
 python -m benchmarks.peers.plain_loop photo.jpg painting.jpg --size 512 --steps 3 --device cpu
 """
@@ -24,14 +24,14 @@ from impasto.recipe import Adam, Recipe, presets, schedule
 from impasto.recipe.terms import Content, Wasserstein, weighted_layers
 from impasto.vgg import weights
 
-# crowsonkb's 1e-4 on the covariance's diagonal, for features 57 times as large: see presets/crowsonkb.toml.
+# crowsonkb adds 1e-4 to the covariance's diagonal; our features are 57 times as large: see presets/crowsonkb.toml.
 RIDGE = 1e-4 * 57**2
 # style_transfer.py: sqrtm_ns_lyap with 12 iterations.
 ITERATIONS = 12
 
 
 class Features(nn.Module):
-    """VGG-16 as torchvision's users build it: a list of modules, called one after another."""
+    """VGG-16 as users of torchvision build it: a list of modules, called one after another."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ def root(matrix: Tensor) -> Tensor:
 
 
 def root_trace(matrix: Tensor) -> Tensor:
-    """Return the trace of the square root, in the way that is quicker on the device."""
+    """Return the trace of the square root, by the method that is faster on the device."""
     if matrix.device.type == "cpu":
         eigenvalues: Tensor = torch.linalg.eigvalsh(matrix)
         return eigenvalues.clamp(min=1e-6).sqrt().sum()
@@ -96,7 +96,7 @@ def root_trace(matrix: Tensor) -> Tensor:
 
 
 class Loss(nn.Module):
-    """Content by mean squares, style by the Wasserstein-2 distance of Gaussians, smoothness by squared differences."""
+    """Mean squared content, Wasserstein-2 distance of Gaussians as style, and squared differences as smoothness."""
 
     def __init__(self, recipe: Recipe, features: Features, content: Tensor, style: Tensor) -> None:
         super().__init__()
@@ -151,7 +151,7 @@ def descend(loss: Loss, image: Tensor, settings: Adam, steps: int) -> tuple[list
         with torch.no_grad():
             image.clamp_(0, 1)
             average.mul_(settings.average).add_(image, alpha=1 - settings.average)
-        # Where the program reads the loss to show it, it waits for the GPU, too.
+        # The original program waits for the GPU here too, because it reads the loss to show it.
         last = value.item()
         times.append(time.perf_counter())
     return times, last

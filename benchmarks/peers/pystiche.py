@@ -1,4 +1,4 @@
-"""pystiche as it is released: installed beside the environment, run by its tutorial's program, and as a judge."""
+"""pystiche as it is released, in a folder of its own: run by its tutorial's program, and used to evaluate pictures."""
 
 import json
 import os
@@ -24,7 +24,8 @@ STEPS = 500
 
 def recipe(steps: int) -> Recipe:
     """Return impasto's recipe with the objective of `pystiche_program`, in one scale from the photo."""
-    # Features 57 times as large: content grows with their square, Gram matrices' distance with their fourth power.
+    # Our features are 57 times as large. Content grows with their square, the distance of Gram matrices with the fourth
+    # power.
     terms = Content(form="mean") + Gram(form="mean")
     return presets.get("neural-style").replace(
         name="pystiche",
@@ -47,7 +48,7 @@ class Peer:
     device: str = "cpu"
 
     def paint(self, out: Path, steps: int) -> Ended:
-        """Run it; what it prints is the objective of the picture before it is saved."""
+        """Run it; it prints the objective of the picture before it is saved."""
         return self._run("paint", out, str(steps), self.device)
 
     def judge(self, picture: Path) -> dict[str, Any]:
@@ -71,8 +72,8 @@ def prepare(folder: Path, environment: dict[str, str], installed: Path = INSTALL
     neural_style_pt.install(installed, REQUIREMENTS)
     weights = folder / "vgg16.pth"
     neural_style_pt.write_weights(weights, divisor=DIVISOR)
-    # Before any torchvision that is installed: pystiche reads what torchvision 0.13 took away.
+    # Our substitute comes before an installed torchvision: pystiche needs names that torchvision 0.13 removed.
     paths = [str(neural_style_pt.STAND_IN), str(installed.resolve()), environment.get("PYTHONPATH", "")]
-    # It makes a folder for downloads when it is imported.
+    # pystiche makes a folder for downloads when it is imported.
     home = {"PYSTICHE_HOME": str(folder / "home")}
     return weights, environment | home | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}

@@ -1,4 +1,4 @@
-"""pystiche's tutorial as a program, run where pystiche is installed: paint a picture, or judge one. No impasto here.
+"""pystiche's tutorial as a program that paints or evaluates a picture. It needs pystiche and does not use impasto.
 
 python -m benchmarks.peers.pystiche_program paint WEIGHTS CONTENT STYLE OUT STEPS DEVICE
 python -m benchmarks.peers.pystiche_program judge WEIGHTS CONTENT STYLE PICTURE

@@ -8,24 +8,26 @@ from typing import Any
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "peers"
 PEER = "neural-style-pt"
-# By the peer's name, which a case has under `peer`; neural-style-pt's cases are older than that.
+# By the value of `peer` in a case; cases without it are neural-style-pt's.
 INTRODUCTIONS = {
     PEER: """\
-## Beside neural-style-pt
+## Compared with neural-style-pt
 
-Made by `python -m benchmarks.neural_style_pt`. Both programs run in turn, as processes of their own, with as many
-threads, on the same embedded VGG-16 and the same two pictures, brought to size before. The loss is neural-style-pt's
-own objective, by its own code, of the 8-bit picture that was saved. It optimises the pixels without bounds, and clips
-and truncates them when it saves; "free" is its loss before that. Of several runs the table has the medians.
+Made by `scripts/bench neural-style-pt`. Both programs run in turn, each in its own process, with the same number of
+threads, the same VGG-16 and the same two pictures, which have been resized before. The loss is neural-style-pt's
+objective of the saved 8-bit picture, computed by its own code. neural-style-pt optimises the pixels without bounds, and
+clips and truncates them when it saves the picture; "free" is its loss before that. Times and losses are medians if
+there were several runs.
 """,
     "pystiche": """\
-## Beside pystiche
+## Compared with pystiche
 
-Made by `scripts/bench pystiche`, in the same way. pystiche 1.0.1 is a library; the program is its tutorial's: a
-PerceptualLoss of FeatureReconstructionLoss at relu4_2 and 1000 GramLoss at relu1_1 .. relu5_1, image_optimization with
-its own L-BFGS, 500 steps, from the photo. VGG-16's features are divided by 57 to have the scale of torchvision's
-weights, for which those numbers are meant, and the network's weights are frozen, which spares it their gradients.
-impasto minimises the same objective. The loss is pystiche's, by its own code, of the 8-bit picture that was saved.
+Made by `scripts/bench pystiche`, in the same way. pystiche 1.0.1 is a library; the program that uses it is that of its
+tutorial: a PerceptualLoss of FeatureReconstructionLoss at relu4_2 and 1000 GramLoss at relu1_1 to relu5_1, minimised
+from the photo by image_optimization with its own L-BFGS in 500 steps. The features of VGG-16 are divided by 57, so that
+they have the scale of torchvision's weights, for which these numbers are meant. The weights are frozen, so that no time
+is spent on their gradients. impasto minimises the same objective. The loss is pystiche's objective of the saved 8-bit
+picture, computed by its own code.
 """,
 }
 
@@ -91,7 +93,7 @@ def _line(program: str, steps: int, rows: list[dict[str, Any]]) -> str:
 
 
 def reached(case: dict[str, Any]) -> str:
-    """Return one sentence: in how many steps and seconds impasto's picture was as good as the peer's."""
+    """Return in how many steps and seconds impasto's picture was as good as the peer's, as one sentence."""
     rows = case["rows"]
     peers = [row for row in rows if row["program"] == peer_of(case)]
     target, seconds = _middle(row["loss"]["total"] for row in peers), _middle(row["seconds"] for row in peers)

@@ -1,1 +1,1 @@
-"""What is done first on a new kind of GPU: does it work, does it stay right, does it leak, how fast is it."""
+"""Tests for a new kind of GPU: does impasto work there, is its result right, does it leak memory, how fast is it."""

@@ -1,8 +1,8 @@
-"""Prove that impasto works on this machine's GPU, in one command within eight minutes.
+"""Test whether impasto works on this machine's GPU, with one command, within eight minutes.
 
 scripts/prove_gpu -o FOLDER                            everything; FOLDER gets results.md and results.json
 scripts/prove_gpu -o FOLDER --only agree --only graphs some parts
-scripts/prove_gpu -o FOLDER --quick --devices cpu,cpu  smaller, the CPU standing in for two devices
+scripts/prove_gpu -o FOLDER --quick --devices cpu,cpu  small sizes, with the CPU in place of two GPUs
 
 Exits with 1 if a part failed.
 """
@@ -24,8 +24,8 @@ from benchmarks.prove.part import Found, Given, Part, Result, SkippedError
 from impasto.engine import devices
 from impasto.errors import ImpastoError
 
-# The most important first: a run that is cut off has them. Their limits are a multiple of what each should take on an
-# H100, estimated, as nobody has measured it there.
+# The most important first, so that an interrupted run has them. The time limits are a multiple of our estimate for an
+# H100, where the parts have not been timed.
 PARTS = (
     Part("doctor", "impasto doctor paints on each device", programs.ask_doctor, 90),
     Part("agree", "CPU, float32 and bfloat16 agree on a picture", painting.agree, 120),
@@ -37,12 +37,12 @@ PARTS = (
     Part("peers", "other programs' settings", timing.compare_peers, 150),
     Part("sanitizer", "two pictures under compute-sanitizer", programs.sanitize, 150),
 )
-# Eight minutes, in which all must fit on an H100.
+# Eight minutes for all parts.
 SECONDS = 480.0
 
 
 def perform(part: Part, given: Given) -> Result:
-    """Do a part in this process."""
+    """Run a part in this process."""
     begun = time.perf_counter()
     try:
         found = part.work(given)
@@ -55,7 +55,7 @@ def perform(part: Part, given: Given) -> Result:
 
 
 def perform_apart(part: Part, given: Given, seconds: float) -> Result:
-    """Do a part in a process of its own, which may crash, or hang for `seconds` at most."""
+    """Run a part in a process of its own, which may crash, and is killed after `seconds`."""
     command = [sys.executable, "-m", "benchmarks.prove", "--child", part.name, "--devices", ",".join(given.devices)]
     begun = time.perf_counter()
     with subprocess.Popen(
@@ -79,7 +79,7 @@ def perform_apart(part: Part, given: Given, seconds: float) -> Result:
     return Result.of(part.name, found, time.perf_counter() - begun)
 
 
-# Before the result on stdout, where commands of the part may have printed too.
+# Begins the line of the result on stdout, since commands of the part may print there too.
 _MARK = "impasto-prove-result "
 
 
@@ -92,7 +92,7 @@ def _kill_group(process: "subprocess.Popen[str]") -> None:
 
 
 def prove(parts: Sequence[Part], given: Given, folder: Path, seconds: float = SECONDS) -> list[Result]:
-    """Do the parts one after another; write the results after each, and print a line when it begins and its result."""
+    """Run the parts one after another; print a line before and after each, and write the results after each."""
     machine = records.machine(given.device)
     deadline = time.monotonic() + seconds
     results: list[Result] = []
@@ -126,12 +126,12 @@ def chosen_devices(names: str | None) -> tuple[str, ...]:
         raise SystemExit(f"scripts/prove_gpu: {error}") from error
     if chosen[0].type == "cpu":
         why = "; ".join(notes) or "no GPU was found"
-        raise SystemExit(f"scripts/prove_gpu: {why}; --devices cpu,cpu lets the CPU stand in for two")
+        raise SystemExit(f"scripts/prove_gpu: {why}; --devices cpu,cpu uses the CPU in place of two GPUs")
     return tuple(map(str, chosen))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Do what was asked for."""
+    """Run the requested parts."""
     parser = argparse.ArgumentParser(
         "scripts/prove_gpu", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

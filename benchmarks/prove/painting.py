@@ -1,4 +1,4 @@
-"""The parts that paint in this process: devices agree, graphs are kept and right, memory stays, large photos work."""
+"""The parts that paint in this process: agreement of devices, reuse of graphs, growth of memory, large photos."""
 
 import math
 import tempfile
@@ -24,15 +24,15 @@ PHOTO, PAINTING = SAMPLES / "astronaut.jpg", SAMPLES / "autumn_knife.jpg"
 # 3.0 %.
 MOST_LEVELS: dict[Precision, float] = {"float32": 1.5, "bfloat16": 8.0}
 MOST_LOSS: dict[Precision, float] = {"float32": 0.06, "bfloat16": 0.08}
-# Ours: what 20 pictures of one size may add to the memory after the fifth of them. The allocator rounds to 2 MB.
+# Ours: how much the memory may grow from the fifth to the last of 20 pictures. The allocator rounds to 2 MB.
 MOST_GROWTH = 8e6
-# A process on the CPU keeps what its allocator cannot give back.
+# On the CPU the allocator cannot return all memory to the system.
 MOST_GROWTH_ON_CPU = 200e6
 SETTLED = 5
 
 
 class Painted(NamedTuple):
-    """A picture, that of its last step, its losses by step, and its final loss."""
+    """The finished pixels, those at the last step, the loss of each step, and the final loss."""
 
     pixels: np.ndarray
     last_step: np.ndarray
@@ -69,7 +69,7 @@ def single(recipe: Recipe, size: int, steps: int) -> Recipe:
 
 
 def agree(given: Given) -> Found:
-    """Compare the devices with the CPU, in both precisions: a few steps closely, the whole recipe roughly."""
+    """Compare devices with the CPU in both precisions: a few steps with low tolerances, the whole recipe with high."""
     size = 64 if given.quick else 128
     few, whole = single(presets.DEFAULT, size, trial.COMPARED), presets.DEFAULT.replace(size=size)
     if given.quick:
@@ -80,7 +80,7 @@ def agree(given: Given) -> Found:
     for device, precision in tried:
         here, here_whole = paint(few, device, precision), paint(whole, device, precision)
         loss = trial.compare_losses(here.losses, reference.losses)
-        # The finished picture is one step further, which magnifies rounding once more.
+        # The finished picture has one more step, which would magnify rounding errors once more.
         levels = float(255 * np.abs(here.last_step - reference.last_step).mean())
         final = abs(here_whole.loss / reference_whole.loss - 1)
         found.rows.append(
@@ -113,7 +113,7 @@ def _precisions(device: str) -> tuple[Precision, ...]:
 
 
 def keep_graphs(given: Given) -> Found:
-    """Paint a shape twice, two others, and the first again: always the same picture, and graphs are used again."""
+    """Paint one shape twice, two others, and the first again: its pictures must be equal, and its graphs used again."""
     size, start = (48, 16) if given.quick else (512, 128)
     recipe = presets.DEFAULT.replace(size=size, start_size=start, steps=(8, 6, 4) if given.quick else (35, 16, 10))
     shapes = {"wide": (size * 3 // 4, size), "square": (size, size), "tall": (size, size * 3 // 4)}
@@ -147,7 +147,7 @@ def keep_graphs(given: Given) -> Found:
 
 
 def watch_memory(given: Given) -> Found:
-    """Paint pictures of one size with each preset, and look at the memory after each."""
+    """Paint pictures of one size with each preset, and measure the memory after each."""
     names = ("default", "crowsonkb") if given.quick else presets.NAMES
     count, size, steps = (SETTLED + 2, 32, 4) if given.quick else (20, 96, 12)
     most = MOST_GROWTH if given.has_cuda else MOST_GROWTH_ON_CPU
@@ -157,7 +157,7 @@ def watch_memory(given: Given) -> Found:
         try:
             recipe = single(presets.get(name), size, steps)
             for seed in range(count):
-                # The same style, as in a batch: what is kept of it is kept once.
+                # The style stays the same, as in a batch, so its statistics are kept only once.
                 paint(recipe, given.device, photo=trial.draw(size, size, seed=seed), style=PAINTING)
                 used.append(_memory(given))
         except Exception as error:

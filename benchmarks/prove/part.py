@@ -1,4 +1,4 @@
-"""A part of the proof: what it is given, what it found, and how it ended."""
+"""A part of the GPU test: its input, its findings and its result."""
 
 import dataclasses
 import json
@@ -12,16 +12,16 @@ Status = Literal["passed", "failed", "skipped"]
 
 
 class SkippedError(Exception):
-    """A part cannot be done here, for the reason given."""
+    """A part cannot be run here, for the reason in the message."""
 
 
 @dataclass(frozen=True)
 class Given:
-    """What a part works with.
+    """The input of a part.
 
     Attributes:
-        devices: their names; the first one does what needs only one.
-        quick: whether sizes and counts are the smallest that still show something.
+        devices: their names; the first one is used where one is enough.
+        quick: whether to use the smallest sizes and counts that are of use.
 
     """
 
@@ -35,11 +35,11 @@ class Given:
 
     @property
     def has_cuda(self) -> bool:
-        """Whether the devices are CUDA's; if not, the CPU or another device stands in."""
+        """Whether the devices are CUDA GPUs."""
         return self.device.startswith("cuda")
 
     def need_cuda(self) -> None:
-        """Skip this part where the devices are not CUDA's.
+        """Skip this part if the devices are not CUDA GPUs.
 
         Raises:
             SkippedError: they are not.
@@ -51,11 +51,11 @@ class Given:
 
 @dataclass
 class Found:
-    """What a part has seen.
+    """What a part has measured.
 
     Attributes:
         rows: the measurements, all of a part with the same keys.
-        findings: what is wrong, a sentence each; without any, the part has passed.
+        findings: a sentence for each fault; if there are none, the part has passed.
         summary: the part in one line.
 
     """
@@ -67,13 +67,13 @@ class Found:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the proof.
+    """A part of the GPU test.
 
     Attributes:
         name: as `--only` takes it.
         title: what it shows.
-        work: does it; raises `SkippedError` where it cannot be done.
-        seconds: after which it is given up.
+        work: runs it; raises `SkippedError` if it cannot be run here.
+        seconds: after which it is killed.
 
     """
 
@@ -96,7 +96,7 @@ class Result:
 
     @classmethod
     def of(cls, part: str, found: Found, seconds: float) -> Self:
-        """Return the result of a part that came to its end."""
+        """Return the result of a part that has ended."""
         status: Status = "failed" if found.findings else "passed"
         return cls(part, status, seconds, found.summary, tuple(found.findings), tuple(found.rows))
 

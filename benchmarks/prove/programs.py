@@ -1,4 +1,4 @@
-"""The parts that let other programs judge: `impasto doctor`, and NVIDIA's compute-sanitizer."""
+"""The parts that run other commands: `impasto doctor`, and NVIDIA's compute-sanitizer."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks import pictures
 from benchmarks.prove.part import Found, Given, SkippedError
 
-# Exit status for memory that was used wrongly, which no program ends with by itself.
+# The exit status that compute-sanitizer uses for memory errors; no program ends with it by itself.
 _WRONG_MEMORY = 87
 
 
@@ -27,13 +27,13 @@ def ask_doctor(given: Given) -> Found:
 
 
 def find_sanitizer() -> str | None:
-    """Return where compute-sanitizer is; it comes with CUDA's toolkit, not with PyTorch."""
+    """Return the path of compute-sanitizer, or None; it comes with CUDA's toolkit, not with PyTorch."""
     usual = Path("/usr/local/cuda/bin/compute-sanitizer")
     return shutil.which("compute-sanitizer") or (str(usual) if usual.exists() else None)
 
 
 def sanitize(given: Given) -> Found:
-    """Paint two pictures in a row under compute-sanitizer: what a graph reads after its picture is gone."""
+    """Paint two pictures under compute-sanitizer, which finds a graph that reads memory freed with the first."""
     given.need_cuda()
     sanitizer = find_sanitizer()
     if sanitizer is None:

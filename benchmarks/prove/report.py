@@ -1,4 +1,4 @@
-"""The results as files: all of them as JSON, and a page in Markdown."""
+"""Write the results: all of them as JSON, and a page in Markdown."""
 
 import json
 from collections.abc import Sequence
@@ -9,28 +9,35 @@ from benchmarks import records
 from benchmarks.prove.part import Result
 from benchmarks.records import Row
 
-# Of docs/benchmarks.md; the results are of the machine that they were made on, and stay in the folder given.
+# This text is for docs/benchmarks.md. The results of a run are written to the folder that is given.
 INTRODUCTION = """
 ## The first run on a GPU
 
-`scripts/prove_gpu -o FOLDER` shows on a machine with a GPU, within eight minutes, that impasto works there, and writes
-`results.json` and `results.md` after each part: what `impasto doctor` says; whether the CPU, float32 and bfloat16 agree
-on a picture; whether the same picture comes out to the bit when graphs are kept, dropped and captured again; seconds of
-a cold process and of a first and a second picture; whether memory grows over twenty pictures of each preset; a photo of
-8000 px; kernels and launches of a step; seconds with other programs' settings; and memory errors under
-compute-sanitizer. Each part has a process and a time limit of its own. `--devices cpu,cpu` lets the CPU stand in for
-two devices, and parts that need CUDA say that they were skipped. The thresholds are in `benchmarks/prove/painting.py`,
-beside the measurements that they come from.
+`scripts/prove_gpu -o FOLDER` tests impasto on a machine with a GPU, within eight minutes. It writes `results.json` and
+`results.md` after each of these parts:
+
+- what `impasto doctor` reports;
+- whether the CPU, float32 and bfloat16 agree on a picture;
+- whether a picture is the same, bit for bit, when its graphs are captured, used again and captured anew;
+- the time of a cold process, a first and a second picture;
+- whether memory grows over twenty pictures with each preset;
+- a photo of 8000 px;
+- the number of kernels and launches in a step;
+- the time with the settings of other programs;
+- memory errors that compute-sanitizer finds.
+
+Each part has its own process and time limit. `--devices cpu,cpu` uses the CPU in place of two GPUs; parts that need
+CUDA are then skipped. The thresholds are in `benchmarks/prove/painting.py`, with the measurements that they come from.
 """
 
 
 def section(folder: Path = records.RESULTS) -> str:
-    """Return the part of docs/benchmarks.md: how to make the proof, once there are results of any job."""
+    """Return the part of docs/benchmarks.md; it is empty if no job has results."""
     return INTRODUCTION if any(folder.glob("*.json")) else ""
 
 
 def write(folder: Path, machine: dict[str, Any], devices: Sequence[str], results: Sequence[Result]) -> None:
-    """Write what is known so far."""
+    """Write the results so far."""
     folder.mkdir(parents=True, exist_ok=True)
     table = {"machine": machine, "devices": list(devices), "parts": [json.loads(one.to_json()) for one in results]}
     (folder / "results.json").write_text(json.dumps(table, indent=1) + "\n")
@@ -41,7 +48,7 @@ def page(machine: dict[str, Any], devices: Sequence[str], results: Sequence[Resu
     """Return the results in Markdown."""
     overview = [(one.part, one.status, f"{one.seconds:.0f}", one.summary) for one in results]
     lines = [
-        f"# Proof on {', '.join(devices)}",
+        f"# GPU test on {', '.join(devices)}",
         "",
         f"{records.described(machine)}, Python {machine['python']}.",
         "",

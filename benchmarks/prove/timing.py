@@ -1,4 +1,4 @@
-"""The parts that measure: seconds and memory of commands, kernels of a step, other programs' settings beside ours."""
+"""The parts that measure time: commands, the kernels of a step, the settings of other programs."""
 
 import argparse
 import itertools
@@ -24,7 +24,7 @@ from impasto.reports.events import Stepped
 
 
 def time_pictures(given: Given) -> Found:
-    """Measure the default recipe by the command: a cold process, its first picture, its second one, a step."""
+    """Measure a cold process, its first and its second picture, and a step, with the default recipe."""
     found = Found()
     for size in (48,) if given.quick else (512, 1024):
         with tempfile.TemporaryDirectory() as temporary:
@@ -32,7 +32,7 @@ def time_pictures(given: Given) -> Found:
             out = str(Path(temporary) / "out.png")
             options = (content, style, "-o", out, "--size", str(size), "--device", given.device)
             first, second = measured.paint_repeatedly(2, *options)
-            # GPUs report steps in bursts of ten: of four bursts, three give the time of a step.
+            # GPUs report steps in bursts of ten; the last three of four bursts give the time of a step.
             alone = measured.paint(*options, "--start-size", "final", "--steps", "4" if given.quick else "40")
         found.rows.append(
             {
@@ -54,7 +54,7 @@ def time_pictures(given: Given) -> Found:
 
 
 def count_launches(given: Given) -> Found:
-    """Count the kernels of a step, and how often the CPU launches something, with and without a graph."""
+    """Count the kernels of a step and the launches by the CPU, with and without a graph."""
     given.need_cuda()
     found = Found()
     for size, is_captured in itertools.product((64,) if given.quick else (128, 512), (False, True)):
@@ -74,7 +74,7 @@ def count_step(device: str, size: int, *, is_captured: bool) -> tuple[float, flo
     """Return how many kernels a step of the default recipe has, and how many launches by the CPU."""
     with (
         mock.patch.object(devices, "uses_graphs", lambda on: is_captured and on.type == "cuda"),
-        # GPUs report several steps at once; here each is waited for.
+        # GPUs report several steps at once; here every step is waited for.
         mock.patch.object(devices, "steps_per_wait", return_value=1),
     ):
         recipe = single(presets.DEFAULT, size, _WARM_UP + 2)
@@ -89,16 +89,16 @@ def count_step(device: str, size: int, *, is_captured: bool) -> tuple[float, flo
     return kernels, launches
 
 
-# The first steps set up and capture.
+# Steps that set up and capture graphs.
 _WARM_UP = 20
 
 
-# What CUDA's and HIP's runtimes call it; the graph's own counts as one.
+# The names of launches in the runtimes of CUDA and HIP. The launch of a graph counts as one.
 LAUNCHES = ("cudaLaunch", "cuLaunch", "cudaGraphLaunch", "hipLaunch", "hipExt", "hipGraphLaunch", "hipModuleLaunch")
 
 
 def _profile(work: Callable[[], object]) -> Sequence[tuple[bool, str]]:
-    """Do `work`; return of each event whether it is a kernel on the GPU, and its name."""
+    """Do `work`; for each event return whether it is a kernel on the GPU, and its name."""
     has_gpu = torch.cuda.is_available()
     with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if has_gpu else [])]) as profiler:
         work()
@@ -112,7 +112,7 @@ def _profile(work: Callable[[], object]) -> Sequence[tuple[bool, str]]:
 
 
 def compare_peers(given: Given) -> Found:
-    """Measure crowsonkb's and neural-style-pt's settings beside the default recipe, in one run."""
+    """Measure crowsonkb's and neural-style-pt's settings and the default recipe in one run."""
     size = 32 if given.quick else 512
     turn = crowsonkb.turn(
         argparse.Namespace(
@@ -146,7 +146,7 @@ def _peer(program: str, size: int, seconds: float, ours: float, how: str) -> Row
 
 
 def _time_neural_style(given: Given, size: int, iterations: int) -> float | None:
-    """Return the seconds that neural-style-pt takes; None where it is not installed."""
+    """Return the seconds that neural-style-pt takes; None if it is not installed."""
     if not any(neural_style_pt.INSTALLED.glob("*.dist-info")):
         return None
     with tempfile.TemporaryDirectory() as temporary:

@@ -231,7 +231,7 @@ def test_the_plain_loop_is_projected_from_single_steps(tmp_path: Path) -> None:
     assert "10.5 times as fast (10 to 11 in 2 turns)" in crowsonkb.ratio(LOOP_ROW)
     text = crowsonkb.section(_results(tmp_path, crowsonkb=[LOOP_ROW]))
     assert "| 256 x 200 | 500 | 0.8 | 400 |" in text
-    assert "projected, not run to the end" in text
+    assert "Its time is projected" in text
 
 
 def test_the_plain_loops_objective_is_the_recipes(tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_the_peer_of_a_case_is_found_by_name(tmp_path: Path) -> None:
     }  # fmt: skip
     (tmp_path / "pystiche.json").write_text(json.dumps({"cases": [case]}))
     text = tables.section(tmp_path)
-    assert "## Beside pystiche" in text
+    assert "## Compared with pystiche" in text
     assert "neural-style-pt\n" not in text
     assert text.index("| pystiche |") < text.index("| ours |")
     assert "3.0 times as fast" in text
@@ -371,6 +371,10 @@ def test_the_report_has_a_section_of_every_job(tmp_path: Path) -> None:
     for name in ("step_seconds.svg", "peak_memory.svg"):
         assert f"](pictures/{name})" in text
         assert (tmp_path / "docs" / "pictures" / name).exists()
+
+
+def test_the_page_in_docs_is_that_of_the_results() -> None:
+    assert (report.DOCS / "benchmarks.md").read_text() == report.text()
 
 
 def test_half_of_a_picture_is_judged_where_it_sees_nothing_of_the_other() -> None:

@@ -210,7 +210,7 @@ def test_what_does_not_fit_into_the_time_is_said(tmp_path: Path) -> None:
 def test_rows_of_different_measurements_share_a_table() -> None:
     rows = ({"size": 64, "ms": 1.23456}, {"size": 128, "ms": None, "peak": "a|b"})
     page = report.page(MACHINE, ["cuda:0"], [Result("times", "passed", 1.0, "fast", (), rows)])
-    assert "# Proof on cuda:0\n\nSome GPU, torch 2.13.0, Python 3.12.\n" in page
+    assert "# GPU test on cuda:0\n\nSome GPU, torch 2.13.0, Python 3.12.\n" in page
     assert "| size | ms | peak |\n|---|---|---|\n| 64 | 1.235 |  |\n| 128 |  | a\\|b |\n" in page
 
 

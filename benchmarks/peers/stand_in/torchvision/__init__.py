@@ -1,4 +1,4 @@
-"""What peers need of torchvision, where there is none: PyTorch's CPU build is often installed without it.
+"""A substitute for the parts of torchvision that the peers need, since it is often not installed with PyTorch.
 
-Ours, written after torchvision's documentation; a real torchvision is preferred.
+Written for impasto from torchvision's documentation. neural-style-pt uses a real torchvision if there is one.
 """

@@ -1,1 +1,1 @@
-"""Names of what pystiche imports and never calls here."""
+"""Names that pystiche imports and does not call in the benchmark."""

@@ -1,4 +1,4 @@
-"""Names of what pystiche imports and never calls here."""
+"""Names that pystiche imports and does not call in the benchmark."""
 
 from typing import Any, NoReturn
 
@@ -6,5 +6,5 @@ model_urls: dict[str, str] = {"alexnet": ""}
 
 
 def alexnet(*_: Any, **__: Any) -> NoReturn:
-    """Refuse: VGG-16 is what is measured."""
+    """Refuse: the benchmark uses VGG-16."""
     raise NotImplementedError("alexnet")

@@ -4,13 +4,13 @@ from typing import Any
 
 from torch import nn
 
-# torchvision before 0.13 said here where the weights are; pystiche reads the names only.
+# In torchvision before 0.13 these were the addresses of weights; pystiche reads only the names.
 model_urls: dict[str, str] = {"vgg16": ""}
 _CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
 
 class VGG(nn.Module):
-    """Its `features`, numbered as torchvision numbers them; the classifier, which no loss looks at, is left out."""
+    """`features` with torchvision's indices; there is no classifier, because no loss uses it."""
 
     def __init__(self) -> None:
         super().__init__()

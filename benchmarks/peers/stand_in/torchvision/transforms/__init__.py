@@ -1,4 +1,4 @@
-"""Between Pillow's pictures and tensors (C, H, W) in [0, 1], as torchvision.transforms does it for 8-bit RGB."""
+"""Conversion between Pillow's pictures and tensors (C, H, W) in [0, 1], like torchvision.transforms for 8-bit RGB."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Lambda:
 
 @dataclass(frozen=True)
 class Resize:
-    """A picture at (height, width), bilinear, which Pillow low-passes when it shrinks."""
+    """Bilinear resizing to (height, width); Pillow low-passes when it shrinks."""
 
     size: tuple[int, int]
 
@@ -72,5 +72,5 @@ class ToPILImage:
 
     def __call__(self, tensor: Tensor) -> Image.Image:
         """Return the picture."""
-        # Cut off, not rounded: torchvision's to_pil_image does so, and what a peer saves must not be better here.
+        # Truncated and not rounded, as in torchvision's to_pil_image, so that a peer saves what it always saves.
         return Image.fromarray((tensor * 255).byte().permute(1, 2, 0).contiguous().numpy())

@@ -1,4 +1,4 @@
-"""The same as functions, and names of what pystiche imports and never calls here."""
+"""The same as functions, and names that pystiche imports and does not call in the benchmark."""
 
 import enum
 from typing import Any, NoReturn
@@ -23,14 +23,14 @@ def to_tensor(picture: Image.Image) -> Tensor:
 
 
 def to_pil_image(tensor: Tensor, mode: str | None = None) -> Image.Image:
-    """Return 8-bit RGB of float in [0, 1]; another mode is not there."""
+    """Return 8-bit RGB of float in [0, 1]; other modes are not implemented."""
     if mode not in (None, "RGB"):
         raise NotImplementedError(mode)
     return ToPILImage()(tensor)
 
 
 def affine(*_: Any, **__: Any) -> NoReturn:
-    """Refuse: only losses that are not measured turn pictures."""
+    """Refuse: only losses that are not measured rotate pictures."""
     raise NotImplementedError("affine")
 
 
