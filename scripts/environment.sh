@@ -1,10 +1,10 @@
 # shellcheck shell=sh disable=SC2154
-# To be sourced, with $root set to the clone. Gives `ensure`, and $python: the Python of the clone's own .venv.
-# What is in .venv/impasto-* is described in setup_environment.py.
+# Source this with $root set to the clone. It defines `ensure`, and $python, the Python of the clone's .venv.
+# The files .venv/impasto-* are described in setup_environment.py.
 
 python=$root/.venv/bin/python
 
-# A clone that was moved or copied still works: its own src comes first, and nothing in .venv/bin but python is run.
+# Works for a clone that was moved or copied too: its own src comes first, and only python is run from .venv/bin.
 PYTHONPATH=$root/src${PYTHONPATH:+:$PYTHONPATH}
 export PYTHONPATH
 
@@ -12,13 +12,15 @@ say() {
     printf 'impasto: %s\n' "$*" >&2
 }
 
-# is_ready EXTRA: .venv works, and holds what this pyproject.toml asks for. A few milliseconds: no pip, no Python code.
+# is_ready EXTRA: succeeds if .venv works and has what pyproject.toml asks for. It takes a few milliseconds, because it
+# runs neither pip nor Python code.
 is_ready() {
     version=$("$python" -V 2>/dev/null) || return 1
     { echo "${version%.*}" && cat "$root/pyproject.toml"; } | cmp -s - "$root/.venv/impasto-ready-$1"
 }
 
-# find_python: sets $base to the first Python that can make the environment. Each is run, as a pyenv shim may only fail.
+# find_python: sets $base to the first Python that can make the environment. Each one is run, because a pyenv shim may
+# exist and fail.
 find_python() {
     without_venv=
     for base in ${IMPASTO_PYTHON:+"$IMPASTO_PYTHON"} python3.13 python3.12 python3.11 python3.14 python3 python; do
@@ -42,9 +44,9 @@ find_python() {
     return 1
 }
 
-# ensure EXTRA COMMAND...: .venv is ready for use (EXTRA is use), for the page (web), films (video), clusters (ray), or for
-# development (dev), which has it all. Where that fails, the shell ends after a line that says why and names COMMAND to try
-# again.
+# ensure EXTRA COMMAND...: makes .venv ready for use (EXTRA is use), the page (web), videos (video), clusters (ray) or
+# development (dev), which includes the others. If that fails, the shell ends with a message that says why and names
+# COMMAND to try again.
 ensure() {
     if is_ready "$1" || is_ready dev; then
         return 0

@@ -1,13 +1,13 @@
-"""Make the clone's .venv and install impasto into it: what ./impasto, impasto.cmd and ./test do at their first use.
+"""Make the clone's .venv and install impasto into it, when ./impasto, impasto.cmd or ./test is first used.
 
-Standard library only, run by the Python that the environment is made from. What is for Windows here was tested with
-stand-ins on Linux; nobody has run it there. Three kinds of file in .venv keep it sound:
+It uses only the standard library and runs in the Python that the environment is made from. The code for Windows was
+tested on Linux with simulated functions, and has not been run on Windows. Three kinds of files in .venv protect it:
 
-- `impasto-lock`: locked by whoever installs, pip included except on Windows; a second first use waits for it.
-- `impasto-unfinished`: there from before pip starts until it ends well. Pip takes half a package for a whole one, so an
-  environment with this file is made anew.
-- `impasto-ready-use` and one for each extra that was installed: written last. The Python it was made for and the
-  pyproject.toml it was made from; environment.sh compares them, and for impasto.cmd `is_ready` does.
+- `impasto-lock` is locked by the process that installs (and by pip, except on Windows); other processes wait for it.
+- `impasto-unfinished` exists from before pip starts until it has succeeded. Pip takes half a package for a complete
+  one, so an environment with this file is made anew.
+- `impasto-ready-use`, and a file for each installed extra, are written last. They hold the version of Python and the
+  pyproject.toml that the environment was made from; environment.sh compares them, and `is_ready` for impasto.cmd.
 """
 
 import argparse
@@ -45,43 +45,43 @@ UNFINISHED = VENV / "impasto-unfinished"
 
 TORCH = "torch>=2.10"  # as in pyproject.toml
 TORCH_FOR_CPU = "torch==2.13.0"  # ours: the version that the tests run on
-EXTRAS = {"use": "", "web": " for the page", "video": " for films", "ray": " for clusters", "dev": " for development"}
-FITTING = "fitting"  # in place of an extra: the one that the command needs
-# pytorch.org, "Get started": PyTorch's own index of each build. The one for CPUs is without CUDA's 2 GB.
+EXTRAS = {"use": "", "web": " for the page", "video": " for videos", "ray": " for clusters", "dev": " for development"}
+FITTING = "fitting"  # given in place of an extra: choose the one that the command needs
+# pytorch.org, "Get started": PyTorch's index of each build. The CPU build lacks the 2 GB of CUDA.
 INDEX = "https://download.pytorch.org/whl"
 BUILDS = {"cpu": "CPU builds", "cu126": "builds for CUDA 12.6", "cu130": "builds for CUDA 13.0"}
 # docs.nvidia.com/deploy/cuda-compatibility: the oldest drivers for CUDA 13 and for CUDA 12.
 CUDA_13_DRIVER, CUDA_12_DRIVER = 580, 525
-# PyTorch's release notes: what the builds have kernels for, from and to. Later cards run on cu130 only.
+# PyTorch's release notes: the oldest or newest compute capability that a build supports. Newer cards need cu130.
 CUDA_13_OLDEST_CARD, CUDA_12_NEWEST_CARD = (7, 5), (9, 0)
-PROBE_SECONDS = 5.0  # ours: a far mirror answers in one or two
-LOCK_SECONDS = 0.2  # ours: between two looks at a lock that another holds
+PROBE_SECONDS = 5.0  # ours: a distant mirror answers in one or two seconds
+LOCK_SECONDS = 0.2  # ours: between two tries to get a lock that another process holds
 
 
 class SetupError(Exception):
-    """The environment could not be made; the text is for the user."""
+    """The environment could not be made; the message is for the user."""
 
 
 def say(text: str) -> None:
-    """One plain line for the user."""
+    """Print one line for the user."""
     print(f"impasto: {text}", file=sys.stderr, flush=True)
 
 
 def python_path(platform: str) -> Path:
-    """Return where .venv has its Python."""
+    """Return the path of .venv's Python."""
     return VENV / "Scripts" / "python.exe" if platform == "win32" else VENV / "bin" / "python"
 
 
 def find_packages(pattern: str, platform: str) -> list[Path]:
-    """Return what of that name is installed in .venv."""
+    """Return the installed packages in .venv whose names match."""
     folder = "Lib/site-packages" if platform == "win32" else "lib/python*/site-packages"
     return list(VENV.glob(f"{folder}/{pattern}"))
 
 
 def ask_nvidia() -> str | None:
-    """Return a line of driver and compute capability for each NVIDIA card.
+    """Return a line with driver and compute capability for each NVIDIA card.
 
-    None without a working driver; empty where it is too old to know the question, or nobody is there to ask.
+    None without a working driver; empty if the driver is too old for the question or nvidia-smi is missing.
     """
     question = ["--query-gpu=driver_version,compute_cap", "--format=csv,noheader"]
     for options in (question, []):
@@ -95,10 +95,10 @@ def ask_nvidia() -> str | None:
 def choose_build(answer: str | None, platform: str) -> str | None:
     """Return the build of PyTorch to install, one of `BUILDS`; None for the package index's own.
 
-    That is CUDA 13's on Linux, Metal's on a Mac and the one for CPUs on Windows.
+    The index's own build is for CUDA 13 on Linux, for Metal on a Mac and for CPUs on Windows.
 
     Args:
-        answer: of `ask_nvidia`.
+        answer: the result of `ask_nvidia`.
         platform: as `sys.platform`.
 
     """
@@ -113,7 +113,7 @@ def choose_build(answer: str | None, platform: str) -> str | None:
     ]
     newest = None if platform == "linux" else "cu130"
     driver = min(drivers, default=CUDA_13_DRIVER)
-    # PyTorch computes on the best card.
+    # PyTorch uses the best card.
     card = max(capabilities, default=CUDA_13_OLDEST_CARD)
     if card > CUDA_12_NEWEST_CARD or (driver >= CUDA_13_DRIVER and card >= CUDA_13_OLDEST_CARD):
         if driver < CUDA_13_DRIVER:
@@ -126,7 +126,7 @@ def choose_build(answer: str | None, platform: str) -> str | None:
 
 
 def can_reach(url: str, seconds: float) -> bool:
-    """Whether a server answers there, through the proxies of the environment. Never takes longer than `seconds`."""
+    """Whether a server answers there, through the environment's proxies. It takes at most `seconds`."""
     answers: list[bool] = []
 
     def ask() -> None:
@@ -135,22 +135,22 @@ def can_reach(url: str, seconds: float) -> bool:
             answers.append(True)
         except urllib.error.HTTPError as error:
             answers.append(error.code < 500)
-        except urllib.error.URLError as error:  # pip may know certificates that we don't: let it try
+        except urllib.error.URLError as error:  # pip may have certificates that are missing here, so let it try
             answers.append(isinstance(error.reason, ssl.SSLCertVerificationError))
         except OSError:
             answers.append(False)
 
-    asking = threading.Thread(target=ask, daemon=True)  # a thread, as looking up a name knows no time limit
+    asking = threading.Thread(target=ask, daemon=True)  # in a thread, because looking up a name has no time limit
     asking.start()
     asking.join(seconds)
     return answers == [True]
 
 
 def run(lock: int, *arguments: str) -> str | None:
-    """Run .venv's Python with these arguments. None when all went well, else the last lines of what it said."""
+    """Run .venv's Python with these arguments. Return None if it succeeds, else its last lines of output."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {"PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    # Should this process be killed, nobody starts before pip has ended too; Windows knows no way to say so.
+    # If this process is killed, the lock is held until pip has ended too. Windows has no way to do this.
     inherited = () if sys.platform == "win32" else (lock,)
     ran = subprocess.run(
         [python_path(sys.platform), *arguments],
@@ -167,12 +167,12 @@ def run(lock: int, *arguments: str) -> str | None:
 
 
 def pip_install(lock: int, *arguments: str) -> str | None:
-    """Install into .venv, as the user's own settings of pip say; the result is as for `run`."""
+    """Install into .venv, with the user's own settings of pip; the result is as for `run`."""
     return run(lock, "-m", "pip", "install", *arguments)
 
 
 def install_torch(lock: int) -> None:
-    """Install PyTorch: the build that fits the machine, if it can be had."""
+    """Install PyTorch: the build for this machine, or the usual one if it cannot be downloaded."""
     say("installing PyTorch; once, some minutes")
     build = choose_build(ask_nvidia(), sys.platform)
     if build is None:
@@ -199,7 +199,7 @@ def install(lock: int, extra: str) -> None:
 
 
 def python_in_venv() -> str | None:
-    """The .venv's Python, as in `Python 3.11`; None where it does not run, is too old or has no pip."""
+    """Return the version of .venv's Python, such as `Python 3.11`; None if it does not run, is too old or has no pip."""
     ask = (
         "import pip, sys; print('Python %d.%d' % sys.version_info[:2]) if sys.version_info >= (3, 11) else sys.exit(1)"
     )
@@ -211,14 +211,14 @@ def python_in_venv() -> str | None:
 
 
 def make_venv(lock: int) -> str:
-    """An empty environment, made from the Python that runs this; all that was there goes, but for the lock."""
+    """Make a new environment from the Python that runs this; remove all that was there before, except the lock."""
     say(f"making .venv with Python {sys.version.split()[0]}")
     for path in VENV.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         elif path not in (LOCK, UNFINISHED):
             path.unlink()
-    venv.create(VENV, symlinks=sys.platform != "win32")  # there only some people may make links
+    venv.create(VENV, symlinks=sys.platform != "win32")  # on Windows only some users may make links
     if (failure := run(lock, "-I", "-m", "ensurepip", "--upgrade", "--default-pip")) is not None:
         raise SetupError(f"this Python has no working pip; IMPASTO_PYTHON chooses another. Its last lines:\n{failure}")
     name = python_in_venv()
@@ -231,7 +231,7 @@ def make_venv(lock: int) -> str:
 
 @contextlib.contextmanager
 def locked() -> Iterator[int]:
-    """Hold .venv/impasto-lock, waiting for it if need be; gives its file descriptor."""
+    """Hold .venv/impasto-lock, and wait for it first if needed; yields its file descriptor."""
     VENV.mkdir(exist_ok=True)
     with LOCK.open("ab") as file:
         if not try_lock(file.fileno()):
@@ -242,7 +242,7 @@ def locked() -> Iterator[int]:
 
 
 def try_lock(descriptor: int) -> bool:
-    """Lock an open file until it is closed; return whether nobody else has."""
+    """Lock an open file until it is closed; return False if another process has locked it."""
     try:
         if sys.platform == "win32":
             os.lseek(descriptor, 0, os.SEEK_SET)  # its first byte, which need not exist
@@ -255,7 +255,7 @@ def try_lock(descriptor: int) -> bool:
 
 
 def is_ready(extra: str) -> bool:
-    """Whether .venv works and holds what this pyproject.toml asks for: what environment.sh asks, in Python."""
+    """Whether .venv works and has what pyproject.toml asks for, like `is_ready` in environment.sh."""
     try:
         ran = subprocess.run([python_path(sys.platform), "-V"], capture_output=True, text=True, timeout=60)
         version, project = ran.stdout.strip().rpartition(".")[0], (ROOT / "pyproject.toml").read_bytes()
@@ -265,7 +265,7 @@ def is_ready(extra: str) -> bool:
 
 
 def find_extra(arguments: Sequence[str]) -> str:
-    """Return the extra that a command of impasto needs, as ./impasto finds it."""
+    """Return the extra that a command of impasto needs, as ./impasto chooses it."""
     command, *rest = arguments or [""]
     if command in ("batch", "sweep"):
         places = [word.removeprefix("--on=") for word in rest if word.startswith("--on=")]
@@ -275,7 +275,7 @@ def find_extra(arguments: Sequence[str]) -> str:
 
 
 def set_up(extra: str) -> None:
-    """Make .venv ready for `extra`, one of `EXTRAS`, whatever state it is in."""
+    """Make .venv ready for `extra`, one of `EXTRAS`, in whatever state it is."""
     with locked() as lock:
         started = time.monotonic()
         ready = VENV / f"impasto-ready-{extra}"
@@ -284,14 +284,14 @@ def set_up(extra: str) -> None:
         before = list(VENV.glob("impasto-ready-*"))
         sound = {path for path in before if name and path.read_bytes() == f"{name}\n".encode() + project}
         if ready in sound:
-            return  # someone else was faster
+            return  # another process has done it
         UNFINISHED.touch()
         for path in before:
             path.unlink()
         name = name or make_venv(lock)
         install(lock, extra)
         UNFINISHED.unlink()
-        # What was there before still is.
+        # The extras that were installed before are still there.
         for path in sorted({ready, VENV / "impasto-ready-use", *sound}):
             temporary = VENV / "impasto-ready.part"
             temporary.write_bytes(f"{name}\n".encode() + project)
@@ -300,7 +300,7 @@ def set_up(extra: str) -> None:
 
 
 def stop(number: int, frame: FrameType | None) -> None:
-    """End on a signal as by an exception, so that pip is ended too."""
+    """Turn a signal into SystemExit, so that pip is ended too."""
     sys.exit(128 + number)
 
 

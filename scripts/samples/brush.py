@@ -1,4 +1,4 @@
-"""Pictures in thick paint: bristle strokes along a field of directions, under a lamp."""
+"""Pictures in thick paint: bristle strokes along a field of directions, lit from one side."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -7,7 +7,7 @@ from samples.paint import HEIGHT, WIDTH, Array, Random, U, V, at, lit, noise, ov
 
 
 class Canvas:
-    """Colours and the height of the paint on them, worked on with bristle strokes."""
+    """A canvas: colours and heights of the paint, changed by bristle strokes."""
 
     def __init__(self, ground: Array, rng: Random) -> None:
         self.rng = rng
@@ -52,7 +52,7 @@ class Canvas:
             relief.line(points, fill=int(np.clip(base + rim + self.rng.normal(0, 22), 0, 255)), width=3)
 
     def pixels(self, relief: float = 0.02) -> Array:
-        """The finished picture under the lamp."""
+        """Return the finished picture, lit from one side."""
         return lit(np.asarray(self.colors) / 255, np.asarray(self.height, dtype=np.float64), relief)
 
 

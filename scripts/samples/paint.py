@@ -57,7 +57,7 @@ def at(field: Array, points: Array) -> Array:
 
 
 def lit(colors: Array, height: Array, relief: float) -> Array:
-    """Thick paint under a lamp at the upper left: slopes shade, ridges glint."""
+    """Return colours of thick paint lit from the upper left: slopes are shaded, ridges have highlights."""
     rows, columns = np.gradient(gaussian_filter(height, 0.9))
     slope = np.clip((rows + columns) * relief, -1, 1)
     shaded = colors * (1 + 0.55 * slope[..., None])
