@@ -199,7 +199,7 @@ def install(lock: int, extra: str) -> None:
 
 
 def python_in_venv() -> str | None:
-    """Return the version of .venv's Python, such as `Python 3.11`; None if it does not run, is too old or has no pip."""
+    """Return the version of .venv's Python, such as `Python 3.11`; None if it fails, is too old or has no pip."""
     ask = (
         "import pip, sys; print('Python %d.%d' % sys.version_info[:2]) if sys.version_info >= (3, 11) else sys.exit(1)"
     )
@@ -211,7 +211,7 @@ def python_in_venv() -> str | None:
 
 
 def make_venv(lock: int) -> str:
-    """Make a new environment from the Python that runs this; remove all that was there before, except the lock."""
+    """Make a new environment with the Python that runs this; before, remove all files there but the lock."""
     say(f"making .venv with Python {sys.version.split()[0]}")
     for path in VENV.iterdir():
         if path.is_dir() and not path.is_symlink():

@@ -1,4 +1,4 @@
-"""What tests share: small seeded networks and pictures, and run-time checking of the shapes in type hints."""
+"""Shared by the tests: small seeded networks and pictures, and run-time checks of the shapes in type hints."""
 
 import os
 from collections.abc import Callable
@@ -11,7 +11,8 @@ import torch
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
-# The same convolutions on every machine, in the programs too that tests start: pictures are compared to the bit.
+# Every machine uses the same convolutions, also in programs that tests start, because pictures are compared bit for
+# bit.
 os.environ.setdefault("IMPASTO_CONVOLUTIONS", "winograd")
 
 # Before the first import of the modules to be checked.
@@ -36,7 +37,7 @@ from impasto.recipe.vgg_layers import Convolution  # noqa: E402
 from impasto.system.cache import Cache  # noqa: E402
 from impasto.vgg.network import VGG  # noqa: E402
 
-# How long an example takes says nothing on a busy machine.
+# On a busy machine the duration of an example has no meaning.
 settings.register_profile("impasto", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("impasto")
 
@@ -44,7 +45,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 SAMPLES = PROJECT / "examples" / "pictures"
 
 SMALL_LAYERS = tuple(Convolution(f"conv{block}_1", 3 if block == 1 else 6, 6) for block in range(1, 6))
-# Two blocks of two convolutions, as a VGG has them, of as many channels as no other.
+# Two blocks of two convolutions, as in a VGG; every layer has another number of channels.
 PAIRED_LAYERS = (
     Convolution("conv1_1", 3, 4),
     Convolution("conv1_2", 4, 5),
@@ -67,7 +68,7 @@ def small_tensors(convolutions: tuple[Convolution, ...], seed: int = 0) -> dict[
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of whole programs first: begun last, one long module would keep one worker busy and the others idle."""
+    """Run the tests of whole programs first, because a long module that starts last leaves the other workers idle."""
     long = [str(PROJECT / "tests" / folder) for folder in ("cli", "web")]
     items.sort(key=lambda item: not str(item.path).startswith(tuple(long)))
 
@@ -84,7 +85,7 @@ def small_network() -> Callable[..., VGG]:
 
 @pytest.fixture(autouse=True)
 def networks_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test finds a network that another has loaded."""
+    """Give every test an empty cache of loaded networks."""
     monkeypatch.setattr(networks, "LOADED_NETWORKS", Cache(2))
 
 
@@ -104,7 +105,7 @@ def picture() -> Callable[..., Picture]:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of the test's own, and no proxy between it and the loopback."""
+    """A cache folder for this test, and no proxy for the loopback address."""
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("IMPASTO_OFFLINE", raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")

@@ -1,4 +1,4 @@
-"""A base for what watches the operations of PyTorch."""
+"""A base class for objects that observe the operations of PyTorch."""
 
 from torch.utils._python_dispatch import TorchDispatchMode
 

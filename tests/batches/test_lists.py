@@ -1,4 +1,4 @@
-"""Lists, folders, names, shards and the log: what a batch is made of, before anything is painted."""
+"""The parts of a batch before anything is painted: lists, folders, names, shards and the log."""
 
 import json
 import ntpath
@@ -143,11 +143,11 @@ def test_templates() -> None:
     hostile = templates.placeholder_values("p.png", ["s.png"], "../../x y", 64, 1)
     assert templates.expand("{recipe}", hostile) == "-..-x-y"
     assert templates.expand("{recipe}", templates.placeholder_values("p.png", [], "..", 64, 1)) == "recipe"
-    # A name of dots is no folder.
+    # A name of dots alone does not become a folder.
     dots = templates.placeholder_values("p/...png", ["s/..png"], "r", 64, 1)
     assert templates.expand("{content}/{style}.png", dots) == "__/_.png"
     assert templates.expand(".{style}/{content}{style}", dots) == "._/___"
-    # A name with braces is a name.
+    # Braces in a file's name are not a placeholder.
     assert templates.expand("{content}.png", templates.placeholder_values("{n}.png", [], "r", 1, 1)) == "{n}.png"
 
 

@@ -1,4 +1,4 @@
-"""The benchmark beside neural-style-pt, as far as it can be tested without the peer."""
+"""The comparison with neural-style-pt, as far as it can be tested without that program."""
 
 import json
 import sys
@@ -47,7 +47,7 @@ def test_the_weights_stand_where_the_peers_layers_are(tmp_path: Path) -> None:
     neural_style_pt.write_weights(tmp_path / neural_style_pt.MODEL)
     state = torch.load(tmp_path / neural_style_pt.MODEL, weights_only=True)
     ours = weights.load(weights.EMBEDDED["vgg16"])
-    # Convolutions of torchvision's and the peer's VGG-16: each is followed by a ReLU, each block by a pooling.
+    # The indices of the convolutions in VGG-16: each is followed by a ReLU, each block by a pooling.
     places = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28]
     assert set(state) == {f"features.{place}.{part}" for place in places for part in ("weight", "bias")}
     assert torch.equal(state["features.24.weight"], ours["conv5_1.weight"])
@@ -83,7 +83,7 @@ def test_both_are_given_pictures_that_neither_resizes(tmp_path: Path) -> None:
     assert size == (256, 170)
     with Image.open(tmp_path / "out.png") as picture:
         assert picture.size == size
-        # The peer's rule once more, on what it is given.
+        # The peer's own rule for sizes does not change it again.
         assert tuple(int(256 / max(picture.size) * side) for side in picture.size) == size
 
 

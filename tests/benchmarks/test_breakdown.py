@@ -1,4 +1,4 @@
-"""A step taken apart: operations are told apart by the names and shapes that PyTorch records."""
+"""Operations of a step are classified by the names and shapes that PyTorch records."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The benchmarks of our own: what they make of measurements, and one tiny real run of each that is quick."""
+"""The benchmarks: what they compute from measurements, and one tiny real run of each that is quick."""
 
 import argparse
 import dataclasses
@@ -82,9 +82,9 @@ def test_a_step_is_the_median_after_the_first() -> None:
 
 
 def in_bursts(burst: int, steps: int, step: float, start: float, together: float) -> list[float]:
-    """When steps are reported that take `step` seconds each after `start`, if the run waits once a burst.
+    """The times at which steps are reported that take `step` seconds each after `start`, if the run waits once a burst.
 
-    The steps of a burst are reported `together` seconds one after the other.
+    The steps of a burst are reported `together` seconds apart.
     """
     times = []
     for index in range(steps):
@@ -123,7 +123,7 @@ def test_the_second_picture_of_a_process_is_measured_by_itself() -> None:
 
     events = [*command(3.0, 0.01), *command(1.0, 0.002)]
     first, second = measured.read_all("".join(json.dumps(event) + "\n" for event in events), 6.0)
-    # Python's start and the imports are the first one's.
+    # The start of Python and the imports count for the first picture.
     assert (first.seconds, second.seconds) == (5.0, 1.0)
     assert [first.step_seconds, second.step_seconds] == pytest.approx([0.01, 0.002])
     assert second.optimisation_seconds == 0.5
@@ -139,7 +139,7 @@ def test_memory_is_what_pytorch_holds_on_the_card_in_use(monkeypatch: pytest.Mon
 
 
 def test_the_step_taken_apart_is_one_of_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the CPU, as if it reported two steps at once, every operation taking a second."""
+    """Simulated on the CPU: it reports two steps at once, and every operation takes a second."""
     record = breakdown.record
 
     def record_seconds(work: Callable[[], object], device: str) -> list[breakdown.Operation]:
@@ -151,7 +151,7 @@ def test_the_step_taken_apart_is_one_of_a_burst(monkeypatch: pytest.MonkeyPatch)
     for burst in (1, 2):
         monkeypatch.setattr(devices, "steps_per_wait", lambda device, *, is_captured, burst=burst: burst)
         seconds[burst] = sum(limits.step(32, "cpu")["layers"]["convolutions, forward"].values())
-    # A network of some layers; not none, as where the step was taken before the profiler began, and not two steps'.
+    # The operations of one step: not none, as if it had been taken before the profiler began, and not those of two.
     assert seconds[2] == seconds[1] > 5
 
 
@@ -182,7 +182,7 @@ def test_a_row_measured_again_replaces_the_old_one(tmp_path: Path) -> None:
 def test_sizes_say_time_by_pixel_and_where_it_ended(tmp_path: Path) -> None:
     text = sizes.section(_results(tmp_path, sizes=SIZE_ROWS))
     assert "| 100 | 0.5 | 50000 | 2.00 | 0.40 |" in text  # 0.5 s / 10^4 px
-    assert "| 1000 | 20 | 20000 | 2.00 | 2.00 |" in text  # the GPU's memory counts
+    assert "| 1000 | 20 | 20000 | 2.00 | 2.00 |" in text  # the memory of the GPU
     assert "| 4000 | not enough memory |" in text
     assert "With `--max-memory=2G`:\n\n| size" in text
 
@@ -206,7 +206,7 @@ def test_an_axis_is_logarithmic_and_whole_decades_long() -> None:
     axis = charts.Axis([20.0, 5000.0], 0, 300)
     assert axis.decades == [1, 2, 3, 4]
     assert [axis(value) for value in (10, 100, 10_000)] == [0, 100, 300]
-    assert charts.Axis([10.0], 0, 10).decades == [1, 2]  # a single value still has an axis
+    assert charts.Axis([10.0], 0, 10).decades == [1, 2]  # a single value has an axis too
 
 
 def test_the_floor_counts_multiplications_there_and_back() -> None:
@@ -214,7 +214,7 @@ def test_the_floor_counts_multiplications_there_and_back() -> None:
     convolutions = (3 * 64 + 64 * 64) * 9 * 20
     statistics = (3**2 + 64**2) * 20
     assert floor.step_operations(recipe, 4, 5) == 2 * 2 * (convolutions + statistics)
-    # One pooling, its size rounded up; a term that counts for nothing costs nothing.
+    # One pooling, whose size is rounded up. A term of weight 0 needs no operations.
     deeper = Recipe(terms=0.0 * Gram("relu5_1") + Content("relu2_1"))
     assert floor.step_operations(deeper, 4, 5) == 4 * (convolutions + 64 * 128 * 9 * 2 * 3)
 
@@ -236,7 +236,7 @@ def test_the_plain_loop_is_projected_from_single_steps(tmp_path: Path) -> None:
 
 def test_the_plain_loops_objective_is_the_recipes(tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
-    # Smooth pictures of a size that no pooling rounds.
+    # Smooth pictures of sizes that are not rounded by poolings.
     content, style = (
         torch.nn.functional.interpolate(torch.rand(1, 3, 8, 8, generator=generator), (64, 64), mode="bilinear")
         for _ in range(2)
@@ -270,7 +270,7 @@ def test_pystiches_objective_is_written_as_a_recipe() -> None:
     assert isinstance(style.loss, Gram)
     assert dict(weighted_layers(style.loss.layers))["relu3_1"] == pytest.approx(1 / 5)
     assert (recipe.steps, recipe.init, recipe.start_size) == ((7,), "content", "final")
-    # Features k times as large: content has k^2, Gram matrices' distance k^4.
+    # If features are k times as large, content is k^2 times and the distance of Gram matrices k^4 times as large.
     assert recipe.style_weight / recipe.content_weight**2 == pytest.approx(1e3)
 
 
@@ -388,7 +388,7 @@ def test_half_of_a_picture_is_judged_where_it_sees_nothing_of_the_other() -> Non
             difference = (one - two).abs().amax((0, 1, 2)) / one.abs().max()
             width = control.half(one, name, True).shape[3]
             assert control.half(one, name, False).shape[3] == width
-            # Nothing but rounding; and two columns on, there is something to be seen.
+            # Inside there are only rounding errors; two columns further the other half has an effect.
             assert difference[:width].max() < 1e-5
             assert difference[width + 1] > 1e-4
 

@@ -1,4 +1,4 @@
-"""The proof on a GPU, as far as a CPU shows it: what its parts find, how they end, and what is written down."""
+"""The GPU test, as far as a CPU can show: what its parts find, how they end, and what is written."""
 
 import itertools
 import json
@@ -48,7 +48,7 @@ def paint_in_turn(monkeypatch: pytest.MonkeyPatch, pictures: Iterator[Painted]) 
 def test_a_device_that_paints_otherwise_is_found(
     other: Painted, findings: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Two of the CPU to compare with, two in float32 and two in bfloat16 of one device.
+    # Two pictures by the CPU as references, then two in float32 and two in bfloat16 by one device.
     paint_in_turn(monkeypatch, iter([picture(), picture(), other, other, picture(), picture()]))
     found = painting.agree(Given(("cpu",), quick=True))
     assert len(found.findings) == len(findings)
@@ -103,7 +103,7 @@ def test_what_needs_cuda_says_so(work: Any) -> None:
 
 
 def test_a_step_is_counted_in_whatever_bursts_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the CPU, additions passing for launches."""
+    """Simulated on the CPU: additions count as launches."""
     monkeypatch.setattr(timing, "LAUNCHES", "aten::add")
     counted = []
     for burst in (1, 2):

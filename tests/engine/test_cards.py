@@ -14,7 +14,7 @@ from impasto.jobs.job import Job
 from impasto.picture import Picture
 from impasto.recipe import Compute, Inputs, presets
 
-# What PyTorch's wheels hold: 2.10 for CUDA 12.8, 2.11 for CUDA 13, and any for CUDA 12.6.
+# The kernels in PyTorch's wheels: 2.10 for CUDA 12.8, 2.11 for CUDA 13, and any version for CUDA 12.6.
 CU128 = "sm_70 sm_75 sm_80 sm_86 sm_90 sm_100 sm_120"
 CU130 = "sm_75 sm_80 sm_86 sm_90 sm_100 sm_120"
 CU126 = "sm_50 sm_60 sm_70 sm_75 sm_80 sm_86 sm_90"
@@ -25,7 +25,7 @@ Machine = Callable[..., None]
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """A maker of machines: cards by capability, the kernels of PyTorch, and which cards fail at their first kernel."""
+    """A function that simulates a machine, with the cards' capabilities, PyTorch's kernels and the cards that fail."""
 
     def make(capabilities: Sequence[tuple[int, int]], kernels: str = CU130, faulty: Sequence[int] = ()) -> None:
         def find_fault(device: torch.device) -> str | None:
@@ -64,7 +64,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
         (TURING, "sm_80 compute_80", False),
         (HOPPER, "sm_90a", True),
         (BLACKWELL, "sm_90a compute_90a", False),
-        (HOPPER, "", True),  # nothing is known
+        (HOPPER, "", True),  # PyTorch names no kernels
         (HOPPER, "gfx90a", False),
     ],
 )
@@ -104,13 +104,13 @@ def test_a_card_asked_for_by_name_says_what_would_help(
 def test_auto_takes_the_cards_that_work_and_says_what_of_the_others(machine: Machine) -> None:
     machine([PASCAL, HOPPER, HOPPER, ADA, HOPPER], faulty=[1])
     choice = devices.choose("auto")
-    # The first fails at a kernel, and Ada shares no tiles with Hopper.
+    # The first card fails at a kernel, and an Ada card cannot share tiles with a Hopper card.
     assert choice.devices == (torch.device("cuda", 2), torch.device("cuda", 4))
     assert [note.partition(" is not used: ")[0] for note in choice.notes] == ["cuda:0", "cuda:1"]
     assert "cu126" in choice.notes[0]
     assert "first kernel" in choice.notes[1]
     assert devices.device("auto") == torch.device("cuda", 2)
-    # A process that computes nothing tries nothing, and workers share nothing.
+    # A process that does not compute tries no card, and workers share no tiles.
     assert [card.index for card in devices.choose("auto", computes=False).devices] == [1, 2, 3, 4]
 
 
@@ -119,7 +119,7 @@ def test_where_no_card_works_the_cpu_does(machine: Machine) -> None:
     choice = devices.choose("auto")
     assert choice.devices == (torch.device("cpu"),)
     assert len(choice.notes) == 2
-    # Who names a card gets it, and its error.
+    # A card that is named is used, and its error is raised.
     assert devices.devices("cuda:1") == (torch.device("cuda", 1),)
 
 
@@ -155,12 +155,12 @@ def test_a_driver_that_does_not_fit_is_named(
         devices.device("cuda")
     choice = devices.choose("auto")
     assert choice.devices == (torch.device("cpu"),)
-    # A build for the CPU was chosen by somebody; it needs no note.
+    # A CPU build was chosen by the user and needs no note.
     assert len(choice.notes) == (message is not None and built_for is not None)
 
 
 class Driver:
-    """A stand-in for libcuda that supports CUDA 12.4."""
+    """A simulated libcuda that supports CUDA 12.4."""
 
     def cuDriverGetVersion(self, number: Any) -> int:  # noqa: N802
         number._obj.value = 12040  # noqa: SLF001
@@ -195,5 +195,5 @@ def test_the_release_of_the_driver_is_read(text: str | None, release: str | None
 
 def test_a_device_is_tried_by_computing_on_it() -> None:
     assert cards.find_fault(torch.device("cpu")) is None
-    # The meta device computes no numbers.
+    # The meta device computes no values.
     assert "first kernel" in str(cards.find_fault(torch.device("meta")))

@@ -1,4 +1,4 @@
-"""Whose colours a picture has: every mode, from the scene to the finished picture."""
+"""The colour modes, from the scene to the finished picture."""
 
 import dataclasses
 from collections.abc import Callable
@@ -89,16 +89,16 @@ def test_luminance_keeps_the_photo_s_hue_and_what_chroma_there_is_room_for(photo
     assert bool((chroma <= most + 1e-3).all())
     kept = chroma > most - 1e-3
     assert float(kept.float().mean()) > 0.3
-    # Where it is not, with a fifth more it would be no colour of a screen.
+    # Where the chroma is lower, a fifth more of it would be outside sRGB.
     more = torch.cat([own[:, :1], own[:, 1:] * 1.2], 1)
     assert not bool(oklab.is_in_gamut(oklab.to_linear(more), 1 / 255)[~kept].any())
-    # But the lightness is a painting's.
+    # The lightness is that of a painting.
     assert float((own[:, 0] - wanted[:, 0]).abs().mean()) > 0.02
 
 
 @pytest.mark.parametrize("mode", ["luminance", "match", "content"])
 def test_no_channel_is_clipped(mode: str, photo: Picture) -> None:
-    # Of what is painted, a tenth is black and a tenth white.
+    # A tenth of the painted picture is black and a tenth white.
     painted = torch.linspace(-0.1, 1.1, 24 * 32).clamp(0, 1).view(1, 1, 24, 32).expand(1, 3, -1, -1)
     found = color_modes.final_colors(tensor(photo), QUICK.replace(colors=mode))(painted)
     assert float(found.min()) > 0.5 / 255
@@ -224,7 +224,7 @@ def test_a_photo_is_recoloured_where_the_styles_keep_their_colours(
     seen, styles = of.photo(last), of.style_images(last)
     start = initial.first_image(of, last, seen, styles)
     assert torch.equal(start, seen) == (mode in ("luminance", "match"))
-    # So is its detail: of a photo in its own colours it is the photo's own.
+    # The same holds for its detail: if the photo keeps its colours, the detail is the photo's.
     coarse = resample.resize(start, 12, 16)
     height, width = seen.shape[2:]
     detail = initial.next_image(of, coarse, seen, styles) - resample.resize(coarse, height, width)

@@ -1,4 +1,4 @@
-"""What an artist decides of a run: where, how much, which strokes. With a small seeded network."""
+"""Masks, strength and stroke sizes of a run, with a small seeded network."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -53,7 +53,7 @@ def job(picture: Callable[..., Picture]) -> Callable[..., impasto.Job]:
 
 
 def mask(height: int = HEIGHT, width: int = WIDTH, color: tuple[float, float, float] = (1, 1, 1)) -> Picture:
-    """White, or another colour, on the left."""
+    """A mask that is white, or of another colour, on the left."""
     pixels = np.zeros((3, height, width), np.float32)
     pixels[:, :, : width // 2] = np.array(color, np.float32)[:, None, None]
     return Picture(pixels, source="mask.png")
@@ -77,7 +77,7 @@ def test_what_is_protected_is_the_photo_to_the_bit(
             found = run.picture()
             seen.add(found.size)
             wanted = resample.resize(torch.from_numpy(photo.pixels)[None], *found.size)[0].numpy()
-            # At the smaller scale the edge is a few pixels soft.
+            # At the smaller scale the edge is soft over a few pixels.
             left = slice(None, found.width // 2 - (0 if found.size == (HEIGHT, WIDTH) else 4))
             np.testing.assert_allclose(found.pixels[..., left], wanted[..., left], rtol=0, atol=0)
     assert seen == {(12, 16), (24, 32)}
@@ -132,7 +132,7 @@ def test_scales_of_single_styles_change_their_sizes(picture: Callable[..., Pictu
     (usual, _), _ = plain.style_images(scene.scales[-1])
     assert [round(side / usual.shape[2] * 4) for side in (small[0], large[0])] == [2, 8]
     assert scene.style_pixels(scene.scales[-1]) == large[0] * large[1]
-    # The recipe's scale multiplies all.
+    # The recipe's scale multiplies all of them.
     doubled = dataclasses.replace(scene, recipe=RECIPE.replace(style_scale=2.0))
     assert doubled.style_images(scene.scales[-1])[0][0].shape == usual.shape
 
@@ -195,7 +195,7 @@ def test_a_plan_with_masks_has_no_bands(job: Callable[..., impasto.Job], monkeyp
 
 
 def test_what_is_kept_does_not_count(job: Callable[..., impasto.Job]) -> None:
-    # A grey photo, half of it kept: the other half is to have the style's colour, not twice as much of it.
+    # Half of a grey photo is protected. The other half must get the style's colour, and not twice as much of it.
     photo = Picture(np.full((3, HEIGHT, WIDTH), 0.5, np.float32))
     terms = 0.001 * Content("relu3_1") + MeanCovariance("rgb")
     style = Picture(np.full((3, 30, 30), 0.6, np.float32))
@@ -203,7 +203,7 @@ def test_what_is_kept_does_not_count(job: Callable[..., impasto.Job]) -> None:
         recipe = RECIPE.replace(steps=(30,), terms=terms, init=init)
         found = job(recipe, [style], photo=photo, protect=mask()).paint().pixels
         assert found[..., WIDTH // 2 + 3 :].mean() == pytest.approx(0.6, abs=0.03)
-    # Both at once: what is white and not kept is painted.
+    # Both at once: pixels that are white in the mask and not protected are painted.
     scene = job(RECIPE, styles=2, content_mask=mask(), protect=Picture(mask().pixels[..., ::-1].copy())).scene()
     first, second = scene.regions(scene.scales[-1])
     assert first.mask is not None

@@ -1,4 +1,4 @@
-"""Going down a scale as a graph: recorded once, played from then on, it is the same to the bit."""
+"""The steps of a scale as a graph: recorded once and then replayed, they give the same result, bit for bit."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -21,22 +21,22 @@ from impasto.vgg.network import VGG
 from tests.modes import DispatchMode
 
 TERMS = 0.1 * Content("relu4_1") + MeanCovariance() + 0.2 * Gram() + 0.1 * TotalVariation()
-# What makes the host wait for the device, and what a CUDA graph cannot hold.
+# Operations that make the host wait for the device, which a CUDA graph cannot contain.
 WAITS = ("_local_scalar_dense", "nonzero", "is_nonzero", "masked_select", "unique", "equal")
 
 
 @pytest.fixture(autouse=True)
-def forgotten() -> Iterator[None]:
-    """No graph is left of another test, or for one."""
+def no_kept_graphs() -> Iterator[None]:
+    """Drop all kept graphs before and after each test."""
     CAPTURED_STEPS.clear()
     yield
     CAPTURED_STEPS.clear()
 
 
 class Recording(DispatchMode):
-    """What a CUDA graph does, on any device: remembers operations and the very tensors they read and wrote.
+    """Simulates a CUDA graph on any device: it records operations and the tensors that they read and write.
 
-    Recording leaves everything as it was, as capturing does; playing does the operations again, and no Python.
+    As with capturing, recording changes no tensor. `play` repeats the operations without running the Python code.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class Recording(DispatchMode):
             taken = {tensor.untyped_storage().data_ptr() for tensor in _tensors(args, kwargs)}
             again = func(*args, **kwargs)
             for old, new in zip(_tensors(result), _tensors(again), strict=True):
-                if old.untyped_storage().data_ptr() not in taken:  # neither a view nor in place
+                if old.untyped_storage().data_ptr() not in taken:  # neither a view nor changed in place
                     old.copy_(new)
 
 
@@ -183,7 +183,7 @@ def test_the_next_picture_of_its_kind_uses_the_same_graph_to_the_bit(
         assert one.lowest.loss == other.lowest.loss
         assert torch.equal(one.final_candidate(), other.final_candidate())
     assert len({id(each.objective) for each in again}) == 3
-    # What is of another kind has a graph of its own.
+    # Another kind of step needs another graph.
     paint(vgg, 3, terms, optimizer, (30, 24))
     paint(vgg, 3, terms, optimizer, steps=15)
     paint(vgg, 3, terms + 0.3 * Content("relu1_1"), optimizer)
@@ -194,7 +194,7 @@ def test_the_next_picture_of_its_kind_uses_the_same_graph_to_the_bit(
 def test_slow_steps_are_waited_for_one_by_one(
     small_network: Callable[..., VGG], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Previews come, and a request to stop is seen, every half second."""
+    """So that previews and a request to stop come through every half second."""
     clock = [0.0]
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
     image = torch.rand(1, 3, 24, 30)
@@ -224,7 +224,7 @@ def test_slow_steps_are_waited_for_one_by_one(
 def test_a_graph_that_holds_much_memory_is_not_kept(
     small_network: Callable[..., VGG], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shares = iter([0.1, 0.3, 0.3, 0.7])  # of the device, before and after each capture
+    shares = iter([0.1, 0.3, 0.3, 0.7])  # the used share of the memory, before and after each capture
     monkeypatch.setattr(devices, "uses_graphs", lambda device: True)
     monkeypatch.setattr(devices, "reserved_share", lambda device: next(shares))
     monkeypatch.setattr(graphs, "capture", lambda work, device, key: record(work))

@@ -18,7 +18,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="memory is asked for 
 
 @pytest.fixture
 def cuda(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """A machine with some CUDA devices."""
+    """A function that simulates a machine with some CUDA devices."""
 
     def make(count: int, *capabilities: tuple[int, int]) -> None:
         by_index = [*capabilities, *[capabilities[-1] if capabilities else (9, 0)] * count]
@@ -223,7 +223,7 @@ def test_nobody_says_what_other_devices_have(cuda: Callable[..., None], monkeypa
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (5 * 10**9, 8 * 10**9))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 3 * 10**9)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 10**9)
-    # What PyTorch has reserved and not given out can be used again.
+    # Memory that PyTorch has reserved and no tensor uses counts as free.
     assert devices.available_memory(CUDA) == 7 * 10**9
 
 
@@ -256,7 +256,7 @@ def test_an_address_space_limit_counts() -> None:
     assert done.stdout == "as said\n", done.stderr
 
 
-# In a process of its own: what other tests left in the heap is used first.
+# In a process of its own, because memory that other tests left in the heap would be used first.
 KEPT = """
 from pathlib import Path
 from types import SimpleNamespace
@@ -316,7 +316,7 @@ def test_memory_of_other_devices_and_libraries_is_left_alone(monkeypatch: pytest
     [
         ("gfx90a:sramecc+:xnack-", torch.bfloat16),
         ("gfx942", torch.bfloat16),
-        ("gfx1030", torch.float32),  # a Radeon, of "capability" 10.3
+        ("gfx1030", torch.float32),  # a Radeon; PyTorch reports its capability as 10.3
         ("gfx906", torch.float32),
     ],
 )
@@ -344,7 +344,7 @@ print("as said")
 
 
 def test_a_program_may_have_set_tf32_by_its_new_names() -> None:
-    """In a process of its own: PyTorch refuses the old names for good once the new ones were used."""
+    """In a process of its own, because PyTorch refuses the old names after the new ones were used."""
     ended = subprocess.run([sys.executable, "-c", NEW_NAMES], capture_output=True, text=True, check=False)
     assert ended.stdout == "as said\n", ended.stderr
 

@@ -1,4 +1,4 @@
-"""CUDA graphs, simulated: fakes of the driver, and steps on PyTorch's meta device. Nothing here ran on a GPU."""
+"""Simulated CUDA graphs: a fake driver, and steps on PyTorch's meta device. These tests do not use a GPU."""
 
 import contextlib
 import copy
@@ -24,7 +24,7 @@ TERMS = 0.1 * Content("relu2_1") + MeanCovariance({"relu1_1": 0.5, "relu2_1": 0.
 
 
 class Driver:
-    """A stand-in for torch.cuda that notes devices and streams."""
+    """A simulated torch.cuda that records devices and streams."""
 
     def __init__(self) -> None:
         self.devices: list[torch.device] = []
@@ -43,7 +43,7 @@ class Driver:
     @contextlib.contextmanager
     def graph(self, graph: object, stream: object) -> Iterator[None]:
         self.captured_on.append(stream)
-        # PyTorch leaves this stream again only if the capture ends well.
+        # PyTorch leaves this stream only if the capture succeeds.
         before, self.current = self.current, stream
         if self.error is not None:
             raise self.error
@@ -109,7 +109,7 @@ def test_captures_are_counted_while_somebody_watches(driver: Driver) -> None:
     with graphs.watch() as captures:
         graphs.capture(lambda: None, DEVICE, "counted")
         driver.error = RuntimeError("operation not permitted when stream is capturing")
-        # The second time it is not even tried.
+        # The second time it is not tried.
         for _ in range(2):
             graphs.capture(lambda: None, DEVICE, "waits too")
     driver.error = None
@@ -145,15 +145,15 @@ class HostTensors(DispatchMode):
 
 
 class ReachedError(Exception):
-    """The step to capture has been handed over."""
+    """Raised when the step to capture has been passed to `capture`."""
 
 
 def step_on_meta(recipe: Recipe, vgg: VGG, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Return the step that would be captured, on the meta device, which knows shapes and devices but no numbers."""
+    """Return the step that would be captured, on the meta device, which has shapes and devices but no values."""
     photo, style = torch.rand(1, 3, 48, 64), torch.rand(1, 3, 40, 56)
     objective = Objective(vgg, recipe, photo, [(style, 1.0)])
     assert objective.capturable
-    # Targets need numbers, so the objective is made on the CPU and copied to the meta device.
+    # Targets need values, so the objective is made on the CPU and copied to the meta device.
     with monkeypatch.context() as patch:
         patch.setattr(torch.Tensor, "__deepcopy__", lambda tensor, memo: tensor.detach().to("meta"))
         on_meta = object.__new__(Objective)
@@ -173,7 +173,7 @@ def step_on_meta(recipe: Recipe, vgg: VGG, monkeypatch: pytest.MonkeyPatch) -> C
     return steps[0]
 
 
-# The others compare with the photo's own numbers, or wait for eigenvalues.
+# The other losses read values of the photo, or wait for eigenvalues.
 CAPTURED = [name for name in presets.NAMES if name not in ("patches", "photoreal", "crowsonkb")]
 
 
@@ -190,7 +190,7 @@ def test_a_step_touches_no_tensor_on_the_cpu(
 
 
 class Storages(DispatchMode):
-    """Notes the storages that a step reads or writes and did not make itself."""
+    """Records the storages that a step reads or writes and has not made itself."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -213,7 +213,7 @@ class Storages(DispatchMode):
 def test_what_a_kept_graph_reads_stays_alive(
     small_network: Callable[..., VGG], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The graph of one picture is replayed for the next, when the first picture's objects are gone."""
+    """The graph of one picture is replayed for the next one, when the objects of the first no longer exist."""
     read = Storages()
 
     def capture(work: Callable[[], None], device: torch.device, key: object) -> Callable[[], None]:

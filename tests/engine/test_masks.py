@@ -1,4 +1,4 @@
-"""Masks as people draw them: what is a region, in which order, and every way in which they may not fit."""
+"""Masks: which regions there are, in which order, and all the ways in which a mask may not fit."""
 
 import io
 from collections.abc import Callable
@@ -21,7 +21,7 @@ BLUE, MAGENTA, WHITE, GREY, BLACK = (0, 0, 1), (1, 0, 1), (1, 1, 1), (0.5, 0.5, 
 def stripes(
     *colors: tuple[float, float, float], height: int = 24, width: int = 36, source: str = "mask.png"
 ) -> Picture:
-    """Return a map of upright stripes of equal width."""
+    """Return a colour map of vertical stripes of equal width."""
     columns = np.arange(width) * len(colors) // width
     pixels = np.array(colors, np.float32)[columns].T[:, None, :].repeat(height, 1)
     return Picture(np.ascontiguousarray(pixels), source=source)
@@ -110,7 +110,7 @@ def test_colours_stand_in_the_order_of_the_rainbow_then_white_to_black() -> None
     rainbow = [RED, YELLOW, GREEN, CYAN, BLUE, MAGENTA, WHITE, GREY, BLACK]
     found = palette(stripes(*reversed(rainbow), width=72))
     np.testing.assert_allclose(found, rainbow)
-    # A red is a red on either side of the circle.
+    # Hues just below and above 0 degrees are both red.
     assert hue_order(np.array([1, 0, 0.2], np.float32)) < hue_order(np.array([1, 0.5, 0], np.float32))
     assert hue_order(np.array([1, 0, 0.2], np.float32))[1] == hue_order(np.array([1, 0, 0], np.float32))[1] == 0
 
@@ -158,7 +158,7 @@ def test_a_grey_mask_of_a_style_goes_with_its_region() -> None:
 
 
 def test_coloured_masks_of_styles_pair_by_colour() -> None:
-    # The style's colours are a little off, and it has a green that the photo has not.
+    # The colours in the style's mask differ a little, and it has a green that the photo's mask lacks.
     style = stripes((0.1, 0.1, 0.9), GREEN, (0.9, 0.1, 0.1), source="s.png")
     found = assigned(stripes(RED, BLUE), of_styles=(style,))
     assert [[index for index, _ in area.styles] for area in found.areas] == [[0], [0]]
@@ -248,7 +248,7 @@ def test_another_aspect_ratio_than_the_photo_s(role: str) -> None:
     mask = stripes(WHITE, BLACK, height=30, width=36, source="m.png")
     message = refused(**{role: mask}) if role == "protect" else refused(mask)
     assert message == "m.png: is 36x30, which is not the photo's aspect ratio (72x48)"
-    # A pixel is none.
+    # A difference of one pixel is not another aspect ratio.
     assigned(stripes(WHITE, BLACK, height=67, width=100), protect=stripes(WHITE, BLACK, height=331, width=500))
 
 
@@ -305,7 +305,7 @@ def test_a_picture_is_no_map(picture: Callable[..., Picture]) -> None:
         assign(Inputs(square, pair_styles([square]), content_mask=Picture(hues, source="m.png")))
     with pytest.raises(UsageError, match=r"^mask.png: colours that can be told apart: 1; give"):
         assigned(stripes(RED), styles=2)
-    # Noise has no colour that is anywhere twice.
+    # In noise no colour occurs twice.
     noise = Picture(np.random.default_rng(0).random((3, 480, 720), np.float32), source="noise.png")
     assert refused(noise).startswith("noise.png: ")
     assert len(palette(stripes(RED, YELLOW, GREEN, CYAN, BLUE, MAGENTA, WHITE, GREY, BLACK, width=90))) == 9

@@ -1,7 +1,7 @@
-"""Devices without float64, as Metal and many of Intel's GPUs are; simulated on PyTorch's meta device.
+"""Devices without float64, such as Metal and many of Intel's GPUs, simulated on PyTorch's meta device.
 
-Nothing here ran on such a device. The meta device knows shapes, dtypes and devices but no numbers: what comes to the
-CPU from it is ones.
+These tests have not run on such a device. The meta device has shapes, dtypes and devices but no values: tensors that
+are copied from it to the CPU are all ones.
 """
 
 import copy
@@ -26,7 +26,7 @@ META = torch.device("meta")
 
 
 class WithoutFloat64(DispatchMode):
-    """Refuses tensors of float64 on the meta device, and lets tensors come from it to the CPU."""
+    """Refuses float64 tensors on the meta device, and allows copies from it to the CPU."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -43,14 +43,14 @@ class WithoutFloat64(DispatchMode):
 
 
 def small(recipe: Recipe) -> Recipe:
-    """Return the recipe with layers that the small network has."""
+    """Return the recipe with layers of the small network."""
     if recipe.compares("style"):
         recipe = recipe.with_layers("style", ("relu1_1", "relu2_1"))
     return recipe.with_layers("content", "relu3_1") if recipe.compares("content") else recipe
 
 
 def on_meta(objective: Objective, vgg: VGG, monkeypatch: pytest.MonkeyPatch) -> Objective:
-    """Return a copy of an objective with its targets, which need numbers, on the meta device."""
+    """Return a copy of an objective on the meta device, with its targets, which were computed on the CPU."""
     with monkeypatch.context() as patch:
         patch.setattr(torch.Tensor, "__deepcopy__", lambda tensor, memo: tensor.detach().to("meta"))
         moved = object.__new__(Objective)
@@ -101,6 +101,6 @@ def test_checkpoints_are_read(settings: LBFGS | Adam, small_network: Callable[..
         state = container.read(tmp_path / "state", META)
         other.load(state)
     assert all(tensor.is_meta for name, tensor in other.state().items() if name != "damping")
-    # Where float64 is there it stays.
+    # On devices that have float64 it stays float64.
     for name, tensor in container.read(tmp_path / "state", torch.device("cpu")).items():
         assert torch.equal(tensor, optimizer.state()[name])

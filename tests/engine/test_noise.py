@@ -24,5 +24,5 @@ def test_no_seed_ends_in_nan_an_early_stop_or_a_grey_image(seed: int) -> None:
     assert np.isfinite([event.loss for event in events]).all()
     assert events[-1].loss < 0.1 * events[0].loss
     assert np.isfinite(pixels).all()
-    # Grey is what it starts as, varying by a level of 255.
+    # The start is grey noise that varies by one level of 255.
     assert pixels.std() > 0.08

@@ -1,4 +1,4 @@
-"""impasto inside a program that has set PyTorch to its own needs: the same picture, and the settings as they were."""
+"""impasto in a program that has changed PyTorch's settings: it paints the same picture and keeps the settings."""
 
 import contextlib
 import os
@@ -76,7 +76,7 @@ def test_the_picture_is_the_same_under_any_settings(
         before = (torch.get_default_dtype(), torch.is_inference_mode_enabled(), torch.is_grad_enabled())
         run = job.start()
         for _ in run:
-            # Between two events the program around has its own settings.
+            # Between two events the settings are those of the program.
             assert (torch.get_default_dtype(), torch.is_inference_mode_enabled(), torch.is_grad_enabled()) == before
         painted = run.picture().pixels
     assert (painted == expected).all()

@@ -1,4 +1,4 @@
-"""Plans: what they promise of memory and time, the choice among them, and what is said where none fits."""
+"""Plans: their estimates of memory and time, the choice of one, and the message if none fits."""
 
 import itertools
 import math
@@ -98,7 +98,7 @@ def test_below_goes_down_to_the_least_without_small_steps(recipe: Recipe, canvas
         seen.append(plan)
         plan = planning.next_smaller(recipe, canvas, plan)
     assert all(later.memory < earlier.memory for earlier, later in itertools.pairwise(seen))
-    # Of all that compute in the same tiles, the one that holds least.
+    # Among plans with the same tiles, the one that keeps the fewest of them.
     last = {(found.tile, found.history): found for found in planning.plans(recipe, canvas)}
     assert set(seen[1:]) <= set(last.values())
     assert seen[-1].memory == planning.least_memory(recipe, canvas)
@@ -114,7 +114,7 @@ def test_what_goes_on_at_its_other_side_is_never_tiled(recipe: Recipe, canvas: S
 def test_what_needs_the_whole_picture_is_never_tiled(canvas: ScaleSize, loss: Loss) -> None:
     recipe = presets.DEFAULT.replace(terms=(*presets.DEFAULT.terms, *(1.0 * loss)))
     assert {plan.tile for plan in planning.plans(recipe, canvas)} == {None}
-    # Nor does it keep from tiles where it weighs nothing.
+    # A term of weight 0 does not prevent tiles.
     without = presets.DEFAULT.replace(terms=(*presets.DEFAULT.terms, *(0.0 * loss)))
     assert list(planning.plans(without, canvas)) == list(planning.plans(presets.DEFAULT, canvas))
 
@@ -144,7 +144,7 @@ def test_patches_take_time_as_the_square_of_the_picture(monkeypatch: pytest.Monk
         pair = [Recipe(terms=terms) for terms in (1.0 * Content("relu3_1"), Content("relu3_1") + Patches("relu3_1"))]
         found = [planning.seconds(recipe, frame, plan) for recipe in pair]
         extra.append(found[1] - found[0])
-    # 256 channels, at one of 16 pixels, with one of 16 of the style's.
+    # 256 channels; one position in 16 pixels of the picture, with one in 16 pixels of the style.
     assert extra[0] == pytest.approx(10 * 2 * 256 * (512**2 / 16) ** 2 / 1e9)
     assert extra[1] == pytest.approx(16 * extra[0])
 
@@ -195,7 +195,7 @@ def test_where_blocks_are_not_computed_in_bands_no_memory_is_saved(change: dict[
 
 
 def test_operations_of_vgg16_counted_by_hand() -> None:
-    # Multiply-adds at a pixel of the picture: 9 x in x out, at one of 4 pixels after each pooling.
+    # Multiply-adds for a pixel of the picture: 9 x in x out, and after each pooling a quarter of the positions.
     to_relu5_1 = (
         9 * 3 * 64 + 9 * 64 * 64
         + (9 * 64 * 128 + 9 * 128 * 128) / 4
@@ -203,7 +203,7 @@ def test_operations_of_vgg16_counted_by_hand() -> None:
         + (9 * 256 * 512 + 2 * 9 * 512 * 512) / 64
         + 9 * 512 * 512 / 256
     )  # fmt: skip
-    # A multiplication and an addition each, once forward and once back.
+    # Each is a multiplication and an addition, once in the forward and once in the backward pass.
     assert planning.operations(Recipe(terms=Content("relu4_2") + MeanCovariance("relu5_1"))) == 4 * to_relu5_1
     assert planning.operations(Recipe(terms=1.0 * Content("conv1_2"))) == 4 * (9 * 3 * 64 + 9 * 64 * 64)
 
@@ -220,7 +220,8 @@ def test_seconds_are_work_over_the_machine_s_rate(monkeypatch: pytest.MonkeyPatc
     whole, tiled = (planning.Plan(tile, 4, 0) for tile in (None, 256))
     found = planning.seconds(recipe, canvas(1000, steps=10), whole)
     assert found == pytest.approx(10 * 1e6 * (4 * 9 * 3 * 64 / 1e9 + 1e-6))
-    # Half as much again for going forward twice, but for one of 4 x 4 tiles, and halos of 64 px at both sides of 256.
+    # Half as much again, because all but one of the 4 x 4 tiles have two forward passes, and halos of 64 px on both
+    # sides of 256.
     expected = (1 + 0.5 * 15 / 16) * (384 / 256) ** 2 * found
     assert planning.seconds(recipe, canvas(1000, steps=10), tiled) == pytest.approx(expected)
 
@@ -232,7 +233,7 @@ def test_memory_that_is_left_holds_tiles() -> None:
     assert [plan.cached_tiles for plan in found] == [3, 2, 1]
     costs = [planning.step_cost(4096, 4096, plan) for plan in found]
     assert costs == sorted(set(costs))
-    # Each after the first as much as waits for its gradient.
+    # Each tile after the first takes the memory that is kept for its gradient.
     assert found[0].memory - found[1].memory == pytest.approx(found[1].memory - found[2].memory)
     assert found[1].memory - found[2].memory > 472 * 2048**2
 
@@ -242,7 +243,7 @@ def grey(height: int, width: int) -> Picture:
 
 
 def planned(recipe: Recipe, frame: tuple[int, int], limit: int) -> tuple[planning.Plan, ...]:
-    """The plans of a run of a photo and a painting of some size."""
+    """The plans of a run, with a photo and a painting of given sizes."""
     scene = Scene(
         Inputs(grey(*frame), (Style(grey(40, 30)),)),
         recipe,
@@ -252,7 +253,7 @@ def planned(recipe: Recipe, frame: tuple[int, int], limit: int) -> tuple[plannin
 
 
 def check_refusal(recipe: Recipe, frame: tuple[int, int], limit: int) -> None:
-    """The message, if there is one, names a size that fits, and the next larger one of the search does not."""
+    """If there is a message, it names a size that fits, and the next larger size of the search does not fit."""
     try:
         planned(recipe, frame, limit)
     except DeviceError as error:
@@ -267,7 +268,7 @@ def check_refusal(recipe: Recipe, frame: tuple[int, int], limit: int) -> None:
     assert recipe.size != "original"
     assert 16 <= size < recipe.size
     assert all(plan.memory <= limit for plan in planned(recipe.replace(size=size), frame, limit))
-    # Not far too small, either: a quarter more is too much.
+    # The named size is not much too small: a quarter more does not fit.
     with pytest.raises(DeviceError):
         planned(recipe.replace(size=size * 5 // 4 + 40), frame, limit)
 

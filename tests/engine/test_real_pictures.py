@@ -1,6 +1,6 @@
-"""The default recipe on real pictures with the real network, small: what the eye looks for, as numbers.
+"""The default recipe on real pictures with the real network, at small sizes: measures of visible faults.
 
-The bounds are far from what is found (in brackets), so that only a picture gone wrong crosses them.
+The bounds are far from the measured values, which are in brackets, so that only a clearly faulty picture exceeds them.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ from tests.conftest import SAMPLES
     ],
 )
 def painted(request: pytest.FixtureRequest) -> tuple[Picture, Picture, Picture]:
-    """Result, photo and painting."""
+    """The result, the photo and the painting."""
     content, style = (read_picture(SAMPLES / f"{name}.jpg") for name in request.param)
     return impasto.stylize(content, style, size=128, device="cpu"), content, style
 
@@ -47,7 +47,7 @@ def test_borders_are_as_the_middle(painted: tuple[Picture, Picture, Picture]) ->
     for turned in (pixels, pixels.transpose(0, 2, 1)):
         across = gradients(turned)
         middle = across[8:-8].mean()
-        # A dirty strip is two to four times as rough as the rest, or as flat.
+        # A faulty border is two to four times as rough as the rest, or as smooth.
         for strip in (across[:3], across[-3:]):
             assert 0.3 < strip.mean() / middle < 2.2  # [0.69 to 1.33]
 
@@ -61,7 +61,7 @@ def test_no_more_is_clipped_than_in_the_painting_and_the_photo(painted: tuple[Pi
 
 
 def test_no_checkerboard(painted: tuple[Picture, Picture, Picture]) -> None:
-    # The energy at the highest frequency of both axes, against the energy of all fine detail.
+    # The energy at the highest frequency of both axes, relative to the energy of all fine detail.
     grey = torch.from_numpy(painted[0].pixels.mean(axis=0))[None, None]
     kernels = torch.tensor([[[[1.0, -1.0], [-1.0, 1.0]]], [[[1.0, 1.0], [-1.0, -1.0]]], [[[1.0, -1.0], [1.0, -1.0]]]])
     diagonal, rows, columns = torch.nn.functional.conv2d(grey, kernels).square().mean((0, 2, 3)).tolist()

@@ -81,7 +81,7 @@ def test_the_reported_loss_is_that_of_the_picture(
     def tensor(image: Picture) -> torch.Tensor:
         return torch.from_numpy(image.pixels)[None]
 
-    # The objective built by hand, at the last scale: the photo is of its size, the style is made as large.
+    # The objective at the last scale, built by hand: the photo has its size, and the style gets as many pixels.
     from impasto.ops.resample import resize
     from impasto.recipe.schedule import fit_area
 
@@ -128,7 +128,7 @@ def test_starts_are_what_they_say(make: Callable[..., Run], picture: Callable[..
     style = picture(40, 30, 2).pixels
     for init in ("matched", "style"):
         start = first_picture(make(recipe.replace(init=init)))
-        # Clamping to [0, 1] costs a little of the match.
+        # Clamping to [0, 1] makes the match a little worse.
         np.testing.assert_allclose(start.mean(axis=(1, 2)), style.mean(axis=(1, 2)), atol=0.02)
         np.testing.assert_allclose(np.cov(start.reshape(3, -1)), np.cov(style.reshape(3, -1)), atol=0.01)
 
@@ -218,7 +218,7 @@ def test_styles_blend_by_their_weights(picture: Callable[..., Picture]) -> None:
 
 
 def poison(monkeypatch: pytest.MonkeyPatch, when: Callable[[int], bool]) -> None:
-    """Make the gradient of the evaluations for which `when` is true not a number."""
+    """Replace the gradient by NaN in the evaluations for which `when` is true."""
     evaluate = Objective.evaluate
     calls = iter(range(10**9))
 

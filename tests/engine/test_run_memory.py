@@ -1,4 +1,4 @@
-"""Runs that make do with less memory, planned or found out on the way, with a small seeded network."""
+"""Runs with little memory, which is known before or runs out on the way, with a small seeded network."""
 
 import gc
 import math
@@ -26,7 +26,7 @@ from impasto.reports.events import Adapted, Event, Finished, ScaleStarted, Start
 from impasto.vgg import network
 from impasto.vgg.network import VGG
 
-# Of layers that see little: tiles of 16 px are more than halos.
+# Layers with small receptive fields, so that tiles of 16 px are larger than their halos.
 STYLE = ["relu1_1", "relu2_1", "relu3_1"]
 TERMS = 0.1 * Content("relu3_1") + MeanCovariance(STYLE) + 0.05 * Gram(STYLE) + 0.1 * TotalVariation()
 LARGE = Recipe(size=64, start_size="final", steps=(6,), terms=TERMS)
@@ -41,7 +41,7 @@ LACK = [
 
 @pytest.fixture(autouse=True)
 def seeded(monkeypatch: pytest.MonkeyPatch, small_network: Callable[..., VGG]) -> None:
-    """Runs use the small network, and tiles that are small enough for it."""
+    """Runs use the small network and small tiles."""
     monkeypatch.setattr(network, "load", lambda name, activity, **settings: small_network(**settings))
     monkeypatch.setattr(planning, "_TILES", (32, 16))
     monkeypatch.setattr(planning, "_HALO", 8)
@@ -66,7 +66,7 @@ def plans(run: Run, scale: int = 0) -> list[planning.Plan]:
 
 
 def downwards(run: Run) -> list[planning.Plan]:
-    """The plans of the first scale that are tried one after another where memory keeps running out."""
+    """The plans of the first scale that are tried one after another if memory runs out again and again."""
     found = plans(run)[:1]
     while less := run.budget.next_smaller(run.scales[0], found[-1]):
         found.append(less)
@@ -80,7 +80,7 @@ def painted(run: Run) -> np.ndarray:
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
-    """The heights and widths of what the network was shown."""
+    """The heights and widths of the network's inputs."""
     shapes: list[tuple[int, ...]] = []
     walk = VGG.walk
 
@@ -92,9 +92,9 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     return shapes
 
 
-# Sums over tiles are added in another order, which costs float32's last digits: 1e-7 of the gradient, of which six
-# steps make no more than a thousand times that. Adam divides by the gradient's size, and where that nearly vanishes,
-# its last digits are all there is: a pixel or two. A wrong halo, or positions counted twice, are seen at 1e-2.
+# Sums over tiles are added in another order, which changes the last digits of float32: 1e-7 of the gradient, which six
+# steps make at most a thousand times as large. Adam divides by the size of the gradient, so a pixel or two with almost
+# no gradient differ more. A wrong halo, or positions that are counted twice, change the picture by 1e-2.
 @pytest.mark.parametrize(("optimizer", "tolerance"), [(LBFGS(), 1e-4), (Adam(), 1e-3)])
 @pytest.mark.parametrize("tile", [32, 16])
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])
@@ -137,7 +137,7 @@ def test_two_devices_share_the_tiles_and_paint_the_same(make: Callable[..., Run]
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, weakref.ref[Optimizer]]]:
-    """The histories of the optimisers that were made, and whether they are still there."""
+    """The lengths of history and weak references of all optimisers that were made."""
     made: list[tuple[int, weakref.ref[Optimizer]]] = []
     build = optimizers.build
 
@@ -177,14 +177,14 @@ def test_a_plan_that_fits_nowhere_is_refused_before_anything_is_painted(make: Ca
 
 
 def lacking(patch: pytest.MonkeyPatch, error: Exception, when: Callable[[int], bool]) -> list[int]:
-    """Let memory run out in the evaluations for which `when` is true, the first being 1; return a list of them all."""
+    """Let memory run out in the evaluations for which `when` is true, counted from 1; return the list of all."""
     evaluate = Objective.evaluate
     calls: list[int] = []
 
     def starved(self: Objective, *args: Any, **kwargs: Any) -> Any:
         calls.append(len(calls) + 1)
         if when(len(calls)):
-            raise type(error)(*error.args)  # one raised keeps the frames it went through
+            raise type(error)(*error.args)  # a new exception, because a raised one keeps its frames
         return evaluate(self, *args, **kwargs)
 
     patch.setattr(Objective, "evaluate", starved)
@@ -226,13 +226,13 @@ def test_it_goes_on_with_the_next_plan(make: Callable[..., Run], monkeypatch: py
     assert [event for event in make(LARGE) if isinstance(event, Adapted)] == expected
 
 
-# The starts, the steps and what is asked once all steps are taken: every evaluation there is.
+# All evaluations: those at the start of each scale, of each step, and after the last step.
 @pytest.mark.parametrize("call", range(1, 10))
 @pytest.mark.parametrize("recipe", [SMALL, SMALL.replace(optimizer=Adam(), bounds="free")], ids=["lbfgs", "adam"])
 def test_it_may_run_out_anywhere(
     call: int, recipe: Recipe, make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The first scale has tiles here, so that there is something to adapt with any optimiser.
+    # The first scale has tiles, so that with any optimiser a smaller plan exists.
     recipe = recipe.replace(size=64, start_size=48)
     with monkeypatch.context() as patch:
         calls = lacking(patch, LACK[0], lambda number: number == call)
@@ -247,7 +247,7 @@ def test_it_may_run_out_anywhere(
     last = events[-1]
     assert isinstance(last, Finished)
     assert math.isfinite(last.loss)
-    # Of all that was reported of the last scale, the best is kept.
+    # The best of all losses reported at the last scale is kept.
     assert last.loss <= min(e.loss for e in events if isinstance(e, Stepped) and e.scale == 1) * (1 + 1e-5)
 
 
@@ -318,7 +318,7 @@ def test_kept_graphs_are_given_up_before_the_plan(make: Callable[..., Run], monk
 
 
 def test_a_device_that_fails_is_said(make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
-    """CUDA reports such an error for every call that follows it, in the whole process."""
+    """CUDA repeats such an error for every later call in the process."""
     lacking(monkeypatch, torch.AcceleratorError("CUDA error: an illegal memory access"), lambda call: call == 3)
     run = make(LARGE)
     with pytest.raises(DeviceLostError, match=r"cpu failed .*illegal memory access.*run the command again"):
@@ -329,7 +329,7 @@ def test_a_device_that_fails_is_said(make: Callable[..., Run], monkeypatch: pyte
 def test_the_threads_of_several_devices_live_as_long_as_the_objective(
     picture: Callable[..., Picture], small_network: Callable[..., VGG], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """New threads in every step would begin with empty caches of cuDNN's plans."""
+    """New threads in every step would start with an empty cache of cuDNN's plans."""
     threads: list[threading.Thread] = []
     walk = VGG.walk
 

@@ -1,4 +1,4 @@
-"""What a run looks at: sizes of styles, starts, and pictures that tile."""
+"""Scenes: sizes of styles, first images, and periodic pictures."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -64,7 +64,7 @@ def test_grey_is_the_mean_of_the_training_pictures_and_a_level_of_noise() -> Non
 
 
 def test_a_picture_that_tiles_still_does_at_another_size() -> None:
-    # A wave that ends where it begins is as steep at the edge as in the middle.
+    # A periodic wave is as steep at the border as in the middle.
     x = torch.arange(32) / 32 * 2 * torch.pi
     wave = (0.5 + 0.4 * torch.sin(x)[None, :] * torch.cos(x)[:, None]).expand(1, 3, 32, 32)
     wrapped, plain = (resample.resize(wave, 64, 64, wraps=wraps) for wraps in (True, False))
@@ -108,7 +108,7 @@ def test_without_detail_an_image_is_enlarged_and_nothing_else() -> None:
 def test_detail_is_what_the_smaller_scale_cannot_hold(detail: float) -> None:
     flat = torch.full((1, 3, 24, 32), 0.5)
     found = enlarged(scene(detail=detail, bounds="free"), flat) - 0.5
-    # Of the photo in the style's colours, which here are the photo's own: noise of the same kind.
+    # The photo and the style are noise of the same kind, so the photo in the style's colours is almost the photo.
     photo = scene().photo(Scale(48, 64, 1))
     fine = photo - resample.resize(resample.resize(photo, 24, 32), 48, 64)
     assert float(torch.corrcoef(torch.stack([found.flatten(), fine.flatten()]))[0, 1]) > 0.99
@@ -148,7 +148,7 @@ def test_a_large_picture_is_shrunk_once_before_it_is_uploaded(
         if not image.is_meta:
             shrunk.append((*image.shape[2:], height, width))
             return resize(image, height, width, **options)
-        assert max(image.shape[2:]) <= 2 * 77 * 1.2  # of the last scale with its margin, and a margin around it
+        assert max(image.shape[2:]) <= 2 * 77 * 1.2  # the last scale with its margin, and a margin around it
         return image.new_empty(*image.shape[:2], height, width)
 
     monkeypatch.setattr(resample, "resize", spy)
@@ -173,7 +173,7 @@ def test_a_picture_one_pixel_wide_keeps_that_pixel(
 
 
 def test_shrinking_first_changes_nothing_that_shows() -> None:
-    """Against resizing at once, for a picture with all the detail that its pixels can have."""
+    """Compared with resizing at once, for a picture with as much detail as its pixels can have."""
     noise = torch.rand(1, 3, 1200, 900, generator=torch.Generator().manual_seed(0))
     at_once = resample.resize(noise, 96, 72)
     stepwise = resample.resize(resample.resize(noise, 192, 144), 96, 72)

@@ -1,4 +1,4 @@
-"""The small painting that shows whether a device works, the CPU standing in for devices."""
+"""The small painting that shows whether a device works, with the CPU in place of other devices."""
 
 import contextlib
 import dataclasses
@@ -29,7 +29,7 @@ def test_two_devices_that_work_are_found_to() -> None:
     assert first.title == "cpu in float32"
     assert first.captured is None
     assert first.losses[-1] < 0.6 * first.losses[0]
-    # The same to the bit, and the same everywhere: what is painted is drawn from a seed.
+    # Bit for bit the same on both, and nearly the same on every machine, because the pictures are drawn from a seed.
     assert [painted.losses for painted in others] == [first.losses] * 2
     assert first.losses[0] == pytest.approx(0.369335, rel=1e-3)
 
@@ -66,7 +66,7 @@ def test_a_device_that_fails_is_told_from_one_that_works(error: Exception, monke
         (on_cuda(losses=(1.0, 0.8, 0.7, 0.5, 0.6, 0.5, 0.4)), "differ by 23.1%"),
         (on_cuda(losses=(1.0, 0.8, 0.7, 0.66, 0.61, 0.55, 0.1)), "differ by 1.5%"),
         (on_cuda(dtype=torch.bfloat16, losses=(1.0, 0.8, 0.7, 0.66, 0.61, 0.55, 0.1)), None),
-        (on_cuda(losses=(1.0, 0.8, 0.7, 0.65, 0.1, 0.1, 0.1)), None),  # rounding, magnified
+        (on_cuda(losses=(1.0, 0.8, 0.7, 0.65, 0.1, 0.1, 0.1)), None),  # rounding errors, magnified
         (on_cuda(losses=(*LOSSES[:6], 1.5)), "does not fall"),
         (on_cuda(losses=(1.0, float("nan"), *LOSSES[2:])), "differ by nan"),
     ],
@@ -81,14 +81,14 @@ def test_a_problem_says_what_was_seen_and_what_to_do(painted: Trial, problem: st
 
 
 class Graph:
-    """A graph that was captured on another device than its kernels ran on: it is empty."""
+    """A graph that was captured on another device than its kernels ran on, so it is empty."""
 
     def replay(self) -> None: ...
 
 
 @pytest.fixture
 def capturing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """A maker of CPUs that capture steps, or fail to, as far as the engine can tell."""
+    """A function that makes the engine believe that the CPU captures steps, or fails to."""
 
     def make(error: RuntimeError | None) -> None:
         @contextlib.contextmanager
@@ -115,7 +115,7 @@ def capturing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 def test_a_graph_that_does_nothing_is_found(capturing: Callable[..., None]) -> None:
     capturing(None)
-    # Enough steps for all the attempts that a run makes.
+    # Enough steps for all attempts of a run.
     painted = trial.paint(CPU, "float32", 30)
     assert painted.captured is True
     assert "painting fails (DivergedError" in str(painted.problem(REFERENCE))

@@ -1,4 +1,4 @@
-"""Tasks as plain data, how many workers there are, and what a pool does with workers that die."""
+"""Tasks as plain data, the number of workers, and what a pool does if workers die."""
 
 import dataclasses
 import json
@@ -169,7 +169,7 @@ def test_one_worker_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two cards that may be asked for their properties, and for nothing that makes a context on them."""
+    """Two simulated cards that allow only calls that make no context on them."""
     import torch
 
     def refuse(*_: object) -> None:
@@ -199,7 +199,7 @@ def test_planning_for_a_gpu_makes_no_context_on_it(tmp_path: Path, picture: Call
         cost = Estimator(measures).cost(task)
         assert cost is not None
         assert cost.memory is None
-    # The planner has the card's memory: 20,000 px are not for 8 GB.
+    # The planner uses the memory of the card: 20,000 px do not fit into 8 GB.
     huge = dataclasses.replace(task, recipe=RECIPE.replace(size=20_000))
     with pytest.raises(DeviceError, match=r"there are 7\.2 GB"):
         Estimator(measures).cost(huge)
@@ -244,8 +244,8 @@ def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPat
         ray_cluster.make_pool(None, device="cpu", workers=1, tasks=1, memory=None, gpus=None)
 
 
-class Puppet(Worker):
-    """A worker that does in a moment what it was told to do with a number."""
+class ScriptedWorker(Worker):
+    """A worker that paints nothing: a script says for each task whether it dies, fails, stops or paints."""
 
     def __init__(self, fates: dict[int, list[str]], log: list[str]) -> None:
         self._fates, self._log = fates, log
@@ -253,7 +253,7 @@ class Puppet(Worker):
         self.asked = False
 
     def submit(self, task: Task) -> None:
-        self._log.append(f"give {task.number}.{task.attempt}")
+        self._log.append(f"submit {task.number}.{task.attempt}")
         self._task = task
 
     def poll(self) -> list[dict[str, Any]]:
@@ -268,16 +268,16 @@ class Puppet(Worker):
         self.asked = True
 
     def kill(self) -> None:
-        self._log.append("end")
+        self._log.append("kill")
 
 
-class Theatre(WorkerFactory):
+class ScriptedFactory(WorkerFactory):
     def __init__(self, fates: dict[int, list[str]]) -> None:
         self.fates, self.log = fates, list[str]()
 
-    def spawn(self, place: int) -> Puppet:
-        self.log.append(f"hire {place}")
-        return Puppet(self.fates, self.log)
+    def spawn(self, place: int) -> ScriptedWorker:
+        self.log.append(f"spawn {place}")
+        return ScriptedWorker(self.fates, self.log)
 
     def wait(self, hands: Sequence[Worker], seconds: float) -> None:
         assert hands
@@ -296,7 +296,7 @@ def tasks(count: int, taken: list[int] | None = None) -> Iterator[Task]:
 def test_no_more_tasks_are_under_way_than_there_are_workers() -> None:
     taken: list[int] = []
     ended = 0
-    with Pool(Theatre({}), 3) as pool:
+    with Pool(ScriptedFactory({}), 3) as pool:
         for message in pool.run(tasks(20, taken)):
             ended += isinstance(message, TaskFinished)
             assert len(taken) - ended <= 3
@@ -304,8 +304,8 @@ def test_no_more_tasks_are_under_way_than_there_are_workers() -> None:
 
 
 def test_a_task_is_tried_again_and_given_up_in_the_end() -> None:
-    crew = Theatre({1: ["dies"], 2: ["dies"] * 10, 3: ["failed"]})
-    with Pool(crew, 1) as pool:
+    factory = ScriptedFactory({1: ["dies"], 2: ["dies"] * 10, 3: ["failed"]})
+    with Pool(factory, 1) as pool:
         said = list(pool.run(tasks(4)))
     ends = {each.task.number: each.outcome for each in said if isinstance(each, TaskFinished)}
     assert {number: outcome.status for number, outcome in ends.items()} == {
@@ -313,13 +313,13 @@ def test_a_task_is_tried_again_and_given_up_in_the_end() -> None:
     }  # fmt: skip
     assert ends[2].reason == f"its worker died {ATTEMPTS} times (signal 9)"
     assert sum(isinstance(each, TaskEvent) and each.event["event"] == "lost" for each in said) == 1 + ATTEMPTS - 1
-    assert crew.log.count("give 2.0") == crew.log.count("give 2.3") == 1
-    assert crew.log.count("hire 0") == 1 + 1 + ATTEMPTS
-    assert crew.log[-1] == "close"
+    assert factory.log.count("submit 2.0") == factory.log.count("submit 2.3") == 1
+    assert factory.log.count("spawn 0") == 1 + 1 + ATTEMPTS
+    assert factory.log[-1] == "close"
 
 
 def test_a_worker_ends_where_its_device_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every further picture would fail in that process; a new one can use the device again."""
+    """All later pictures would fail in that process; a new process can use the device again."""
 
     def fail(job: Job) -> Run:
         raise DeviceLostError("cuda:0 failed")
@@ -337,8 +337,8 @@ def test_a_worker_ends_where_its_device_is_lost(tmp_path: Path, monkeypatch: pyt
 
 
 def test_stopped_no_more_are_begun() -> None:
-    crew = Theatre({})
-    with Pool(crew, 2) as pool:
+    factory = ScriptedFactory({})
+    with Pool(factory, 2) as pool:
         said = []
         for message in pool.run(tasks(9)):
             said.append(message)
@@ -352,7 +352,7 @@ def test_stopped_no_more_are_begun() -> None:
 def test_an_address_where_nobody_listens_is_said_at_once(form: str) -> None:
     pytest.importorskip("ray")
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # and does not listen
+        taken.bind(("127.0.0.1", 0))  # but does not listen
         address = form.format(taken.getsockname()[1])
         with pytest.raises(DeviceError, match=f"no cluster answers at {address}"):
             ray_cluster.make_pool(address, device="cpu", workers=1, tasks=1, memory=None, gpus=None)
@@ -364,7 +364,7 @@ def test_a_worker_keeps_a_checkpoint_where_windows_says_that_its_parent_died(
     monkeypatch: pytest.MonkeyPatch,
     small_network: Callable[..., VGG],
 ) -> None:
-    """There the end of a pipe is an error when it is asked for messages; elsewhere it is one when they are read."""
+    """On Windows the end of a pipe raises an error in `poll`, elsewhere in `recv_bytes`."""
     monkeypatch.setattr(network, "load", lambda name, activity, **settings: small_network(**settings))
     for name in ("a.png", "s.png"):
         picture(24, 32).save(tmp_path / name)
@@ -397,7 +397,7 @@ def test_pictures_for_a_store_are_made_under_names_that_every_system_takes() -> 
     place = storage.staging_path("https://host/dir/a:b?c=1.png")
     assert find_windows_problem(place.name) is None
     assert place.suffix == ".png"
-    # No store bounds a name as a disk does, and checkpoints need an ending more.
+    # Stores allow longer names than disks, and checkpoints add an ending.
     long = storage.staging_path(f"s3://bucket/{'é' * 200}.png")
     assert len(os.fsencode(long.name)) < 200
     assert long.suffix == ".png"

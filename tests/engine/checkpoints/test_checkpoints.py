@@ -1,4 +1,4 @@
-"""A run interrupted after any step and resumed gives the picture that an uninterrupted one gives, to the bit."""
+"""A run that is interrupted after any step and resumed gives the same picture, bit for bit, as an uninterrupted one."""
 
 import dataclasses
 import itertools
@@ -63,7 +63,7 @@ def finish(run: Run) -> tuple[np.ndarray[Any, Any], Finished]:
 
 
 def stop_after(step: int, asked: Job, where: str = "kept") -> None:
-    """Start a job, and end it with a checkpoint after so many steps, counted over all scales."""
+    """Start a job, and end it with a checkpoint after `step` steps, counted over all scales."""
     run = dataclasses.replace(asked, checkpoint=Checkpoints(where, every=NEVER, replace=True)).start()
     for event in run:
         if isinstance(event, Stepped) and run.steps_done == step:
@@ -135,7 +135,7 @@ def test_in_tiles(optimizer: LBFGS | Adam, pictures: Path, monkeypatch: pytest.M
     asked = job(RECIPE.replace(optimizer=optimizer))
     expected, _ = finish(asked.start())
     stop_after(6, asked)
-    # The plan is that of the checkpoint, whatever memory there is now.
+    # The plan comes from the checkpoint, however much memory there is now.
     monkeypatch.setattr(planning, "choose", lambda recipe, canvas, limit: Plan(None, 8, 1000))
     run = impasto.resume("kept")
     assert [plan.tile for plan in run.plans] == [16, 16]
@@ -159,14 +159,14 @@ def test_interrupted_again_and_again(pictures: Path) -> None:
 
 
 def test_steps_that_led_astray_are_remembered(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some images are worth no number: the run goes back to its best one, with smaller steps and no memory."""
+    """If a loss is not a number, the run goes back to its best image, with smaller steps and no history."""
     evaluate = Objective.evaluate
     bad = 0
 
     def poisoned(self: Objective, image: torch.Tensor, *, gradient: bool = True) -> Evaluation:
         nonlocal bad
         found = evaluate(self, image, gradient=gradient)
-        # By what the image is: a resumed run meets the same ones.
+        # Depends on the image only, so a resumed run gets the same losses.
         if gradient and int(image.sum().item() * 1e4) % 9 == 4:
             bad += 1
             return Evaluation(found.labels, found.numbers * math.nan, found.gradient)
@@ -191,7 +191,7 @@ def test_on_devices_that_take_several_steps_at_once(pictures: Path, monkeypatch:
 
 
 def test_more_steps_are_those_of_a_longer_run(pictures: Path) -> None:
-    # So many that the memory of L-BFGS is full in either.
+    # So many steps that the history of L-BFGS is full in both runs.
     short, long = (RECIPE.replace(steps=steps, optimizer=LBFGS(history=3)) for steps in ((4, 3), (4, 9)))
     expected, _ = finish(job(long).start())
     stop_after(6, job(short), "unfinished")
@@ -199,7 +199,7 @@ def test_more_steps_are_those_of_a_longer_run(pictures: Path) -> None:
     run = job(short, checkpoint="finished").start()
     before, _ = finish(run)
     let_go(run)
-    # Finished: without a change it is settled again, with more steps it goes on.
+    # A finished run gives the same picture again if nothing is changed, and continues if it gets more steps.
     run = impasto.resume("finished")
     np.testing.assert_array_equal(finish(run)[0], before)
     let_go(run)
@@ -212,7 +212,7 @@ def test_other_weights_steer_from_here(pictures: Path) -> None:
     before = run.picture().pixels
     events = [event for event in run if isinstance(event, Stepped)]
     assert [(event.scale, event.step) for event in events] == [(1, step) for step in range(2, 13)]
-    # The first image is the one that was painted, looked at with other eyes.
+    # The first image is the painted one, evaluated with the new weights.
     roughness = sum(float((np.diff(before, axis=axis) ** 2).mean()) for axis in (1, 2))
     assert events[0].terms["smoothness"] == pytest.approx(5 * roughness, rel=1e-4)
     assert events[-1].loss < 0.5 * events[0].loss
@@ -260,7 +260,7 @@ def test_pictures_are_found_where_they_were_or_where_the_folder_is_or_where_one_
     np.testing.assert_array_equal(finish(run)[0], expected)
     let_go(run)
     monkeypatch.chdir(pictures)
-    # All of them together in another place.
+    # The folder and all pictures were moved together.
     Path("moved").mkdir()
     for name in ("photo.png", "a.png", "kept"):
         Path(name).rename(Path("moved") / name)
@@ -315,7 +315,7 @@ def test_textures(pictures: Path) -> None:
 
 
 def test_the_kept_table_has_everything_a_scene_and_a_job_have(pictures: Path) -> None:
-    """Whoever gives them a further field says in `checkpoints.document` how it is kept, and adds it here."""
+    """A new field needs code in `checkpoints.document` that stores it; then add it here."""
     # A frame of a video has a previous one, and keeps no checkpoints.
     for record, names in (
         (Scene, {"inputs", "recipe", "device", "masks", "previous_frame"}),
@@ -328,7 +328,7 @@ def test_the_kept_table_has_everything_a_scene_and_a_job_have(pictures: Path) ->
 
 
 def test_a_frame_of_a_film_keeps_none(pictures: Path) -> None:
-    """What it is kept like is not written: taken up again it would be another picture."""
+    """The previous frame is not stored, so a resumed frame would be another picture."""
     earlier = PreviousFrame(Picture(np.zeros((3, 24, 32), np.float32)), np.ones((24, 32), np.float32), 1.0)
     with pytest.raises(UsageError, match="a frame of a film keeps no checkpoints"):
         job(checkpoint="kept", previous_frame=earlier).start()
@@ -401,7 +401,7 @@ def test_checkpoints_are_written_when_they_are_due(pictures: Path, monkeypatch: 
             cost[0] = 0.1 if event.scale == 0 else 0.5
         if isinstance(event, Checkpointed):
             times.append(round(clock[0], 1))
-    # Every 10 seconds while writing takes 0.1; every 25 and more once it takes 0.5. The last one is that of the end.
+    # Every 10 s while writing takes 0.1 s, every 25 s or more when it takes 0.5 s. The last one is written at the end.
     assert times[:5] == [10.1, 20.2, 30.3, 40.4, 50.9]
     assert all(later - earlier >= 25 for earlier, later in itertools.pairwise(times[4:-1]))
     assert len(times) == 7
@@ -446,7 +446,7 @@ def test_between_steps_only(pictures: Path) -> None:
                 run.checkpoint()
             break
     let_go(run)
-    assert not Path("kept").exists()  # made for nothing
+    assert not Path("kept").exists()  # the folder was made, but not used
 
 
 def test_a_run_that_broke_in_the_middle_of_a_step_writes_nothing(
@@ -528,7 +528,7 @@ def test_every_truncation_is_refused(pictures: Path) -> None:
     for pattern in ("*.json", "*.safetensors"):
         path = only(pattern)
         content = path.read_bytes()
-        # The document ends in a newline, which says nothing.
+        # The newline at the end of the document is not needed.
         lengths = [*range(0, len(content) - 1, 3 if pattern == "*.json" else 4999), len(content) - 2]
         opened = Folder("kept", create=False)
         for length in lengths:
@@ -630,7 +630,7 @@ def test_what_a_killed_process_left_is_swept_and_the_older_checkpoint_holds(pict
 
 
 def test_nothing_in_a_checkpoint_is_executed(pictures: Path) -> None:
-    """The tensors are read by safetensors, which knows numbers only; a pickle in their place is refused."""
+    """The tensors are read by safetensors, which holds only numbers; a pickle in their place is refused."""
     import pickle
 
     stop_after(2, job())
@@ -664,7 +664,7 @@ def test_a_resumed_run_convolves_as_it_began(pictures: Path, monkeypatch: pytest
     stop_after(4, job())
     document = next(Path("kept").glob("*.json"))
     assert json.loads(document.read_text())["run"]["options"]["convolutions"] == "default"
-    # Another process, on a machine that chooses the other way.
+    # Another process, on a machine that chooses the other method.
     monkeypatch.setenv("IMPASTO_CONVOLUTIONS", "winograd")
     run = impasto.resume("kept")
     methods: list[object] = []

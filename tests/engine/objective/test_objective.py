@@ -124,7 +124,8 @@ LOSSES = [
 ]
 EVERY_LOSS = pytest.mark.parametrize("loss", [pytest.param(x, id=f"{x.kind}-{getattr(x, 'form', '')}") for x in LOSSES])
 POOLINGS = pytest.mark.parametrize("pooling", ["max", "average", "l2"])
-# Of sizes that are no multiple of the stride, 8, or of a tile; the last is larger than the picture.
+# Pictures and tiles whose sizes are not multiples of the stride, 8, or of each other; the last tile is larger than the
+# picture.
 SIZES = [((45, 61), 16), ((48, 40), 24), ((67, 21), 17), ((9, 50), 1), ((1, 40), 16), ((33, 30), 100)]
 
 
@@ -135,7 +136,7 @@ def objective(
     padding: Padding = "zeros",
     tile: int | None = None,
 ) -> Objective:
-    """Of a photo of that size and two paintings of others, in float64."""
+    """An objective of a photo of `size` and two paintings of other sizes, in float64."""
     styles = [(image(2, 37, 52).double(), 1.0), (image(5, 60, 19).double(), 0.5)]
     return Objective(networks, Recipe(terms=terms, padding=padding), image(1, *size).double(), styles, tile)
 
@@ -143,7 +144,7 @@ def objective(
 def assert_same(found: Evaluation, expected: Evaluation) -> None:
     torch.testing.assert_close(found.numbers, expected.numbers, rtol=1e-10, atol=0)
     assert found.labels == expected.labels
-    # Relative to the largest slope: some pixels have next to none.
+    # Relative to the largest gradient, because some pixels have almost none.
     torch.testing.assert_close(
         gradient_of(found), gradient_of(expected), rtol=0, atol=1e-10 * float(gradient_of(expected).abs().max())
     )
@@ -160,7 +161,7 @@ def test_tiles_say_what_the_whole_says(
         start = image(3, *size).double()
         whole, tiled = (objective(vgg, 1.0 * loss, size, padding, size_of_tile) for size_of_tile in (None, tile))
         expected = whole.evaluate(start)
-        if min(size) >= 3 or not isinstance(loss, Photorealism):  # which has no window there
+        if min(size) >= 3 or not isinstance(loss, Photorealism):  # it has no 3 x 3 window in a picture of one row
             assert expected.loss > 0
             assert gradient_of(expected).any()
         assert_same(tiled.evaluate(start), expected)
@@ -180,7 +181,7 @@ BOTH = (
 @pytest.mark.parametrize("tile", [None, 24])
 @pytest.mark.parametrize("padding", ["zeros", "replicate"])
 def test_bands_change_nothing(padding: Padding, tile: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Every large block in bands, and the moments of the layers inside from there.
+    # Every large block is computed in bands, and so are the moments of the layers inside.
     monkeypatch.setattr(layers, "prefers_nchw", lambda: True)
     tensors = small_tensors(PAIRED_LAYERS)
     vgg = VGG(PAIRED_LAYERS, tensors, [0.5, 0.4, 0.3], padding=padding).to(dtype=torch.float64)
@@ -211,7 +212,7 @@ def test_a_layer_may_be_compared_in_both_ways(tile: int | None, small_network: C
 
 
 def test_tiles_of_a_real_network_in_float32() -> None:
-    # Where two numbers are nearly equal a rounding decides which is the larger: slopes are less alike than losses.
+    # Rounding decides which of two nearly equal numbers is the maximum, so gradients differ more than losses.
     photo, style, start = (resample.resize(found, 90, 110) for found in activations.photographs()[:3])
     vgg, recipe = network.load("vgg16", padding="reflect"), Recipe()
     whole, tiled = (Objective(vgg, recipe, photo, [(style, 1.0)], tile).evaluate(start) for tile in (None, 48))
@@ -250,10 +251,11 @@ def test_several_networks_share_the_tiles(
 
         monkeypatch.setattr(vgg, "walk", walk)
     found = shared.evaluate(start)
-    # The tiles are added up in their order, whoever has computed them.
+    # The tiles are added up in their order, whichever network has computed them.
     assert torch.equal(found.numbers, expected.numbers)
     assert torch.equal(gradient_of(found), gradient_of(expected))
-    # 4 x 3 tiles, there and back, evenly shared; what is held on the way there, the last of each, is not seen twice.
+    # 4 x 3 tiles, forward and backward, shared evenly. The features of the last tile of each network are kept from the
+    # forward pass, so that tile is computed once.
     assert walked == [24 // count - 1] * count
 
 
@@ -277,7 +279,7 @@ def test_tiles_that_are_held_are_seen_once_and_change_nothing(
         judge = Objective(networks, Recipe(terms=BOTH), photo, [(style, 1.0)], 16, cached_tiles=held)
         seen = 0
         found = judge.evaluate(start)
-        # 4 x 3 tiles, there and back; `held` on each device.
+        # 4 x 3 tiles, forward and backward; `held` tiles on each device are computed once.
         assert seen == 24 - min(12, held * count)
         expected = expected or found
         assert torch.equal(gradient_of(found), gradient_of(expected))
@@ -301,7 +303,7 @@ def test_without_a_gradient(tile: int | None, count: int, small_network: Callabl
     found = judge.evaluate(start, gradient=False)
     assert found.gradient is None
     assert found.is_finite
-    # Eigenvalues are computed in another way where no gradient is wanted.
+    # Eigenvalues are computed by another method if no gradient is needed.
     assert found.terms == pytest.approx(judge.evaluate(start).terms, rel=1e-12)
     for tensor in (start, found.numbers, judge.evaluate(start).numbers, gradient_of(judge.evaluate(start))):
         assert not tensor.requires_grad
@@ -317,7 +319,7 @@ def test_the_image_is_only_looked_at(tile: int | None, small_network: Callable[.
     assert torch.equal(start, before)
     assert start.requires_grad
     assert start.grad is None
-    # Nor does a gradient belong to anybody else.
+    # Each evaluation has its own gradient.
     assert gradient_of(first).data_ptr() != gradient_of(second).data_ptr()
     assert torch.equal(gradient_of(first), gradient_of(second))
 
@@ -341,7 +343,7 @@ def test_what_needs_the_whole_picture_is_not_tiled(loss: Loss, small_network: Ca
     with pytest.raises(UsageError, match=rf"{loss.kind} term.*whole picture.*tiles") as raised:
         objective(small_network(), Content("relu3_1") + loss, (45, 61), tile=16)
     assert "\n" not in str(raised.value)
-    # What weighs nothing needs nothing.
+    # A term of weight 0 does not need the whole picture.
     objective(small_network().to(dtype=torch.float64), Content("relu3_1") + 0 * loss, (45, 61), tile=16)
 
 
@@ -402,7 +404,7 @@ def test_several_networks_and_the_whole_picture(loss: Loss, small_network: Calla
 
 
 def test_a_style_is_known_for_what_was_asked_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Moments of a block in bands differ in their last digits from those of its features, which patches need.
+    # The moments of a block in bands differ in their last digits from those of its whole features, which patches need.
     monkeypatch.setattr(layers, "prefers_nchw", lambda: True)
     monkeypatch.setattr(layers, "BAND_POSITIONS", 40)
     vgg = VGG(PAIRED_LAYERS, small_tensors(PAIRED_LAYERS), [0.5, 0.4, 0.3]).to(dtype=torch.float64)
@@ -417,7 +419,7 @@ def test_a_style_is_known_for_what_was_asked_of_it(monkeypatch: pytest.MonkeyPat
 
 
 class Largest(DispatchMode):
-    """Notes the most numbers of any tensor made."""
+    """Records the number of elements of the largest tensor that is made."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -439,13 +441,13 @@ def test_nothing_tiled_is_larger_than_the_picture(small_network: Callable[..., V
         with Largest() as seen:
             judge.evaluate(start)
         largest[tile] = seen.numbers
-    # Six channels in the first block, and the picture's own three.
+    # The first block has six channels, and the picture three.
     assert largest[None] >= 6 * 128 * 128
     assert largest[32] <= 3 * 128 * 128
 
 
-# Regions, strength and protected pixels. A network of one block, two convolutions: it sees 2 pixels around, and a mask
-# blurs 2.
+# Regions, strength and protected pixels. The network has one block of two convolutions, so features depend on 2 pixels
+# around, and a mask is blurred by 2 pixels.
 SHALLOW = (Convolution("conv1_1", 3, 4), Convolution("conv1_2", 4, 5))
 REGIONAL = (
     0.3 * Content(["relu2_1", "relu3_1"])
@@ -458,7 +460,7 @@ SIZE = (45, 61)
 
 
 def half(height: int = 45, width: int = 61, *, soft: bool = True) -> Tensor:
-    """The left of a picture, with an edge of a few pixels."""
+    """A mask of the left half, with a soft edge of a few pixels."""
     x = torch.arange(width, dtype=torch.float64)
     edge = ((width / 2 - x) / 4 + 0.5).clamp(0, 1) if soft else (x < width // 2).double()
     return edge.expand(1, 1, height, width).clone()
@@ -524,7 +526,7 @@ def test_a_region_has_the_statistics_of_its_positions(double: VGG) -> None:
 
 
 def test_regions_of_one_style_that_is_everywhere_the_same(double: VGG) -> None:
-    # Halves of a picture that goes on as it is have the statistics of the whole: each asks for what the whole asks.
+    # Both halves of a periodic picture have the statistics of the whole, so each has the loss of the whole.
     row = image(7, 45, 1).double().expand(1, 3, *SIZE).clone()
     mask = half(soft=False)
     regions = [Region(mask, (Source(0),)), Region(1 - mask, (Source(0),))]
@@ -534,7 +536,7 @@ def test_regions_of_one_style_that_is_everywhere_the_same(double: VGG) -> None:
 
 
 def test_a_small_region_is_painted_no_stronger(double: VGG) -> None:
-    # Of a picture that is everywhere the same, a twentieth has a twentieth of the loss.
+    # A twentieth of a uniform picture has a twentieth of the loss.
     row = image(7, 45, 1).double().expand(1, 3, *SIZE).clone()
     mask = torch.zeros(1, 1, *SIZE, dtype=torch.float64)
     mask[..., :3] = 1
@@ -551,7 +553,7 @@ def test_a_region_does_not_feel_what_is_far_outside(side: int) -> None:
     judge = divided(vgg, both(half(soft=False)), terms, weights=(1.0 - side, 1.0 * side))
     start = image(3, *SIZE).double()
     first = judge.evaluate(start)
-    # An edge at 30, blurred by 2 and seen from 2 further; the rest of a mask is a millionth.
+    # The edge is at 30, blurred by 2, and reaches features 2 pixels further. Beyond, the mask is below a millionth.
     far = (slice(36, None), slice(None, 24))[side]
     near = (slice(None, 24), slice(36, None))[side]
     changed = start.clone()
@@ -580,7 +582,7 @@ def test_what_is_masked_of_a_style_does_not_count() -> None:
 
     assert loss(other, mask) == pytest.approx(loss(style, mask), rel=1e-4)
     assert loss(other, None) != pytest.approx(loss(style, None), rel=1e-2)
-    # As the part alone would, but for its new edge.
+    # As if the part were the whole picture, except at its new edge.
     assert loss(style, mask) == pytest.approx(loss(cut, None), rel=0.3)
 
 
@@ -639,7 +641,7 @@ def test_styles_speak_for_their_layers(double: VGG) -> None:
         for each, speaking in zip(terms, (fine, coarse), strict=True):
             found = divided(double, [region], each).evaluate(start)
             assert_same(found, divided(double, [Region(None, (Source(speaking),))], each).evaluate(start))
-    # Where nobody speaks for a layer, all do.
+    # A layer that no style was given for uses all of them.
     region = Region(None, (Source(0, None, "fine"), Source(1, None, "fine")))
     assert_same(divided(double, [region]).evaluate(start), divided(double, []).evaluate(start))
 
@@ -697,7 +699,7 @@ def test_what_is_kept_is_judged_as_it_is_shown(tile: int | None, double: VGG) ->
     torch.testing.assert_close(gradient_of(found), gradient_of(expected) * (1 - protected))
     assert not gradient_of(found)[..., :28].any()
     assert gradient_of(found)[..., 36:].all()
-    # What lies below does not matter.
+    # The image below a protected pixel has no effect.
     other = torch.where(protected == 1, image(9, *SIZE).double(), start)
     again = divided(double, [], protected=protected, tile=tile).evaluate(other)
     assert torch.equal(gradient_of(again), gradient_of(found))
@@ -725,4 +727,4 @@ def test_a_style_is_known_under_its_mask(double: VGG) -> None:
         fresh = gradient_of(divided(double, each).evaluate(start))
         assert torch.equal(fresh, first)
         assert torch.equal(fresh, second)
-    assert len({float(slope.sum()) for slope in together}) == 3  # a mask of ones is none
+    assert len({float(slope.sum()) for slope in together}) == 3  # a mask of ones has no effect

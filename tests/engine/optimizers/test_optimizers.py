@@ -1,4 +1,4 @@
-"""Both optimisers on problems whose answer is known, against textbooks and against other implementations."""
+"""Both optimisers on problems with known solutions, compared with textbooks and with other implementations."""
 
 import math
 from collections.abc import Callable
@@ -26,7 +26,7 @@ BOUNDS = pytest.mark.parametrize("projected", [True, False], ids=["projected", "
 
 
 def quadratic(seed: int, size: int = 4, scale: float = 1.0) -> tuple[Problem, torch.Tensor, torch.Tensor]:
-    """A badly scaled convex problem, 1/2 (x - c) A (x - c), conditioned 1000 to 1; its matrix and its minimum."""
+    """A convex problem, 1/2 (x - c) A (x - c), with a condition number of 1000; its matrix and its minimum."""
     generator = torch.Generator().manual_seed(seed)
     n = 3 * size * size
     basis, _ = torch.linalg.qr(torch.randn(n, n, generator=generator, dtype=torch.float64))
@@ -46,7 +46,7 @@ def evaluation(loss: torch.Tensor, gradient: torch.Tensor) -> Evaluation:
 
 
 def slope(gradient: torch.Tensor) -> Evaluation:
-    """An evaluation of which only the gradient counts."""
+    """An evaluation whose loss is not used."""
     return evaluation(torch.ones((), dtype=gradient.dtype), gradient)
 
 
@@ -87,7 +87,7 @@ def test_projected_the_image_stays_in_its_range(settings: recipe.LBFGS | recipe.
 
 
 def test_lbfgs_finds_the_constrained_minimum() -> None:
-    # The minimum of the distance to a point outside the box is that point clamped: each pixel is on its own.
+    # The point of the box nearest to a point outside is that point clamped, pixel by pixel.
     generator = torch.Generator().manual_seed(1)
     weights = 10 ** (3 * torch.rand(48, generator=generator, dtype=torch.float64)).view(1, 3, 4, 4)
     centre = 3 * torch.rand(1, 3, 4, 4, generator=generator, dtype=torch.float64) - 1
@@ -102,7 +102,7 @@ def test_lbfgs_finds_the_constrained_minimum() -> None:
 
 @BOUNDS
 def test_lbfgs_is_as_good_as_scipys(projected: bool) -> None:
-    # Steps, not evaluations: SciPy's searches along each direction, ours never does.
+    # By steps and not by evaluations, because SciPy's searches along each direction and ours does not.
     problem, _, _ = quadratic(4)
 
     def flat(x: np.ndarray) -> tuple[float, np.ndarray]:
@@ -115,12 +115,13 @@ def test_lbfgs_is_as_good_as_scipys(projected: bool) -> None:
     start = problem(grey()).loss
     settings = recipe.LBFGS(history=10, max_step=0.5, first_step=0.01)
     mine = problem(descend(LBFGS(settings, projected=projected), problem, 60)).loss
-    # Both are far down: what is left is compared as what is left of the way, in orders of magnitude.
+    # Both are close to the minimum, so the remaining losses are compared in orders of magnitude.
     assert math.log10(mine / start) < 0.7 * math.log10(float(theirs.fun) / start)
 
 
 def test_the_memory_is_the_bfgs_matrix_of_its_pairs() -> None:
-    # Applied at once or pair by pair, it is the matrix of the textbook's update; more pairs than fit, so that it turns.
+    # Applied at once or pair by pair, the matrix is that of the textbook's update. There are more pairs than the
+    # history holds, so that old ones are overwritten.
     _, matrix, _ = quadratic(2, size=2)
     generator = torch.Generator().manual_seed(3)
     memory = CurvaturePairs(4, torch.zeros(12, dtype=torch.float64))
@@ -161,7 +162,8 @@ def test_the_first_step_does_not_depend_on_the_scale_of_the_loss(scale: float) -
 
 @pytest.mark.parametrize("scale", [1e-25, 1e25])
 def test_lbfgs_does_not_stop_on_a_badly_scaled_problem(scale: float) -> None:
-    # torch.optim.LBFGS stops here at once: its tolerances are absolute, and its first step goes by the gradient's sum.
+    # torch.optim.LBFGS stops here at once, because its tolerances are absolute and its first step depends on the sum of
+    # the gradient.
     problem, _, _ = quadratic(5, scale=scale)
 
     def in_float32(image: torch.Tensor) -> Evaluation:
@@ -174,7 +176,7 @@ def test_lbfgs_does_not_stop_on_a_badly_scaled_problem(scale: float) -> None:
 
 
 def test_lbfgs_goes_back_when_a_step_leads_above_the_start() -> None:
-    # A narrow valley: the first step of the size asked for lands high on the other side.
+    # A narrow valley: the first step, of the requested size, lands on the other side, higher than the start.
     def problem(x: torch.Tensor) -> Evaluation:
         away = x - 0.52
         return evaluation(away.square().sum(), 2 * away)
@@ -185,7 +187,7 @@ def test_lbfgs_goes_back_when_a_step_leads_above_the_start() -> None:
     assert problem(far).loss > problem(first).loss
     back = optimizer.step(far, problem(far))
     assert torch.equal(back, first)
-    # What was learnt on the way shows where the bottom is.
+    # The history from there leads to the minimum.
     after = optimizer.step(back, problem(back))
     assert problem(after).loss < 1e-3 * problem(first).loss
 
@@ -212,7 +214,7 @@ def test_a_zero_gradient_moves_nothing(settings: recipe.LBFGS | recipe.Adam) -> 
 @BOUNDS
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_a_state_resumes_to_the_bit(settings: recipe.LBFGS | recipe.Adam, projected: bool) -> None:
-    # Twelve steps of a memory of eight, so that it has turned.
+    # Twelve steps with a history of eight, so that old pairs have been overwritten.
     problem, _, _ = quadratic(6)
     optimizer = optimizers.build(settings, projected=projected)
     image = descend(optimizer, problem, 12)
@@ -250,7 +252,7 @@ def test_adam_equals_torch_where_no_bound_is_met() -> None:
 
 
 def test_adams_rate_decays_as_keras_exponential_decay() -> None:
-    # A gradient that never changes: every step is as long as the rate.
+    # If the gradient never changes, every step is as long as the learning rate.
     optimizer = Adam(recipe.Adam(learning_rate=0.01, decay=0.5, decay_steps=4, average=0), projected=False)
     image = torch.zeros(1, 3, 2, 2, dtype=torch.float64)
     lengths = []
@@ -280,7 +282,7 @@ def test_adam_carries_its_moments_to_the_next_scale() -> None:
         carried.step(image, slope(torch.ones_like(image)))
     carried.restart(8, 8)
     larger = torch.full((1, 3, 8, 8), 0.5)
-    # After five steps downhill, one opposite gradient does not turn it round.
+    # After five steps in one direction, one opposite gradient does not reverse it.
     assert (carried.step(larger, slope(-torch.ones_like(larger))) < larger).all()
     assert (fresh.step(larger, slope(-torch.ones_like(larger))) > larger).all()
 
