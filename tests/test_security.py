@@ -1,4 +1,4 @@
-"""SECURITY.md names tests, and they are there."""
+"""The tests that SECURITY.md names exist."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Small files that would take memory or time out of all proportion, made by hand; with what is said of each."""
+"""Small files that would take very much memory or time, made by hand, with the message for each."""
 
 import functools
 import io
@@ -15,7 +15,7 @@ from tests.picture import samples as making
 
 INFLATED = 100_000_000
 Entry = tuple[int, int, int, int]
-_READ = ""  # a picture: what is too much is left out
+_READ = ""  # it is read as a picture, without the part that is too large
 
 
 @functools.cache
@@ -82,7 +82,7 @@ _BARE: list[Entry] = [(256, 4, 1, 16), (257, 4, 1, 16), (258, 4, 1, 8), (259, 4,
 
 
 def _tiff_repeated() -> bytes:
-    """The same long tag three thousand times over."""
+    """A directory with the same long tag three thousand times."""
     place = _header(len(_BARE) + 3002)
     entries = [*_BARE, (278, 4, 1, 16), (279, 4, 1, 256), *[(273, 4, 100_000, place)] * 3000]
     return _tiff(entries, struct.pack("<I", 8) * 100_000)
@@ -95,7 +95,7 @@ def _tiff_strips() -> bytes:
 
 
 def _tiff_exif() -> bytes:
-    """A directory of EXIF's in which thousands of values share the same bytes."""
+    """An EXIF directory in which thousands of values share the same bytes."""
     place = _header(len(_BARE) + 4)
     inner = b"".join(struct.pack("<HHII", 40000 + i, 4, 100_000, place) for i in range(4000))
     entries = [*_BARE, (278, 4, 1, 16), (273, 4, 1, 8), (279, 4, 1, 256), (34665, 4, 1, place)]

@@ -1,4 +1,4 @@
-"""Spoilt files to one worker after the other, and a record of every one that did not end well."""
+"""Let worker processes read damaged files, and record every file that gives neither a picture nor one clear line."""
 
 import json
 import os
@@ -20,10 +20,10 @@ from tests.fuzz.fuzz_mutations import mutated
 HERE = Path(__file__).resolve().parent
 WORKER = HERE / "fuzz_worker.py"
 SOURCE = HERE.parent.parent / "src"
-# Ours: whole files of this size take milliseconds and a few megabytes.
+# Ours: undamaged files of this size take milliseconds and a few megabytes.
 SECONDS = 10
 GROWN = 600 * 2**20
-# Above what is mapped after the imports.
+# Bytes that a worker may map beyond those that it has mapped after its imports.
 ADDRESS_SPACE = 3 * 2**30
 
 READERS = {"recipe": "recipe", "weights": "weights", "profile": "profile"}
@@ -32,7 +32,7 @@ ENDINGS = (".png", ".jpg", ".tif", ".webp", ".gif", ".bmp", ".avif", ".heic", ".
 
 @dataclass
 class Finding:
-    """A file that ended neither as a picture nor as one clear line."""
+    """A file that gave neither a picture nor one clear line."""
 
     case: str
     reader: str
@@ -45,7 +45,7 @@ class Finding:
 
 @dataclass
 class Survey:
-    """What became of many files."""
+    """The results of reading many files."""
 
     ends: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Survey:
 
 
 class Worker:
-    """A process that reads files, started again when it dies."""
+    """A process that reads files and is started again when it dies."""
 
     def __init__(
         self, reader: str, whole: list[str], folder: Path, seconds: int = SECONDS, memory: int = ADDRESS_SPACE
@@ -72,15 +72,15 @@ class Worker:
             [sys.executable, str(WORKER)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
         )  # fmt: skip
-        answer = self._say([self.reader, self.memory, *self.whole], 120)
+        answer = self._ask([self.reader, self.memory, *self.whole], 120)
         if answer is None or answer["end"] != "ready":
             raise RuntimeError(f"the worker did not start: {self.process.communicate()[1].decode()[-2000:]}")
 
     def read(self, path: Path) -> dict[str, object]:
-        """Return how the file ended; a worker that died or hung is a bug."""
+        """Return the result for a file; if the worker died or hung, that is a bug."""
         if self.process is None:
             self.start()
-        answer = self._say(str(path), self.seconds)
+        answer = self._ask(str(path), self.seconds)
         if answer is not None:
             return answer
         assert self.process is not None
@@ -91,7 +91,7 @@ class Worker:
         self.stop()
         return {"end": "bug", "text": f"no answer in {self.seconds} s" if hung else f"died, status {code}", "grown": 0}
 
-    def _say(self, message: object, seconds: float) -> dict[str, object] | None:
+    def _ask(self, message: object, seconds: float) -> dict[str, object] | None:
         assert self.process is not None
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -119,7 +119,7 @@ class Worker:
 
 
 def cases(kind: str, seeds: Iterable[int]) -> Iterable[tuple[str, bytes]]:
-    """Yield (name, content) of spoilt files; the name holds kind and seed."""
+    """Yield (name, content) of damaged files; the name contains kind and seed."""
     files = fuzz_seeds.KINDS[kind]()
     others = files if kind in ("weights", "recipe") else [*fuzz_seeds.png(), *fuzz_seeds.jpeg(), *fuzz_seeds.tiff()[:3]]
     for seed in seeds:
@@ -136,7 +136,7 @@ def readers(kind: str) -> tuple[str, ...]:
 
 
 def survey(kind: str, seeds: Iterable[int], folder: Path, keep: Path) -> Survey:
-    """Read spoilt files of a kind and return what became of them; those that ended badly are kept in `keep`."""
+    """Read damaged files of a kind and return the results; files that show a bug are kept in `keep`."""
     found = Survey()
     made = dict(cases(kind, seeds))
     whole = []

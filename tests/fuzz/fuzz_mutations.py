@@ -1,4 +1,4 @@
-"""Ways to spoil a file, each a function of a seeded random generator: the same seed spoils it the same way anywhere."""
+"""Ways to damage a file, as functions of a seeded random generator: a seed gives the same damage on every machine."""
 
 import random
 import re
@@ -12,7 +12,7 @@ Part = tuple[int, int]
 
 
 def place(rng: random.Random, size: int) -> int:
-    """A position, as often in the header as in all the rest."""
+    """Return a position, as often in the first 200 bytes as in the whole file."""
     return rng.randrange(min(size, 200) if rng.random() < 0.5 else size)
 
 
@@ -74,7 +74,7 @@ def swap(rng: random.Random, data: bytearray) -> bytearray:
 
 
 def extreme(rng: random.Random, data: bytearray) -> bytearray:
-    """A number that may be a length, a count or an offset, at one of its ends."""
+    """Set a number that may be a length, a count or an offset to an extreme value."""
     size = rng.choice((1, 2, 2, 4, 4, 4, 8))
     number = rng.choice(EXTREMES) + rng.choice((0, 0, 1, -1))
     at = place(rng, len(data))
@@ -83,7 +83,7 @@ def extreme(rng: random.Random, data: bytearray) -> bytearray:
 
 
 def digits(rng: random.Random, data: bytearray) -> bytearray:
-    """A number in a text, replaced."""
+    """Replace a number in a text."""
     found = list(re.finditer(rb"-?\d+(\.\d+)?", data[:4000]))
     if not found:
         return extreme(rng, data)
@@ -171,7 +171,7 @@ PARTS: dict[str, Callable[[bytes], list[Part]]] = {
 
 
 def structured(rng: random.Random, data: bytearray, parts: list[Part]) -> bytearray:
-    """Parts lost, doubled, moved, swapped, or with an extreme number inside."""
+    """Remove, repeat, move or exchange parts, or set a number in one to an extreme value."""
     (start, end), (first, last) = rng.choice(parts), rng.choice(parts)
     how = rng.randrange(6)
     part = bytes(data[start:end])
@@ -192,7 +192,7 @@ def structured(rng: random.Random, data: bytearray, parts: list[Part]) -> bytear
 
 
 def inflated(rng: random.Random, data: bytearray) -> bytearray:
-    """Spoil a PNG's scanlines instead of their compressed form."""
+    """Damage a PNG's scanlines instead of their compressed form."""
     for start, end in png_parts(data):
         kind = bytes(data[start + 4 : start + 8])
         if kind in (b"IDAT", b"iCCP"):
@@ -209,7 +209,7 @@ def inflated(rng: random.Random, data: bytearray) -> bytearray:
 
 
 def with_sums(data: bytearray) -> bytearray:
-    """Put a PNG's checksums right, so that the damage gets past them."""
+    """Correct a PNG's checksums, so that they do not reveal the damage."""
     for start, end in png_parts(data):
         if end - start >= 12:
             data[end - 4 : end] = struct.pack(">I", zlib.crc32(data[start + 4 : end - 4]))
@@ -217,12 +217,12 @@ def with_sums(data: bytearray) -> bytearray:
 
 
 def spliced(rng: random.Random, data: bytes, other: bytes) -> bytes:
-    """The beginning of one file and the end of another, often of another format."""
+    """Join the beginning of one file and the end of another, often of another format."""
     return data[: place(rng, len(data))] + other[place(rng, len(other)) :]
 
 
 def mutated(kind: str, seed: int, files: list[bytes], others: list[bytes]) -> bytes:
-    """Spoilt file number `seed` of a kind, made of one of `files`; parts of `others` may get into it."""
+    """Return damaged file number `seed` of a kind, made from one of `files`, perhaps with parts of `others`."""
     rng = random.Random(f"{kind} {seed}")
     data = rng.choice(files)
     if rng.random() < 0.06:

@@ -1,4 +1,4 @@
-"""Whole files of every kind that impasto reads from strangers, small ones, for `fuzz_mutations` to spoil."""
+"""Small undamaged files of every kind that impasto reads, for `fuzz_mutations` to damage."""
 
 import io
 import itertools
@@ -24,7 +24,7 @@ IMAGE = Image.fromarray(RGB)
 
 
 def painted() -> Picture:
-    """A picture with everything that a file can say beside its pixels."""
+    """A picture with all metadata that a file can have."""
     told = Remembered(
         recipe=presets.get("default"),
         content=Input("photo.jpg", "a" * 64),
@@ -217,7 +217,7 @@ def icc() -> list[bytes]:
 
 
 def document() -> list[bytes]:
-    """What a picture remembers, alone; `wrapped` puts it into a picture."""
+    """The provenance of a picture alone; `wrapped` puts it into a picture."""
     told = painted().remembered
     assert told is not None
     return [told.to_json().encode()]
@@ -228,7 +228,7 @@ def recipe() -> list[bytes]:
 
 
 def wrapped(kind: str, data: bytes) -> bytes:
-    """Put spoilt metadata into a whole picture; what is a file of its own is returned as it is."""
+    """Put damaged metadata into an undamaged picture; other files are returned unchanged."""
     if kind == "exif":
         return making.pillow_file(IMAGE, "PNG", exif=b"Exif\0\0" + data) if len(data) % 2 else (
             making.pillow_file(IMAGE, "WEBP", exif=data)

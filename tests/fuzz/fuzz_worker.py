@@ -1,9 +1,9 @@
-"""Reads the files that it is told of, one after the other, and says how each ended: a program for `fuzz_harness`.
+"""A program for `fuzz_harness`: it reads the files whose paths it is given, and prints the result for each.
 
     stdin   one JSON a line: [reader, bytes of memory, whole files], then a path each
     stdout  one JSON a line: {"end": "picture" | "refused" | "bug", "text": ..., "grown": bytes}
 
-"grown" is how far the memory in use rose at its peak above what it was when everything had been imported.
+"grown" is the peak of the memory in use minus the memory in use after all imports.
 """
 
 import json
@@ -21,18 +21,18 @@ from impasto.picture import Limits, read_picture, remembered
 from impasto.picture.printing import output_profile
 from impasto.recipe.presets import read as read_recipe
 
-# A spoilt header may declare any size: at 4 million pixels what a decoder takes in proportion stays under the cap.
+# A damaged header may declare any size. With at most 4 million pixels, a decoder that works well stays below the limit.
 LIMITS = Limits(max_pixels=4_000_000)
 
 
 def any_size(path: str) -> str:
-    """Read a picture as a person's command does, and return its notes, a line each."""
+    """Read a picture as the commands do, and return its notes, a line each."""
     return "\n".join(read_picture(path).notes)
 
 
 def picture(path: str) -> None:
     picture = read_picture(path, limits=LIMITS)
-    assert picture.pixels.min() >= 0  # NaN is neither
+    assert picture.pixels.min() >= 0  # false for NaN
     assert picture.pixels.max() <= 1
 
 
@@ -86,7 +86,7 @@ READERS: dict[str, Callable[[str], str | None]] = {
 
 
 def attempt(reader: str, path: str) -> tuple[str, str]:
-    """Return ("picture" | "refused" | "bug", what was said)."""
+    """Return ("picture" | "refused" | "bug", the message)."""
     try:
         return "picture", READERS[reader](path) or ""
     except ImpastoError as error:
@@ -117,7 +117,7 @@ def warm_up(reader: str, paths: list[str]) -> None:
 
 def main() -> None:
     reader, memory, *whole = json.loads(sys.stdin.readline())
-    # What a decoder prints would land in somebody's terminal, and is a finding.
+    # Output of a decoder would appear in the user's terminal, so it is reported as a bug.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     with tempfile.TemporaryFile() as printed:
         os.dup2(printed.fileno(), 1)
@@ -132,7 +132,7 @@ def main() -> None:
         print(json.dumps({"end": "ready", "baseline": baseline}), file=answers)
         for line in sys.stdin:
             before = os.lseek(1, 0, os.SEEK_END)
-            Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from what is in use now
+            Path("/proc/self/clear_refs").write_text("5")  # resets the peak to the memory in use now
             end, text = attempt(reader, json.loads(line))
             sys.stderr.flush()
             grown = status("VmHWM") - baseline

@@ -1,6 +1,6 @@
-"""Files from strangers, spoilt in thousands of ways: a picture or one clear line, in little time and memory.
+"""Damaged files give a picture or one clear line, in little time and memory.
 
-`scripts/fuzz` runs the same by hand and says how to repeat one.
+`scripts/fuzz` runs the same by hand and can repeat a single file.
 """
 
 import importlib.util
@@ -18,19 +18,19 @@ KINDS = [kind for kind in fuzz_seeds.KINDS if kind != "heic" or importlib.util.f
 def check(kind: str, count: int, tmp_path: Path) -> None:
     found = fuzz_harness.survey(kind, range(count), tmp_path, tmp_path / "kept")
     assert not found.findings, "\n".join(map(str, found.findings))
-    # Spoilt so that nothing is left, or not at all, they would show nothing.
+    # Files that are damaged too much or not at all would test nothing.
     assert found.ends["refused"] >= count // 10
     assert found.ends["picture"] >= count // 50
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_sixty_spoilt_files(kind: str, tmp_path: Path) -> None:
+def test_sixty_damaged_files(kind: str, tmp_path: Path) -> None:
     check(kind, 60, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_two_thousand_spoilt_files(kind: str, tmp_path: Path) -> None:
+def test_two_thousand_damaged_files(kind: str, tmp_path: Path) -> None:
     check(kind, 2000, tmp_path)
 
 
@@ -64,7 +64,7 @@ def test_hardly_a_file_is_left_as_it_was(kind: str) -> None:
     assert sum(data in files for _, data in fuzz_harness.cases(kind, range(60))) <= 6
 
 
-# What spoilt files have found.
+# Files that have shown a bug before.
 @pytest.mark.parametrize(("kind", "seed"), [("tiff", 1382)])
 def test_found_before(kind: str, seed: int, tmp_path: Path) -> None:
     found = fuzz_harness.survey(kind, [seed], tmp_path, tmp_path / "kept")
@@ -73,7 +73,7 @@ def test_found_before(kind: str, seed: int, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def bombs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
-    """How each bomb ended."""
+    """The result for each bomb."""
     folder = tmp_path_factory.mktemp("bombs")
     whole = folder / "whole"
     whole.write_bytes(fuzz_seeds.png()[0])
@@ -91,11 +91,11 @@ def test_a_bomb_does_not_go_off(name: str, bombs: dict[str, dict[str, object]]) 
     end, words = bombs[name], fuzz_bombs.BOMBS[name][1]
     assert end["end"] == ("refused" if words else "picture"), end["text"]
     assert words in str(end["text"])
-    # Less than what the bombs would inflate to, and what a picture of 4 million pixels takes.
+    # Less than the bombs would expand to; a picture of 4 million pixels takes about as much.
     assert int(str(end["grown"])) < 80 * 2**20
 
 
-# A harness that finds nothing may be one that cannot: what it has to notice, planted.
+# Faults that are added to the worker, to show that the harness finds them.
 PLANTED = {
     "raises": ("raise KeyError(path)", "KeyError"),
     "dies": ("os.kill(os.getpid(), 11)", "died, status -11"),
@@ -121,6 +121,6 @@ def test_the_harness_notices(how: str, tmp_path: Path, monkeypatch: pytest.Monke
         monkeypatch.setattr(fuzz_harness, "SECONDS", 1.5)
     monkeypatch.setattr(fuzz_harness, "readers", lambda kind: ("picture",))
     found = fuzz_harness.survey("bmp", range(2), tmp_path, tmp_path / "kept")
-    # The second as well: the worker has been started again.
+    # The second file is found too, because the worker was started again.
     assert [words in finding.text for finding in found.findings] == [True, True], found.findings
     assert all(finding.kept is not None and finding.kept.exists() for finding in found.findings)

@@ -1,4 +1,4 @@
-"""The other uses of the machinery: reconstructions, textures, and what an objective says of a picture."""
+"""Jobs: reconstructions, textures, the loss of a picture, and pictures painted one after another."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -72,14 +72,14 @@ def test_layers_of_a_texture_can_be_chosen(picture: Callable[..., Picture]) -> N
 
 
 def seam(pixels: np.ndarray) -> float:
-    """How steep the step across the edge is, against steps inside."""
+    """The mean difference across the border, relative to that between neighbouring pixels inside."""
     inside = np.abs(np.diff(pixels, axis=2)).mean() + np.abs(np.diff(pixels, axis=1)).mean()
     across = np.abs(pixels[:, :, 0] - pixels[:, :, -1]).mean() + np.abs(pixels[:, 0] - pixels[:, -1]).mean()
     return float(across / inside)
 
 
 def test_a_seamless_texture_wraps_around(picture: Callable[..., Picture]) -> None:
-    # Smooth waves: where the border is not looked across, it shows.
+    # Smooth waves, whose border is visible unless the texture wraps around.
     settings: dict[str, Any] = {"start_size": 16, "steps": (40, 40), "smoothness": 20, "device": "cpu"}
     plain, seamless = (
         impasto.texture(picture(48, 48, 2), 32, 48, seamless=flag, **settings).pixels for flag in (False, True)
@@ -148,7 +148,7 @@ def test_a_free_image_is_clipped_and_worth_what_it_is_worth_clipped(picture: Cal
     assert result.pixels.min() >= 0
     assert result.pixels.max() <= 1
     assert impasto.loss(content, style, result, recipe=recipe, device="cpu").loss == pytest.approx(last.loss, rel=1e-5)
-    # Which is not what the free image was worth, and never more than the start was.
+    # It is not the loss of the free image, and never higher than that of the start.
     losses = [event.loss for event in events if isinstance(event, impasto.Stepped)]
     assert last.loss > 1.001 * min(losses)
     assert last.loss <= losses[0]
@@ -156,7 +156,7 @@ def test_a_free_image_is_clipped_and_worth_what_it_is_worth_clipped(picture: Cal
 
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[int, ...]]]:
-    """What was loaded, and the sizes of the pictures that the network looked at, by whether for a gradient."""
+    """The networks that were loaded, and the sizes of the network's inputs, without and with a gradient."""
     done: dict[str, list[tuple[int, ...]]] = {"loaded": [], "measured": [], "painted": []}
     load, walk = network.load, VGG.walk
 
@@ -173,7 +173,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[int, ...]]]:
     return done
 
 
-# From noise, which a few steps always better.
+# From noise, because then a few steps always lower the loss.
 BATCH: dict[str, Any] = {"size": 64, "start_size": 32, "steps": (4,), "init": "noise", "device": "cpu"}
 
 
@@ -182,7 +182,10 @@ def test_a_batch_loads_once_and_measures_its_style_once(
 ) -> None:
     photos = [picture(48, 64, seed) for seed in (1, 3, 4)]
     style, other = picture(60, 40, 2), picture(40, 60, 5)
-    sizes = [(34, 23), (68, 45)]  # the style's at both scales, of as many pixels as the photo's 24 x 32 and 48 x 64
+    sizes = [
+        (34, 23),
+        (68, 45),
+    ]  # the style's sizes at both scales, with as many pixels as the photo, 24 x 32 and 48 x 64
     found = []
     for photo in photos:
         found.append(impasto.stylize(photo, style, recipe=QUICK, **BATCH))
@@ -227,7 +230,7 @@ def test_a_style_with_other_pixels_is_another_style(picture: Callable[..., Pictu
 def test_what_was_painted_before_does_not_show(
     layer: str, picture: Callable[..., Picture], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Blocks of two convolutions in bands, where nobody wants their features.
+    # Blocks of two convolutions are computed in bands if their features are not needed.
     monkeypatch.setattr(network, "load", lambda *_, **__: VGG(PAIRED_LAYERS, small_tensors(PAIRED_LAYERS), [0.5] * 3))
     monkeypatch.setattr(layers, "prefers_nchw", lambda: True)
     monkeypatch.setattr(layers, "BAND_POSITIONS", 300)
@@ -278,12 +281,12 @@ def test_bfloat16_is_close_to_float32(picture: Callable[..., Picture]) -> None:
 def test_a_preview_that_cannot_be_replaced_does_not_end_the_run(
     picture: Callable[..., Picture], tmp_path: Path
 ) -> None:
-    (tmp_path / "now.png").mkdir()  # as if a viewer on Windows had it open
+    (tmp_path / "now.png").mkdir()  # cannot be replaced, like a file that a viewer has open on Windows
     stages = Stages(Output("out.png", preview=str(tmp_path / "now.png")))
     for _ in range(2):
         stages.PREVIEW_INTERVAL = 0.0
         stages.show(lambda: picture(16, 16))
     assert (tmp_path / "now.png").is_dir()
-    # It is said, once.
+    # One note says so.
     (note,) = stages.notes
     assert note.startswith(f"{tmp_path / 'now.png'}: could not be written")

@@ -36,7 +36,7 @@ def features(seed: int, channels: int = 4, height: int = 5, width: int = 7) -> t
 
 
 def content(loss: Content, image: torch.Tensor, photo: torch.Tensor) -> torch.Tensor:
-    """The loss of the image's features, all positions at once."""
+    """The content loss of features, with all positions at once."""
     target = loss.target(photo)
     return loss.value(loss.statistic(image, loss.target_features(target), target), target)
 
@@ -54,7 +54,7 @@ def moment_loss(spec: terms.Loss) -> MomentLoss[Any]:
 
 
 def two_by_two() -> tuple[torch.Tensor, torch.Tensor]:
-    """Two channels, two positions: small enough for a pencil."""
+    """Two channels and two positions, small enough to compute by hand."""
     image = torch.tensor([[[[1.0, 2.0]], [[0.0, 1.0]]]], dtype=torch.float64)
     style = torch.tensor([[[[1.0, 1.0]], [[1.0, 3.0]]]], dtype=torch.float64)
     return image, style
@@ -78,7 +78,7 @@ def test_content_normalized_is_twice_one_minus_the_correlation() -> None:
     loss = Content(terms.Content(form="normalized"))
     found = content(loss, image, photo).item()
     assert found == pytest.approx(2 * (1 - np.mean(correlations)), rel=1e-4)
-    # How loudly each channel speaks, and from what level, is left to the style.
+    # The scale and the mean of each channel have no effect.
     scale, shift = torch.rand(1, 4, 1, 1, dtype=torch.float64) + 0.5, torch.rand(1, 4, 1, 1, dtype=torch.float64)
     assert content(loss, scale * image + shift, photo).item() == pytest.approx(found, rel=1e-4)
 
@@ -116,12 +116,12 @@ def test_wasserstein_against_an_independent_formula(form: Literal["mean", "relat
     image, style = features(1, height=20, width=20), features(2, height=20, width=20)
     f, a = image[0].flatten(1).numpy(), style[0].flatten(1).numpy()
     c, s = np.cov(f, bias=True), np.cov(a, bias=True)
-    # tr (C S)^1/2 is the sum of the roots of the eigenvalues of C S, whatever their order.
+    # tr (C S)^1/2 is the sum of the square roots of the eigenvalues of C S.
     overlap = np.sqrt(np.linalg.eigvals(c @ s).real).sum()
     distance = ((f.mean(1) - a.mean(1)) ** 2).sum() + np.trace(c) + np.trace(s) - 2 * overlap
     scale = 4 if form == "mean" else (a.mean(1) ** 2).sum() + np.trace(s)
     loss = Wasserstein(terms.Wasserstein(form=form))
-    # The ridge on both covariances moves it by less than a thousandth.
+    # The ridge on both covariances changes the value by less than a thousandth.
     assert loss.value(moments(image), loss.target(moments(style))).item() == pytest.approx(distance / scale, rel=1e-3)
 
 
@@ -165,7 +165,7 @@ def test_style_loss_is_zero_at_its_target_and_positive_elsewhere(spec: terms.Los
     loss = moment_loss(spec)
     target = loss.target(moments(features(2)))
     assert loss.value(moments(features(2)), target).item() == pytest.approx(0, abs=1e-6)
-    # The same features elsewhere in the picture have the same style.
+    # The same features at other positions have the same style.
     assert loss.value(moments(features(2).flip(3)), target).item() == pytest.approx(0, abs=1e-6)
     assert loss.value(moments(features(1)), target).item() > 1e-3
 
@@ -228,7 +228,7 @@ def test_statistics_of_tiles_give_the_loss_of_the_whole(spec: terms.Loss) -> Non
 def test_half_precision_never_reaches_a_sum_of_squares(
     form: Literal["literal", "mean", "relative", "normalized"], dtype: torch.dtype
 ) -> None:
-    # Of each, 300^2 is more than the largest float16.
+    # 300^2 is larger than the largest float16.
     image, photo = 300 * features(1).to(dtype), 300 * features(2).to(dtype)
     loss = Content(terms.Content(form=form))
     found, expected = content(loss, image, photo), content(loss, image.float(), photo.float())

@@ -15,7 +15,7 @@ METHODS: list[ColorMatch] = [*LINEAR, "histogram"]
 
 
 def cloud(seed: int, size: int = 40) -> torch.Tensor:
-    """A picture whose colours lie well inside [0, 1]."""
+    """A picture whose colours are well inside [0, 1]."""
     generator = torch.Generator().manual_seed(seed)
     mixing = torch.randn(3, 3, generator=generator) * 0.04
     pixels = torch.einsum("ij,bjhw->bihw", mixing, torch.randn(1, 3, size, size, generator=generator))
@@ -111,7 +111,7 @@ def test_the_linear_maps_are_the_published_ones() -> None:
     }
     for matrix in found.values():
         np.testing.assert_allclose(matrix @ source @ matrix.T, target, atol=1e-10)
-    # What tells them apart: triangular; symmetric and positive; a product of two symmetric roots; axes onto axes.
+    # Their properties: triangular; symmetric and positive; a product of two symmetric roots; maps axes to axes.
     np.testing.assert_allclose(found["cholesky"], np.tril(found["cholesky"]), atol=1e-12)
     np.testing.assert_allclose(found["monge-kantorovich"], found["monge-kantorovich"].T, atol=1e-10)
     assert np.linalg.eigvalsh(found["monge-kantorovich"]).min() > 0
@@ -203,7 +203,7 @@ def test_what_is_beyond_is_drawn_into_the_ends_or_cut_off() -> None:
     found = color_transfer.clip_or_compress(values, 0.05)
     inside = (values >= 0.05) & (values <= 0.95)
     torch.testing.assert_close(found[inside], values[inside])
-    # Smooth, and none becomes the same as another.
+    # The map is smooth, and different values stay different.
     slopes = found.diff() / values.diff()
     assert float(slopes.min()) > 0
     assert float(slopes.diff().abs().max()) < 0.05

@@ -1,4 +1,4 @@
-"""Masks as the layers of a network see them, against the same in NumPy, and what sums over weighted positions are."""
+"""Masks at the layers of a network, compared with NumPy, and sums over weighted positions."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -26,7 +26,7 @@ def names(convolutions: tuple[Convolution, ...]) -> list[str]:
 
 
 def averaged(plane: np.ndarray, before: int, size: int, step: int) -> np.ndarray:
-    """The mean of what there is in each window of `size` x `size`, `step` apart, the first `before` before the edge."""
+    """The mean of the pixels in windows of `size` x `size`, `step` apart; the first starts `before` before the edge."""
     height, width = plane.shape
     rows, columns = (range(0, side, step) for side in (height, width))
     result = np.empty((len(rows), len(columns)))
@@ -123,7 +123,7 @@ def test_moments_of_weighted_positions(size: tuple[int, ...], layout: Layout) ->
     np.testing.assert_allclose(found.outer[0], (flat * weights) @ flat.T, rtol=1e-12)
     np.testing.assert_allclose(found.mean[0], np.average(flat, axis=1, weights=weights), rtol=1e-12)
     np.testing.assert_allclose(found.covariance[0], np.cov(flat, ddof=0, aweights=weights), rtol=1e-9)
-    # A part of a larger mask lies in it with gaps.
+    # A part of a larger mask is not contiguous in memory.
     wide = torch.nn.functional.pad(mask, (3, 2, 1, 1))[..., 1:-1, 3:-2]
     torch.testing.assert_close(moments(layout(features), wide).outer, found.outer)
 

@@ -10,7 +10,7 @@ from impasto.ops.moments import blend, moments
 LAYOUTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "planar": lambda x: x.contiguous(),
     "channels-last": lambda x: x.contiguous(memory_format=torch.channels_last),
-    # As the core of a tile lies in it.
+    # Not contiguous, like the core of a tile.
     "cut": lambda x: torch.nn.functional.pad(x, (2, 1, 1, 2))[..., 1:-2, 2:-1],
     "channels-last cut": lambda x: torch.nn.functional.pad(
         x.contiguous(memory_format=torch.channels_last), (2, 1, 1, 2)
@@ -27,7 +27,7 @@ def test_every_layout_has_the_same_moments_and_gradient(layout: str, size: tuple
     total, outer = flat.sum(2), torch.einsum("bim,bjm->bij", flat, flat)
     torch.testing.assert_close(found.total, total)
     torch.testing.assert_close(found.outer, outer)
-    # Not symmetric, which the gradient of a sum of outer products need not be.
+    # Not symmetric, because the gradient of a sum of outer products need not be.
     slopes = [torch.rand(*result.shape, dtype=torch.float64) for result in (total, outer)]
     for chosen in ([0], [1], [0, 1]):
         results = [
@@ -100,7 +100,7 @@ def test_a_blend_of_one_style_with_itself_is_that_style() -> None:
 def test_half_precision_is_summed_in_float32_without_a_copy(
     shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On CUDA, simulated: its matrix products of half precision return float32."""
+    """Simulated CUDA, whose matrix products of half precision return float32."""
     copied: list[torch.dtype] = []
 
     def product(left: torch.Tensor, right: torch.Tensor, out_dtype: torch.dtype) -> torch.Tensor:
@@ -129,7 +129,7 @@ def test_half_precision_is_summed_in_float32_without_a_copy(
 
 def test_the_gradient_has_the_layout_of_the_features() -> None:
     for layout in (torch.contiguous_format, torch.channels_last):
-        # Not on the CPU, where channels-last features have a contiguous gradient.
+        # On the CPU, channels-last features have a contiguous gradient.
         features = torch.rand(1, 4, 6, 5).contiguous(memory_format=layout).to("meta").requires_grad_()
         (gradient,) = torch.autograd.grad(moments(features).outer.sum(), features)
         assert gradient.is_contiguous(memory_format=layout)

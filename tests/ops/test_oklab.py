@@ -1,4 +1,4 @@
-"""OKLab against published values and NumPy, and colours brought back into sRGB without clipping a channel."""
+"""OKLab compared with published values and NumPy, and colours brought back into sRGB without clipping a channel."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from impasto.ops import oklab
 
-# CSS Color Module Level 4, its samples of oklab(); the same in Ottosson 2020 to the digits given there.
+# CSS Color Module Level 4, samples of oklab(); they agree with Ottosson 2020 to the digits given there.
 PUBLISHED = {
     (1, 0, 0): (0.62796, 0.22486, 0.12585),
     (0, 1, 0): (0.86644, -0.23389, 0.17950),
@@ -21,12 +21,12 @@ PUBLISHED = {
 
 
 def colors(*rows: Any) -> torch.Tensor:
-    """Rows of three numbers to a picture of one column."""
+    """Turn rows of three numbers into a picture of one column."""
     return torch.tensor(np.asarray(rows, np.float64)).T[None, :, :, None]
 
 
 def reference(rgb: np.ndarray) -> np.ndarray:
-    """OKLab of (N, 3) sRGB by way of XYZ, as Ottosson 2020 has it."""
+    """OKLab of (N, 3) sRGB through XYZ, as in Ottosson 2020."""
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     to_xyz = [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
     first = [
@@ -52,7 +52,7 @@ def test_as_numpy_has_it_and_back() -> None:
     lab = oklab.from_srgb(colors(*rgb))
     np.testing.assert_allclose(lab[0, :, :, 0].T.numpy(), reference(rgb), atol=5e-4)
     torch.testing.assert_close(oklab.lightness(colors(*rgb)), lab[:, :1])
-    # As pictures have it, to a fiftieth of a level of 8 bits.
+    # In float32, as in pictures: to a fiftieth of a level of 8 bits.
     again = oklab.to_srgb(lab.float())
     np.testing.assert_allclose(again[0, :, :, 0].T.numpy(), rgb, atol=8e-5)
 
@@ -97,18 +97,18 @@ def test_any_lightness_with_any_chroma_comes_back_with_its_lightness_and_hue() -
     light = oklab.lightness(colors(*rng.random((4000, 3))).float())
     chroma = oklab.from_srgb(colors(*rng.random((4000, 3))).float())[:, 1:]
     lab = torch.cat([light, chroma], 1)
-    # Unclipped, a good part of them lies outside.
+    # Without clipping, many of them are outside.
     assert float((~oklab.is_in_gamut(oklab.to_linear(lab))).float().mean()) > 0.2
     inside = oklab.to_srgb(lab)
     assert float(inside.min()) >= 0
     assert float(inside.max()) <= 1
     found = oklab.from_srgb(inside)
     np.testing.assert_allclose(found[:, 0], light[:, 0], atol=2e-4)
-    # The same direction, never longer: the part across the hue is nothing.
+    # The chroma has the same direction and is never larger; the part at right angles to the hue is zero.
     across = found[:, 1] * chroma[:, 1] - found[:, 2] * chroma[:, 0]
     np.testing.assert_allclose(across / chroma.square().sum(1).sqrt(), 0, atol=2e-4)
     assert (found[:, 1:].square().sum(1).sqrt() <= chroma.square().sum(1).sqrt() + 2e-4).all()
-    # Not to grey where there is room: more chroma by a hundredth, and it is outside again.
+    # The chroma is as large as possible: with a hundredth more the colour is outside again.
     cut = ~oklab.is_in_gamut(oklab.to_linear(lab)) & (found[:, 1:].square().sum(1) > 1e-4)
     more = torch.cat([light, 1.01 * found[:, 1:]], 1)
     assert not oklab.is_in_gamut(oklab.to_linear(more))[cut].any()

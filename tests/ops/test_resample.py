@@ -1,4 +1,4 @@
-"""Which device resizes: CUDA's kernel refuses to shrink pictures by large factors."""
+"""The device that resizes, since CUDA's kernel refuses to shrink pictures by large factors."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from impasto.ops import resample
         ("cpu", 100.0, "cpu"),
         ("cuda", 0.5, "cuda"),
         ("cuda", 8.0, "cuda"),
-        ("cuda", 47.0, "cpu"),  # PyTorch 2.13 from 48 on: "Please reduce the scale factor"
+        ("cuda", 47.0, "cpu"),  # PyTorch 2.13 refuses 48 and more: "Please reduce the scale factor"
         ("mps", 2.0, "cpu"),
         ("xpu", 2.0, "cpu"),
     ],

@@ -17,7 +17,7 @@ STRIDES = st.sampled_from([1, 2, 4, 8, 16])
 
 @st.composite
 def tiled(draw: st.DrawFn) -> tuple[int, int, int | None, int, int]:
-    """Height, width, tile size, halo and stride, all of them within a few tiles."""
+    """Height, width, tile size, halo and stride of pictures of few tiles."""
     stride = draw(STRIDES)
     size = st.one_of(st.none(), st.integers(1, 130))
     return draw(st.integers(1, 120)), draw(st.integers(1, 120)), draw(size), stride * draw(st.integers(0, 6)), stride
@@ -61,7 +61,7 @@ def test_no_core_is_larger_than_asked_for(setting: tuple[int, int, int | None, i
         return
     longest = stride * math.ceil(size / stride)
     assert all(span.end - span.start <= longest for tile in found for span in tile)
-    # Nor more of them than that takes.
+    # There are no more tiles than needed.
     assert len(found) <= math.ceil(height / size) * math.ceil(width / size)
 
 
@@ -70,7 +70,7 @@ def test_cores_of_tiles_are_the_parts_of_the_whole(
     setting: tuple[int, int, int | None, int, int], data: st.DataObject
 ) -> None:
     height, width, size, halo, deepest = setting
-    # Of the deepest layer, or of one before it.
+    # The deepest layer, or one before it.
     stride = data.draw(STRIDES.filter(lambda stride: stride <= deepest))
     image = torch.arange(height * width).view(1, 1, height, width)
     features = image[:, :, ::stride, ::stride]

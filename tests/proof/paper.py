@@ -1,6 +1,6 @@
-"""The losses of Gatys, Ecker and Bethge, CVPR 2016, and of two programs after it, with their derivatives by hand.
+"""The losses of Gatys, Ecker and Bethge, CVPR 2016, and of two programs based on it, with derivatives by hand.
 
-F, P, A are rectified features: N maps of M positions, given as (N, H, W). NumPy in float64, nothing of impasto's.
+F, P, A are rectified features: N maps of M positions, given as (N, H, W). NumPy in float64, without code of impasto.
 """
 
 from collections.abc import Mapping, Sequence
@@ -79,7 +79,7 @@ def paper_parts(
     style: Mapping[str, float],
     own_size: bool = False,
 ) -> list[Part]:
-    """Return what L_total is the sum of.
+    """Return the parts that add up to L_total.
 
     Args:
         network: whose features are compared.
@@ -126,7 +126,7 @@ def total_variation(x: Array) -> tuple[float, Array]:
 
 
 def neural_style_parts(network: PlainVGG, p: Array, a: Array) -> list[Part]:
-    """Return what the loss of neural-style, Johnson's and ProGamerGov's, is the sum of but for the total variation."""
+    """Return the parts of the loss of neural-style and neural-style-pt, without total variation."""
     photo, painting = network.forward(p)[0], network.forward(a)[0]
     # neural_style.py: -content_weight 5e0, -style_weight 1e2 at each layer
     parts: list[Part] = [("relu4_2", 5.0, mean_content_part(photo["relu4_2"]))]
@@ -145,7 +145,7 @@ def keras_style_part(a: Array, pixels: int) -> LayerLoss:
 
 
 def keras_parts(network: PlainVGG, p: Array, a: Array) -> list[Part]:
-    """Return what the loss of the Keras program the project started from is the sum of, for pictures of one size."""
+    """Return the parts of the loss of the Keras program that the project started from, for pictures of one size."""
     photo, painting = network.forward(p)[0], network.forward(a)[0]
     pixels = p.shape[1] * p.shape[2]
     # main.py: CONTENT_WEIGHT 8e-4 at block5_conv2, STYLE_WEIGHT 8e-1 over the number of layers

@@ -1,4 +1,4 @@
-"""VGG and its chain rule, written out by hand in NumPy. No autograd, nothing of impasto's."""
+"""VGG and its chain rule, written by hand in NumPy, without autograd and without code of impasto."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 # The poolings of the paper and of its authors' code.
 Pooling = Literal["average", "max"]
-# A loss of the rectified features at one layer, (N, H, W): its value and its derivative by them, of the same shape.
+# A loss of the rectified features at one layer, (N, H, W). It returns its value and its derivative by the features.
 LayerLoss = Callable[[Array], tuple[float, Array]]
-# Where it is taken, and its weight in the total.
+# A loss with its layer and its weight in the total.
 Part = tuple[str, float, LayerLoss]
 
 
@@ -31,14 +31,14 @@ class Convolution:
 
 @dataclass(frozen=True)
 class PlainVGG:
-    """VGG of an image (3, H, W), from which `mean` has been subtracted, channel by channel."""
+    """VGG of an image (3, H, W) minus `mean`, channel by channel."""
 
     convolutions: Sequence[Convolution]
     mean: Array
     pooling: Pooling
 
     def forward(self, image: Array) -> tuple[dict[str, Array], list[Callable[[Array], Array]]]:
-        """Return the rectified features by layer and, for each convolution, the way back from them to those before."""
+        """Return the rectified features by layer and, for each convolution, the function for its backward pass."""
         x = image - self.mean[:, None, None]
         features: dict[str, Array] = {}
         ways_back = []
@@ -59,7 +59,7 @@ class PlainVGG:
         return features, ways_back
 
     def backward(self, ways_back: Sequence[Callable[[Array], Array]], slopes: Mapping[str, Array]) -> Array:
-        """Return the derivative by the image of losses whose derivatives by the features at some layers are given."""
+        """Return the derivative of losses by the image, given their derivatives by the features at some layers."""
         deepest = max(index for index, c in enumerate(self.convolutions) if c.layer in slopes)
         slope: Array | float = 0.0
         for convolution, way_back in reversed(list(zip(self.convolutions, ways_back, strict=True))[: deepest + 1]):
@@ -83,7 +83,7 @@ def _identity(slope: Array) -> Array:
 
 
 def _way_back(kernel: Array, passed: NDArray[np.bool_], unpool: Callable[[Array], Array]) -> Callable[[Array], Array]:
-    # The ReLU passes what it passed; the rest has no slope.
+    # The ReLU passes the derivative where its input was positive; elsewhere it is 0.
     return lambda slope: unpool(convolve_back(slope * passed, kernel))
 
 
@@ -99,7 +99,7 @@ def convolve(x: Array, kernel: Array) -> Array:
 
 
 def convolve_back(slope: Array, kernel: Array) -> Array:
-    """Each y[o, h, w] hands its slope to every x it was made of, times the weight between them."""
+    """The derivative by x: every y[o, h, w] contributes its own to each x it depends on, times the weight."""
     height, width = slope.shape[1:]
     padded = np.zeros((kernel.shape[1], height + 2, width + 2))
     for u in range(3):
@@ -109,7 +109,7 @@ def convolve_back(slope: Array, kernel: Array) -> Array:
 
 
 def _cells(x: Array, filling: float) -> Array:
-    """(N, H, W) to (N, ceil(H / 2), ceil(W / 2), 4): each cell's positions, `filling` where there are none."""
+    """(N, H, W) to (N, ceil(H / 2), ceil(W / 2), 4): the positions of each cell, with `filling` for missing ones."""
     n, height, width = x.shape
     padded = np.pad(x, ((0, 0), (0, height % 2), (0, width % 2)), constant_values=filling)
     cells = padded.reshape(n, padded.shape[1] // 2, 2, padded.shape[2] // 2, 2)
@@ -123,7 +123,7 @@ def _uncells(cells: Array, height: int, width: int) -> Array:
 
 
 def average_pool(x: Array) -> tuple[Array, Callable[[Array], Array]]:
-    """The mean of each 2 x 2 cell's positions, those at the border that exist, and the way back."""
+    """Return the mean of each 2 x 2 cell, at the border of the positions that exist, and its backward pass."""
     count = _cells(np.ones_like(x), 0).sum(3)
 
     def back(slope: Array) -> Array:
@@ -133,7 +133,7 @@ def average_pool(x: Array) -> tuple[Array, Callable[[Array], Array]]:
 
 
 def max_pool(x: Array) -> tuple[Array, Callable[[Array], Array]]:
-    """The largest of each 2 x 2 cell's positions, and the way back: to the first of the largest alone."""
+    """Return the maximum of each 2 x 2 cell, and its backward pass, which is to the first of equal maxima."""
     cells = _cells(x, -np.inf)
     largest = np.arange(4) == cells.argmax(3)[..., None]
 

@@ -1,7 +1,6 @@
-"""Problems for an optimiser of images, whose answers are known or which SciPy solves too.
+"""Problems for an optimiser of images, with known solutions or ones that SciPy finds too.
 
-Each is a function of a flat float64 vector of the pixels of an image (1, 3, H, W), for SciPy, and of the image itself,
-for impasto.
+Each is a function of an image (1, 3, H, W), for impasto, and of its pixels as a flat float64 vector, for SciPy.
 """
 
 from collections.abc import Callable
@@ -31,8 +30,8 @@ class Problem:
         value: the loss of a flat vector, and its gradient.
         size: (H, W) of the image.
         start: the vector to start from.
-        free: the minimum over all vectors and where it is; None where nobody knows.
-        boxed: the minimum over [0, 1] and where it is; None where nobody knows.
+        free: the minimum over all vectors and its position; None if it is not known.
+        boxed: the minimum over [0, 1] and its position; None if it is not known.
 
     """
 
@@ -43,7 +42,7 @@ class Problem:
     boxed: tuple[float, Vector] | None = None
 
     def image(self, vector: Vector) -> torch.Tensor:
-        """Return the image (1, 3, H, W), float64, that `vector` is."""
+        """Return `vector` as an image (1, 3, H, W), float64."""
         return torch.from_numpy(vector.copy()).view(1, 3, *self.size)
 
     def evaluate(self, image: torch.Tensor) -> tuple[float, torch.Tensor]:
@@ -54,19 +53,19 @@ class Problem:
 
 @dataclass(frozen=True)
 class Descent:
-    """What SciPy found: after each iteration, from 0 on, the loss and how often it had evaluated by then."""
+    """SciPy's losses and numbers of evaluations so far, after each iteration, from 0 on."""
 
     losses: list[float]
     evaluations: list[int]
     last: Vector
 
     def after(self, iterations: int) -> float:
-        """Return the loss after so many iterations, or the last one where SciPy stopped before."""
+        """Return the loss after so many iterations, or the last one if SciPy stopped before."""
         return self.losses[min(iterations, len(self.losses) - 1)]
 
 
 def scipy_descent(problem: Problem, iterations: int, *, bounded: bool, history: int = 10) -> Descent:
-    """Return what SciPy's L-BFGS-B finds in so many iterations, in [0, 1] or unbounded, stopped by nothing else."""
+    """Run SciPy's L-BFGS-B for a number of iterations, in [0, 1] or unbounded, without other stopping conditions."""
     count = 0
 
     def value(x: Vector) -> tuple[float, Vector]:
@@ -87,14 +86,14 @@ def scipy_descent(problem: Problem, iterations: int, *, bounded: bool, history: 
         method="L-BFGS-B",
         bounds=[(0, 1)] * problem.start.size if bounded else None,
         callback=note,
-        # No tolerance: it ends after the iterations asked for, or where rounding leaves no way down.
+        # Without tolerances it ends after the given iterations, or when rounding prevents a further descent.
         options={"maxiter": iterations, "maxcor": history, "maxfun": 10**9, "ftol": 0, "gtol": 0},
     )
     return Descent(losses, evaluations, found.x)
 
 
 def _answer(generator: np.random.Generator, n: int) -> tuple[Vector, Vector]:
-    """A point of [0, 1]^n, a third of it at the bounds, and a slope that holds it there: Karush, Kuhn and Tucker's."""
+    """A point of [0, 1]^n with a third of its values at the bounds, and a gradient that makes it a minimum (KKT)."""
     answer = generator.uniform(0.2, 0.8, n)
     place = generator.permutation(n)
     low, high = place[: n // 6], place[n // 6 : n // 3]
@@ -105,21 +104,21 @@ def _answer(generator: np.random.Generator, n: int) -> tuple[Vector, Vector]:
 
 
 def _spread(generator: np.random.Generator, n: int, condition: float) -> NDArray[np.float64]:
-    """A symmetric matrix with eigenvalues from 1 to `condition`, evenly spread in their logarithm, in random axes."""
+    """A symmetric matrix with random axes and eigenvalues from 1 to `condition`, evenly spaced in their logarithm."""
     axes, _ = np.linalg.qr(generator.normal(size=(n, n)))
     return np.asarray(axes * np.geomspace(1, condition, n) @ axes.T)
 
 
 def quadratic(condition: float = 1e4, size: int = 6, seed: int = 0, *, at_bounds: bool = False) -> Problem:
-    """1/2 (x - c) A (x - c), A conditioned `condition` to 1, with c in the box.
+    """1/2 (x - c) A (x - c) with a condition number of `condition` and c in the box.
 
-    `at_bounds`: with c such that a third of the pixels of the minimum over [0, 1] are 0 or 1.
+    With `at_bounds`, a third of the pixels of the minimum over [0, 1] are 0 or 1.
     """
     generator = np.random.default_rng(seed)
     n = 3 * size * size
     matrix = _spread(generator, n, condition)
     boxed, slope = _answer(generator, n) if at_bounds else (generator.uniform(0.2, 0.8, n), np.zeros(n))
-    # A (boxed - c) = slope: uphill into the box wherever `boxed` is at a bound.
+    # A (boxed - c) = gradient, which at a bound increases into the box.
     centre = boxed - np.linalg.solve(matrix, slope)
 
     def value(x: Vector) -> tuple[float, Vector]:
@@ -130,10 +129,10 @@ def quadratic(condition: float = 1e4, size: int = 6, seed: int = 0, *, at_bounds
 
 
 def softplus(condition: float = 1e3, size: int = 6, seed: int = 0, *, at_bounds: bool = False) -> Problem:
-    """A convex problem whose curvature changes on the way: sum_i log(1 + exp(s (a_i x - b_i))) / s + |x|^2 / 2 - g x.
+    """A convex problem whose curvature is not constant: sum_i log(1 + exp(s (a_i x - b_i))) / s + |x|^2 / 2 - g x.
 
-    Logistic regression with a ridge. g is chosen such that the minimum over [0, 1] is a point drawn beforehand; unless
-    `at_bounds` it lies inside, and is the minimum over all vectors too.
+    This is logistic regression with a ridge. g is chosen so that the minimum over [0, 1] is a given random point.
+    Without `at_bounds` that point is inside, and then it is the minimum over all vectors too.
     """
     generator = np.random.default_rng(seed)
     n = 3 * size * size
@@ -162,7 +161,7 @@ def style(size: int = 24, seed: int = 0, pooling: Literal["max", "average", "l2"
         pictures.append(0.5 + 0.4 * np.stack(waves).reshape(1, 3, size, size))
     photo, painting = (torch.from_numpy(picture) for picture in pictures)
     network = VGG(SMALL_LAYERS, small_tensors(SMALL_LAYERS), [0.5, 0.4, 0.3], pooling=pooling).to(dtype=torch.float64)
-    # Ours: with 1e-3 on the literal content the two terms end of the same order.
+    # Ours: with 1e-3 for the literal content the two terms end with values of the same order.
     recipe = Recipe(content_weight=1e-3, terms=Content("relu4_1", "literal") + Gram(form="literal"))
     objective = Objective(network, recipe, photo, [(painting, 1.0)])
 

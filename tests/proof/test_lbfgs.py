@@ -1,4 +1,4 @@
-"""Our L-BFGS against SciPy's L-BFGS-B, on convex problems with known answers and on a small style problem."""
+"""Our L-BFGS compared with SciPy's L-BFGS-B, on convex problems with known solutions and a small style problem."""
 
 from typing import Literal
 
@@ -36,7 +36,7 @@ def descend(problem: Problem, evaluations: int, *, bounded: bool) -> list[float]
     [
         pytest.param(False, True, id="inside-projected"),
         pytest.param(False, False, id="inside-free"),
-        # Where the free one would end is not known.
+        # The unbounded minimum is not known.
         pytest.param(True, True, id="at-bounds-projected"),
     ],
 )
@@ -56,7 +56,7 @@ def test_it_is_as_fast_as_scipys_on_a_badly_scaled_problem(bounded: bool) -> Non
     theirs = problems.scipy_descent(problem, 100, bounded=bounded)
     spent = theirs.evaluations[-1]
     mine = descend(problem, 2 * spent, bounded=bounded)
-    # What SciPy has left of the way after its evaluations, ours has after at most twice as many, and mostly sooner.
+    # Ours reaches SciPy's loss after at most twice as many evaluations, and mostly sooner.
     assert mine[-1] - known[0] < max(theirs.losses[-1] - known[0], 1e-9 * mine[0])
 
 
@@ -66,5 +66,5 @@ def test_it_is_as_good_as_scipys_on_a_style_problem(pooling: Literal["average", 
     problem = problems.style(pooling=pooling)
     theirs = problems.scipy_descent(problem, 60, bounded=bounded)
     mine = descend(problem, theirs.evaluations[-1], bounded=bounded)
-    # Not convex, so the ways part: within a fifth, for equal evaluations.
+    # The problem is not convex, so the results differ: by at most a fifth after the same number of evaluations.
     assert mine[-1] < 1.2 * theirs.losses[-1]

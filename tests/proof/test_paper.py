@@ -1,4 +1,4 @@
-"""The losses and their gradients are the paper's: against a second implementation, written from its equations."""
+"""The losses and gradients are those of the paper: compared with a second implementation of its equations."""
 
 import dataclasses
 import functools
@@ -22,7 +22,7 @@ from tests.proof import paper
 from tests.proof.plain_vgg import Array, Convolution, LayerLoss, Part, PlainVGG, Pooling
 
 MEAN = [0.5, 0.4, 0.3]
-# As many channels as no other block has, and second convolutions where the two programs compare content.
+# Every block has another number of channels, and second convolutions where the two programs compare content.
 UNEVEN_LAYERS = (
     vgg_layers.Convolution("conv1_1", 3, 4),
     vgg_layers.Convolution("conv2_1", 4, 5),
@@ -36,7 +36,7 @@ CONVOLUTIONS = [pytest.param(SMALL_LAYERS, id="small"), pytest.param(UNEVEN_LAYE
 POOLINGS = ["average", "max"]
 ALPHA, BETA = 0.02, 7.0
 FIVE = dict.fromkeys(paper.STYLE_LAYERS, 1 / 5)
-# Weights that tell the layers apart.
+# Every layer has another weight.
 UNEQUAL = dict(zip(paper.STYLE_LAYERS, (0.3, 0.1, 0.25, 0.2, 0.15), strict=True))
 SELECTIONS: dict[str, tuple[list[str], dict[str, float]]] = {
     **{layer: ([], {layer: 1.0}) for layer in paper.STYLE_LAYERS},
@@ -55,7 +55,7 @@ PARTS: dict[str, Callable[[Array], LayerLoss]] = {
 
 
 def image(seed: int, height: int, width: int) -> Array:
-    """A random picture, (3, H, W) in [0, 1], whose numbers are exact in float32 too."""
+    """A random picture, (3, H, W) in [0, 1], whose values are exact in float32 too."""
     return np.random.default_rng(seed).random((3, height, width), np.float32).astype(np.float64)
 
 
@@ -64,7 +64,7 @@ def tensor(picture: Array, dtype: torch.dtype) -> torch.Tensor:
 
 
 def pair(convolutions: tuple[vgg_layers.Convolution, ...], pooling: Pooling) -> tuple[VGG, PlainVGG]:
-    """Impasto's network and the plain one, of the same seeded numbers."""
+    """impasto's network and the plain one, with the same seeded weights."""
     tensors = small_tensors(convolutions)
     plain = [
         Convolution(c.rectified, *(tensors[f"{c.name}.{kind}"].double().numpy() for kind in ("weight", "bias")))
@@ -74,7 +74,7 @@ def pair(convolutions: tuple[vgg_layers.Convolution, ...], pooling: Pooling) -> 
 
 
 def embedded(pooling: Pooling) -> tuple[VGG, PlainVGG]:
-    """Impasto's VGG-16, and the plain one of the published numbers, for BGR in 0..255."""
+    """impasto's VGG-16, and the plain one with the published weights, for BGR in 0..255."""
     spec = weights.EMBEDDED["vgg16"]
     tensors = weights.load(spec)
     layers = [
@@ -87,12 +87,12 @@ def embedded(pooling: Pooling) -> tuple[VGG, PlainVGG]:
 
 
 def caffe(picture: Array) -> Array:
-    """BGR in 0..255, as the authors' Caffe network takes it."""
+    """Convert to BGR in 0..255, the input of the authors' Caffe network."""
     return 255 * picture[::-1]
 
 
 def check(objective: Objective, x: torch.Tensor, expected: tuple[float, Array], bound: float) -> None:
-    """The value and the gradient are as expected, to a relative error (of the gradient: in the Euclidean norm)."""
+    """Assert that value and gradient have a small relative error (the gradient in the Euclidean norm)."""
     value, slope = expected
     found = objective.evaluate(x)
     assert found.gradient is not None
@@ -135,7 +135,7 @@ def test_total_and_gradient_are_the_papers(
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize(
     ("content", "style"),
-    # The whole, and its two quietest parts alone: on pictures of noise the middle layers drown them.
+    # The total, and its two smallest parts alone, which would not show in the total of noise pictures.
     [(["relu4_2"], FIVE), (["relu4_2"], {}), ([], {"relu5_1": 1.0})],
     ids=["everything", "content", "relu5_1"],
 )
@@ -149,7 +149,7 @@ def test_total_and_gradient_are_the_papers_with_the_embedded_network(
     value, slope = plain.loss(caffe(x), parts)
     photo, painting, start = (tensor(picture, torch.float64) for picture in (p, a, x))
     objective = Objective(vgg, literal(content, style, alpha=1e-3, beta=1), photo, [(painting, 1.0)])
-    # By RGB in [0, 1], as ours: 255 dL / d(bgr), turned round.
+    # By RGB in [0, 1], like ours: 255 dL / d(bgr) with the channels reversed.
     check(objective, start, (value, 255 * slope[::-1]), 1e-6)
 
 
@@ -159,7 +159,7 @@ def test_total_and_gradient_are_the_papers_with_the_embedded_network(
 def test_per_position_is_equation_4_to_rounding(layer: str, size: tuple[int, int], pooling: Pooling) -> None:
     vgg, plain = pair(UNEVEN_LAYERS, pooling)
     x, a = image(1, *size), image(3, *size)
-    # The raw Gram matrices, not divided by anything, as equation 4 has them.
+    # The Gram matrices without normalisation, as in equation 4.
     expected = paper.style_loss(plain.forward(x)[0][layer], plain.forward(a)[0][layer])
     recipe = Recipe(terms=1.0 * Gram({layer: 1.0}, "literal"))
     pictures = [tensor(picture, torch.float64) for picture in (x, a)]
@@ -168,7 +168,7 @@ def test_per_position_is_equation_4_to_rounding(layer: str, size: tuple[int, int
 
 
 def test_equations_2_and_6_are_the_slopes_at_the_layer() -> None:
-    # By the responses before the ReLU, of which half are negative: there both equations say 0.
+    # By the responses before the ReLU, half of which are negative; there both equations give 0.
     generator = np.random.default_rng(0)
     response, photo, painting = generator.normal(size=(3, 5, 6, 7))
     f, p, a = (np.maximum(z, 0) for z in (response, photo, painting))
@@ -203,7 +203,7 @@ def test_presets_weigh_every_layer_so(name: str) -> None:
     recipe = presets.get(name)
     assert recipe.pooling != "l2"
     vgg, plain = embedded(recipe.pooling)
-    # Maps of 32 x 48 pixels are rounded neither up, as ours, nor down, as Keras'.
+    # Poolings do not round maps of 32 x 48 pixels, neither up, like ours, nor down, like Keras'.
     x, p, a = (image(seed, 32, 48) for seed in (1, 2, 3))
     photo, painting, start = (tensor(picture, torch.float64) for picture in (p, a, x))
     features = plain.forward(caffe(x))[0]
@@ -223,7 +223,7 @@ def test_presets_weigh_every_layer_so(name: str) -> None:
 
 
 class _Evaluated(torch.autograd.Function):
-    """An objective as torch's own checker wants it: with the gradient that `evaluate` reports."""
+    """An objective as a function for torch's gradcheck, with the gradient that `evaluate` returns."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, objective: Objective) -> torch.Tensor:
@@ -240,14 +240,14 @@ class _Evaluated(torch.autograd.Function):
 def test_gradient_of_the_whole_objective_is_that_of_its_value(
     pooling: Pooling, small_network: Callable[..., VGG]
 ) -> None:
-    # With weights that give the three terms gradients of one size.
+    # Weights that make the gradients of the three terms equally large.
     recipe = Recipe(terms=Content("relu4_1", "literal") + 500 * Gram(form="literal") + 1e-6 * TotalVariation("sum"))
     x, p, a = (tensor(image(seed, 8, 9), torch.float64) for seed in (1, 2, 3))
     objective = Objective(small_network(pooling=pooling).to(dtype=torch.float64), recipe, p, [(a, 1.0)])
     gradient = objective.evaluate(x).gradient
     assert gradient is not None
     size = float(gradient.abs().max())
-    # Every one of the 216 slopes, to a millionth of the largest.
+    # Each of the 216 derivatives, to a millionth of the largest.
     assert torch.autograd.gradcheck(
         lambda image: _Evaluated.apply(image, objective),  # type: ignore[no-untyped-call]
         x.requires_grad_(),
@@ -260,7 +260,7 @@ def test_gradient_of_the_whole_objective_is_that_of_its_value(
 @pytest.mark.parametrize("size", [(32, 48), (37, 21)], ids=["even", "odd"])
 @pytest.mark.parametrize("part", PARTS)
 def test_the_derivatives_by_hand_are_right(part: str, size: tuple[int, int], pooling: Pooling) -> None:
-    # The second implementation by itself: what its value changes by along a line.
+    # The second implementation alone: the change of its value along a line.
     _, plain = pair(UNEVEN_LAYERS, pooling)
     x, target = image(1, *size), image(2, *size)
     features = plain.forward(target)[0]["relu4_1"]
@@ -281,7 +281,9 @@ def test_the_derivative_of_the_variation_by_hand_is_right() -> None:
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("size", [(32, 48), (37, 21)], ids=["even", "odd"])
-@pytest.mark.parametrize("variation_weight", [0.0, 1e-3])  # which drowns the other terms on pictures of noise
+@pytest.mark.parametrize(
+    "variation_weight", [0.0, 1e-3]
+)  # the variation of noise pictures is much larger than the other terms
 def test_neural_style_total_is_its_own(variation_weight: float, size: tuple[int, int], pooling: Pooling) -> None:
     vgg, plain = pair(UNEVEN_LAYERS, pooling)
     x, p, a = image(1, *size), image(2, *size), image(3, 45, 26)
@@ -303,7 +305,7 @@ def test_keras_total_is_its_own(size: tuple[int, int], pooling: Pooling) -> None
     vgg, plain = pair(UNEVEN_LAYERS, pooling)
     x, p, a = image(1, *size), image(2, *size), image(3, *size)
     strides = {layer: vgg_layers.layers(UNEVEN_LAYERS)[layer].stride for layer in paper.STYLE_LAYERS}
-    # (M_l / (H W))^2 turns our M_l into the program's H W. Its maps are rounded down at odd sizes, here they are not.
+    # (M_l / (H W))^2 turns our M_l into the program's H W. The sizes are such that its maps are not rounded down.
     positions = {layer: -(-size[0] // s) * -(-size[1] // s) for layer, s in strides.items()}
     per_layer = {layer: (m / (size[0] * size[1])) ** 2 / 5 for layer, m in positions.items()}
     terms = 8e-4 * Content("relu5_2", "literal") + 0.8 * Gram(per_layer, "literal")

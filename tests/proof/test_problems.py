@@ -1,4 +1,4 @@
-"""The problems are what they say: right gradients, the answers that are known, and SciPy finds them."""
+"""The problems have correct gradients and known solutions, and SciPy finds these."""
 
 from collections.abc import Callable
 
@@ -58,7 +58,7 @@ def test_known_answers_meet_the_conditions_of_a_minimum(name: str) -> None:
     assert value == best
     low, high = answer == 0, answer == 1
     assert low.any() == high.any() == name.endswith("at-bounds")
-    # Karush, Kuhn and Tucker: no slope inside, uphill into the box at its bounds.
+    # Karush, Kuhn and Tucker: the gradient is 0 inside, and at the bounds increases into the box.
     assert np.abs(slope[~low & ~high]).max() < 1e-10 * size
     assert (slope[low] > 0.5).all()
     assert (slope[high] < -0.5).all()
@@ -73,7 +73,7 @@ def test_the_quadratic_is_scaled_as_badly_as_it_says() -> None:
 
 
 def test_the_softplus_is_no_quadratic() -> None:
-    # A quadratic's slope at the middle of two points is the mean of theirs.
+    # The gradient of a quadratic half-way between two points is the mean of theirs.
     problem = problems.softplus()
     a, b = problem.start, np.zeros_like(problem.start)
     slopes = [problem.value(x)[1] for x in (a, (a + b) / 2, b)]

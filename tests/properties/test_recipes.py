@@ -1,4 +1,4 @@
-"""Whatever a recipe holds: it survives TOML, or it is refused with a RecipeError."""
+"""Any recipe can be written as TOML and read again, or is refused with a RecipeError."""
 
 from pathlib import Path
 

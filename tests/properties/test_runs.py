@@ -1,4 +1,4 @@
-"""Whatever the recipe and the pictures: a run ends with a finite picture of the right size, or with one clear line."""
+"""With any recipe and pictures, a run ends with a finite picture of the right size, or with one clear line."""
 
 from collections.abc import Callable
 
@@ -31,7 +31,7 @@ from impasto.vgg.network import VGG
 from tests.conftest import SMALL_LAYERS
 
 CPU = torch.device("cpu")
-MOST = 200_000  # pixels: what a second is enough for
+MOST = 200_000  # pixels: a run of these takes about a second
 
 weights = st.one_of(st.sampled_from([0.0, 1.0]), st.floats(1e-6, 1e6))
 layers = st.dictionaries(
@@ -61,7 +61,7 @@ optimizers = st.one_of(
 
 @st.composite
 def recipes(draw: st.DrawFn) -> Recipe:
-    """Small ones of every kind; most of the refused ones are drawn again."""
+    """Small recipes of every kind; most of the invalid ones are drawn again."""
     try:
         return Recipe(
             size=draw(st.one_of(st.integers(16, 40), st.just("original"))),
@@ -90,7 +90,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
 
 @st.composite
 def pictures(draw: st.DrawFn) -> Picture:
-    """Of one pixel, of one row or column, of one colour, of noise, with and without transparency."""
+    """Pictures of one pixel, one row or column, one colour, or noise, with and without transparency."""
     shape = draw(st.sampled_from([(1, 1), (1, 300), (300, 1), (2, 2), (16, 16), (17, 40), (33, 20)]))
     generator = np.random.default_rng(draw(st.integers(0, 99)))
     kind = draw(st.sampled_from(["black", "white", "one", "noise", "edge"]))
@@ -113,7 +113,7 @@ def seeded(monkeypatch: pytest.MonkeyPatch, small_network: Callable[..., VGG]) -
 
 
 def few(run: Run, scene: Scene) -> bool:
-    """Whether a run is small enough to be tried."""
+    """Whether a run is small enough for a test."""
     canvases = [scene.canvas_size(scale) for scale in run.scales]
     return max([height * width for height, width in canvases] + [scene.style_pixels(s) for s in run.scales]) <= MOST
 

@@ -1,4 +1,4 @@
-"""What other programs' weights mean: each program's objective written out from its own equations."""
+"""Conversions of weights between programs, with each program's objective written from its own equations."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ from tests.conftest import PROJECT
 Array = np.ndarray
 # Simonyan and Zisserman 2015, table 1.
 CHANNELS = {1: 64, 2: 128, 3: 256, 4: 512, 5: 512}
-# Odd at every pooling, so that rounding shows.
+# Odd at every pooling, so that rounding has an effect.
 ODD = Size(37, 45)
 
 
@@ -46,7 +46,7 @@ def gram(f: Array) -> Array:
     return np.asarray(np.einsum("ik,jk->ij", f, f))
 
 
-# Each program's objective: image, photo and style by layer, content layer, weights, pixels.
+# Each program's objective, as a function of the features of image, photo and style, content layer, weights, pixels.
 
 
 def paper(x: dict[str, Array], p: dict[str, Array], a: dict[str, Array], at: str, weights: Weights, hw: int) -> float:
@@ -81,7 +81,7 @@ def gatys(x: dict[str, Array], p: dict[str, Array], a: dict[str, Array], at: str
 def layer_mean(
     x: dict[str, Array], p: dict[str, Array], a: dict[str, Array], at: str, weights: Weights, hw: int
 ) -> float:
-    """Gatys' notebook with the normalised network, pystiche, and impasto's mean forms."""
+    """The objective of Gatys' notebook with the normalised network, of pystiche, and of impasto's mean forms."""
     content = ((x[at] - p[at]) ** 2).mean()
     scores = []
     for layer, factor in weights.style_layers:
@@ -115,7 +115,7 @@ OBJECTIVES: dict[str, Objective] = {
 def scene(
     name: str, size: Size = ODD, rounds: str | None = None
 ) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
-    """Features of image, photo and style, all of one size, as the paper's and the seed's equations have it."""
+    """Features of image, photo and style, all of one size, as in the equations of the paper and the Keras program."""
     convention = named(name)
     layers = {convention.content_layer, "relu4_2", *STYLE_LAYERS}
     x, p, a = (features(layers, size, rounds or convention.rounds, seed) for seed in range(3))
@@ -150,7 +150,7 @@ def test_coefficients_give_what_the_programs_own_equations_give(name: str) -> No
 
 
 def pairs() -> list[tuple[str, str]]:
-    """Programs and those that can say their own weights: all that weigh layers, and those that weigh them alike."""
+    """Pairs of programs whose conversion is exact: the target has weights for layers, or both weigh them alike."""
     weighing = {"paper", "gatys-notebook", "gatys-notebook-normalised", "pystiche", "impasto"}
     as_johnson = {"neural-style", "neural-style-pt", "gatys-notebook"}
     return [
@@ -163,7 +163,7 @@ def pairs() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("source", "target"), pairs())
 def test_exact_conversions_give_the_same_total_in_both_programs_equations(source: str, target: str) -> None:
-    # Features of the same positions in both: how odd sizes are rounded is no matter of weights.
+    # Both have features of the same positions, because the rounding of odd sizes does not depend on weights.
     size = Size(48, 32)
     done = conventions.convert(named(source), named(target), own(source), size)
     assert not any("style layers" in departure for departure in done.departures)
@@ -206,7 +206,7 @@ def test_impasto_evaluates_neural_style_pt() -> None:
 
 
 def evaluated(recipe: Recipe, x: dict[str, Array], p: dict[str, Array], a: dict[str, Array], image: Array) -> float:
-    """The recipe's objective by impasto's own losses."""
+    """The recipe's objective, computed with impasto's losses."""
     size = image.shape[1:]
 
     def maps(f: dict[str, Array], layer: str) -> torch.Tensor:
@@ -294,7 +294,7 @@ def test_a_conversion_keeps_the_coefficients_or_says_what_it_does_not_keep(done:
     before = conventions.coefficients(done.source, done.given, done.size)
     after = conventions.coefficients(done.target, done.weights, done.size)
     assert after.content == near(before.content)
-    # Never less than the same sum.
+    # The sum is always the same.
     assert sum(dict(after.style).values()) == near(sum(dict(before.style).values()))
     if done.target.weighs_layers:
         assert dict(after.style) == near(dict(before.style))
@@ -309,7 +309,7 @@ def test_there_and_back_again_where_exact(done: Conversion) -> None:
     if any("style layers" in departure for departure in done.departures):
         return
     back = conventions.convert(done.target, done.source, done.weights, done.size).weights
-    # A factor common to all layers may as well be in the style weight: the program's own way of saying it is compared.
+    # A factor common to all layers may be in the style weight instead, so the program's own form is compared.
     given = conventions.convert(done.source, done.source, done.given, done.size).weights
     assert (back.content_weight, back.style_weight) == near((given.content_weight, given.style_weight))
     assert dict(back.style_layers) == near(dict(given.style_layers))

@@ -1,4 +1,4 @@
-"""What a picture remembers, as a document: there and back, and everything that it may be instead."""
+"""The provenance as a JSON document: written and read again, and every other document that is refused."""
 
 import dataclasses
 import json

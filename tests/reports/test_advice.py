@@ -1,4 +1,4 @@
-"""Advice: each sign on a picture made to have it and on its mended version; silence where all is well."""
+"""Advice: each sign on a picture that has the fault and on one without it; none if there is no fault."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ from impasto.reports.advice import Advice
 from tests.conftest import SAMPLES
 
 DEFAULT = presets.get("default").replace(size=128)
-FALLING = [1.0 / step for step in range(20, 29)]  # well, neither still nor fast
+FALLING = [1.0 / step for step in range(20, 29)]  # a good run, whose loss falls neither too little nor too much
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_grain(photo: np.ndarray) -> None:
     grain = np.random.default_rng(0).normal(0, 0.15, photo.shape).astype(np.float32)
     assert signs((photo + grain).clip(0.01, 0.99), photo) == ["noise"]
     assert signs((photo + grain / 10).clip(0.01, 0.99), photo) == []
-    # Not the picture's, if the photo has it too.
+    # No advice if the photo has the grain too.
     assert signs((photo + grain).clip(0.01, 0.99), (photo + grain).clip(0.01, 0.99)) == []
 
 
@@ -72,7 +72,7 @@ def test_borders(photo: np.ndarray) -> None:
     for picture in (dirty, framed):
         assert signs(picture, photo, bare) == ["borders"]
         assert signs(picture, picture, bare) == []
-        # Where there is no border, or a margin already, it would not help.
+        # If there is no border, or there is a margin already, the advice would not help.
         assert signs(picture, photo, bare.replace(padding="circular")) == []
         assert signs(picture, photo) == []
     assert signs(photo, photo, bare) == []
@@ -86,7 +86,7 @@ def test_a_style_that_is_enlarged() -> None:
     assert found is not None
     assert (found.sign, "256x192" in found.seen, "2.0 times" in found.seen) == ("small-style", True, True)
     assert found.help == "use a larger file of it or --size 256 or --style-scale 0.5"
-    # What it says helps.
+    # The advised option helps.
     assert advice.small_style(192, 256, Scale(192, 256, 10), DEFAULT) is None
     assert advice.small_style(192, 256, final, DEFAULT.replace(style_scale=0.5)) is None
     assert advice.small_style(192, 256, final, DEFAULT.replace(style_fit="original")) is None
@@ -112,7 +112,7 @@ def test_pictures_of_one_colour(photo: np.ndarray) -> None:
         ([1.0] + [0.5 - step * 1e-5 for step in range(20)], ["stalled"]),
         ([0.5 + step * 1e-5 for step in range(20)], ["stalled"]),
         ([0.8**step for step in range(20)], ["unfinished"]),
-        # Too few to say.
+        # Too few steps for an advice.
         ([0.5**step for step in range(5)], []),
         ([0.0] * 20, ["stalled"]),
     ],

@@ -1,4 +1,4 @@
-"""The figures of the paper: what is painted for each panel, and the sheet that comes of it."""
+"""The figures of the paper: what is painted for each panel, and the sheet of all panels."""
 
 import ast
 import dataclasses
@@ -22,7 +22,7 @@ from reproductions.gatys2016 import FIGURES, Cell, Figure, Panel, Settings, cont
 from reproductions.gatys2016.__main__ import main
 from tests.conftest import PROJECT, small_tensors
 
-# Two convolutions a block: figure 1 asks for the second ones.
+# Two convolutions in each block, because figure 1 uses the second ones.
 LAYERS = tuple(
     Convolution(f"conv{block}_{index}", 3 if block == index == 1 else 6, 6) for block in range(1, 6) for index in (1, 2)
 )
@@ -81,7 +81,7 @@ def test_the_panels_and_their_labels(name: str, photo: Picture, style: Picture) 
 @pytest.mark.parametrize("name", ["figure_3", "figure_4", "figure_5", "figure_6", "figure_7"])
 def test_panels_differ_from_the_recipe_in_what_the_figure_is_about(name: str, photo: Picture, style: Picture) -> None:
     base = presets.get("gatys-2016").replace(size=32, steps=(2,), seed=5)
-    # The sum over positions weighs at 32 px what it does at the paper's 512: 256 times as many.
+    # A sum over positions needs a weight that is 256 times as large at 32 px as at the paper's 512 px.
     base = base.replace(terms=Terms([Term(base.terms[0].loss, 256.0), base.terms[1]]))
     expected = {
         "figure_3": [base],
@@ -147,10 +147,10 @@ def test_settings_reach_every_recipe(photo: Picture, style: Picture, tmp_path: P
             assert (recipe.size, recipe.steps, recipe.network, recipe.margin) == (48, (7,), "vgg19-caffe", 0.1)
             assert recipe.seed >= 11
             assert job.compute.device == "cuda:3"
-            # The recipe's own is 1000; only alpha / beta counts.
+            # The recipe's own weight is 1000; only alpha / beta matters.
             assert recipe.style_weight in (0.0, 1.0)
     assert Settings().base == presets.get("gatys-2016")
-    # A mean does not grow with the picture: there is nothing to balance.
+    # A mean does not grow with the picture, so the weight stays.
     assert Settings(recipe="neural-style", size=64).base == presets.get("neural-style").replace(size=64)
     assert Settings(recipe=Recipe()).base == Recipe()
 
@@ -194,7 +194,7 @@ def solid(height: int, width: int, level: float, alpha: float | None = None) -> 
 
 
 def test_a_sheet_is_a_grid_with_a_line_under_each_panel() -> None:
-    # A panel of 216 px has labels of 216 / 18 = 12 px; a gap is 9 px then, a line 17 and the heading 21.
+    # A panel of 216 px has labels of 216 / 18 = 12 px, gaps of 9 px, lines of 17 px and a heading of 21 px.
     rows: list[list[Cell | None]] = [
         [Cell("first", solid(216, 300, 0.5)), Cell("second", solid(100, 100, 0.25))],
         [None, Cell("l", solid(216, 50, 0))],
@@ -216,7 +216,7 @@ def test_a_sheet_is_a_grid_with_a_line_under_each_panel() -> None:
     for strip in (sheet[9:30], sheet[30:47], *captions):
         assert strip.min() < 100
         assert (strip[0] == 255).all()
-    # "second" is wider than "first", and that wider than "l".
+    # "second" is wider than "first", which is wider than "l".
     first, second, last = (np.flatnonzero((strip < 255).any(axis=(0, 2))).max() for strip in captions)
     assert second > first > last
     margins = (sheet[:9], sheet[-9:], sheet[:, :9], sheet[:, -9:])
@@ -234,7 +234,7 @@ def test_words_wider_than_their_panels_are_not_cut() -> None:
         sheets = contact_sheet([], [[cell, cell]], 20), contact_sheet([text], [[Cell("", cell.picture)]], 20)
         return sum(int((np.asarray(sheet) < 128).sum()) for sheet in sheets)
 
-    # Three times as much is written, in labels side by side and in a heading, and all of it is there.
+    # The labels side by side and the heading are three times as long, and all of their text is drawn.
     assert ink("conv5_1 conv5_1 conv5_1 ") == pytest.approx(3 * ink("conv5_1 "), rel=0.1)
 
 
@@ -258,7 +258,7 @@ def command(monkeypatch: pytest.MonkeyPatch, photo: Picture, style: Picture, tmp
 
 
 def holds(sheet: np.ndarray, panel: np.ndarray) -> bool:
-    """Whether `panel` stands somewhere in `sheet`, pixel by pixel."""
+    """Whether `panel` is somewhere in `sheet`, pixel by pixel."""
     height, width = panel.shape[:2]
     corners = np.argwhere((sheet[: 1 - height, : 1 - width] == panel[0, 0]).all(axis=2))
     return any((sheet[y : y + height, x : x + width] == panel).all() for y, x in corners)
@@ -279,7 +279,7 @@ def test_the_command_paints_a_figure(
     assert len(kept) == count
     pictures = [read_picture(path).to_numpy() for path in kept]
     assert len({picture.tobytes() for picture in pictures}) == count
-    # Figure 1's styles have a frame of their own, 32 px high, to which the others are scaled.
+    # The styles of figure 1 are shown at their own size, 32 px high, and the other panels are scaled to it.
     highest = max(picture.shape[0] for picture in pictures)
     assert highest == (32 if name == "figure_1" else 24)
     for picture in pictures:
@@ -290,7 +290,7 @@ def test_the_command_paints_a_figure(
 
 
 def test_a_start_is_where_it_says(command: Callable[..., int], photo: Picture, style: Picture) -> None:
-    # One step: the picture is still the start, or one small step from it.
+    # After one step the picture is the start, or differs from it by one small step.
     assert command("figure_6", "--steps", "1", "--keep", "panels") == 0
     by_name = {path.stem.split("-", 2)[2]: read_picture(path).pixels for path in Path("panels").iterdir()}
     assert np.abs(by_name["a-from-the-content"] - photo.pixels).mean() < 0.03

@@ -1,4 +1,4 @@
-"""Contact sheets: where things stand, how texts are fitted, and what is drawn."""
+"""Contact sheets: positions, the fitting of texts, and what is drawn."""
 
 import itertools
 import struct
@@ -37,7 +37,7 @@ def apart(one: Box, other: Box) -> bool:
 
 
 def check(layout: Layout) -> None:
-    """Everything is on the sheet, nothing lies on anything else, and every text fits where it belongs."""
+    """Assert that everything is on the sheet, nothing overlaps, and every text fits into its place."""
     boxes = [*layout.cells, *(label.box for label in layout.labels)]
     assert all(inside(box, layout) for box in boxes)
     assert all(apart(one, other) for one, other in itertools.combinations(boxes, 2))
@@ -120,7 +120,7 @@ def test_control_characters_are_escaped() -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def no_fonts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Sheets as on a system without fonts; macOS and Windows have theirs always."""
+    """Simulate a system without fonts; macOS and Windows always have some."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("XDG_DATA_DIRS", "XDG_DATA_HOME"):
             patch.setenv(name, str(tmp_path_factory.getbasetemp() / "nowhere"))
@@ -191,7 +191,7 @@ def test_letters_are_taken_from_fonts_of_the_system(fonts: Path, letter: str) ->
     (fonts / "some.ttf").write_bytes(font_of_one_letter(letter))
     font = Lettering(40)
     alone = np.asarray(font.mask(letter))
-    # A triangle: the wider, the lower.
+    # A triangle gets wider downwards.
     widths = np.count_nonzero(alone[alone.any(axis=1)] > 127, axis=1)
     assert widths[0] < widths[-1]
     assert (np.diff(widths) >= 0).all()
@@ -222,7 +222,7 @@ def test_pictures_of_the_cells_size_are_shown_pixel_by_pixel() -> None:
     box = layout.cells[1]
     found = board.picture().to_numpy()
     np.testing.assert_array_equal(found[box.top : box.bottom, box.left : box.right], array)
-    # The first one stays empty, which is not the colour of the paper.
+    # The first cell stays empty, in another colour than the sheet.
     empty = found[layout.cells[0].top, layout.cells[0].left]
     assert not np.array_equal(empty, PAPER)
 

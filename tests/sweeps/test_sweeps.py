@@ -1,4 +1,4 @@
-"""Sweeps from Python: what is painted, in which order, and what is not painted again."""
+"""Sweeps from Python: which cells are painted, in which order, and which are not painted again."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +28,7 @@ def seeded(monkeypatch: pytest.MonkeyPatch, small_network: Callable[..., VGG]) -
 
 @pytest.fixture
 def painted(monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
-    """The recipes of all that was painted, in order."""
+    """The recipes of all pictures that were painted, in order."""
     recipes: list[Recipe] = []
     paint = Job.paint
 
@@ -43,7 +43,7 @@ def painted(monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
 
 @pytest.fixture
 def sweep(picture: Callable[..., Picture]) -> Callable[..., impasto.Sweep]:
-    """A maker of sweeps of one photo and one painting."""
+    """A function that makes sweeps of one photo and one painting."""
 
     def make(vary: dict[str, Any], **settings: Any) -> impasto.Sweep:
         given = {"recipe": QUICK, "device": "cpu", **settings}
@@ -105,7 +105,7 @@ def test_what_is_kept_is_not_painted_again(
     assert [recipe.seed for recipe in painted] == [1, 2, 3]
     sheet = again.sheet()
     assert len(painted) == 3
-    # A wider sweep finds the cells of the narrower one.
+    # A larger sweep uses the finished cells of a smaller one.
     for (_, picture), before in zip(sweep({"seed": [1, 2, 3, 4]}, cells=cells), pictures, strict=False):
         np.testing.assert_array_equal(picture.pixels, before.pixels)
     assert len(painted) == 4

@@ -1,4 +1,4 @@
-"""The choice between two ways to convolve: made once for a machine, and the same ever after."""
+"""The choice between two methods of convolution, which is made once for a machine and then kept."""
 
 import json
 import math
@@ -19,7 +19,7 @@ from impasto.vgg.convolutions import Seconds
 
 @pytest.fixture(autouse=True)
 def new_machine(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
-    """A cache folder of the test's own, and a process that has not timed anything yet."""
+    """An empty cache folder, and a process that has not timed anything yet."""
     monkeypatch.delenv("IMPASTO_CONVOLUTIONS")
     convolutions.forget()
     convolutions.time_methods.cache_clear()
@@ -42,7 +42,7 @@ def test_a_machine_without_nnpack_lays_channels_last(monkeypatch: pytest.MonkeyP
 
 
 def test_other_work_on_the_machine_does_not_change_the_choice() -> None:
-    # By the clock the one is ahead, by its own time the other.
+    # By the clock one method is faster, by the time of the process the other.
     assert convolutions.faster(Seconds(elapsed=1.0, own=1.0), Seconds(elapsed=4.0, own=0.5)) == "winograd"
 
 
@@ -52,7 +52,7 @@ def test_later_processes_choose_as_the_first(monkeypatch: pytest.MonkeyPatch, ca
     convolutions.forget()
     times(monkeypatch, 1.0, 2.0)
     assert convolutions.method() == "winograd"
-    # Another number of threads is another machine.
+    # Another number of threads counts as another machine.
     convolutions.forget()
     monkeypatch.setattr(torch, "get_num_threads", lambda: 97)
     assert convolutions.method() == "default"
@@ -106,7 +106,10 @@ print(method, layers.convolve(x, kernel, 1)[0, 0, 5, 5].item())
 def test_a_choice_from_the_cache_folder_works_in_a_new_process(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     times(monkeypatch, 2.0, 1.0)
     choice = convolutions.method()
-    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}  # the choice holds for so many
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(torch.get_num_threads()),
+    }  # the choice is stored for this number
     command = [sys.executable, "-c", REMEMBERED]
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert result.stdout.split() == [choice, "144.0"], result.stderr

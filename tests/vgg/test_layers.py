@@ -1,4 +1,4 @@
-"""The layers against PyTorch's own: the same numbers and gradients by every route, in less memory."""
+"""The layers compared with PyTorch's: the same values and gradients by every method, with less memory."""
 
 import functools
 import math
@@ -19,13 +19,13 @@ from tests.conftest import PAIRED_LAYERS, SMALL_LAYERS, small_tensors
 
 NNPACK = pytest.mark.skipif(not torch._nnpack_available(), reason="this PyTorch has no NNPACK")  # noqa: SLF001
 SIZES = [(1, 1), (1, 9), (9, 1), (2, 3), (5, 7), (12, 18), (13, 8)]
-# Of 24 x 24 positions and more, even and odd and of one row or column.
+# Maps of 24 x 24 positions and more, with even and odd sides, and of one row or column.
 LARGE = [(24, 24), (31, 29), (1, 600), (600, 1)]
 
 
 @pytest.fixture(autouse=True)
 def planar(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which routes are tested is not left to how fast this machine is."""
+    """Choose the methods that are tested, independent of the speed of this machine."""
     monkeypatch.setattr(layers, "prefers_nchw", lambda: True)
 
 
@@ -41,14 +41,14 @@ def kernel(into: int, out: int, seed: int = 1, dtype: torch.dtype = torch.float6
 
 
 def assert_near(found: Iterable[Tensor], expected: Iterable[Tensor], bound: float) -> None:
-    """Largest difference, relative to the largest number."""
+    """Assert that the largest difference is small relative to the largest value."""
     for one, other in zip(found, expected, strict=True):
         assert one.shape == other.shape
         assert (one.double() - other.double()).abs().max().item() <= bound * other.abs().max().item()
 
 
 def with_gradient(work: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
-    """What `work` makes of `x`, and the gradient of its product with fixed numbers."""
+    """Return `work(x)`, and the gradient of its product with fixed numbers."""
     x = x.detach().clone().requires_grad_()
     result = work(x)
     (gradient,) = torch.autograd.grad(result, x, normal(*result.shape, seed=9, dtype=result.dtype))
@@ -122,7 +122,7 @@ def test_every_size_has_its_route(
 @pytest.mark.parametrize(("into", "out"), [(3, 7), (7, 3), (3, 3)])
 @pytest.mark.parametrize("padding", [(0, 0), (1, 1), (2, 2), (0, 1), (2, 1)])
 def test_products_are_a_convolution_to_the_last_digits(into: int, out: int, padding: tuple[int, int]) -> None:
-    # In float64, for which the route is not taken, there is no rounding for a slip to hide in.
+    # In float64, for which this method is not chosen, rounding cannot hide a mistake.
     x, weights = normal(2, into, 6, 5), kernel(into, out)
     for bias in (weights.bias, None):
         found = layers.convolve_by_products(x, weights.weight, bias, padding)
@@ -143,7 +143,7 @@ def test_winograd_in_bands(size: tuple[int, int], padding: tuple[int, int], monk
         "_nnpack_spatial_convolution",
         lambda x, *given, **more: calls.append(x) or convolution(x, *given, **more),
     )
-    # Of one row even: a band has at least six.
+    # Also with one row: a band has at least six.
     monkeypatch.setattr(layers, "_WINOGRAD_BYTES", 1e3)
     found = layers.convolve_by_winograd(x, weights.weight, weights.bias, padding)
     assert len(calls) == math.ceil((size[0] + 2 * padding[0] - 2) / 6)
@@ -167,7 +167,7 @@ def pooled(x: Tensor) -> Tensor:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_rectified_maximum_is_the_maximum_of_rectified(size: tuple[int, int], ties: bool, dtype: torch.dtype) -> None:
     x = normal(2, 3, *size, dtype=dtype)
-    # Whole numbers from -2 to 2: hardly a cell without equals, some all below zero.
+    # Integers from -2 to 2: most cells have equal values, and some only negative ones.
     x = x.round().clamp(-2, 2) if ties else x
     for found, expected in zip(with_gradient(layers.relu_max_pool, x), with_gradient(pooled, x), strict=True):
         assert torch.equal(found, expected)
@@ -178,7 +178,7 @@ def test_one_of_equals_has_the_gradient(size: tuple[int, int]) -> None:
     x = torch.full((1, 2, *size), 0.5, requires_grad=True)
     result = layers.relu_max_pool(x)
     (gradient,) = torch.autograd.grad(result.sum(), x)
-    # The first of each cell, nothing for the others.
+    # The first maximum of each cell has the gradient, the others have none.
     expected = torch.zeros_like(x)
     expected[..., ::2, ::2] = 1
     assert torch.equal(gradient, expected)
@@ -193,7 +193,7 @@ def test_what_is_not_above_zero_has_no_gradient(level: float) -> None:
 
 
 def test_the_gradient_of_a_rectified_maximum_is_exact() -> None:
-    # Numbers so far apart that a small step changes no maximum.
+    # Values so far apart that a small step does not change a maximum.
     x = torch.randperm(2 * 5 * 7, generator=torch.Generator().manual_seed(0)).double().view(1, 2, 5, 7) - 30.5
     assert torch.autograd.gradcheck(layers.relu_max_pool, x.requires_grad_())
 
@@ -216,7 +216,7 @@ def test_offsets_of_wide_maps(width: int, dtype: torch.dtype, monkeypatch: pytes
 
 
 def test_the_widest_offset_fits() -> None:
-    # The last position of a cell of the widest map that 16 bits are taken for, and of one that is wider.
+    # The last position of a cell in the widest map whose offsets fit into 16 bits, and in a wider one.
     for width in (layers.INT16_WIDTH, layers.INT16_WIDTH + 1):
         x = torch.arange(2.0 * width).view(1, 1, 2, width).requires_grad_()
         (gradient,) = torch.autograd.grad(layers.relu_max_pool(x).sum(), x)
@@ -249,7 +249,7 @@ def check_block(into: int, size: tuple[int, int], core: Core | None) -> None:
     found, expected = flat_block(x, first, second, core), plain_block(x, first, second, core or EVERYTHING)
     assert_near(found, expected, 1e-12)
     slopes = [normal(*result.shape, seed=6 + index) for index, result in enumerate(expected)]
-    # Of each of the three alone, and of all together.
+    # Moments of each of the three layers alone, and of all together.
     for chosen in ([0], [1], [2], [0, 1, 2]):
         gradients = [
             torch.autograd.grad(
@@ -274,7 +274,7 @@ def test_a_block_is_its_layers(into: int, size: tuple[int, int], band: int, monk
 def test_a_block_has_the_moments_of_its_core(
     rows: slice, columns: slice, band: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Of six rows a band: some have no row of the core, some one.
+    # Bands of six rows: some have no row of the core, some have one.
     monkeypatch.setattr(layers, "BAND_POSITIONS", band)
     check_block(3, (25, 9), (rows, columns))
 
@@ -291,7 +291,7 @@ def test_the_gradient_of_a_block_is_exact(band: int, monkeypatch: pytest.MonkeyP
 @BANDS
 @pytest.mark.parametrize("into", [3, 12])
 def test_a_block_in_float32_is_its_layers(into: int, band: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Some bands by Winograd's method, a shorter one at the bottom by the usual one.
+    # Some bands use Winograd's method, and a shorter one at the bottom the usual method.
     monkeypatch.setattr(layers, "BAND_POSITIONS", band)
     kernels = [kernel(into, 16, dtype=torch.float32), kernel(16, 12, seed=3, dtype=torch.float32)]
     exact = [Kernel(one.weight.double(), one.bias.double()) for one in kernels]
@@ -310,7 +310,7 @@ def test_bands_are_worth_it_where_there_are_several(band: int, monkeypatch: pyte
 
 
 def saved_bytes(work: Callable[[Tensor], object], x: Tensor) -> int:
-    """Bytes that wait for the way back, each storage counted once."""
+    """Bytes that are saved for the backward pass, with each storage counted once."""
     storages = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -335,11 +335,11 @@ def test_little_is_kept_for_the_way_back(monkeypatch: pytest.MonkeyPatch) -> Non
 
     features, pixels = 4 * 16 * 32 * 32, 4 * 3 * 32 * 32
     plain = saved_bytes(lambda x: plain_block(x, first, second), x)
-    # Both layers rectified, the maxima's place in 64 bits, and the pixels.
+    # Both rectified layers, the positions of the maxima in 64 bits, and the pixels.
     assert plain >= 2.5 * features + pixels
-    # One layer rectified, for the moments; of a pooled one 3 bytes for four positions of 4 each.
+    # One rectified layer, for the moments; of a pooled layer 3 bytes for four positions, which take 4 bytes each.
     assert saved_bytes(own, x) == features * (1 + 3 / 16)
-    # No layer at all.
+    # None of the layers.
     assert saved_bytes(lambda x: layers.convolve_block(x, first, second), x) == features * 3 / 16 + pixels
 
 
@@ -381,7 +381,7 @@ def test_both_layouts_say_the_same(
 def test_what_was_kept_before_a_pooling_is_left_alone(
     layer: str, pooling: Literal["max", "average", "l2"], planar: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What was made of features needs them on the way back; nothing may be written over them meanwhile.
+    # Results of features need these in the backward pass, so they must not be overwritten before.
     monkeypatch.setattr(layers, "prefers_nchw", lambda: planar)
     image = torch.rand(1, 3, 12, 14, dtype=torch.float64).requires_grad_()
     total = torch.zeros((), dtype=torch.float64)
@@ -393,7 +393,7 @@ def test_what_was_kept_before_a_pooling_is_left_alone(
 
 
 class Fake:
-    """A stand-in for a tensor of a device that this machine lacks."""
+    """A simulated tensor of a device that this machine lacks."""
 
     def __init__(self, kind: str, dtype: torch.dtype) -> None:
         self.device, self.dtype = torch.device(kind), dtype
@@ -427,7 +427,7 @@ def test_other_devices_pool_with_pytorchs_own_function() -> None:
 def test_convolution_and_relu_at_once_are_those_one_after_the_other(
     padding: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a fake of cuDNN's function, which only CUDA has."""
+    """With a fake of cuDNN's function, which exists only with CUDA."""
     x, weights = normal(1, 3, 8, 7), kernel(3, 5)
     expected = with_gradient(lambda x: F.relu(layers.convolve(x, weights, padding)), x)
     calls = []

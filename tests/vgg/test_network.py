@@ -142,7 +142,7 @@ def test_a_receptive_field_is_what_the_gradient_reaches() -> None:
 
 
 def test_vgg16_tells_colours_in_bgr_order() -> None:
-    # A red picture, fed as the authors' Caffe network wants it: BGR in 0..255 minus the mean.
+    # A red picture in the form of the authors' Caffe network: BGR in 0..255 minus the mean.
     from impasto.vgg import weights
 
     spec = weights.EMBEDDED["vgg16"]
@@ -156,7 +156,7 @@ def test_vgg16_tells_colours_in_bgr_order() -> None:
 
 
 def test_circular_padding_sees_a_picture_that_goes_on(small_network: Callable[..., VGG]) -> None:
-    # Moved round by a multiple of the coarsest stride, the features move with the picture, across the border too.
+    # If a picture is shifted cyclically by a multiple of the coarsest stride, its features are shifted too.
     image = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
     vgg = small_network(padding="circular")
     found, moved = vgg(image, ["relu3_1"])["relu3_1"], vgg(image.roll((16, 16), (2, 3)), ["relu3_1"])["relu3_1"]
@@ -180,10 +180,10 @@ def test_normalized_every_filter_is_one_on_average_and_says_the_same(
     generator = torch.Generator().manual_seed(0)
     images = [torch.rand(1, 3, 33, 40, dtype=torch.float64, generator=generator) for _ in range(3)]
     means = network.measure_means(vgg, images)
-    # As float64 throughout: what is shown is the algebra, not the rounding. A filter that never speaks has no mean.
+    # In float64, so that rounding does not matter. A filter that is never active has no mean.
     means = {name: torch.where(mean > 1e-6, mean, 1.0) for name, mean in means.items()}
     normalized = network.normalize_activations(vgg, means).to(dtype=torch.float64)
-    # The small constant under the root of L2 pooling is not scaled along.
+    # The small constant under the root of L2 pooling is not rescaled.
     tolerance = 5e-2 if pooling == "l2" else 1e-6
     for mean in network.measure_means(normalized, images).values():
         spoken = mean[mean > 1e-6]
@@ -212,12 +212,12 @@ def test_vgg16_normalized(pooling: Literal["max", "average", "l2"]) -> None:
         torch.testing.assert_close(
             scaled[layer] * factor, plain[layer], rtol=1e-3, atol=1e-3 * float(plain[layer].max())
         )
-        # Few filters are so silent on our photographs that their mean stays below 1.
+        # On our photographs few filters are so inactive that their mean stays below 1.
         assert int((mean < floor).sum()) <= 6
 
 
 def test_the_stored_means_are_those_of_natural_images() -> None:
-    # Not the measurement itself, which takes a minute, but photographs from it: near 1 on average, as they should be.
+    # The measurement takes a minute, so only some of its photographs are used: their means are near 1, as expected.
     vgg = network.load("vgg16", pooling="average", activity="unit-mean")
     photographs = [resample.resize(photograph, 96, 96) for photograph in activations.photographs()[::4]]
     for name, mean in network.measure_means(vgg, photographs).items():
@@ -249,7 +249,7 @@ def test_another_precision_is_another_network(small_network: Callable[..., VGG])
     assert double(image, ["relu3_1"])["relu3_1"].dtype == torch.float64
     assert vgg(image, ["relu3_1"])["relu3_1"].dtype == torch.float32
     assert torch.equal(vgg(image, ["relu3_1"])["relu3_1"], before)
-    # In everything else it is the same.
+    # In all other respects it is the same.
     assert (double.pooling, double.padding, double.mean) == (vgg.pooling, vgg.padding, vgg.mean)
     torch.testing.assert_close(double(image, ["relu3_1"])["relu3_1"].float(), before)
 
@@ -265,7 +265,7 @@ def test_another_device_is_another_network(small_network: Callable[..., VGG]) ->
 def test_a_walk_yields_the_features_of_a_call_in_order(small_network: Callable[..., VGG]) -> None:
     vgg, image = small_network(), torch.rand(1, 3, 16, 16)
     names = ["relu3_1", "rgb", "conv3_1", "relu1_1"]
-    # Compared at once: a walk may write over what it has yielded.
+    # Compared at once, because a walk may overwrite what it has yielded.
     walked = [
         (name, features.clone()) for name, features in vgg.walk(image, names) if isinstance(features, torch.Tensor)
     ]
@@ -282,10 +282,10 @@ ALL_SUMMED = ["relu1_1", "relu2_1", "relu3_1"]
         ({}, ALL_SUMMED, ALL_SUMMED, {"relu1_1", "relu2_1"}),
         ({}, ALL_SUMMED, ["relu2_1"], {"relu2_1"}),
         ({}, ALL_SUMMED, [], set()),
-        # Somebody wants another layer of the block.
+        # Another layer of the block is requested.
         ({}, [*ALL_SUMMED, "conv1_1"], ALL_SUMMED, {"relu2_1"}),
         ({}, [*ALL_SUMMED, "relu2_2"], [*ALL_SUMMED, "relu2_2"], {"relu1_1"}),
-        # There is nothing after the block.
+        # The block is the last one.
         ({}, ["relu1_1", "relu2_1"], ALL_SUMMED, {"relu1_1"}),
         ({"padding": "replicate"}, ALL_SUMMED, ALL_SUMMED, {"relu2_1"}),
         ({"padding": "reflect"}, ALL_SUMMED, ALL_SUMMED, set()),
@@ -336,7 +336,7 @@ def test_no_moments_alone_where_they_save_no_memory(reason: str, monkeypatch: py
 
 
 def test_a_call_has_features_of_all_layers_whatever_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Between two layers asked for, a block is computed in bands too.
+    # A block between two requested layers is computed in bands too.
     monkeypatch.setattr(layers, "prefers_nchw", lambda: True)
     vgg = VGG(PAIRED_LAYERS, small_tensors(PAIRED_LAYERS), [0.5, 0.4, 0.3]).to(dtype=torch.float64)
     image, called = torch.rand(1, 3, 35, 22, dtype=torch.float64), []

@@ -1,4 +1,4 @@
-"""Small films with a sound, made here."""
+"""Small videos with sound."""
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
@@ -17,7 +17,7 @@ Pixels = NDArray[np.uint8]
 
 
 def texture(height: int, width: int, seed: int = 0) -> Pixels:
-    """A picture with structure at several scales, such as flow can follow."""
+    """A picture with structure at several scales, whose motion the optical flow can find."""
     generator = np.random.default_rng(seed)
     total = np.zeros((height, width, 3))
     for size in (4, 8, 16):
@@ -49,7 +49,7 @@ def write(
     curve: int | None = None,
     options: dict[str, str] | None = None,
 ) -> Path:
-    """Write frames at `times`, the last shown for `last`, in units of `clock`, with a sine as sound for as long.
+    """Write frames at `times`, the last of which is shown for `last`, in units of `clock`, with a sine of that length.
 
     With a transfer `curve`, by FFmpeg's number, at ten bits; with `options` of the encoder or the container.
     """
@@ -83,7 +83,7 @@ def write(
 
 
 def damage(path: Path) -> None:
-    """Damage the fourth frame of an MP4: the length of its first part leads out of the file."""
+    """Damage the fourth frame of an MP4: the length of its first part exceeds the file."""
     with av.open(str(path)) as film:
         places = [packet.pos or 0 for packet in film.demux(video=0) if packet.size]
     data = bytearray(path.read_bytes())
@@ -92,13 +92,13 @@ def damage(path: Path) -> None:
 
 
 def heard(path: Path) -> list[bytes]:
-    """The packets of the sound, as they are in the file."""
+    """Return the packets of the sound, as they are in the file."""
     with av.open(str(path)) as film:
         return [bytes(packet) for packet in film.demux(audio=0) if packet.size]
 
 
 def stored(clip: Clip, folder: Path) -> FrameStore:
-    """The clip's own frames in a store, as if they had been painted, with even sides."""
+    """Store the frames of the clip, cut to even sides, as if they had been painted."""
     store = FrameStore(folder, {})
     for shot in clip.shots():
         height, width = (side // 2 * 2 for side in shot.pixels.shape[:2])
@@ -107,7 +107,7 @@ def stored(clip: Clip, folder: Path) -> FrameStore:
 
 
 def seconds(path: Path) -> float:
-    """How long a film lasts."""
+    """Return the duration of a video in seconds."""
     with av.open(str(path)) as film:
         assert film.duration is not None
         return film.duration / av.time_base

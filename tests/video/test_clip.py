@@ -1,4 +1,4 @@
-"""What is in a clip: frames, times, sound; and files that are none."""
+"""Clips: frames, times, sound; and files that are not clips."""
 
 import struct
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def test_frames_times_and_sound(tmp_path: Path) -> None:
     shots = list(clip.shots())
     assert [shot.time for shot in shots] == [Fraction(index, 10) for index in range(6)]
     for shot, frame in zip(shots, frames, strict=True):
-        # What is left of H.264 and half of the colours' resolution.
+        # H.264 and colours at half the resolution change the pixels this much.
         assert np.abs(shot.pixels.astype(int) - frame).mean() < 8
 
 
@@ -77,7 +77,7 @@ def test_the_name_says_nothing(tmp_path: Path) -> None:
 
 
 def shown_through(path: Path, matrix: tuple[float, float, float, float]) -> Path:
-    """The same film, to be shown through the display matrix (a, b, c, d) of its track."""
+    """The same video with (a, b, c, d) as the display matrix of its track."""
     data = bytearray(path.read_bytes())
     at = data.index(b"tkhd") + 4 + 40
     a, b, c, d = (round(number * 65536) for number in matrix)
@@ -97,7 +97,7 @@ def shown_through(path: Path, matrix: tuple[float, float, float, float]) -> Path
         ((1, 0, 0, -1), lambda frame: frame[::-1]),
         ((0, 1, 1, 0), lambda frame: frame.swapaxes(0, 1)),
         ((0, -1, -1, 0), lambda frame: frame[::-1, ::-1].swapaxes(0, 1)),
-        # Three degrees off, as a leaning phone writes it.
+        # Rotated by three more degrees, as a tilted phone writes it.
         ((0.05, 0.999, -0.999, 0.05), lambda frame: np.rot90(frame, -1)),
     ],
 )
@@ -138,7 +138,7 @@ def test_a_film_without_pictures(tmp_path: Path) -> None:
 
 
 def outcome(path: Path) -> int | str:
-    """How many frames there are, or why there are none."""
+    """Return the number of frames, or the reason why there are none."""
     try:
         return sum(shot.pixels.ndim == 3 for shot in Clip(path).shots())
     except FilmError as error:
@@ -156,7 +156,7 @@ def test_a_film_cut_short_is_one_line_or_fewer_frames(part: float, tmp_path: Pat
     path.write_bytes(data[: int(len(data) * part)])
     found = outcome(path)
     assert found in range(1, 9) or one_line(found)
-    # MP4 keeps what its frames are at its end.
+    # An MP4 has the description of its frames at its end.
     path = making.write(tmp_path / "a.mp4", making.panned(8), sound=None)
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(FilmError, match=r"a\.mp4: cannot be read"):
@@ -247,7 +247,7 @@ def test_interlaced_pictures_have_a_note(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_a_spoilt_film_is_one_line_or_fewer_frames(seed: int, tmp_path: Path) -> None:
+def test_a_damaged_film_is_one_line_or_fewer_frames(seed: int, tmp_path: Path) -> None:
     path = making.write(tmp_path / "a.mp4", making.panned(4))
     data = np.frombuffer(path.read_bytes(), np.uint8).copy()
     generator = np.random.default_rng(seed)
@@ -259,7 +259,7 @@ def test_a_spoilt_film_is_one_line_or_fewer_frames(seed: int, tmp_path: Path) ->
 
 
 def declared(path: Path, width: int, height: int) -> Path:
-    """The same film, declaring another size where its codec is described."""
+    """The same video with another size in the description of its codec."""
     data = bytearray(path.read_bytes())
     at = data.index(b"avc1", data.index(b"stsd")) + 4 + 24
     data[at : at + 4] = struct.pack(">HH", width, height)
@@ -288,7 +288,7 @@ def test_frames_larger_than_declared(tmp_path: Path) -> None:
 
 
 def test_more_frames_than_declared(tmp_path: Path) -> None:
-    # Matroska declares no number.
+    # Matroska declares no number of frames.
     path = making.write(tmp_path / "a.mkv", making.panned(6), sound=None)
     clip = Clip(path)
     few = Clip(path, FilmLimits(max_frames=clip.frames or 6))

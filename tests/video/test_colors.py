@@ -1,4 +1,4 @@
-"""Colours named by code points become sRGB."""
+"""The colours of clips, described by code points, are converted to sRGB."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -42,7 +42,7 @@ def hlg(light: Floats) -> Floats:
 
 
 def write(path: Path, colors: Floats, primaries: int, curve: int, matrix: int, side: int = 64) -> Path:
-    """A film of stripes, without loss, at 16 bits."""
+    """Write a lossless video of stripes, at 16 bits."""
     red, blue = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593)}[1 if matrix == 2 else matrix]
     stripes = np.repeat(colors, side // len(colors), axis=0)
     r, g, b = np.broadcast_to(stripes, (side, *stripes.shape)).transpose(2, 0, 1)
@@ -68,7 +68,7 @@ def stripes(path: Path) -> NDArray[np.int64]:
     return pixels[len(pixels) // 2, pixels.shape[1] // 8 :: pixels.shape[1] // 4]
 
 
-# FFmpeg takes seconds for the table of each.
+# FFmpeg takes seconds to make the table for each.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("primaries", "curve", "matrix", "encode"),
@@ -77,7 +77,7 @@ def stripes(path: Path) -> NDArray[np.int64]:
         (9, 13, 9, lambda light: srgb(light @ TO_2020.T)),
         (9, 16, 9, lambda light: pq(light @ TO_2020.T)),
         (9, 18, 9, lambda light: hlg(light @ TO_2020.T)),
-        # A curve alone, as some cameras write it.
+        # A transfer curve alone, as some cameras write it.
         (2, 16, 9, lambda light: pq(light @ TO_2020.T)),
     ],
     ids=["P3", "BT.2020", "PQ", "HLG", "PQ alone"],
@@ -86,7 +86,7 @@ def test_wide_and_bright_colours_become_srgb(
     primaries: int, curve: int, matrix: int, encode: Any, tmp_path: Path
 ) -> None:
     found = stripes(write(tmp_path / "a.mkv", encode(linear(COLORS / 255)), primaries, curve, matrix))
-    # HLG's brightness is that of all three channels together, which colours differ in.
+    # The brightness in HLG depends on all three channels together, so colours are different from grey.
     compared = slice(2, None) if curve == 18 else slice(None)
     assert np.abs(found - COLORS)[compared].max() <= 4
 

@@ -1,4 +1,4 @@
-"""The film is as long as its clip, whatever the times of the frames are."""
+"""A painted video is as long as its clip, for any times of the frames."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -14,21 +14,21 @@ from tests.video import clips as making
 
 
 def held(path: Path) -> Path:
-    """A GIF that holds its last picture for a second."""
+    """A GIF that shows its last picture for a second."""
     pictures = [Image.fromarray(frame) for frame in making.panned(4)]
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=[100, 500, 40, 1000])
     return path
 
 
 def varying(path: Path) -> Path:
-    """A film of which each frame has another time, and the last the longest."""
+    """A video whose frames have different durations, the last the longest."""
     times = [0, 20, 50, 150, 160]
     clock = Fraction(1, 600)
     return making.write(path, making.panned(5), times=times, last=240, clock=clock, options={"bf": "0"})
 
 
 def moved(path: Path, seconds: float) -> Path:
-    """A film whose times start later, or that is cut by an edit list if they start before 0."""
+    """A video whose times start later than 0, or before 0, which an edit list cuts off."""
     whole = str(making.write(path.with_name("whole.mp4"), making.panned(12)))
     with av.open(whole) as source, av.open(str(path), "w") as film:
         into = {stream: film.add_stream_from_template(stream) for stream in source.streams}
@@ -63,7 +63,7 @@ def test_a_film_is_as_long_as_its_clip(name: str, make: Callable[[Path], Path], 
     assert float(painted.end - beginning) == pytest.approx(float(clip.end - start), abs=0.0021)
     times, expected = ([float(shot.time) for shot in film.shots()] for film in (painted, clip))
     assert [time - times[0] for time in times] == pytest.approx([time - expected[0] for time in expected], abs=0.0021)
-    # In Matroska all is later by the packet of AAC before its sound, and the time before a late start counts.
+    # In Matroska all times are later by the AAC packet before the sound, and the time before a late start counts.
     late = float(start) if ending == ".mkv" else 0
     assert making.seconds(out) == pytest.approx(making.seconds(clip.path) + late, abs=0.05)
 

@@ -1,4 +1,4 @@
-"""Where things have moved, what was hidden, and how much a film flickers."""
+"""Optical flow, hidden pixels, and the warp error."""
 
 import numpy as np
 import pytest
@@ -17,11 +17,11 @@ def test_a_known_translation() -> None:
     wide = making.texture(100, 120)
     now, earlier = wide[10:90, 13:109], wide[8:88, 10:106]
     found = flow.motion(np.ascontiguousarray(now), np.ascontiguousarray(earlier))
-    # What is now at (x, y) was three to the right and two further down.
+    # The pixel at (x, y) was three pixels further right and two further down.
     inner = found.back[8:-8, 8:-8]
     assert np.abs(inner - [3, 2]).mean() < 0.3
     assert found.reliable[8:-8, 8:-8].mean() > 0.85
-    # What came in at the right and below was outside.
+    # Pixels at the right and lower border were outside.
     assert found.reliable[:, -2:].mean() < 0.1
     moved = found.warp(as_image(earlier))
     apart = (moved - as_image(now)).abs()[..., 8:-8, 8:-8].mean()

@@ -1,4 +1,4 @@
-"""Frames that follow from each other, are kept, and become a film; with a small network, at 64 pixels."""
+"""Painted videos: frames that start from the previous one, are kept, and are encoded; small network, 64 pixels."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -53,7 +53,7 @@ def painted(film: VideoRun, folder: Path) -> tuple[list[np.ndarray], list[FilmEv
 
 
 def test_it_flickers_less_than_its_frames_painted_one_by_one(film: Callable[..., VideoRun], tmp_path: Path) -> None:
-    # Noise is what single frames are painted differently for.
+    # Noise makes frames that are painted singly differ.
     generator = np.random.default_rng(3)
     frames = [
         np.clip(frame + generator.normal(0, 10, frame.shape), 0, 255).astype(np.uint8) for frame in making.panned(6)
@@ -109,7 +109,7 @@ def test_kept_frames_are_not_painted_again(film: Callable[..., VideoRun], tmp_pa
         next(events)
     events.close()
     ledger.close()
-    # One that a full disk spoilt is painted again, too.
+    # A frame that a full disk has damaged is painted again too.
     (folder / "frame-000002.png").write_bytes(b"not a picture")
     parts, again, _ = painted(film(path), folder)
     kept = [event.kept for event in again if isinstance(event, FramePainted)]
@@ -128,7 +128,7 @@ def test_frames_of_another_film_are_not_taken(film: Callable[..., VideoRun], tmp
 
 
 def test_times_and_sound_are_the_clip_s(film: Callable[..., VideoRun], tmp_path: Path) -> None:
-    # Variable: in units of a 600th of a second.
+    # Variable times, in units of 1/600 s.
     times = [0, 20, 50, 150, 160, 290]
     path = making.write(tmp_path / "a.mp4", making.panned(6), times=times, clock=Fraction(1, 600))
     filming = film(path)
@@ -137,7 +137,7 @@ def test_times_and_sound_are_the_clip_s(film: Callable[..., VideoRun], tmp_path:
         found = encode.write(tmp_path / name, filming.clip, ledger, 6, 65)
         assert found.sound == ("aac",)
         shots = list(Clip(tmp_path / name).shots())
-        # Matroska knows no time before 0, where AAC begins: there all are later, sound and pictures.
+        # Matroska has no times before 0, where AAC begins, so all times of sound and pictures are later.
         late = shots[0].time if name == "out.mkv" else 0
         assert late < Fraction(3, 100)
         for shot, time in zip(shots, times, strict=True):
@@ -229,7 +229,7 @@ def test_the_temporal_loss(recipe: Recipe, small_network: Callable[..., VGG]) ->
     double = [tensor.double() for tensor in (image, earlier, certain)]
     exact = Temporal(double[1], double[2])
     assert torch.autograd.gradcheck(lambda x: exact.value(x, double[1]), double[0].requires_grad_())
-    # In an objective it is one more term, with tiles as without.
+    # In an objective it is one more term, with and without tiles.
     style = [(torch.rand(1, 3, 20, 20, generator=generator), 1.0)]
     network = small_network()
     found = Objective(network, recipe, image, style, temporal=(loss, 5.0)).evaluate(image)

@@ -1,4 +1,4 @@
-"""What becomes of a clip's sound, which is known before the first frame is painted."""
+"""The sound of a clip, whose treatment is known before the first frame is painted."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from tests.video import clips as making
 
 
 def loudness(path: Path) -> float:
-    """Root mean square of a film's sound."""
+    """Return the root mean square of a video's sound."""
     resampler = av.AudioResampler(format="flt", layout="mono")
     with av.open(str(path)) as film:
         parts = [part for frame in film.decode(audio=0) for part in resampler.resample(frame)]

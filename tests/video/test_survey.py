@@ -1,4 +1,4 @@
-"""Whether the end of a file is missing, by what its outermost parts declare."""
+"""Whether the end of a file is missing, by the lengths that its outermost parts declare."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ SEGMENT = b"\x18\x53\x80\x67"
         ("mov", box(12, b"ftyp", b"isom") + box(17, b"mdat", b"12345678"), True),
         ("mov", box(1, b"mdat", (20).to_bytes(8, "big") + b"1234"), False),
         ("mov", box(1, b"mdat", (1 << 40).to_bytes(8, "big") + b"1234"), True),
-        # To the end of the file, wherever that is.
+        # Length 0: up to the end of the file.
         ("mov", box(0, b"mdat", b"1234"), False),
         ("avi", b"RIFF\x08\0\0\0AVI 1234", False),
         ("avi", b"RIFF\x08\0\0\0AVI 1234RIFF\x05\0\0\0AVIX1\0", False),

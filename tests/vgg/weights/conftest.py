@@ -1,4 +1,4 @@
-"""What the tests of weights share."""
+"""Fixtures for the tests of weights."""
 
 from collections.abc import Iterator
 

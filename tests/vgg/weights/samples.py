@@ -1,4 +1,4 @@
-"""Small seeded weights, files of them in every form, and a server on the loopback that behaves badly on request."""
+"""Small seeded weights, files of them in every form, and a server on the loopback with chosen faults."""
 
 import contextlib
 import hashlib
@@ -20,12 +20,12 @@ from impasto.vgg.weights.spec import CAFFE, TORCHVISION, Official, WeightsSpec
 SMALL = (Convolution("conv1_1", 3, 4), Convolution("conv1_2", 4, 4), Convolution("conv2_1", 4, 6))
 RGB_CORNER = (-0.5, 0.25, 0.125)
 BGR_CORNER = (0.75, 0.5, -0.25)
-# The places of SMALL in torchvision's features, by hand: convolution, ReLU, convolution, ReLU, pooling, convolution.
+# The indices of SMALL in torchvision's `features`: convolution, ReLU, convolution, ReLU, pooling, convolution.
 PLACES = {"conv1_1": 0, "conv1_2": 2, "conv2_1": 5}
 
 
 def specs(official: dict[str, Official] | None = None) -> dict[str, WeightsSpec]:
-    """A pair as vgg19 and vgg19-caffe are, of a network with three convolutions."""
+    """Two specifications, like vgg19 and vgg19-caffe, of a network with three convolutions."""
     official = official or {}
     return {
         "small": WeightsSpec("small", SMALL, TORCHVISION, "tests", "none", None, official.get("small"), RGB_CORNER),
@@ -59,7 +59,7 @@ def pth(path: Path, table: object, *, legacy: bool = False) -> Path:
 
 
 def h5(path: Path, made: dict[str, torch.Tensor], naming: str = "{layer}_{old}_1:0", *, top: bool = False) -> Path:
-    """Write as Keras does; `naming` is a dataset's below its layer's group."""
+    """Write a file like Keras; `naming` names a dataset in the group of its layer."""
     with h5py.File(path, "w") as file:
         for key, tensor in made.items():
             name, part = key.split(".")
@@ -80,7 +80,7 @@ def official(url: str, content: bytes, algorithm: Literal["sha256", "md5"] = "sh
 
 
 class Visit:
-    """One request to the server, and what it may be answered with."""
+    """One request to the server, with ways to answer it."""
 
     def __init__(self, handler: BaseHTTPRequestHandler, number: int, stop: threading.Event) -> None:
         self.handler, self.number, self.stop = handler, number, stop
@@ -99,7 +99,7 @@ class Visit:
             self.handler.wfile.flush()
 
     def file(self, content: bytes, tag: str = '"one"') -> None:
-        """Answer as a good server."""
+        """Answer without a fault."""
         if self.range and self.if_range in (None, tag):
             start = int(self.range.removeprefix("bytes=").removesuffix("-"))
             if start >= len(content):
@@ -113,7 +113,7 @@ class Visit:
             self.write(content)
 
     def reset(self) -> None:
-        """Break the connection as a router does that has forgotten it."""
+        """Reset the connection."""
         self.handler.wfile.flush()
         self.handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.handler.connection.close()
@@ -142,7 +142,7 @@ class Server:
             daemon_threads = True
 
             def handle_error(self, *_: Any) -> None:
-                pass  # a connection that a test broke
+                pass  # a test has broken the connection
 
         self.http = Quiet(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}/weights.pth"

@@ -1,4 +1,4 @@
-"""Downloads from a server on the loopback that does everything wrong that servers do."""
+"""Downloads from a server on the loopback that has all faults of real servers."""
 
 import dataclasses
 import io
@@ -34,7 +34,7 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 class Attempt:
-    """Fetches from the server, and keeps what was said and how long was waited."""
+    """Fetches from the server, and records messages and waiting times."""
 
     def __init__(self, server: Server, content: bytes, **changes: Any) -> None:
         self.pauses: list[float] = []
@@ -59,7 +59,7 @@ class Attempt:
         with pytest.raises(WeightsError, match=message) as caught:
             self.fetch(**settings)
         said = str(caught.value)
-        # One line, with what can be done by hand.
+        # One line that says what can be done by hand.
         assert "\n" not in said
         for part in (self.official.url, self.official.digest, f"{self.official.bytes} bytes", "import FILE"):
             assert part in said
@@ -81,7 +81,7 @@ def test_a_good_server(server: Server, content: bytes) -> None:
     entry = weights.entry("small")
     assert entry is not None
     assert entry.source["official"] is True
-    # It is here: nobody is asked again, also without a network.
+    # The file is here, so no server is asked again, also without a network.
     assert attempt.fetch().already
     assert len(server.visits) == 1
 
@@ -107,7 +107,7 @@ def test_a_connection_that_breaks_is_resumed(server: Server, content: bytes, bre
             visit.head(200, Content_Length=len(content), ETag='"one"')
         visit.write(content[start : start + 300])
         if breaks == "reset":
-            visit.stop.wait(0.1)  # what was sent arrives before the reset does
+            visit.stop.wait(0.1)  # so that the data arrive before the reset
             visit.reset()
         elif breaks == "stall":
             visit.stop.wait(5)
@@ -261,7 +261,7 @@ def test_other_bytes_of_the_same_length_are_refused_and_removed(server: Server, 
 
 def test_a_dribble_that_gets_nowhere_ends(server: Server, content: bytes) -> None:
     def answer(visit: Visit) -> None:
-        # Every answer starts at the beginning again and breaks at the same place.
+        # Every answer starts at the beginning and breaks at the same position.
         visit.head(200, Content_Length=len(content))
         visit.write(content[:500])
 

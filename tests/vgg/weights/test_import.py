@@ -1,4 +1,4 @@
-"""Files that people have: recognised by content, in every form there is, and refused in one line otherwise."""
+"""Importing files: recognised by content in every form, and refused with one line otherwise."""
 
 import builtins
 import io
@@ -30,22 +30,22 @@ BGR = making.tensors(corner=making.BGR_CORNER)
 PLAIN = making.tensors()
 
 
-def bring(path: Path, name: str | None = None, *, force: bool = False) -> weights.Imported:
+def import_weights(path: Path, name: str | None = None, *, force: bool = False) -> weights.Imported:
     return weights.import_file(path, name=name, force=force, specs=SPECS)
 
 
 def refused(path: Path, message: str, name: str | None = None) -> str:
     before = sorted(weights.folder().iterdir()) if weights.folder().exists() else []
     with pytest.raises(WeightsError, match=message) as caught:
-        bring(path, name)
+        import_weights(path, name)
     said = str(caught.value)
     assert "\n" not in said
-    assert "; " in said  # what happened; what to do
+    assert "; " in said  # between what happened and what to do
     assert before == (sorted(weights.folder().iterdir()) if weights.folder().exists() else [])
     return said
 
 
-def arrived(done: weights.Imported, made: dict[str, torch.Tensor], name: str) -> None:
+def assert_stored(done: weights.Imported, made: dict[str, torch.Tensor], name: str) -> None:
     assert done.name == name
     found = weights.load(SPECS[name])
     assert found.keys() == made.keys()
@@ -59,20 +59,20 @@ def test_torch_files_are_told_apart_by_their_numbers(
     tmp_path: Path, made: dict[str, torch.Tensor], name: str, legacy: bool, file: str
 ) -> None:
     table = making.by_places(made) | {"classifier.0.weight": torch.zeros(4, 4)}
-    done = bring(making.pth(tmp_path / file, table, legacy=legacy))
+    done = import_weights(making.pth(tmp_path / file, table, legacy=legacy))
     assert (done.recognized_by, done.official, done.already) == ("the numbers in its first layer", False, False)
-    arrived(done, made, name)
+    assert_stored(done, made, name)
 
 
 def test_a_float16_copy_is_recognised_too(tmp_path: Path) -> None:
     half = {key: tensor.half() for key, tensor in RGB.items()}
-    done = bring(making.pth(tmp_path / "x.pth", making.by_places(half)))
-    arrived(done, {key: tensor.float() for key, tensor in half.items()}, "small")
+    done = import_weights(making.pth(tmp_path / "x.pth", making.by_places(half)))
+    assert_stored(done, {key: tensor.float() for key, tensor in half.items()}, "small")
 
 
 def test_parameters_and_odd_strides_are_tensors_like_others(tmp_path: Path) -> None:
     odd = {key: nn.Parameter(tensor.transpose(0, -1).contiguous().transpose(0, -1)) for key, tensor in RGB.items()}
-    arrived(bring(making.pth(tmp_path / "x.pth", making.by_places(odd))), RGB, "small")
+    assert_stored(import_weights(making.pth(tmp_path / "x.pth", making.by_places(odd))), RGB, "small")
 
 
 def test_a_file_that_does_not_say_is_refused_until_somebody_does(tmp_path: Path) -> None:
@@ -80,9 +80,9 @@ def test_a_file_that_does_not_say_is_refused_until_somebody_does(tmp_path: Path)
     said = refused(path, "does not say for which pixels")
     assert "add --as small (RGB in 0..1) or --as small-caffe (BGR in 0..255)" in said
     for name in SPECS:
-        done = bring(path, name)
+        done = import_weights(path, name)
         assert done.recognized_by == f"--as {name}"
-        arrived(done, PLAIN, name)
+        assert_stored(done, PLAIN, name)
 
 
 def test_what_the_numbers_say_is_not_overruled(tmp_path: Path) -> None:
@@ -90,19 +90,19 @@ def test_what_the_numbers_say_is_not_overruled(tmp_path: Path) -> None:
 
 
 def test_caffes_own_names_are_of_the_original_weights(tmp_path: Path) -> None:
-    # Gatys' vgg_conv.pth, and a copy of it with the fully connected layers.
-    done = bring(making.pth(tmp_path / "vgg_conv.pth", PLAIN | {"fc6.weight": torch.zeros(2)}))
+    # Gatys' vgg_conv.pth, and a copy with the fully connected layers.
+    done = import_weights(making.pth(tmp_path / "vgg_conv.pth", PLAIN | {"fc6.weight": torch.zeros(2)}))
     assert done.recognized_by == "the names of its layers"
-    arrived(done, PLAIN, "small-caffe")
-    # Unless the numbers say otherwise.
-    arrived(bring(making.pth(tmp_path / "renamed.pth", RGB)), RGB, "small")
+    assert_stored(done, PLAIN, "small-caffe")
+    # The values of the weights count more than the names.
+    assert_stored(import_weights(making.pth(tmp_path / "renamed.pth", RGB)), RGB, "small")
 
 
 @pytest.mark.parametrize("top", [False, True])
 @pytest.mark.parametrize("naming", ["{layer}_{old}_1:0", "{new}:0", "{layer}/{new}:0", "{layer}/{layer}_{old}:0"])
 def test_keras_files(tmp_path: Path, naming: str, top: bool) -> None:
-    done = bring(making.h5(tmp_path / "x.pth", PLAIN, naming, top=top))
-    arrived(done, PLAIN, "small-caffe")
+    done = import_weights(making.h5(tmp_path / "x.pth", PLAIN, naming, top=top))
+    assert_stored(done, PLAIN, "small-caffe")
 
 
 def test_a_whole_keras_model(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_whole_keras_model(tmp_path: Path) -> None:
     with h5py.File(path) as file, h5py.File(tmp_path / "model.h5", "w") as model:
         for key in file:
             file.copy(key, model.require_group("model_weights"))
-    arrived(bring(tmp_path / "model.h5"), PLAIN, "small-caffe")
+    assert_stored(import_weights(tmp_path / "model.h5"), PLAIN, "small-caffe")
 
 
 def test_keras_without_h5py_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,17 +127,17 @@ def test_keras_without_h5py_says_what_to_install(tmp_path: Path, monkeypatch: py
 
 
 def test_impastos_own_files_travel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = bring(making.pth(tmp_path / "x.pth", making.by_places(PLAIN)), "small-caffe")
+    done = import_weights(making.pth(tmp_path / "x.pth", making.by_places(PLAIN)), "small-caffe")
     carried = Path(shutil.copy(done.path, tmp_path / "carried"))
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "another"))
-    assert bring(carried).recognized_by == "impasto's note in it"
-    arrived(bring(carried), PLAIN, "small-caffe")
+    assert import_weights(carried).recognized_by == "impasto's note in it"
+    assert_stored(import_weights(carried), PLAIN, "small-caffe")
     refused(carried, "holds small-caffe, as impasto noted", "small")
 
 
 def test_other_safetensors_with_torchvisions_names(tmp_path: Path) -> None:
     save_file(making.by_places(RGB), tmp_path / "x")
-    arrived(bring(tmp_path / "x"), RGB, "small")
+    assert_stored(import_weights(tmp_path / "x"), RGB, "small")
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "md5"])
@@ -165,21 +165,21 @@ def test_the_published_file_named_after_its_hash_is_recognised(tmp_path: Path) -
 def test_other_weights_are_replaced_only_by_force(tmp_path: Path) -> None:
     one = making.pth(tmp_path / "1.pth", making.by_places(RGB))
     other = making.pth(tmp_path / "2.pth", making.by_places(making.tensors(seed=1, corner=making.RGB_CORNER)))
-    bring(one)
-    assert bring(one).already
+    import_weights(one)
+    assert import_weights(one).already
     with pytest.raises(WeightsError, match="small: other weights are here already; add --force"):
-        bring(other)
-    arrived(bring(one), RGB, "small")
-    assert not bring(other, force=True).already
+        import_weights(other)
+    assert_stored(import_weights(one), RGB, "small")
+    assert not import_weights(other, force=True).already
     assert store_is_whole()
 
 
 def test_damaged_weights_are_replaced_without(tmp_path: Path) -> None:
     path = making.pth(tmp_path / "1.pth", making.by_places(RGB))
-    done = bring(path)
+    done = import_weights(path)
     done.path.write_bytes(b"")
-    assert not bring(path).already
-    arrived(bring(path), RGB, "small")
+    assert not import_weights(path).already
+    assert_stored(import_weights(path), RGB, "small")
 
 
 def store_is_whole() -> bool:
@@ -267,7 +267,7 @@ def test_no_program_in_a_file_is_run(tmp_path: Path, form: str, file: str) -> No
         making.pth(tmp_path / file, table | {"x": Payload(marker)}, legacy=form == "legacy")
     refused(tmp_path / file, "could run any program" if form == "pickle" else "more than weights")
     assert not marker.exists()
-    # The payload works: another loader would have run it.
+    # Another loader runs the payload, which shows that it works.
     content = (tmp_path / file).read_bytes()
     pickle.loads(content) if form == "pickle" else torch.load(io.BytesIO(content), weights_only=False)
     assert marker.exists()
@@ -312,7 +312,7 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path, form: str) -> None:
 def test_archives_that_torch_did_not_write_are_not_opened(tmp_path: Path) -> None:
     for name, inside, compression in [
         ("other", "data.txt", zipfile.ZIP_STORED),
-        # A few kilobytes that would be a gigabyte in memory.
+        # A few kilobytes that would take a gigabyte of memory.
         ("bomb", "x/data.pkl", zipfile.ZIP_DEFLATED),
     ]:
         with zipfile.ZipFile(tmp_path / name, "w", compression) as archive:

@@ -36,7 +36,7 @@ def test_every_network_has_weights_and_every_set_of_weights_a_place_to_come_from
 
 def test_the_weights_are_the_published_ones() -> None:
     tensors = weights.load("vgg16")
-    # The first numbers of kernels and biases in MatConvNet's imagenet-vgg-verydeep-16, to float16's three digits.
+    # The first values of kernels and biases in MatConvNet's imagenet-vgg-verydeep-16, to the three digits of float16.
     for name, kernel, bias in [
         ("conv1_2", 0.16621928, -0.30912212),
         ("conv3_1", 0.002486315, -0.074358866),
@@ -90,7 +90,7 @@ def test_other_keys_shapes_or_numbers_are_refused(change: str) -> None:
         tensors["conv1_1.bias"] = torch.zeros(64, dtype=torch.int32)
     expected = {"NaN": "not finite", "dtype": "not as real numbers"}.get(change, "other layers")
     assert expected in (find_misfit(tensors, SPEC) or "")
-    # The way there: the hash is right, the layers are checked all the same.
+    # The layers are checked although the hash is right.
     content = save(tensors)
     found, about = parse(content, FILE, hashlib.sha256(content).hexdigest(), "")
     assert find_misfit(found, SPEC)

@@ -1,4 +1,4 @@
-"""The cache: never half a file, checked in full at every load, for any number of processes."""
+"""The cache never holds half a file, is checked completely at every load, and is shared by any number of processes."""
 
 import json
 import subprocess
@@ -37,7 +37,7 @@ def test_what_was_kept_is_loaded_bit_for_bit_with_its_convention() -> None:
 
 
 def test_equal_weights_make_equal_files() -> None:
-    # A file's name follows from its content: safetensors' order of keys must not.
+    # A file's name depends on its content, and must not depend on the order of keys in safetensors.
     content = {pack(SPEC, making.tensors(), {"file": "x", "official": False}) for _ in range(20)}
     assert len(content) == 1
 
@@ -181,7 +181,7 @@ def test_eight_processes_at_once(cache: Path, tmp_path: Path, server: making.Ser
     content = path.read_bytes()
 
     def answer(visit: making.Visit) -> None:
-        visit.stop.wait(0.5)  # long enough for all to come
+        visit.stop.wait(0.5)  # long enough for all requests to arrive
         visit.file(content)
 
     server.answer = answer

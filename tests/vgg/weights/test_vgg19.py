@@ -1,4 +1,4 @@
-"""Both VGG-19 at their full size, in each publisher's form, against VGG-19 as it is defined there."""
+"""Both VGG-19 at full size, in each publisher's form, compared with the publisher's definition of VGG-19."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("cache")
 
 # torchvision/models/vgg.py, configuration E.
 CFG = [64, 64, "M", 128, 128, "M", 256, 256, 256, 256, "M", 512, 512, 512, 512, "M", 512, 512, 512, 512, "M"]
-# Places in the Sequential of that: the ReLU after conv1_1, conv3_2, conv4_2, conv5_1 and conv5_4.
+# Indices in its Sequential: the ReLU after conv1_1, conv3_2, conv4_2, conv5_1 and conv5_4.
 RELUS = {"relu1_1": 1, "relu3_2": 13, "relu4_2": 22, "relu5_1": 29, "relu5_4": 35}
 
 
@@ -34,7 +34,7 @@ def vgg19() -> nn.Sequential:
 
 @pytest.fixture(scope="module")
 def seeded() -> dict[str, torch.Tensor]:
-    """`features.N.weight` and `.bias` as torchvision names them, of a size that keeps features of order 1."""
+    """Weights with torchvision's names `features.N.weight` and `.bias`, scaled to keep features of order 1."""
     generator = torch.Generator().manual_seed(0)
     table = {}
     for name, tensor in vgg19().state_dict().items():
@@ -89,7 +89,7 @@ def test_torch_files(tmp_path: Path, seeded: dict[str, torch.Tensor], image: tor
 def test_keras_file(tmp_path: Path, seeded: dict[str, torch.Tensor], image: torch.Tensor) -> None:
     import h5py
 
-    # As keras/applications/vgg19.py builds it: blocks of 2, 2, 4, 4, 4, kernels (height, width, in, out), BGR.
+    # As in keras/applications/vgg19.py: blocks of 2, 2, 4, 4, 4 layers, kernels (height, width, in, out), BGR.
     arrays = iter(seeded.values())
     with h5py.File(tmp_path / "x.h5", "w") as file:
         for block, depth in enumerate((2, 2, 4, 4, 4), start=1):
