@@ -1,5 +1,7 @@
 """A base class for objects that observe the operations of PyTorch."""
 
+from collections.abc import Callable
+
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
@@ -7,4 +9,5 @@ class DispatchMode(TorchDispatchMode):
     """PyTorch's dispatch mode, whose constructor has no types."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        initialize: Callable[[], None] = super().__init__
+        initialize()

@@ -1,7 +1,6 @@
 """The small painting that shows whether a device works, with the CPU in place of other devices."""
 
 import contextlib
-import dataclasses
 import re
 from collections.abc import Callable, Iterator
 
@@ -17,9 +16,10 @@ LOSSES = (1.0, 0.8, 0.7, 0.65, 0.6, 0.55, 0.5)
 REFERENCE = Trial(CPU, torch.float32, LOSSES, 1.0)
 
 
-def on_cuda(**changes: object) -> Trial:
-    made = Trial(CUDA, torch.float32, LOSSES, 1.0, captured=True)
-    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
+def on_cuda(
+    losses: tuple[float, ...] = LOSSES, dtype: torch.dtype = torch.float32, *, captured: bool = True, error: str = ""
+) -> Trial:
+    return Trial(CUDA, dtype, losses, 1.0, captured=captured, error=error)
 
 
 def test_two_devices_that_work_are_found_to() -> None:

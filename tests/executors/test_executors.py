@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ from impasto.errors import DeviceError, DeviceLostError, UsageError
 from impasto.executors import estimate, processes, ray_cluster, storage, up_to_date
 from impasto.executors.base import TaskEvent, TaskFinished
 from impasto.executors.estimate import Estimator, plan_workers
-from impasto.executors.outcome import Outcome
+from impasto.executors.outcome import Outcome, Status
 from impasto.executors.pool import ATTEMPTS, LostError, Pool, Worker, WorkerFactory
 from impasto.executors.task import Task
 from impasto.jobs.job import Job
@@ -244,11 +244,15 @@ def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPat
         ray_cluster.make_pool(None, device="cpu", workers=1, tasks=1, memory=None, gpus=None)
 
 
+# How a worker ends a task, for each attempt, by the task's number; tasks that are not named are painted.
+Script = dict[int, list[Status | Literal["dies"]]]
+
+
 class ScriptedWorker(Worker):
     """A worker that paints nothing: a script says for each task whether it dies, fails, stops or paints."""
 
-    def __init__(self, fates: dict[int, list[str]], log: list[str]) -> None:
-        self._fates, self._log = fates, log
+    def __init__(self, script: Script, log: list[str]) -> None:
+        self._script, self._log = script, log
         self._task: Task | None = None
         self.asked = False
 
@@ -258,11 +262,11 @@ class ScriptedWorker(Worker):
 
     def poll(self) -> list[dict[str, Any]]:
         assert self._task is not None
-        fates = self._fates.get(self._task.number, [])
-        fate = "stopped" if self.asked else fates.pop(0) if fates else "painted"
-        if fate == "dies":
+        ends = self._script.get(self._task.number, [])
+        end = "stopped" if self.asked else ends.pop(0) if ends else "painted"
+        if end == "dies":
             raise LostError("signal 9")
-        return [{"event": "stepped"}, {"outcome": Outcome(fate).to_table()}]  # type: ignore[arg-type]
+        return [{"event": "stepped"}, {"outcome": Outcome(end).to_table()}]
 
     def stop(self) -> None:
         self.asked = True
@@ -272,12 +276,12 @@ class ScriptedWorker(Worker):
 
 
 class ScriptedFactory(WorkerFactory):
-    def __init__(self, fates: dict[int, list[str]]) -> None:
-        self.fates, self.log = fates, list[str]()
+    def __init__(self, script: Script) -> None:
+        self.script, self.log = script, list[str]()
 
     def spawn(self, place: int) -> ScriptedWorker:
         self.log.append(f"spawn {place}")
-        return ScriptedWorker(self.fates, self.log)
+        return ScriptedWorker(self.script, self.log)
 
     def wait(self, hands: Sequence[Worker], seconds: float) -> None:
         assert hands

@@ -247,12 +247,10 @@ def test_gradient_of_the_whole_objective_is_that_of_its_value(
     gradient = objective.evaluate(x).gradient
     assert gradient is not None
     size = float(gradient.abs().max())
+    evaluate: Callable[[torch.Tensor, Objective], torch.Tensor] = _Evaluated.apply
     # Each of the 216 derivatives, to a millionth of the largest.
     assert torch.autograd.gradcheck(
-        lambda image: _Evaluated.apply(image, objective),  # type: ignore[no-untyped-call]
-        x.requires_grad_(),
-        atol=1e-6 * size,
-        rtol=0,
+        lambda image: evaluate(image, objective), x.requires_grad_(), atol=1e-6 * size, rtol=0
     )
 
 
