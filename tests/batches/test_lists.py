@@ -26,14 +26,14 @@ SAME = {
 }
 
 
-def written(folder: Path, name: str, text: str) -> str:
+def write(folder: Path, name: str, text: str) -> str:
     (folder / name).write_text(text)
     return str(folder / name)
 
 
 @pytest.mark.parametrize("name", SAME)
 def test_all_lists_say_the_same(name: str, tmp_path: Path) -> None:
-    first, second = manifest.read(written(tmp_path, name, SAME[name]))
+    first, second = manifest.read(write(tmp_path, name, SAME[name]))
     assert (first.content, first.styles, first.output) == ("a.jpg", ("s.jpg", "t.jpg"), "o/{content}.png")
     assert (second.content, second.styles, second.output) == ("b.jpg", ("s.jpg",), None)
     assert second.settings == {"size": "64", "optimizer.history": "4"}
@@ -74,7 +74,7 @@ def test_all_lists_say_the_same(name: str, tmp_path: Path) -> None:
     ],
 )
 def test_bad_lists_give_one_line_that_names_theirs(name: str, text: str | None, message: str, tmp_path: Path) -> None:
-    path = str(tmp_path / name) if text is None else written(tmp_path, name, text)
+    path = str(tmp_path / name) if text is None else write(tmp_path, name, text)
     with pytest.raises(UsageError) as caught:
         manifest.read(path)
     assert message in str(caught.value)
@@ -102,7 +102,7 @@ def test_bad_lists_give_one_line_that_names_theirs(name: str, text: str | None, 
     ],
 )
 def test_csv_as_programs_write_it(text: str, tmp_path: Path) -> None:
-    (item,) = manifest.read(written(tmp_path, "list.csv", text))
+    (item,) = manifest.read(write(tmp_path, "list.csv", text))
     assert (item.content, item.styles, item.output, item.settings) == ("a.jpg", ("s.jpg",), None, {"size": "64"})
 
 

@@ -33,7 +33,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
-def seeded(monkeypatch: pytest.MonkeyPatch, small_network: Callable[..., VGG]) -> None:
+def use_small_network(monkeypatch: pytest.MonkeyPatch, small_network: Callable[..., VGG]) -> None:
     """Runs use the small network, with the recipe's pooling and padding."""
     monkeypatch.setattr(network, "load", lambda name, activity, **settings: small_network(**settings))
 

@@ -40,7 +40,7 @@ LACK = [
 
 
 @pytest.fixture(autouse=True)
-def seeded(monkeypatch: pytest.MonkeyPatch, small_network: Callable[..., VGG]) -> None:
+def use_small_network(monkeypatch: pytest.MonkeyPatch, small_network: Callable[..., VGG]) -> None:
     """Runs use the small network and small tiles."""
     monkeypatch.setattr(network, "load", lambda name, activity, **settings: small_network(**settings))
     monkeypatch.setattr(planning, "_TILES", (32, 16))
@@ -65,7 +65,7 @@ def plans(run: Run, scale: int = 0) -> list[planning.Plan]:
     return run.budget.alternatives(run.scales[scale])
 
 
-def downwards(run: Run) -> list[planning.Plan]:
+def plans_downwards(run: Run) -> list[planning.Plan]:
     """The plans of the first scale that are tried one after another if memory runs out again and again."""
     found = plans(run)[:1]
     while less := run.budget.next_smaller(run.scales[0], found[-1]):
@@ -73,13 +73,13 @@ def downwards(run: Run) -> list[planning.Plan]:
     return found
 
 
-def painted(run: Run) -> np.ndarray:
+def paint(run: Run) -> np.ndarray:
     assert isinstance([*run][-1], Finished)
     return run.picture().pixels
 
 
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+def input_sizes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     """The heights and widths of the network's inputs."""
     shapes: list[tuple[int, ...]] = []
     walk = VGG.walk
@@ -104,16 +104,16 @@ def test_a_picture_in_tiles_is_that_of_a_run_at_once(
     tile: int,
     padding: str,
     make: Callable[..., Run],
-    seen: list[tuple[int, ...]],
+    input_sizes: list[tuple[int, ...]],
 ) -> None:
     recipe = LARGE.replace(optimizer=optimizer, padding=padding)
-    whole = painted(make(recipe))
+    whole = paint(make(recipe))
     limit = next(plan.memory for plan in plans(make(recipe)) if plan.tile == tile)
     run = make(recipe, limit)
     assert [plan.tile for plan in run.plans] == [tile]
-    seen.clear()
-    tiled = painted(run)
-    assert max(max(shape) for shape in seen) <= tile + 2 * 8
+    input_sizes.clear()
+    tiled = paint(run)
+    assert max(max(shape) for shape in input_sizes) <= tile + 2 * 8
     np.testing.assert_allclose(tiled, whole, rtol=0, atol=tolerance)
     assert np.abs(tiled - whole).mean() < 1e-6
 
@@ -122,7 +122,7 @@ def test_a_picture_in_tiles_is_that_of_a_run_at_once(
 def test_tiles_leave_no_seams(padding: str, make: Callable[..., Run]) -> None:
     recipe = LARGE.replace(steps=(30,), padding=padding)
     run = make(recipe, next(plan.memory for plan in plans(make(recipe)) if plan.tile == 16))
-    pixels = painted(run)
+    pixels = paint(run)
     for turned in (pixels, pixels.transpose(0, 2, 1)):
         steps = np.abs(np.diff(turned, axis=2)).mean(axis=(0, 1))
         across = np.arange(1, turned.shape[2]) % 16 == 0
@@ -132,11 +132,11 @@ def test_tiles_leave_no_seams(padding: str, make: Callable[..., Run]) -> None:
 
 def test_two_devices_share_the_tiles_and_paint_the_same(make: Callable[..., Run]) -> None:
     limit = next(plan.memory for plan in plans(make(LARGE)) if plan.tile == 16)
-    np.testing.assert_array_equal(painted(make(LARGE, limit, others=(CPU,))), painted(make(LARGE, limit)))
+    np.testing.assert_array_equal(paint(make(LARGE, limit, others=(CPU,))), paint(make(LARGE, limit)))
 
 
 @pytest.fixture
-def built(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, weakref.ref[Optimizer]]]:
+def made_optimizers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, weakref.ref[Optimizer]]]:
     """The lengths of history and weak references of all optimisers that were made."""
     made: list[tuple[int, weakref.ref[Optimizer]]] = []
     build = optimizers.build
@@ -151,20 +151,22 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, weakref.ref[Optimi
 
 
 @pytest.mark.parametrize("history", [6, 4, 2])
-def test_the_history_planned_is_that_of_the_optimizer(history: int, make: Callable[..., Run], built: list[Any]) -> None:
+def test_the_history_planned_is_that_of_the_optimizer(
+    history: int, make: Callable[..., Run], made_optimizers: list[Any]
+) -> None:
     limit = next(plan.memory for plan in plans(make(LARGE)) if plan.history == history)
     run = make(LARGE, limit)
     assert [plan.history for plan in run.plans] == [history]
-    painted(run)
-    assert [history for history, _ in built] == [history]
+    paint(run)
+    assert [history for history, _ in made_optimizers] == [history]
 
 
-def test_each_scale_has_its_own_plan(make: Callable[..., Run], built: list[Any]) -> None:
+def test_each_scale_has_its_own_plan(make: Callable[..., Run], made_optimizers: list[Any]) -> None:
     recipe = LARGE.replace(start_size=32, steps=(6,))
     run = make(recipe, plans(make(recipe), 1)[-1].memory)
     assert [(plan.tile, plan.history) for plan in run.plans] == [(None, 6), (16, 2)]
-    assert np.isfinite(painted(run)).all()
-    assert [history for history, _ in built] == [6, 2]
+    assert np.isfinite(paint(run)).all()
+    assert [history for history, _ in made_optimizers] == [6, 2]
 
 
 def test_a_plan_that_fits_nowhere_is_refused_before_anything_is_painted(make: Callable[..., Run]) -> None:
@@ -176,18 +178,18 @@ def test_a_plan_that_fits_nowhere_is_refused_before_anything_is_painted(make: Ca
     assert not run.has_image
 
 
-def lacking(patch: pytest.MonkeyPatch, error: Exception, when: Callable[[int], bool]) -> list[int]:
+def run_out_of_memory(patch: pytest.MonkeyPatch, error: Exception, when: Callable[[int], bool]) -> list[int]:
     """Let memory run out in the evaluations for which `when` is true, counted from 1; return the list of all."""
     evaluate = Objective.evaluate
     calls: list[int] = []
 
-    def starved(self: Objective, *args: Any, **kwargs: Any) -> Any:
+    def evaluate_or_fail(self: Objective, *args: Any, **kwargs: Any) -> Any:
         calls.append(len(calls) + 1)
         if when(len(calls)):
             raise type(error)(*error.args)  # a new exception, because a raised one keeps its frames
         return evaluate(self, *args, **kwargs)
 
-    patch.setattr(Objective, "evaluate", starved)
+    patch.setattr(Objective, "evaluate", evaluate_or_fail)
     return calls
 
 
@@ -195,9 +197,9 @@ def lacking(patch: pytest.MonkeyPatch, error: Exception, when: Callable[[int], b
 def test_where_memory_runs_out_the_run_goes_on_from_the_image_it_had(
     error: Exception, make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reference = painted(make(SMALL))
+    reference = paint(make(SMALL))
     with monkeypatch.context() as patch:
-        lacking(patch, error, lambda call: call == 3)
+        run_out_of_memory(patch, error, lambda call: call == 3)
         run = make(SMALL)
         events: list[Event] = []
         pictures = []
@@ -216,13 +218,13 @@ def test_where_memory_runs_out_the_run_goes_on_from_the_image_it_had(
     np.testing.assert_array_equal(pictures[2], pictures[1])
     assert not np.array_equal(pictures[1], pictures[0])
     assert np.isfinite(run.picture().pixels).all()
-    np.testing.assert_array_equal(painted(make(SMALL)), reference)
+    np.testing.assert_array_equal(paint(make(SMALL)), reference)
 
 
 def test_it_goes_on_with_the_next_plan(make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = [Adapted(0, plan.tile, plan.history) for plan in downwards(make(LARGE))[1:]]
+    expected = [Adapted(0, plan.tile, plan.history) for plan in plans_downwards(make(LARGE))[1:]]
     assert len(expected) > 2
-    lacking(monkeypatch, LACK[0], lambda call: call <= len(expected))
+    run_out_of_memory(monkeypatch, LACK[0], lambda call: call <= len(expected))
     assert [event for event in make(LARGE) if isinstance(event, Adapted)] == expected
 
 
@@ -235,7 +237,7 @@ def test_it_may_run_out_anywhere(
     # The first scale has tiles, so that with any optimiser a smaller plan exists.
     recipe = recipe.replace(size=64, start_size=48)
     with monkeypatch.context() as patch:
-        calls = lacking(patch, LACK[0], lambda number: number == call)
+        calls = run_out_of_memory(patch, LACK[0], lambda number: number == call)
         run = make(recipe)
         events = list(run)
     assert len(calls) >= call
@@ -255,21 +257,21 @@ def test_it_may_run_out_anywhere(
 def test_where_no_plan_is_small_enough_it_is_an_error_in_one_line(
     error: Exception, make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reference = painted(make(LARGE))
+    reference = paint(make(LARGE))
     with monkeypatch.context() as patch:
-        calls = lacking(patch, error, lambda call: True)
+        calls = run_out_of_memory(patch, error, lambda call: True)
         run = make(LARGE)
         with pytest.raises(DeviceError, match=r"on cpu for 64x48; choose a --size under 64, or another") as caught:
             list(run)
     assert "\n" not in str(caught.value)
-    assert len(calls) == len(downwards(make(LARGE)))
-    np.testing.assert_array_equal(painted(make(LARGE)), reference)
+    assert len(calls) == len(plans_downwards(make(LARGE)))
+    np.testing.assert_array_equal(paint(make(LARGE)), reference)
 
 
 def test_the_coarser_picture_is_kept_where_the_finer_one_has_no_room(
     make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lacking(monkeypatch, LACK[0], lambda call: call > 6)
+    run_out_of_memory(monkeypatch, LACK[0], lambda call: call > 6)
     run = make(SMALL)
     with pytest.raises(DeviceError, match="on cpu for 32x24"):
         list(run)
@@ -280,14 +282,14 @@ def test_the_coarser_picture_is_kept_where_the_finer_one_has_no_room(
 def test_other_faults_are_not_taken_for_lack_of_memory(
     make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = lacking(monkeypatch, RuntimeError("shapes do not match"), lambda call: call == 2)
+    calls = run_out_of_memory(monkeypatch, RuntimeError("shapes do not match"), lambda call: call == 2)
     with pytest.raises(RuntimeError, match="shapes do not match"):
         list(make(SMALL))
     assert calls == [1, 2]
 
 
 def test_what_was_remembered_is_let_go_of_before_it_goes_on(
-    make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, built: list[tuple[int, weakref.ref[Optimizer]]]
+    make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, made_optimizers: list[tuple[int, weakref.ref[Optimizer]]]
 ) -> None:
     objectives: list[weakref.ref[Objective]] = []
     init = Objective.__init__
@@ -297,18 +299,18 @@ def test_what_was_remembered_is_let_go_of_before_it_goes_on(
         init(self, *args, **kwargs)
 
     monkeypatch.setattr(Objective, "__init__", spy)
-    lacking(monkeypatch, LACK[0], lambda call: call == 4)
+    run_out_of_memory(monkeypatch, LACK[0], lambda call: call == 4)
     for event in make(LARGE):
         if isinstance(event, Adapted):
             gc.collect()
             assert [there() for there in objectives] == [None]
-            assert [there() is None for _, there in built] == [True, False]
+            assert [there() is None for _, there in made_optimizers] == [True, False]
 
 
 def test_kept_graphs_are_given_up_before_the_plan(make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = painted(make(LARGE))
+    expected = paint(make(LARGE))
     with monkeypatch.context() as patch:
-        lacking(patch, LACK[0], lambda call: call == 1)
+        run_out_of_memory(patch, LACK[0], lambda call: call == 1)
         CAPTURED_STEPS.put("an earlier picture's", cast("CapturedStep", SimpleNamespace(memory_share=0.1)))
         run = make(LARGE)
         events = [*run]
@@ -319,7 +321,9 @@ def test_kept_graphs_are_given_up_before_the_plan(make: Callable[..., Run], monk
 
 def test_a_device_that_fails_is_said(make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
     """CUDA repeats such an error for every later call in the process."""
-    lacking(monkeypatch, torch.AcceleratorError("CUDA error: an illegal memory access"), lambda call: call == 3)
+    run_out_of_memory(
+        monkeypatch, torch.AcceleratorError("CUDA error: an illegal memory access"), lambda call: call == 3
+    )
     run = make(LARGE)
     with pytest.raises(DeviceLostError, match=r"cpu failed .*illegal memory access.*run the command again"):
         list(run)

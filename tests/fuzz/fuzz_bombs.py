@@ -11,7 +11,7 @@ import imagecodecs
 from PIL import Image
 
 from tests.fuzz import fuzz_seeds
-from tests.picture import samples as making
+from tests.picture import samples
 
 INFLATED = 100_000_000
 Entry = tuple[int, int, int, int]
@@ -24,12 +24,12 @@ def _zeros() -> bytes:
 
 
 def _png(*chunks: bytes) -> bytes:
-    return making.png_file(8, 8, 8, 2, bytes(200), b"".join(chunks))
+    return samples.png_file(8, 8, 8, 2, bytes(200), b"".join(chunks))
 
 
 def _png_pixels(depth: int) -> bytes:
-    whole = making.png_file(8, 8, depth, 2, b"")
-    return whole[:33] + making.png_chunk(b"IDAT", _zeros()) + making.png_chunk(b"IEND", b"")
+    whole = samples.png_file(8, 8, depth, 2, b"")
+    return whole[:33] + samples.png_chunk(b"IDAT", _zeros()) + samples.png_chunk(b"IEND", b"")
 
 
 def _exif(size: int) -> bytes:
@@ -45,7 +45,7 @@ def _segment(marker: int, content: bytes) -> bytes:
 
 
 def _jpeg(extra: bytes) -> bytes:
-    whole = making.pillow_file(making.scene(16, 16), "JPEG")
+    whole = samples.pillow_file(samples.scene(16, 16), "JPEG")
     return whole[:2] + extra + whole[2:]
 
 
@@ -55,7 +55,7 @@ def _jpeg_exif() -> bytes:
 
 
 def _jpeg_scans() -> bytes:
-    whole = making.pillow_file(Image.new("L", (1800, 1800)), "JPEG", progressive=True)
+    whole = samples.pillow_file(Image.new("L", (1800, 1800)), "JPEG", progressive=True)
     last = whole.rindex(b"\xff\xda")
     return whole[:last] + whole[last:-2] * 3000 + b"\xff\xd9"
 
@@ -103,7 +103,7 @@ def _tiff_exif() -> bytes:
 
 
 def _webp(side: int) -> bytes:
-    return making.pillow_file(Image.new("RGB", (side, side)), "WEBP", lossless=True)
+    return samples.pillow_file(Image.new("RGB", (side, side)), "WEBP", lossless=True)
 
 
 def _gif_frame() -> bytes:
@@ -113,23 +113,23 @@ def _gif_frame() -> bytes:
 
 
 def _gif_comment() -> bytes:
-    whole = making.pillow_file(Image.new("L", (16, 16)), "GIF")
+    whole = samples.pillow_file(Image.new("L", (16, 16)), "GIF")
     at = whole.index(b",", 13)
     return whole[:at] + b"\x21\xfe" + (b"\xff" + b"x" * 255) * 40_000 + b"\0" + whole[at:]
 
 
 def _gif_frames() -> bytes:
     frames = [Image.new("L", (16, 16), value % 255) for value in range(2000)]
-    return making.pillow_file(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    return samples.pillow_file(frames[0], "GIF", save_all=True, append_images=frames[1:])
 
 
 def _webp_chunks() -> bytes:
-    body = making.pillow_file(making.scene(16, 16), "WEBP", exif=b"Exif\0\0II*\0")[12:] + b"abcd\0\0\0\0" * 200_000
+    body = samples.pillow_file(samples.scene(16, 16), "WEBP", exif=b"Exif\0\0II*\0")[12:] + b"abcd\0\0\0\0" * 200_000
     return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
 
 
 def _webp_exif() -> bytes:
-    return making.pillow_file(making.scene(16, 16), "WEBP", exif=_exif(1_200_000))
+    return samples.pillow_file(samples.scene(16, 16), "WEBP", exif=_exif(1_200_000))
 
 
 def _avif() -> bytes:
@@ -144,11 +144,11 @@ def _avif() -> bytes:
 BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "png pixels": (lambda: _png_pixels(8), _READ),
     "png deep pixels": (lambda: _png_pixels(16), _READ),
-    "png profile": (lambda: _png(making.png_chunk(b"iCCP", b"x\0\0" + _zeros())), _READ),
-    "png text": (lambda: _png(making.png_chunk(b"zTXt", b"x\0\0" + _zeros())), _READ),
-    "png memory": (lambda: _png(making.png_chunk(b"zTXt", b"impasto\0\0" + _zeros())), _READ),
-    "png chunks": (lambda: _png(making.png_chunk(b"tEXt", b"a\0b") * 300_000), "200,000 parts"),
-    "png exif": (lambda: _png(making.png_chunk(b"eXIf", _exif(1_200_000))), _READ),
+    "png profile": (lambda: _png(samples.png_chunk(b"iCCP", b"x\0\0" + _zeros())), _READ),
+    "png text": (lambda: _png(samples.png_chunk(b"zTXt", b"x\0\0" + _zeros())), _READ),
+    "png memory": (lambda: _png(samples.png_chunk(b"zTXt", b"impasto\0\0" + _zeros())), _READ),
+    "png chunks": (lambda: _png(samples.png_chunk(b"tEXt", b"a\0b") * 300_000), "200,000 parts"),
+    "png exif": (lambda: _png(samples.png_chunk(b"eXIf", _exif(1_200_000))), _READ),
     "jpeg exif": (_jpeg_exif, _READ),
     "jpeg scans": (_jpeg_scans, "100 scans"),
     "jpeg comments": (lambda: _jpeg(_segment(0xFE, b"a") * 300_000), "200,000 parts"),
@@ -164,7 +164,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "tiff zstd": (lambda: _page(bytes(imagecodecs.zstd_encode(bytes(INFLATED))), compression=50000), "damaged"),
     "tiff lzw": (lambda: _page(bytes(imagecodecs.lzw_encode(bytes(INFLATED // 10))), compression=5), _READ),
     "tiff jpeg": (
-        lambda: _page(making.pillow_file(Image.new("L", (9000, 9000)), "JPEG"), compression=7),
+        lambda: _page(samples.pillow_file(Image.new("L", (9000, 9000)), "JPEG"), compression=7),
         "9000 x 9000 pixels and declared as 16 x 16",
     ),
     "tiff webp": (lambda: _page(_webp(9000), compression=50001, channels=3, model=2), "declared as 16 x 16"),

@@ -14,12 +14,12 @@ from impasto.picture import Picture, write_picture
 from impasto.picture.metadata import Credits, exif_block
 from impasto.recipe import presets
 from impasto.recipe.provenance import Input, Remembered
-from tests.picture import samples as making
+from tests.picture import samples
 
 HEIGHT, WIDTH = 24, 40
-RGB = making.scene(HEIGHT, WIDTH)
-DEEP = making.deep_scene(HEIGHT, WIDTH)
-RGBA = making.with_alpha(RGB)
+RGB = samples.scene(HEIGHT, WIDTH)
+DEEP = samples.deep_scene(HEIGHT, WIDTH)
+RGBA = samples.with_alpha(RGB)
 IMAGE = Image.fromarray(RGB)
 
 
@@ -60,25 +60,25 @@ def png() -> list[bytes]:
     gray = b"".join(b"\0" + bytes(5) for _ in range(8))
     return [
         _saved(painted(), "png"),
-        making.written(RGBA, "png"),
-        making.written(DEEP, "png", bits=16),
-        making.pillow_file(palette, "PNG", transparency=3, optimize=True),
-        making.pillow_file(IMAGE.convert("1"), "PNG"),
-        making.pillow_file(IMAGE.convert("L"), "PNG", icc_profile=making.adobe_rgb(), exif=_exif()),
-        making.png_file(WIDTH, HEIGHT, 16, 2, lines, making.png_chunk(b"gAMA", struct.pack(">I", 30000))),
-        making.png_file(8, 8, 4, 0, gray, making.png_chunk(b"tRNS", b"\0\3")),
-        making.png_file(8, 8, 16, 0, bytes(300), interlace=1),
-        making.png_file(8, 8, 8, 6, bytes(600), interlace=1),
+        samples.written(RGBA, "png"),
+        samples.written(DEEP, "png", bits=16),
+        samples.pillow_file(palette, "PNG", transparency=3, optimize=True),
+        samples.pillow_file(IMAGE.convert("1"), "PNG"),
+        samples.pillow_file(IMAGE.convert("L"), "PNG", icc_profile=samples.adobe_rgb(), exif=_exif()),
+        samples.png_file(WIDTH, HEIGHT, 16, 2, lines, samples.png_chunk(b"gAMA", struct.pack(">I", 30000))),
+        samples.png_file(8, 8, 4, 0, gray, samples.png_chunk(b"tRNS", b"\0\3")),
+        samples.png_file(8, 8, 16, 0, bytes(300), interlace=1),
+        samples.png_file(8, 8, 8, 6, bytes(600), interlace=1),
     ]
 
 
 def jpeg() -> list[bytes]:
     return [
         _saved(painted(), "jpeg"),
-        making.pillow_file(IMAGE, "JPEG", progressive=True, icc_profile=making.adobe_rgb()),
-        making.pillow_file(IMAGE, "JPEG", quality=70, subsampling=2, restart_marker_rows=1, exif=_exif()),
-        making.pillow_file(IMAGE.convert("CMYK"), "JPEG"),
-        making.pillow_file(IMAGE.convert("L"), "JPEG", optimize=True),
+        samples.pillow_file(IMAGE, "JPEG", progressive=True, icc_profile=samples.adobe_rgb()),
+        samples.pillow_file(IMAGE, "JPEG", quality=70, subsampling=2, restart_marker_rows=1, exif=_exif()),
+        samples.pillow_file(IMAGE.convert("CMYK"), "JPEG"),
+        samples.pillow_file(IMAGE.convert("L"), "JPEG", optimize=True),
     ]
 
 
@@ -86,10 +86,10 @@ def webp() -> list[bytes]:
     frames = [Image.fromarray(255 - RGB)]
     return [
         _saved(painted(), "webp"),
-        making.pillow_file(IMAGE, "WEBP", quality=60),
-        making.written(RGBA, "webp", quality=100),
-        making.pillow_file(Image.fromarray(RGBA), "WEBP", quality=50, exif=_exif()),
-        making.pillow_file(IMAGE, "WEBP", save_all=True, append_images=frames),
+        samples.pillow_file(IMAGE, "WEBP", quality=60),
+        samples.written(RGBA, "webp", quality=100),
+        samples.pillow_file(Image.fromarray(RGBA), "WEBP", quality=50, exif=_exif()),
+        samples.pillow_file(IMAGE, "WEBP", save_all=True, append_images=frames),
     ]
 
 
@@ -101,7 +101,7 @@ def _tiffs() -> list[bytes]:
         array = RGB if bits == 8 else DEEP
         array = np.moveaxis(array, -1, 0) if planar == "separate" else array
         files.append(
-            making.tiff_file(
+            samples.tiff_file(
                 np.ascontiguousarray(array), photometric="rgb", planarconfig=planar, compression=compression,
                 predictor=compression in ("zlib", "lzw", "zstd"), rowsperstrip=7,
             )
@@ -110,19 +110,19 @@ def _tiffs() -> list[bytes]:
 
 
 def tiff() -> list[bytes]:
-    gray = making.scene(32, 32)[:, :, 0]
+    gray = samples.scene(32, 32)[:, :, 0]
     return [
         *_tiffs(),
         _saved(painted(), "tiff"),
-        making.written(RGBA, "tiff", bits=16),
-        making.tiff_file(RGB, photometric="rgb", tile=(16, 16), compression="webp"),
-        making.tiff_file(RGB, photometric="rgb", tile=(16, 16), compression="jpeg"),
-        making.tiff_file((DEEP / 65535).astype(np.float32), photometric="rgb", predictor=True, compression="zlib"),
-        making.tiff_file((gray / 255).astype(np.float16), bigtiff=True),
-        making.tiff_file(np.stack([gray, gray, gray]), photometric="minisblack", byteorder=">"),
-        making.tiff_file(gray > 99),
+        samples.written(RGBA, "tiff", bits=16),
+        samples.tiff_file(RGB, photometric="rgb", tile=(16, 16), compression="webp"),
+        samples.tiff_file(RGB, photometric="rgb", tile=(16, 16), compression="jpeg"),
+        samples.tiff_file((DEEP / 65535).astype(np.float32), photometric="rgb", predictor=True, compression="zlib"),
+        samples.tiff_file((gray / 255).astype(np.float16), bigtiff=True),
+        samples.tiff_file(np.stack([gray, gray, gray]), photometric="minisblack", byteorder=">"),
+        samples.tiff_file(gray > 99),
         *(
-            making.pillow_file(IMAGE.convert(mode), "TIFF", compression=compression)
+            samples.pillow_file(IMAGE.convert(mode), "TIFF", compression=compression)
             for mode, compression in (
                 ("1", "group3"), ("1", "group4"), ("1", "tiff_ccitt"), ("1", None), ("P", "tiff_lzw"), ("L", "jpeg"),
                 ("CMYK", "tiff_adobe_deflate"), ("LAB", None), ("YCbCr", "tiff_lzw"), ("YCbCr", "jpeg"),
@@ -136,14 +136,14 @@ def bmp() -> list[bytes]:
     indices = struct.pack("<IHHI", 14 + 40 + 8 + 12, 0, 0, 14 + 40 + 8)
     runs = b"BM" + indices + struct.pack("<IiiHHIIiiII", 40, 8, 2, 1, 8, 1, 12, 0, 0, 2, 0) + bytes(4) + b"\xff" * 4
     return [
-        *(making.pillow_file(IMAGE.convert(mode), "BMP") for mode in ("RGB", "L", "1", "P")),
-        making.pillow_file(Image.fromarray(RGBA), "BMP"),
-        making.bmp_file(DEEP[:, :, 0].astype(np.uint32), (0xF00, 0xF0, 0xF, 0xF000), depth=16, header=56),
-        making.bmp_file(
+        *(samples.pillow_file(IMAGE.convert(mode), "BMP") for mode in ("RGB", "L", "1", "P")),
+        samples.pillow_file(Image.fromarray(RGBA), "BMP"),
+        samples.bmp_file(DEEP[:, :, 0].astype(np.uint32), (0xF00, 0xF0, 0xF, 0xF000), depth=16, header=56),
+        samples.bmp_file(
             np.arange(960, dtype=np.uint32).reshape(24, 40) << np.uint32(9), (1023 << 20, 1023 << 10, 1023), header=40
         ),
-        making.bmp_file(
-            DEEP[:, :, 0].astype(np.uint32), (0xFF0000, 0xFF00, 0xFF, 0), space=b"DEBM", profile=making.adobe_rgb()
+        samples.bmp_file(
+            DEEP[:, :, 0].astype(np.uint32), (0xFF0000, 0xFF00, 0xFF, 0), space=b"DEBM", profile=samples.adobe_rgb()
         ),
         runs + b"\x08\x01\0\0\x00\x03\1\0\1\0\0\1",
     ]
@@ -151,19 +151,19 @@ def bmp() -> list[bytes]:
 
 def ico() -> list[bytes]:
     mask = RGB[:, :, 0] > 200
-    icons = [(WIDTH, HEIGHT, making.icon_bmp(IMAGE.convert(mode), mask)) for mode in ("P", "RGB", "1")]
+    icons = [(WIDTH, HEIGHT, samples.icon_bmp(IMAGE.convert(mode), mask)) for mode in ("P", "RGB", "1")]
     return [
-        *(making.icon_file(each, kind=kind) for kind, each in zip((1, 2, 1), icons, strict=True)),
-        making.icon_file(icons[0], (WIDTH, HEIGHT, making.pillow_file(IMAGE, "PNG"))),
+        *(samples.icon_file(each, kind=kind) for kind, each in zip((1, 2, 1), icons, strict=True)),
+        samples.icon_file(icons[0], (WIDTH, HEIGHT, samples.pillow_file(IMAGE, "PNG"))),
     ]
 
 
 def gif() -> list[bytes]:
     frames = [Image.fromarray(255 - RGB).quantize(64), Image.fromarray(RGB[::-1].copy()).quantize(16)]
     return [
-        making.pillow_file(IMAGE.quantize(64), "GIF", save_all=True, append_images=frames, comment=b"hello"),
-        making.pillow_file(IMAGE.quantize(16), "GIF", transparency=2),
-        making.pillow_file(IMAGE.convert("L"), "GIF", interlace=1),
+        samples.pillow_file(IMAGE.quantize(64), "GIF", save_all=True, append_images=frames, comment=b"hello"),
+        samples.pillow_file(IMAGE.quantize(16), "GIF", transparency=2),
+        samples.pillow_file(IMAGE.convert("L"), "GIF", interlace=1),
     ]
 
 
@@ -171,8 +171,8 @@ def avif() -> list[bytes]:
     frames = [Image.fromarray(255 - RGB)]
     return [
         _saved(painted(), "avif"),
-        making.pillow_file(Image.fromarray(RGBA), "AVIF", exif=_exif(), icc_profile=making.adobe_rgb()),
-        making.pillow_file(IMAGE, "AVIF", save_all=True, append_images=frames),
+        samples.pillow_file(Image.fromarray(RGBA), "AVIF", exif=_exif(), icc_profile=samples.adobe_rgb()),
+        samples.pillow_file(IMAGE, "AVIF", save_all=True, append_images=frames),
     ]
 
 
@@ -180,7 +180,7 @@ def pnm() -> list[bytes]:
     wide = np.packbits(RGB[:, :, 0] > 99, axis=1).tobytes()
     words = b" ".join(b"%d" % v for v in RGB.ravel())
     return [
-        making.pillow_file(IMAGE, "PPM"),
+        samples.pillow_file(IMAGE, "PPM"),
         b"P5\n# a comment\n%d %d\n255\n" % (WIDTH, HEIGHT) + RGB[:, :, 0].tobytes(),
         b"P6 %d %d 65535\n" % (WIDTH, HEIGHT) + DEEP.astype(">u2").tobytes(),
         b"P4 %d %d\n" % (WIDTH, HEIGHT) + wide,
@@ -213,7 +213,7 @@ def exif() -> list[bytes]:
 
 def icc() -> list[bytes]:
     """Profiles alone; `wrapped` puts them into a picture."""
-    return [making.adobe_rgb(), making.icc_profile(making.P3, making.srgb_curve)]
+    return [samples.adobe_rgb(), samples.icc_profile(samples.P3, samples.srgb_curve)]
 
 
 def document() -> list[bytes]:
@@ -230,15 +230,15 @@ def recipe() -> list[bytes]:
 def wrapped(kind: str, data: bytes) -> bytes:
     """Put damaged metadata into an undamaged picture; other files are returned unchanged."""
     if kind == "exif":
-        return making.pillow_file(IMAGE, "PNG", exif=b"Exif\0\0" + data) if len(data) % 2 else (
-            making.pillow_file(IMAGE, "WEBP", exif=data)
+        return samples.pillow_file(IMAGE, "PNG", exif=b"Exif\0\0" + data) if len(data) % 2 else (
+            samples.pillow_file(IMAGE, "WEBP", exif=data)
         )  # fmt: skip
     if kind == "icc":
-        return making.pillow_file(IMAGE if len(data) % 3 else IMAGE.convert("L"), "JPEG", icc_profile=data)
+        return samples.pillow_file(IMAGE if len(data) % 3 else IMAGE.convert("L"), "JPEG", icc_profile=data)
     if kind == "document":
-        return making.pillow_file(IMAGE, "PNG")[:33] + making.png_chunk(
+        return samples.pillow_file(IMAGE, "PNG")[:33] + samples.png_chunk(
             b"iTXt", b"impasto\0\0\0\0\0" + data
-        ) + making.pillow_file(IMAGE, "PNG")[33:]  # fmt: skip
+        ) + samples.pillow_file(IMAGE, "PNG")[33:]  # fmt: skip
     return data
 
 

@@ -26,7 +26,7 @@ QUICK = Recipe(
 
 
 @pytest.fixture(autouse=True)
-def seeded(monkeypatch: pytest.MonkeyPatch, small_network: Callable[..., VGG]) -> None:
+def use_small_network(monkeypatch: pytest.MonkeyPatch, small_network: Callable[..., VGG]) -> None:
     """Runs use the small network, with the recipe's pooling and padding."""
     monkeypatch.setattr(network, "load", lambda name, activity, **settings: small_network(**settings))
 
@@ -160,16 +160,16 @@ def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[int, ...]]]:
     done: dict[str, list[tuple[int, ...]]] = {"loaded": [], "measured": [], "painted": []}
     load, walk = network.load, VGG.walk
 
-    def loads(*args: Any, **kwargs: Any) -> VGG:
+    def record_load(*args: Any, **kwargs: Any) -> VGG:
         done["loaded"].append(args)
         return load(*args, **kwargs)
 
-    def walks(self: VGG, image: torch.Tensor, *args: Any, **kwargs: Any) -> Iterator[Any]:
+    def record_walk(self: VGG, image: torch.Tensor, *args: Any, **kwargs: Any) -> Iterator[Any]:
         done["painted" if torch.is_grad_enabled() else "measured"].append(tuple(image.shape[2:]))
         return walk(self, image, *args, **kwargs)
 
-    monkeypatch.setattr(network, "load", loads)
-    monkeypatch.setattr(VGG, "walk", walks)
+    monkeypatch.setattr(network, "load", record_load)
+    monkeypatch.setattr(VGG, "walk", record_walk)
     return done
 
 
@@ -207,10 +207,10 @@ def test_a_batch_loads_once_and_measures_its_style_once(
 def test_another_recipe_gets_another_network(
     change: dict[str, str], picture: Callable[..., Picture], work: dict[str, list[tuple[int, ...]]]
 ) -> None:
-    def painted(**changes: str) -> np.ndarray:
+    def paint(**changes: str) -> np.ndarray:
         return impasto.stylize(picture(), picture(40, 30, 2), recipe=QUICK, **{**BATCH, **changes}).pixels
 
-    first, other, again = painted(), painted(**change), painted()
+    first, other, again = paint(), paint(**change), paint()
     np.testing.assert_array_equal(again, first)
     assert not np.array_equal(other, first)
     assert len(work["loaded"]) == 2
@@ -235,14 +235,14 @@ def test_what_was_painted_before_does_not_show(
     monkeypatch.setattr(layers, "prefers_nchw", lambda: True)
     monkeypatch.setattr(layers, "BAND_POSITIONS", 300)
 
-    def painted(content: str) -> np.ndarray:
+    def paint(content: str) -> np.ndarray:
         terms = Content(content) + MeanCovariance(["relu1_1", "relu2_1", "relu3_1"])
         return impasto.stylize(picture(), picture(40, 30, 2), recipe=QUICK.replace(terms=terms), **BATCH).pixels
 
-    alone = painted("relu2_2")
+    alone = paint("relu2_2")
     networks.LOADED_NETWORKS.clear()
-    painted(layer)
-    np.testing.assert_array_equal(painted("relu2_2"), alone)
+    paint(layer)
+    np.testing.assert_array_equal(paint("relu2_2"), alone)
 
 
 @pytest.mark.parametrize("limit", ["1GB", 10**9])
@@ -268,11 +268,11 @@ def test_a_limit_too_low_for_any_size_is_refused(picture: Callable[..., Picture]
 
 
 def test_bfloat16_is_close_to_float32(picture: Callable[..., Picture]) -> None:
-    def painted(precision: Any) -> np.ndarray:
+    def paint(precision: Any) -> np.ndarray:
         settings = {"recipe": QUICK, "device": "cpu", "precision": precision}
         return impasto.stylize(picture(24, 32, 1), picture(40, 30, 2), **settings).pixels
 
-    exact, coarse, usual = painted("float32"), painted("bfloat16"), painted("auto")
+    exact, coarse, usual = paint("float32"), paint("bfloat16"), paint("auto")
     assert np.corrcoef(exact.ravel(), coarse.ravel())[0, 1] > 0.98
     assert not np.array_equal(exact, coarse)
     np.testing.assert_array_equal(usual, exact)

@@ -21,7 +21,7 @@ QUICK = Recipe(size=32, start_size="final", steps=(2,), terms=Content("relu2_1")
 
 
 @pytest.fixture(autouse=True)
-def seeded(monkeypatch: pytest.MonkeyPatch, small_network: Callable[..., VGG]) -> None:
+def use_small_network(monkeypatch: pytest.MonkeyPatch, small_network: Callable[..., VGG]) -> None:
     """Runs use the small network."""
     monkeypatch.setattr(network, "load", lambda name, activity, **settings: small_network(**settings))
 

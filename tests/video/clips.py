@@ -75,9 +75,9 @@ def write(
         if audio is not None:
             count = int(end * clock * 48000)
             wave = (0.2 * np.sin(2 * np.pi * 440 * np.arange(count) / 48000)).astype(np.float32)
-            heard = av.AudioFrame.from_ndarray(np.tile(wave, (1, 1)), format="fltp", layout="mono")
-            heard.rate, heard.pts = 48000, 0
-            film.mux(audio.encode(heard))
+            tone = av.AudioFrame.from_ndarray(np.tile(wave, (1, 1)), format="fltp", layout="mono")
+            tone.rate, tone.pts = 48000, 0
+            film.mux(audio.encode(tone))
             film.mux(audio.encode(None))
     return path
 
@@ -91,13 +91,13 @@ def damage(path: Path) -> None:
     path.write_bytes(data)
 
 
-def heard(path: Path) -> list[bytes]:
+def sound_packets(path: Path) -> list[bytes]:
     """Return the packets of the sound, as they are in the file."""
     with av.open(str(path)) as film:
         return [bytes(packet) for packet in film.demux(audio=0) if packet.size]
 
 
-def stored(clip: Clip, folder: Path) -> FrameStore:
+def store_frames(clip: Clip, folder: Path) -> FrameStore:
     """Store the frames of the clip, cut to even sides, as if they had been painted."""
     store = FrameStore(folder, {})
     for shot in clip.shots():

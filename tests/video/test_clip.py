@@ -14,12 +14,12 @@ from av.stream import Disposition
 from impasto.errors import FilmError
 from impasto.video.clip import Clip
 from impasto.video.limits import FilmLimits
-from tests.video import clips as making
+from tests.video import clips
 
 
 def test_frames_times_and_sound(tmp_path: Path) -> None:
-    frames = making.panned(6)
-    clip = Clip(making.write(tmp_path / "a.mp4", frames))
+    frames = clips.panned(6)
+    clip = Clip(clips.write(tmp_path / "a.mp4", frames))
     assert (clip.height, clip.width, clip.frames, float(clip.rate)) == (48, 64, 6, 10.0)
     assert clip.sound == ("aac",)
     shots = list(clip.shots())
@@ -34,7 +34,7 @@ def test_frames_times_and_sound(tmp_path: Path) -> None:
 )
 def test_every_format(name: str, codec: str, tmp_path: Path) -> None:
     sound = {"a.avi": "mp2", "a.gif": None}.get(name, "aac")
-    clip = Clip(making.write(tmp_path / name, making.panned(6), codec=codec, sound=sound))
+    clip = Clip(clips.write(tmp_path / name, clips.panned(6), codec=codec, sound=sound))
     assert [float(shot.time) for shot in clip.shots()] == pytest.approx([index / 10 for index in range(6)], abs=1e-3)
     assert (clip.height, clip.width) == (48, 64)
 
@@ -53,8 +53,8 @@ def test_every_format(name: str, codec: str, tmp_path: Path) -> None:
 def test_what_phones_and_cameras_write(name: str, codec: str, sound: str, tmp_path: Path) -> None:
     if codec not in av.codecs_available or sound not in av.codecs_available:
         pytest.skip(f"this PyAV cannot write {codec} with {sound}")
-    frames = making.panned(6, 64, 64)
-    clip = Clip(making.write(tmp_path / name, frames, codec=codec, sound=sound))
+    frames = clips.panned(6, 64, 64)
+    clip = Clip(clips.write(tmp_path / name, frames, codec=codec, sound=sound))
     shots = list(clip.shots())
     assert [float(shot.time) for shot in shots] == pytest.approx([index / 10 for index in range(6)], abs=2e-3)
     for shot, frame in zip(shots, frames, strict=True):
@@ -65,14 +65,14 @@ def test_what_phones_and_cameras_write(name: str, codec: str, sound: str, tmp_pa
 def test_hdr_is_read_with_a_note(curve: int, tmp_path: Path) -> None:
     if "libx265" not in av.codecs_available:
         pytest.skip("this PyAV cannot write HEVC")
-    clip = Clip(making.write(tmp_path / "a.mp4", making.panned(3, 64, 64), codec="libx265", curve=curve))
+    clip = Clip(clips.write(tmp_path / "a.mp4", clips.panned(3, 64, 64), codec="libx265", curve=curve))
     assert len(list(clip.shots())) == 3
     (note,) = clip.notes
     assert note.endswith("a.mp4: is HDR: what is brighter in it than white paper becomes white")
 
 
 def test_the_name_says_nothing(tmp_path: Path) -> None:
-    making.write(tmp_path / "a.mkv", making.panned(3)).rename(tmp_path / "a.txt")
+    clips.write(tmp_path / "a.mkv", clips.panned(3)).rename(tmp_path / "a.txt")
     assert len(list(Clip(tmp_path / "a.txt").shots())) == 3
 
 
@@ -102,10 +102,10 @@ def shown_through(path: Path, matrix: tuple[float, float, float, float]) -> Path
     ],
 )
 def test_a_turned_or_mirrored_film_is_upright(
-    matrix: tuple[float, float, float, float], seen: Callable[[making.Pixels], making.Pixels], tmp_path: Path
+    matrix: tuple[float, float, float, float], seen: Callable[[clips.Pixels], clips.Pixels], tmp_path: Path
 ) -> None:
-    frames = making.panned(2)
-    clip = Clip(shown_through(making.write(tmp_path / "a.mp4", frames, sound=None), matrix))
+    frames = clips.panned(2)
+    clip = Clip(shown_through(clips.write(tmp_path / "a.mp4", frames, sound=None), matrix))
     expected = seen(frames[0])
     assert (clip.height, clip.width) == expected.shape[:2]
     shot = next(clip.shots())
@@ -151,13 +151,13 @@ def one_line(found: int | str) -> bool:
 
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
 def test_a_film_cut_short_is_one_line_or_fewer_frames(part: float, tmp_path: Path) -> None:
-    path = making.write(tmp_path / "a.mkv", making.panned(8), sound=None)
+    path = clips.write(tmp_path / "a.mkv", clips.panned(8), sound=None)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * part)])
     found = outcome(path)
     assert found in range(1, 9) or one_line(found)
     # An MP4 has the description of its frames at its end.
-    path = making.write(tmp_path / "a.mp4", making.panned(8), sound=None)
+    path = clips.write(tmp_path / "a.mp4", clips.panned(8), sound=None)
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(FilmError, match=r"a\.mp4: cannot be read"):
         Clip(path)
@@ -174,7 +174,7 @@ def test_a_film_cut_short_is_one_line_or_fewer_frames(part: float, tmp_path: Pat
     ],
 )
 def test_a_film_cut_short_says_how_many_frames_are_there(name: str, codec: str, said: str, tmp_path: Path) -> None:
-    path = making.write(tmp_path / name, making.panned(30), codec=codec, sound=None, options={"movflags": "faststart"})
+    path = clips.write(tmp_path / name, clips.panned(30), codec=codec, sound=None, options={"movflags": "faststart"})
     assert Clip(path).notes == ()
     data = path.read_bytes()
     for part in (0.75, 0.95):
@@ -187,7 +187,7 @@ def test_a_film_cut_short_says_how_many_frames_are_there(name: str, codec: str, 
 
 
 def test_a_film_of_which_too_little_is_there(tmp_path: Path) -> None:
-    path = making.write(tmp_path / "a.mp4", making.panned(8), sound=None)
+    path = clips.write(tmp_path / "a.mp4", clips.panned(8), sound=None)
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(FilmError) as caught:
         Clip(path)
@@ -195,8 +195,8 @@ def test_a_film_of_which_too_little_is_there(tmp_path: Path) -> None:
 
 
 def test_a_damaged_frame_is_passed_over(tmp_path: Path) -> None:
-    path = making.write(tmp_path / "a.mp4", making.panned(6), sound=None)
-    making.damage(path)
+    path = clips.write(tmp_path / "a.mp4", clips.panned(6), sound=None)
+    clips.damage(path)
     clip = Clip(path)
     before = clip.damage
     assert before == ()
@@ -208,7 +208,7 @@ def test_a_damaged_frame_is_passed_over(tmp_path: Path) -> None:
 def test_the_last_frame_has_its_time(tmp_path: Path) -> None:
     from PIL import Image
 
-    pictures = [Image.fromarray(frame) for frame in making.panned(3)]
+    pictures = [Image.fromarray(frame) for frame in clips.panned(3)]
     pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=[100, 40, 900])
     clip = Clip(tmp_path / "a.gif")
     assert ([shot.time for shot in clip.shots()], clip.end) == (
@@ -218,14 +218,14 @@ def test_the_last_frame_has_its_time(tmp_path: Path) -> None:
 
 
 def test_a_cover_is_no_film(tmp_path: Path) -> None:
-    making.write(tmp_path / "a.mp4", making.panned(3))
+    clips.write(tmp_path / "a.mp4", clips.panned(3))
     for kinds in (("audio",), ("video", "audio")):
         with av.open(str(tmp_path / "a.mp4")) as source, av.open(str(tmp_path / "b.mp4"), "w") as film:
             into = {stream: film.add_stream_from_template(stream) for stream in source.streams if stream.type in kinds}
             cover: Any = film.add_stream("png")
             cover.height, cover.width, cover.pix_fmt = 8, 8, "rgb24"
             cover.disposition = Disposition.attached_pic
-            film.mux(cover.encode(av.VideoFrame.from_ndarray(making.texture(8, 8), format="rgb24")))
+            film.mux(cover.encode(av.VideoFrame.from_ndarray(clips.texture(8, 8), format="rgb24")))
             for packet in source.demux(*into):
                 if packet.size:
                     packet.stream = into[packet.stream]
@@ -239,8 +239,8 @@ def test_a_cover_is_no_film(tmp_path: Path) -> None:
 
 
 def test_interlaced_pictures_have_a_note(tmp_path: Path) -> None:
-    path = making.write(
-        tmp_path / "a.avi", making.panned(3, 64, 64), codec="mpeg2video", sound=None, options={"flags": "+ilme+ildct"}
+    path = clips.write(
+        tmp_path / "a.avi", clips.panned(3, 64, 64), codec="mpeg2video", sound=None, options={"flags": "+ilme+ildct"}
     )
     (note,) = Clip(path).notes
     assert note.startswith(f"{path}: is interlaced: what moves has a comb at its edges")
@@ -248,7 +248,7 @@ def test_interlaced_pictures_have_a_note(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_a_damaged_film_is_one_line_or_fewer_frames(seed: int, tmp_path: Path) -> None:
-    path = making.write(tmp_path / "a.mp4", making.panned(4))
+    path = clips.write(tmp_path / "a.mp4", clips.panned(4))
     data = np.frombuffer(path.read_bytes(), np.uint8).copy()
     generator = np.random.default_rng(seed)
     where = generator.integers(0, len(data), 40)
@@ -268,7 +268,7 @@ def declared(path: Path, width: int, height: int) -> Path:
 
 
 def test_limits(tmp_path: Path) -> None:
-    path = making.write(tmp_path / "a.mp4", making.panned(6))
+    path = clips.write(tmp_path / "a.mp4", clips.panned(6))
     for limits, message in {
         FilmLimits(max_pixels=48 * 63): "3,072 pixels a frame are over the limit of 3,024",
         FilmLimits(max_side=63): "64 pixels a side",
@@ -282,14 +282,14 @@ def test_limits(tmp_path: Path) -> None:
 
 
 def test_frames_larger_than_declared(tmp_path: Path) -> None:
-    path = declared(making.write(tmp_path / "a.mp4", making.panned(6)), 16, 16)
+    path = declared(clips.write(tmp_path / "a.mp4", clips.panned(6)), 16, 16)
     with pytest.raises(FilmError, match=r"a\.mp4: "):
         Clip(path, FilmLimits(max_pixels=48 * 63))
 
 
 def test_more_frames_than_declared(tmp_path: Path) -> None:
     # Matroska declares no number of frames.
-    path = making.write(tmp_path / "a.mkv", making.panned(6), sound=None)
+    path = clips.write(tmp_path / "a.mkv", clips.panned(6), sound=None)
     clip = Clip(path)
     few = Clip(path, FilmLimits(max_frames=clip.frames or 6))
     object.__setattr__(few, "_limits", FilmLimits(max_frames=3))
@@ -308,6 +308,6 @@ def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_rare_codec_is_refused(tmp_path: Path) -> None:
-    path = making.write(tmp_path / "a.avi", making.panned(2), codec="huffyuv", sound=None)
+    path = clips.write(tmp_path / "a.avi", clips.panned(2), codec="huffyuv", sound=None)
     with pytest.raises(FilmError, match="its codec is huffyuv"):
         Clip(path)

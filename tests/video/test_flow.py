@@ -6,7 +6,7 @@ import torch
 
 from impasto.video import flow
 from impasto.video.warp_error import WarpError
-from tests.video import clips as making
+from tests.video import clips
 
 
 def as_image(pixels: np.ndarray) -> torch.Tensor:
@@ -14,7 +14,7 @@ def as_image(pixels: np.ndarray) -> torch.Tensor:
 
 
 def test_a_known_translation() -> None:
-    wide = making.texture(100, 120)
+    wide = clips.texture(100, 120)
     now, earlier = wide[10:90, 13:109], wide[8:88, 10:106]
     found = flow.motion(np.ascontiguousarray(now), np.ascontiguousarray(earlier))
     # The pixel at (x, y) was three pixels further right and two further down.
@@ -37,7 +37,7 @@ def test_whole_pixels_are_moved_without_loss() -> None:
 
 
 def test_what_a_layer_uncovers_is_not_certain() -> None:
-    ground, layer = making.texture(96, 128, 1), making.texture(40, 40, 2)
+    ground, layer = clips.texture(96, 128, 1), clips.texture(40, 40, 2)
     earlier, now = ground.copy(), ground.copy()
     earlier[30:70, 40:80] = layer
     now[30:70, 50:90] = layer
@@ -49,8 +49,8 @@ def test_what_a_layer_uncovers_is_not_certain() -> None:
 
 
 def test_another_scene_is_lost() -> None:
-    assert flow.motion(making.texture(96, 128, 1), making.texture(96, 128, 2)).lost > 0.6
-    same = making.texture(96, 128, 1)
+    assert flow.motion(clips.texture(96, 128, 1), clips.texture(96, 128, 2)).lost > 0.6
+    same = clips.texture(96, 128, 1)
     still = flow.motion(same, same)
     assert still.lost == 0
     assert still.reliable.all()
@@ -58,12 +58,12 @@ def test_another_scene_is_lost() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(2, 16), (16, 2), (7, 9)])
 def test_small_frames(height: int, width: int) -> None:
-    frame = making.texture(height, width)
+    frame = clips.texture(height, width)
     assert flow.motion(frame, frame).back.shape == (height, width, 2)
 
 
 def test_shimmer_is_what_the_motion_does_not_explain() -> None:
-    wide = making.texture(64, 100)
+    wide = clips.texture(64, 100)
     now, earlier = (np.ascontiguousarray(part) for part in (wide[:, 4:84], wide[:, :80]))
     found = flow.motion(now, earlier)
     noise = np.random.default_rng(0).normal(0, 12, now.shape)

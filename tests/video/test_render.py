@@ -24,7 +24,7 @@ from impasto.video.events import FilmEvent, FilmFinished, FramePainted
 from impasto.video.frames import FrameStore
 from impasto.video.render import VideoRun
 from impasto.video.settings import FilmSettings
-from tests.video import clips as making
+from tests.video import clips
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def film(recipe: Recipe, picture: Callable[..., Picture]) -> Callable[..., Video
     return make
 
 
-def painted(film: VideoRun, folder: Path) -> tuple[list[np.ndarray], list[FilmEvent], FrameStore]:
+def paint_film(film: VideoRun, folder: Path) -> tuple[list[np.ndarray], list[FilmEvent], FrameStore]:
     ledger = FrameStore(folder, film.identity)
     events = list(film.paint(ledger))
     frames = [ledger.frame(index) for index in range(ledger.count)]
@@ -56,14 +56,14 @@ def test_it_flickers_less_than_its_frames_painted_one_by_one(film: Callable[...,
     # Noise makes frames that are painted singly differ.
     generator = np.random.default_rng(3)
     frames = [
-        np.clip(frame + generator.normal(0, 10, frame.shape), 0, 255).astype(np.uint8) for frame in making.panned(6)
+        np.clip(frame + generator.normal(0, 10, frame.shape), 0, 255).astype(np.uint8) for frame in clips.panned(6)
     ]
-    path = making.write(tmp_path / "a.mp4", frames)
+    path = clips.write(tmp_path / "a.mp4", frames)
     together, apart = film(path), film(path, cut=1e-9)
-    *_, end = painted(together, tmp_path / "together")[1]
+    *_, end = paint_film(together, tmp_path / "together")[1]
     assert isinstance(end, FilmFinished)
     assert (end.frames, end.scenes) == (6, 1)
-    single, _, _ = painted(apart, tmp_path / "apart")
+    single, _, _ = paint_film(apart, tmp_path / "apart")
     shimmer = type(together.shimmer)()
     from impasto.video.flow import motion
     from impasto.video.render import _image
@@ -76,31 +76,31 @@ def test_it_flickers_less_than_its_frames_painted_one_by_one(film: Callable[...,
 
 
 def test_a_scene_cut_begins_anew(film: Callable[..., VideoRun], tmp_path: Path) -> None:
-    path = making.write(tmp_path / "a.mp4", [*making.panned(3, seed=1), *making.panned(3, seed=2)])
-    _, events, _ = painted(film(path), tmp_path / "frames")
+    path = clips.write(tmp_path / "a.mp4", [*clips.panned(3, seed=1), *clips.panned(3, seed=2)])
+    _, events, _ = paint_film(film(path), tmp_path / "frames")
     assert [event.opening for event in events if isinstance(event, FramePainted)] == [True, False, False] * 2
     assert isinstance(events[-1], FilmFinished)
     assert events[-1].scenes == 2
 
 
 def test_what_was_hidden_comes_back_as_it_was(film: Callable[..., VideoRun], tmp_path: Path) -> None:
-    ground, layer = making.texture(48, 64, 1), making.texture(24, 16, 2)
+    ground, layer = clips.texture(48, 64, 1), clips.texture(24, 16, 2)
     frames = []
     for left in (0, 12, 24, 36):
         frame = ground.copy()
         frame[12:36, left : left + 16] = layer
         frames.append(frame)
-    path = making.write(tmp_path / "a.mp4", [ground, *frames])
+    path = clips.write(tmp_path / "a.mp4", [ground, *frames])
     uncertain = {}
     for lags in ((1,), (1, 2, 3, 4)):
-        _, events, _ = painted(film(path, long_term=lags), tmp_path / f"frames{len(lags)}")
+        _, events, _ = paint_film(film(path, long_term=lags), tmp_path / f"frames{len(lags)}")
         uncertain[lags] = [event.uncertain for event in events if isinstance(event, FramePainted)][3:]
     assert sum(uncertain[1, 2, 3, 4]) < 0.8 * sum(uncertain[1,])
 
 
 def test_kept_frames_are_not_painted_again(film: Callable[..., VideoRun], tmp_path: Path) -> None:
-    path = making.write(tmp_path / "a.mp4", making.panned(6))
-    whole, _, _ = painted(film(path), tmp_path / "whole")
+    path = clips.write(tmp_path / "a.mp4", clips.panned(6))
+    whole, _, _ = paint_film(film(path), tmp_path / "whole")
     folder = tmp_path / "parts"
     first = film(path)
     ledger = FrameStore(folder, first.identity)
@@ -111,15 +111,15 @@ def test_kept_frames_are_not_painted_again(film: Callable[..., VideoRun], tmp_pa
     ledger.close()
     # A frame that a full disk has damaged is painted again too.
     (folder / "frame-000002.png").write_bytes(b"not a picture")
-    parts, again, _ = painted(film(path), folder)
+    parts, again, _ = paint_film(film(path), folder)
     kept = [event.kept for event in again if isinstance(event, FramePainted)]
     assert kept == [True, False, True, False, False, False]
     assert [part.tobytes() for part in parts] == [frame.tobytes() for frame in whole]
 
 
 def test_frames_of_another_film_are_not_taken(film: Callable[..., VideoRun], tmp_path: Path) -> None:
-    path = making.write(tmp_path / "a.mp4", making.panned(2))
-    _, _, ledger = painted(film(path), tmp_path / "frames")
+    path = clips.write(tmp_path / "a.mp4", clips.panned(2))
+    _, _, ledger = paint_film(film(path), tmp_path / "frames")
     ledger.close()
     other = film(path, temporal_weight=7.0)
     with pytest.raises(OutputError, match="frames of another clip, style or recipe"):
@@ -130,9 +130,9 @@ def test_frames_of_another_film_are_not_taken(film: Callable[..., VideoRun], tmp
 def test_times_and_sound_are_the_clip_s(film: Callable[..., VideoRun], tmp_path: Path) -> None:
     # Variable times, in units of 1/600 s.
     times = [0, 20, 50, 150, 160, 290]
-    path = making.write(tmp_path / "a.mp4", making.panned(6), times=times, clock=Fraction(1, 600))
+    path = clips.write(tmp_path / "a.mp4", clips.panned(6), times=times, clock=Fraction(1, 600))
     filming = film(path)
-    _, _, ledger = painted(filming, tmp_path / "frames")
+    _, _, ledger = paint_film(filming, tmp_path / "frames")
     for name, slack in (("out.mp4", 0), ("out.mov", 0), ("out.mkv", Fraction(1, 1000))):
         found = encode.write(tmp_path / name, filming.clip, ledger, 6, 65)
         assert found.sound == ("aac",)
@@ -142,22 +142,22 @@ def test_times_and_sound_are_the_clip_s(film: Callable[..., VideoRun], tmp_path:
         assert late < Fraction(3, 100)
         for shot, time in zip(shots, times, strict=True):
             assert abs(shot.time - late - Fraction(time, 600)) <= slack
-        assert making.heard(tmp_path / name) == making.heard(path)
+        assert clips.sound_packets(tmp_path / name) == clips.sound_packets(path)
 
 
 def test_colours_are_the_painted_ones(film: Callable[..., VideoRun], tmp_path: Path) -> None:
-    path = making.write(tmp_path / "a.mp4", making.panned(2))
+    path = clips.write(tmp_path / "a.mp4", clips.panned(2))
     filming = film(path)
-    frames, _, ledger = painted(filming, tmp_path / "frames")
+    frames, _, ledger = paint_film(filming, tmp_path / "frames")
     encode.write(tmp_path / "out.mp4", filming.clip, ledger, 2, 100)
     for shot, frame in zip(Clip(tmp_path / "out.mp4").shots(), frames, strict=True):
         assert np.abs(shot.pixels.mean((0, 1)) - frame.mean((0, 1))).max() < 2
 
 
 def test_quality(film: Callable[..., VideoRun], tmp_path: Path) -> None:
-    path = making.write(tmp_path / "a.mp4", making.panned(4), sound=None)
+    path = clips.write(tmp_path / "a.mp4", clips.panned(4), sound=None)
     filming = film(path)
-    _, _, ledger = painted(filming, tmp_path / "frames")
+    _, _, ledger = paint_film(filming, tmp_path / "frames")
     for encoders in (encode.ENCODERS, {"mpeg4": (31, 1)}):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(encode, "ENCODERS", encoders)
@@ -169,9 +169,9 @@ def test_quality(film: Callable[..., VideoRun], tmp_path: Path) -> None:
 
 
 def test_the_first_seconds(film: Callable[..., VideoRun], tmp_path: Path) -> None:
-    path = making.write(tmp_path / "a.mp4", making.panned(6))
+    path = clips.write(tmp_path / "a.mp4", clips.panned(6))
     filming = film(path, until=0.25)
-    frames, _, ledger = painted(filming, tmp_path / "frames")
+    frames, _, ledger = paint_film(filming, tmp_path / "frames")
     assert (len(frames), filming.frames) == (3, 3)
     encode.write(tmp_path / "out.mp4", filming.clip, ledger, 3, 65)
     with av.open(str(tmp_path / "out.mp4")) as film_file:
@@ -180,23 +180,23 @@ def test_the_first_seconds(film: Callable[..., VideoRun], tmp_path: Path) -> Non
 
 
 def test_odd_sides_are_cut(film: Callable[..., VideoRun], recipe: Recipe, tmp_path: Path) -> None:
-    path = making.write(tmp_path / "a.mp4", making.panned(1, 46, 62))
+    path = clips.write(tmp_path / "a.mp4", clips.panned(1, 46, 62))
     filming = VideoRun(
-        Clip(path), Job(Inputs.of(making_style(), [making_style()]), recipe.replace(size=63)), FilmSettings()
+        Clip(path), Job(Inputs.of(style_picture(), [style_picture()]), recipe.replace(size=63)), FilmSettings()
     )
     assert (filming.height, filming.width) == (46, 62)
     assert filming.notes == ("63x47 becomes 62x46: the encoder takes even sides only",)
-    assert film(making.write(tmp_path / "b.mp4", making.panned(1))).notes == ()
+    assert film(clips.write(tmp_path / "b.mp4", clips.panned(1))).notes == ()
 
 
-def making_style() -> Picture:
+def style_picture() -> Picture:
     return Picture(np.full((3, 16, 16), 0.5, np.float32))
 
 
 def test_nothing_is_left_of_a_film_that_cannot_be_written(film: Callable[..., VideoRun], tmp_path: Path) -> None:
-    path = making.write(tmp_path / "a.mp4", making.panned(2))
+    path = clips.write(tmp_path / "a.mp4", clips.panned(2))
     filming = film(path)
-    _, _, ledger = painted(filming, tmp_path / "frames")
+    _, _, ledger = paint_film(filming, tmp_path / "frames")
     (tmp_path / "out.mp4").write_bytes(b"old")
     (tmp_path / "frames" / "frame-000002.png").write_bytes(b"")
     with pytest.raises(FilmError, match="frame 2 is missing or damaged"):
@@ -206,11 +206,11 @@ def test_nothing_is_left_of_a_film_that_cannot_be_written(film: Callable[..., Vi
 
 
 def test_what_would_flicker_is_refused(film: Callable[..., VideoRun], recipe: Recipe, tmp_path: Path) -> None:
-    path = making.write(tmp_path / "a.mp4", making.panned(2))
+    path = clips.write(tmp_path / "a.mp4", clips.panned(2))
     with pytest.raises(UsageError, match="would flicker"):
         VideoRun(
             Clip(path),
-            Job(Inputs.of(making_style(), [making_style()]), recipe.replace(colors="content")),
+            Job(Inputs.of(style_picture(), [style_picture()]), recipe.replace(colors="content")),
             FilmSettings(),
         )
     with pytest.raises(RecipeError, match="long_term is 65"):
@@ -241,7 +241,7 @@ def test_the_temporal_loss(recipe: Recipe, small_network: Callable[..., VGG]) ->
 
 
 def test_no_place_is_copied(film: Callable[..., VideoRun], tmp_path: Path) -> None:
-    path = making.write(tmp_path / "a.mp4", making.panned(1))
+    path = clips.write(tmp_path / "a.mp4", clips.panned(1))
     with av.open(str(path)) as source, av.open(str(tmp_path / "b.mkv"), "w") as placed:
         placed.metadata["location"] = "+47.1+008.2/"
         stream = placed.add_stream_from_template(source.streams.video[0])
@@ -251,6 +251,6 @@ def test_no_place_is_copied(film: Callable[..., VideoRun], tmp_path: Path) -> No
                 placed.mux(packet)
     assert b"+47.1+008.2/" in (tmp_path / "b.mkv").read_bytes()
     filming = film(tmp_path / "b.mkv")
-    _, _, ledger = painted(filming, tmp_path / "frames")
+    _, _, ledger = paint_film(filming, tmp_path / "frames")
     encode.write(tmp_path / "out.mkv", filming.clip, ledger, 1, 65)
     assert b"+47.1+008.2/" not in (tmp_path / "out.mkv").read_bytes()

@@ -9,7 +9,7 @@ import pytest
 
 from impasto.video import encode, sound
 from impasto.video.clip import Clip
-from tests.video import clips as making
+from tests.video import clips
 
 
 def loudness(path: Path) -> float:
@@ -32,37 +32,37 @@ def loudness(path: Path) -> float:
     ],
 )
 def test_a_sound_that_does_not_fit_is_converted(name: str, codec: str, heard: str, ending: str, tmp_path: Path) -> None:
-    clip = Clip(making.write(tmp_path / name, making.panned(10), codec=codec, sound=heard))
+    clip = Clip(clips.write(tmp_path / name, clips.panned(10), codec=codec, sound=heard))
     (plan,) = sound.plan(clip, ending)
     assert plan.result == f"{clip.sound[0]} as aac"
     (note,) = sound.notes(clip, ending)
     assert note == f"the sound ({clip.sound[0]}) is converted to AAC, for {ending.lower()} does not take it as it is"
     out = tmp_path / f"out{ending}"
-    assert encode.write(out, clip, making.stored(clip, tmp_path / "frames"), 10, 65).sound == ("aac",)
-    assert making.seconds(out) == pytest.approx(1, abs=0.06)
+    assert encode.write(out, clip, clips.store_frames(clip, tmp_path / "frames"), 10, 65).sound == ("aac",)
+    assert clips.seconds(out) == pytest.approx(1, abs=0.06)
     assert loudness(out) == pytest.approx(loudness(clip.path), rel=0.05)
 
 
 def test_a_sound_that_fits_is_copied(tmp_path: Path) -> None:
-    path = making.write(tmp_path / "a.avi", making.panned(3), codec="mpeg4", sound="pcm_s16le")
+    path = clips.write(tmp_path / "a.avi", clips.panned(3), codec="mpeg4", sound="pcm_s16le")
     clip = Clip(path)
     assert sound.notes(clip, ".mkv") == ()
-    assert encode.write(tmp_path / "out.mkv", clip, making.stored(clip, tmp_path / "frames"), 3, 65).sound == (
+    assert encode.write(tmp_path / "out.mkv", clip, clips.store_frames(clip, tmp_path / "frames"), 3, 65).sound == (
         "pcm_s16le",
     )
-    assert b"".join(making.heard(tmp_path / "out.mkv")) == b"".join(making.heard(path))
+    assert b"".join(clips.sound_packets(tmp_path / "out.mkv")) == b"".join(clips.sound_packets(path))
 
 
 def test_a_sound_that_cannot_be_converted_is_left_out(tmp_path: Path) -> None:
-    clip = Clip(making.write(tmp_path / "a.avi", making.panned(3), codec="mpeg4", sound="adpcm_yamaha"))
+    clip = Clip(clips.write(tmp_path / "a.avi", clips.panned(3), codec="mpeg4", sound="adpcm_yamaha"))
     (note,) = sound.notes(clip, ".mkv")
     assert note.startswith("the sound (adpcm_yamaha) is left out: .mkv does not take it")
-    assert encode.write(tmp_path / "out.mkv", clip, making.stored(clip, tmp_path / "frames"), 3, 65).sound == ()
+    assert encode.write(tmp_path / "out.mkv", clip, clips.store_frames(clip, tmp_path / "frames"), 3, 65).sound == ()
     assert len(list(Clip(tmp_path / "out.mkv").shots())) == 3
 
 
 def test_each_of_several_sounds_has_its_own_way(tmp_path: Path) -> None:
-    one, two = (making.write(tmp_path / f"{codec}.mkv", making.panned(10), sound=codec) for codec in ("aac", "flac"))
+    one, two = (clips.write(tmp_path / f"{codec}.mkv", clips.panned(10), sound=codec) for codec in ("aac", "flac"))
     with av.open(str(one)) as first, av.open(str(two)) as second, av.open(str(tmp_path / "a.mkv"), "w") as film:
         taken = [*first.streams, second.streams.audio[0]]
         into = {stream: film.add_stream_from_template(stream) for stream in taken}
@@ -73,6 +73,6 @@ def test_each_of_several_sounds_has_its_own_way(tmp_path: Path) -> None:
                 film.mux(packet)
     clip = Clip(tmp_path / "a.mkv")
     assert [plan.result for plan in sound.plan(clip, ".mov")] == ["aac", "flac as aac"]
-    found = encode.write(tmp_path / "out.mov", clip, making.stored(clip, tmp_path / "frames"), 10, 65)
+    found = encode.write(tmp_path / "out.mov", clip, clips.store_frames(clip, tmp_path / "frames"), 10, 65)
     assert found.sound == ("aac", "aac")
-    assert making.heard(tmp_path / "out.mov") == making.heard(one)
+    assert clips.sound_packets(tmp_path / "out.mov") == clips.sound_packets(one)

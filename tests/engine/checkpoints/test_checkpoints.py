@@ -34,7 +34,7 @@ NEVER = 1e9  # seconds
 
 
 @pytest.fixture(autouse=True)
-def seeded(monkeypatch: pytest.MonkeyPatch, small_network: Callable[..., VGG]) -> None:
+def use_small_network(monkeypatch: pytest.MonkeyPatch, small_network: Callable[..., VGG]) -> None:
     """Runs use the small network, with the recipe's pooling and padding."""
     monkeypatch.setattr(network, "load", lambda name, activity, **settings: small_network(**settings))
 
@@ -74,7 +74,7 @@ def stop_after(step: int, asked: Job, where: str = "kept") -> None:
     run.checkpoint_writer.folder.close()
 
 
-def let_go(run: Run) -> None:
+def release(run: Run) -> None:
     assert run.checkpoint_writer is not None
     run.checkpoint_writer.folder.close()
 
@@ -119,7 +119,7 @@ def test_an_interruption_after_any_step_changes_nothing(name: str, pictures: Pat
         assert end.loss == expected_end.loss
         assert end.seconds > 0
         assert run.picture().remembered == expected.remembered
-        let_go(run)
+        release(run)
 
 
 def run_scale(event: Stepped) -> int:
@@ -154,7 +154,7 @@ def test_interrupted_again_and_again(pictures: Path) -> None:
                 assert isinstance(said, Checkpointed)
                 break
         run.close()
-        let_go(run)
+        release(run)
     np.testing.assert_array_equal(finish(impasto.resume("kept"))[0], expected)
 
 
@@ -198,11 +198,11 @@ def test_more_steps_are_those_of_a_longer_run(pictures: Path) -> None:
     np.testing.assert_array_equal(finish(impasto.resume("unfinished", steps=(4, 9)))[0], expected)
     run = job(short, checkpoint="finished").start()
     before, _ = finish(run)
-    let_go(run)
+    release(run)
     # A finished run gives the same picture again if nothing is changed, and continues if it gets more steps.
     run = impasto.resume("finished")
     np.testing.assert_array_equal(finish(run)[0], before)
-    let_go(run)
+    release(run)
     np.testing.assert_array_equal(finish(impasto.resume("finished", steps=(4, 9)))[0], expected)
 
 
@@ -244,7 +244,7 @@ def test_what_cannot_change_is_refused(changes: dict[str, Any], message: str, pi
 def test_a_finished_run_takes_no_other_weights_without_more_steps(pictures: Path) -> None:
     run = job(checkpoint="kept").start()
     finish(run)
-    let_go(run)
+    release(run)
     with pytest.raises(UsageError, match="more with --steps"):
         impasto.resume("kept", content_weight=2.0)
     finish(impasto.resume("kept", content_weight=2.0, steps=(4, 5)))
@@ -258,7 +258,7 @@ def test_pictures_are_found_where_they_were_or_where_the_folder_is_or_where_one_
     monkeypatch.chdir("/")
     run = impasto.resume(pictures / "kept")
     np.testing.assert_array_equal(finish(run)[0], expected)
-    let_go(run)
+    release(run)
     monkeypatch.chdir(pictures)
     # The folder and all pictures were moved together.
     Path("moved").mkdir()
@@ -266,7 +266,7 @@ def test_pictures_are_found_where_they_were_or_where_the_folder_is_or_where_one_
         Path(name).rename(Path("moved") / name)
     run = impasto.resume("moved/kept")
     np.testing.assert_array_equal(finish(run)[0], expected)
-    let_go(run)
+    release(run)
     Path("moved/photo.png").rename("elsewhere.png")
     with pytest.raises(CheckpointError, match=r"photo\.png: is not there any more; say with --content") as caught:
         impasto.resume("moved/kept")
@@ -426,7 +426,7 @@ def test_a_checkpoint_that_cannot_be_written_is_said_once_and_the_older_one_stay
     failures = [event for event in events if isinstance(event, CheckpointFailed)]
     assert [(event.folder, event.reason) for event in failures] == [("kept", "No space left on device")]
     np.testing.assert_array_equal(run.picture().pixels, expected)
-    let_go(run)
+    release(run)
     monkeypatch.undo()
     monkeypatch.chdir(pictures)
     saved = Folder("kept", create=False)
@@ -445,7 +445,7 @@ def test_between_steps_only(pictures: Path) -> None:
             with pytest.raises(UsageError, match="between two steps"):
                 run.checkpoint()
             break
-    let_go(run)
+    release(run)
     assert not Path("kept").exists()  # the folder was made, but not used
 
 
@@ -478,7 +478,7 @@ def test_the_folder_is_that_of_one_run(pictures: Path) -> None:
     with pytest.raises(CheckpointError, match="another process"):
         impasto.resume("kept")
     finish(run)
-    let_go(run)
+    release(run)
     finish(impasto.resume("kept"))
 
 

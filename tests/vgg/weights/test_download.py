@@ -20,7 +20,7 @@ from impasto.vgg import weights
 from impasto.vgg.weights import download as downloading
 from impasto.vgg.weights.download import DownloadListener, Patience
 from tests.conftest import PROJECT
-from tests.vgg.weights import samples as making
+from tests.vgg.weights import samples
 from tests.vgg.weights.samples import Server, Visit
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -30,7 +30,7 @@ Answer = Callable[[Visit], None]
 
 @pytest.fixture(scope="module")
 def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return making.pth(tmp_path_factory.mktemp("made") / "small.pth", making.by_places(making.tensors())).read_bytes()
+    return samples.pth(tmp_path_factory.mktemp("made") / "small.pth", samples.by_places(samples.tensors())).read_bytes()
 
 
 class Attempt:
@@ -40,8 +40,8 @@ class Attempt:
         self.pauses: list[float] = []
         self.notes: list[str] = []
         self.heard: list[tuple[int, int]] = []
-        self.official = dataclasses.replace(making.official(server.url, content), **changes)
-        self.spec = making.specs({"small": self.official})["small"]
+        self.official = dataclasses.replace(samples.official(server.url, content), **changes)
+        self.spec = samples.specs({"small": self.official})["small"]
 
     def fetch(self, **settings: Any) -> weights.Fetched:
         defaults: dict[str, Any] = {"tries": 4, "timeout": 5.0, "progress": 100, "sleep": self.pauses.append}
@@ -52,7 +52,7 @@ class Attempt:
     def succeeds(self, **settings: Any) -> None:
         assert not self.fetch(**settings).already
         found = weights.load(self.spec)
-        assert all(torch.equal(found[key], tensor) for key, tensor in making.tensors().items())
+        assert all(torch.equal(found[key], tensor) for key, tensor in samples.tensors().items())
         assert not parts()
 
     def fails(self, message: str, **settings: Any) -> str:
@@ -88,7 +88,7 @@ def test_a_good_server(server: Server, content: bytes) -> None:
 
 def test_md5_is_checked_in_full(server: Server, content: bytes) -> None:
     server.answer = lambda visit: visit.file(content)
-    known = making.official(server.url, content, "md5")
+    known = samples.official(server.url, content, "md5")
     wrong = known.digest[:-1] + ("0" if known.digest[-1] != "0" else "1")
     Attempt(server, content, algorithm="md5", digest=wrong).fails("another content came .md5")
     Attempt(server, content, algorithm="md5", digest=known.digest).succeeds()
@@ -345,7 +345,7 @@ def test_a_disk_that_fills_up_is_one_clear_line(server: Server, content: bytes) 
 
 
 def test_the_official_file_of_another_network_is_a_bug_that_is_told(server: Server, tmp_path: Path) -> None:
-    content = making.pth(tmp_path / "x.pth", {"fc.weight": torch.zeros(2)}).read_bytes()
+    content = samples.pth(tmp_path / "x.pth", {"fc.weight": torch.zeros(2)}).read_bytes()
     server.answer = lambda visit: visit.file(content)
     with pytest.raises(WeightsError, match="no layers of a VGG"):
         Attempt(server, content).fetch()
@@ -363,10 +363,10 @@ def test_a_process_killed_at_any_moment_harms_nothing(server: Server, content: b
     code = f"""
 import sys
 sys.path.insert(0, {str(PROJECT)!r})
-from tests.vgg.weights import samples as making
+from tests.vgg.weights import samples
 from impasto.vgg import weights
 from impasto.vgg.weights.spec import Official
-weights.fetch(making.specs({{"small": {attempt.official!r}}})["small"])
+weights.fetch(samples.specs({{"small": {attempt.official!r}}})["small"])
 """
     process = subprocess.Popen([sys.executable, "-c", code], env=os.environ, stderr=subprocess.DEVNULL)
     part = weights.folder() / f"small-{attempt.official.digest[:16]}.part"

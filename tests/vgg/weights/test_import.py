@@ -20,14 +20,14 @@ from impasto.errors import WeightsError
 from impasto.recipe.vgg_layers import NETWORKS
 from impasto.vgg import weights
 from impasto.vgg.weights.containers import contents
-from tests.vgg.weights import samples as making
+from tests.vgg.weights import samples
 
 pytestmark = pytest.mark.usefixtures("cache")
 
-SPECS = making.specs()
-RGB = making.tensors(corner=making.RGB_CORNER)
-BGR = making.tensors(corner=making.BGR_CORNER)
-PLAIN = making.tensors()
+SPECS = samples.specs()
+RGB = samples.tensors(corner=samples.RGB_CORNER)
+BGR = samples.tensors(corner=samples.BGR_CORNER)
+PLAIN = samples.tensors()
 
 
 def import_weights(path: Path, name: str | None = None, *, force: bool = False) -> weights.Imported:
@@ -58,25 +58,25 @@ def assert_stored(done: weights.Imported, made: dict[str, torch.Tensor], name: s
 def test_torch_files_are_told_apart_by_their_numbers(
     tmp_path: Path, made: dict[str, torch.Tensor], name: str, legacy: bool, file: str
 ) -> None:
-    table = making.by_places(made) | {"classifier.0.weight": torch.zeros(4, 4)}
-    done = import_weights(making.pth(tmp_path / file, table, legacy=legacy))
+    table = samples.by_places(made) | {"classifier.0.weight": torch.zeros(4, 4)}
+    done = import_weights(samples.pth(tmp_path / file, table, legacy=legacy))
     assert (done.recognized_by, done.official, done.already) == ("the numbers in its first layer", False, False)
     assert_stored(done, made, name)
 
 
 def test_a_float16_copy_is_recognised_too(tmp_path: Path) -> None:
     half = {key: tensor.half() for key, tensor in RGB.items()}
-    done = import_weights(making.pth(tmp_path / "x.pth", making.by_places(half)))
+    done = import_weights(samples.pth(tmp_path / "x.pth", samples.by_places(half)))
     assert_stored(done, {key: tensor.float() for key, tensor in half.items()}, "small")
 
 
 def test_parameters_and_odd_strides_are_tensors_like_others(tmp_path: Path) -> None:
     odd = {key: nn.Parameter(tensor.transpose(0, -1).contiguous().transpose(0, -1)) for key, tensor in RGB.items()}
-    assert_stored(import_weights(making.pth(tmp_path / "x.pth", making.by_places(odd))), RGB, "small")
+    assert_stored(import_weights(samples.pth(tmp_path / "x.pth", samples.by_places(odd))), RGB, "small")
 
 
 def test_a_file_that_does_not_say_is_refused_until_somebody_does(tmp_path: Path) -> None:
-    path = making.pth(tmp_path / "x.pth", making.by_places(PLAIN))
+    path = samples.pth(tmp_path / "x.pth", samples.by_places(PLAIN))
     said = refused(path, "does not say for which pixels")
     assert "add --as small (RGB in 0..1) or --as small-caffe (BGR in 0..255)" in said
     for name in SPECS:
@@ -86,27 +86,27 @@ def test_a_file_that_does_not_say_is_refused_until_somebody_does(tmp_path: Path)
 
 
 def test_what_the_numbers_say_is_not_overruled(tmp_path: Path) -> None:
-    refused(making.pth(tmp_path / "x.pth", making.by_places(RGB)), "holds small, .*leave out --as", "small-caffe")
+    refused(samples.pth(tmp_path / "x.pth", samples.by_places(RGB)), "holds small, .*leave out --as", "small-caffe")
 
 
 def test_caffes_own_names_are_of_the_original_weights(tmp_path: Path) -> None:
     # Gatys' vgg_conv.pth, and a copy with the fully connected layers.
-    done = import_weights(making.pth(tmp_path / "vgg_conv.pth", PLAIN | {"fc6.weight": torch.zeros(2)}))
+    done = import_weights(samples.pth(tmp_path / "vgg_conv.pth", PLAIN | {"fc6.weight": torch.zeros(2)}))
     assert done.recognized_by == "the names of its layers"
     assert_stored(done, PLAIN, "small-caffe")
     # The values of the weights count more than the names.
-    assert_stored(import_weights(making.pth(tmp_path / "renamed.pth", RGB)), RGB, "small")
+    assert_stored(import_weights(samples.pth(tmp_path / "renamed.pth", RGB)), RGB, "small")
 
 
 @pytest.mark.parametrize("top", [False, True])
 @pytest.mark.parametrize("naming", ["{layer}_{old}_1:0", "{new}:0", "{layer}/{new}:0", "{layer}/{layer}_{old}:0"])
 def test_keras_files(tmp_path: Path, naming: str, top: bool) -> None:
-    done = import_weights(making.h5(tmp_path / "x.pth", PLAIN, naming, top=top))
+    done = import_weights(samples.h5(tmp_path / "x.pth", PLAIN, naming, top=top))
     assert_stored(done, PLAIN, "small-caffe")
 
 
 def test_a_whole_keras_model(tmp_path: Path) -> None:
-    path = making.h5(tmp_path / "weights.h5", PLAIN)
+    path = samples.h5(tmp_path / "weights.h5", PLAIN)
     with h5py.File(path) as file, h5py.File(tmp_path / "model.h5", "w") as model:
         for key in file:
             file.copy(key, model.require_group("model_weights"))
@@ -121,13 +121,13 @@ def test_keras_without_h5py_says_what_to_install(tmp_path: Path, monkeypatch: py
             raise ImportError
         return real(name, *rest)
 
-    path = making.h5(tmp_path / "x.h5", PLAIN)
+    path = samples.h5(tmp_path / "x.h5", PLAIN)
     monkeypatch.setattr(builtins, "__import__", without)
     refused(path, r"needs h5py; run pip install 'impasto\[keras\]'")
 
 
 def test_impastos_own_files_travel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = import_weights(making.pth(tmp_path / "x.pth", making.by_places(PLAIN)), "small-caffe")
+    done = import_weights(samples.pth(tmp_path / "x.pth", samples.by_places(PLAIN)), "small-caffe")
     carried = Path(shutil.copy(done.path, tmp_path / "carried"))
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "another"))
     assert import_weights(carried).recognized_by == "impasto's note in it"
@@ -136,15 +136,15 @@ def test_impastos_own_files_travel(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_other_safetensors_with_torchvisions_names(tmp_path: Path) -> None:
-    save_file(making.by_places(RGB), tmp_path / "x")
+    save_file(samples.by_places(RGB), tmp_path / "x")
     assert_stored(import_weights(tmp_path / "x"), RGB, "small")
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "md5"])
 def test_an_official_file_is_known_by_its_hash(tmp_path: Path, algorithm: Literal["sha256", "md5"]) -> None:
-    path = making.pth(tmp_path / "x.pth", making.by_places(PLAIN))
-    known = making.official("https://example.org/x", path.read_bytes(), algorithm)
-    done = weights.import_file(path, specs=making.specs({"small": known}))
+    path = samples.pth(tmp_path / "x.pth", samples.by_places(PLAIN))
+    known = samples.official("https://example.org/x", path.read_bytes(), algorithm)
+    done = weights.import_file(path, specs=samples.specs({"small": known}))
     assert done.official
     entry = weights.entry("small")
     assert entry is not None
@@ -156,15 +156,15 @@ def test_the_published_file_named_after_its_hash_is_recognised(tmp_path: Path) -
     import dataclasses
     import hashlib
 
-    path = making.pth(tmp_path / "x.pth", making.by_places(PLAIN))
+    path = samples.pth(tmp_path / "x.pth", samples.by_places(PLAIN))
     prefix = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
     known = SPECS | {"small-caffe": dataclasses.replace(SPECS["small-caffe"], prefixes=(prefix,))}
     assert weights.import_file(path, specs=known).name == "small-caffe"
 
 
 def test_other_weights_are_replaced_only_by_force(tmp_path: Path) -> None:
-    one = making.pth(tmp_path / "1.pth", making.by_places(RGB))
-    other = making.pth(tmp_path / "2.pth", making.by_places(making.tensors(seed=1, corner=making.RGB_CORNER)))
+    one = samples.pth(tmp_path / "1.pth", samples.by_places(RGB))
+    other = samples.pth(tmp_path / "2.pth", samples.by_places(samples.tensors(seed=1, corner=samples.RGB_CORNER)))
     import_weights(one)
     assert import_weights(one).already
     with pytest.raises(WeightsError, match="small: other weights are here already; add --force"):
@@ -175,7 +175,7 @@ def test_other_weights_are_replaced_only_by_force(tmp_path: Path) -> None:
 
 
 def test_damaged_weights_are_replaced_without(tmp_path: Path) -> None:
-    path = making.pth(tmp_path / "1.pth", making.by_places(RGB))
+    path = samples.pth(tmp_path / "1.pth", samples.by_places(RGB))
     done = import_weights(path)
     done.path.write_bytes(b"")
     assert not import_weights(path).already
@@ -187,7 +187,7 @@ def store_is_whole() -> bool:
 
 
 def _broken(kind: str) -> dict[str, torch.Tensor]:
-    made = making.by_places(making.tensors(corner=making.RGB_CORNER))
+    made = samples.by_places(samples.tensors(corner=samples.RGB_CORNER))
     if kind == "missing layer":
         del made["features.5.weight"]
     elif kind == "another layer":
@@ -224,13 +224,13 @@ def _broken(kind: str) -> dict[str, torch.Tensor]:
     ],
 )
 def test_other_networks_and_broken_numbers_are_refused(tmp_path: Path, kind: str, message: str) -> None:
-    path = making.pth(tmp_path / "x.pth", _broken(kind))
+    path = samples.pth(tmp_path / "x.pth", _broken(kind))
     refused(path, message)
     refused(path, message, "small")
 
 
 def test_a_resnet_is_refused(tmp_path: Path) -> None:
-    path = making.pth(tmp_path / "resnet.pth", {"conv1.weight": torch.zeros(2), "layer1.0.bn1.bias": torch.zeros(2)})
+    path = samples.pth(tmp_path / "resnet.pth", {"conv1.weight": torch.zeros(2), "layer1.0.bn1.bias": torch.zeros(2)})
     refused(path, r"resnet.pth: holds conv1.weight and no layers of a VGG")
 
 
@@ -239,7 +239,7 @@ def test_a_vgg16_is_named(tmp_path: Path) -> None:
     made = {f"features.{place}.{part}": torch.zeros(1) for place in places for part in ("weight", "bias")}
     for layer, place in zip(NETWORKS["vgg16"], places, strict=True):
         made[f"features.{place}.weight"] = torch.zeros(layer.out_channels, layer.in_channels, 3, 3)[:, :, :1, :1]
-    path = making.pth(tmp_path / "x.pth", made)
+    path = samples.pth(tmp_path / "x.pth", made)
     with pytest.raises(WeightsError, match="holds VGG-16, not VGG-19; give a file of VGG-19"):
         weights.import_file(path)
 
@@ -258,13 +258,13 @@ class Payload:
 @pytest.mark.parametrize("form", ["zip", "legacy", "pickle", "nested"])
 def test_no_program_in_a_file_is_run(tmp_path: Path, form: str, file: str) -> None:
     marker = tmp_path / "marker"
-    table = making.by_places(RGB)
+    table = samples.by_places(RGB)
     if form == "pickle":
         (tmp_path / file).write_bytes(pickle.dumps(table | {"x": Payload(marker)}))
     elif form == "nested":
-        making.pth(tmp_path / file, Payload(marker))
+        samples.pth(tmp_path / file, Payload(marker))
     else:
-        making.pth(tmp_path / file, table | {"x": Payload(marker)}, legacy=form == "legacy")
+        samples.pth(tmp_path / file, table | {"x": Payload(marker)}, legacy=form == "legacy")
     refused(tmp_path / file, "could run any program" if form == "pickle" else "more than weights")
     assert not marker.exists()
     # Another loader runs the payload, which shows that it works.
@@ -298,11 +298,11 @@ def test_anything_else_is_refused(tmp_path: Path, content: bytes, message: str) 
 def test_a_file_cut_anywhere_is_refused(tmp_path: Path, form: str) -> None:
     path = tmp_path / "whole"
     if form == "h5":
-        making.h5(path, BGR)
+        samples.h5(path, BGR)
     elif form == "safetensors":
-        save_file(making.by_places(RGB), path)
+        save_file(samples.by_places(RGB), path)
     else:
-        making.pth(path, making.by_places(RGB), legacy=form == "legacy")
+        samples.pth(path, samples.by_places(RGB), legacy=form == "legacy")
     whole = path.read_bytes()
     for share in range(1, 20):
         path.write_bytes(whole[: len(whole) * share // 20])
@@ -321,7 +321,7 @@ def test_archives_that_torch_did_not_write_are_not_opened(tmp_path: Path) -> Non
 
 
 def test_hdf5_never_leads_to_another_file(tmp_path: Path) -> None:
-    whole = making.h5(tmp_path / "whole.h5", PLAIN)
+    whole = samples.h5(tmp_path / "whole.h5", PLAIN)
     with h5py.File(tmp_path / "link.h5", "w") as file:
         for layer in ("block1_conv1", "block1_conv2", "block2_conv1"):
             file[layer] = h5py.ExternalLink(str(whole), layer)
@@ -357,4 +357,4 @@ def test_not_for_the_network_inside_the_package(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("table", [[1, 2], {"a": 5}, {1: torch.zeros(1)}, torch.zeros(3), {"state_dict": {}}])
 def test_torch_files_without_a_table_of_tensors(tmp_path: Path, table: object) -> None:
-    refused(making.pth(tmp_path / "x.pth", table), "holds no table of tensors by name")
+    refused(samples.pth(tmp_path / "x.pth", table), "holds no table of tensors by name")

@@ -14,31 +14,31 @@ from impasto.vgg.weights import store
 from impasto.vgg.weights.importing import keep_converted
 from impasto.vgg.weights.reading import pack
 from tests.conftest import PROJECT
-from tests.vgg.weights import samples as making
+from tests.vgg.weights import samples
 
 pytestmark = pytest.mark.usefixtures("cache")
 
-SPEC = making.specs()["small"]
+SPEC = samples.specs()["small"]
 HASHES = {"sha256": "0" * 64, "md5": "0" * 32}
 
 
 def fill(seed: int = 0) -> store.CacheEntry:
     store.prepare()
-    return keep_converted(SPEC, making.tensors(seed=seed), "x.pth", HASHES, official=False)
+    return keep_converted(SPEC, samples.tensors(seed=seed), "x.pth", HASHES, official=False)
 
 
 def test_what_was_kept_is_loaded_bit_for_bit_with_its_convention() -> None:
     fill()
     found = weights.load(SPEC)
     assert found.convention == SPEC.convention
-    assert found.keys() == making.tensors().keys()
-    assert all(torch.equal(found[key], tensor) for key, tensor in making.tensors().items())
+    assert found.keys() == samples.tensors().keys()
+    assert all(torch.equal(found[key], tensor) for key, tensor in samples.tensors().items())
     assert weights.verify(SPEC).startswith("small, SHA-256")
 
 
 def test_equal_weights_make_equal_files() -> None:
     # A file's name depends on its content, and must not depend on the order of keys in safetensors.
-    content = {pack(SPEC, making.tensors(), {"file": "x", "official": False}) for _ in range(20)}
+    content = {pack(SPEC, samples.tensors(), {"file": "x", "official": False}) for _ in range(20)}
     assert len(content) == 1
 
 
@@ -92,8 +92,8 @@ def test_a_damaged_note_is_refused(cache: Path, note: bytes) -> None:
 
 def test_the_note_of_other_weights_does_not_make_them_these(cache: Path) -> None:
     fill()
-    other = making.specs()["small-caffe"]
-    keep_converted(other, making.tensors(), "x.pth", HASHES, official=False)
+    other = samples.specs()["small-caffe"]
+    keep_converted(other, samples.tensors(), "x.pth", HASHES, official=False)
     table = json.loads((cache / "small-caffe.json").read_text())
     entry = store.entry("small-caffe")
     assert entry is not None
@@ -125,7 +125,7 @@ def test_a_full_disk_leaves_what_was_there(cache: Path, monkeypatch: pytest.Monk
     with pytest.raises(WeightsError, match=r"could not be written .No space left on device.; free some space"):
         fill(1)
     assert sorted(cache.iterdir()) == before
-    assert torch.equal(weights.load(SPEC)["conv1_1.bias"], making.tensors(seed=0)["conv1_1.bias"])
+    assert torch.equal(weights.load(SPEC)["conv1_1.bias"], samples.tensors(seed=0)["conv1_1.bias"])
 
 
 def test_a_reader_between_note_and_replacement_gets_the_new(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +135,7 @@ def test_a_reader_between_note_and_replacement_gets_the_new(monkeypatch: pytest.
     answers = iter([first])
     real = store.entry
     monkeypatch.setattr(store, "entry", lambda name: next(answers, None) or real(name))
-    assert torch.equal(weights.load(SPEC)["conv1_1.bias"], making.tensors(seed=1)["conv1_1.bias"])
+    assert torch.equal(weights.load(SPEC)["conv1_1.bias"], samples.tensors(seed=1)["conv1_1.bias"])
 
 
 def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -156,36 +156,36 @@ def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 WORKER = """
 import sys
 sys.path.insert(0, {folder!r})
-from tests.vgg.weights import samples as making
+from tests.vgg.weights import samples
 from pathlib import Path
 from impasto.vgg import weights
 number, url, content = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]).read_bytes()
-specs = making.specs({{"small": making.official(url, content)}})
+specs = samples.specs({{"small": samples.official(url, content)}})
 if number % 2:
     weights.fetch(specs["small"])
     found = weights.load(specs["small"])
-    assert found["conv1_1.bias"].sum() == making.tensors(seed=0)["conv1_1.bias"].sum()
+    assert found["conv1_1.bias"].sum() == samples.tensors(seed=0)["conv1_1.bias"].sum()
 else:
-    mine = making.tensors(seed=number)
+    mine = samples.tensors(seed=number)
     for turn in range(5):
         weights.import_file(Path(sys.argv[4 + number]), force=True, specs=specs)
         # Whoever was last: always one of the four, whole.
         found = weights.load(specs["small-caffe"])["conv1_1.bias"].sum()
-        assert found in [making.tensors(seed=seed)["conv1_1.bias"].sum() for seed in (0, 2, 4, 6)]
+        assert found in [samples.tensors(seed=seed)["conv1_1.bias"].sum() for seed in (0, 2, 4, 6)]
 """
 
 
 @pytest.mark.slow
-def test_eight_processes_at_once(cache: Path, tmp_path: Path, server: making.Server) -> None:
-    path = making.pth(tmp_path / "small.pth", making.by_places(making.tensors(corner=making.RGB_CORNER)))
+def test_eight_processes_at_once(cache: Path, tmp_path: Path, server: samples.Server) -> None:
+    path = samples.pth(tmp_path / "small.pth", samples.by_places(samples.tensors(corner=samples.RGB_CORNER)))
     content = path.read_bytes()
 
-    def answer(visit: making.Visit) -> None:
+    def answer(visit: samples.Visit) -> None:
         visit.stop.wait(0.5)  # long enough for all requests to arrive
         visit.file(content)
 
     server.answer = answer
-    files = [making.pth(tmp_path / f"{n}.pth", making.tensors(seed=n, corner=making.BGR_CORNER)) for n in range(7)]
+    files = [samples.pth(tmp_path / f"{n}.pth", samples.tensors(seed=n, corner=samples.BGR_CORNER)) for n in range(7)]
     code = WORKER.format(folder=str(PROJECT))
     arguments = [server.url, str(path), *map(str, files)]
     processes = [

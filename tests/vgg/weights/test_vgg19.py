@@ -9,7 +9,7 @@ from torch import nn
 
 from impasto.recipe.vgg_layers import NETWORKS
 from impasto.vgg import network, weights
-from tests.vgg.weights import samples as making
+from tests.vgg.weights import samples
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -80,7 +80,7 @@ def image() -> torch.Tensor:
 def test_torch_files(tmp_path: Path, seeded: dict[str, torch.Tensor], image: torch.Tensor, name: str) -> None:
     table = {key: tensor.clone() for key, tensor in seeded.items()}
     table["features.0.weight"][0, :, 0, 0] = torch.tensor(weights.SPECS[name].corner)
-    done = weights.import_file(making.pth(tmp_path / "x.pth", table))
+    done = weights.import_file(samples.pth(tmp_path / "x.pth", table))
     assert (done.name, done.recognized_by) == (name, "the numbers in its first layer")
     prepared = rgb_in_0_1(image) if name == "vgg19" else bgr_in_0_255(image)
     compare(name, expected(table, prepared), image)
