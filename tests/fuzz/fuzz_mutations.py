@@ -227,19 +227,19 @@ def mutated(kind: str, seed: int, files: list[bytes], others: list[bytes]) -> by
     data = rng.choice(files)
     if rng.random() < 0.06:
         return spliced(rng, data, rng.choice(others))
-    spoilt = bytearray(data)
+    damaged = bytearray(data)
     text = kind in ("recipe", "document", "pnm")
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        if not spoilt:
+        if not damaged:
             break
-        parts = [part for part in PARTS[kind](bytes(spoilt)) if part[0] < part[1]] if kind in PARTS else []
+        parts = [part for part in PARTS[kind](bytes(damaged)) if part[0] < part[1]] if kind in PARTS else []
         choice = rng.random()
         if text and choice < 0.3:
-            spoilt = digits(rng, spoilt)
+            damaged = digits(rng, damaged)
         elif kind == "png" and choice < 0.2:
-            spoilt = inflated(rng, spoilt)
+            damaged = inflated(rng, damaged)
         elif parts and choice < 0.6:
-            spoilt = structured(rng, spoilt, parts)
+            damaged = structured(rng, damaged, parts)
         else:
-            spoilt = rng.choice(BLIND)(rng, spoilt)
-    return bytes(with_sums(spoilt) if kind == "png" and rng.random() < 0.8 else spoilt)
+            damaged = rng.choice(BLIND)(rng, damaged)
+    return bytes(with_sums(damaged) if kind == "png" and rng.random() < 0.8 else damaged)

@@ -572,7 +572,7 @@ def test_a_document_that_is_whole_but_holds_nonsense_is_refused(pictures: Path) 
 
     position = found["run"]["position"]
     options = found["run"]["options"]
-    spoilt: list[dict[str, Any]] = [
+    damaged: list[dict[str, Any]] = [
         {"position": position | {"scale": 7}},
         {"position": position | {"done": -1}},
         {"position": position | {"plans": []}},
@@ -588,7 +588,7 @@ def test_a_document_that_is_whole_but_holds_nonsense_is_refused(pictures: Path) 
         {"recipe": []},
         {"tensors": {}},
     ]
-    for parts in spoilt:
+    for parts in damaged:
         changed(**parts)
         with pytest.raises(ImpastoError) as caught:
             impasto.resume("kept")
