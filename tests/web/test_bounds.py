@@ -184,6 +184,25 @@ def test_a_client_that_leaves_in_the_midst_of_a_body(served: Served, client: htt
     assert "Traceback" not in said.read_text()
 
 
+@pytest.mark.parametrize(("token", "length", "status"), [("wrong", 100_000, 403), ("", MOST_REQUEST + 100_000, 413)])
+def test_a_refused_body_is_answered_while_it_arrives(served: Served, token: str, length: int, status: int) -> None:
+    """A client that sends its body after the refusal reads the answer, and sees no reset connection."""
+    path = "/" + served.base.split("/", 3)[3]
+    head = f"POST {path}api/check HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nContent-Length: {length}\r\n"
+    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as line:
+        line.sendall(f"{head}Authorization: Bearer {token or served.token}\r\n\r\n".encode())
+        # Of the answer everything is there before the first byte of the body.
+        answer = b""
+        while not answer.endswith(b"\n") or b"impasto: " not in answer:
+            answer += line.recv(65536)
+        # A closed connection is reset by the first part, and then refuses the others with an error.
+        for _ in range(10):
+            line.sendall(b"x" * (length // 10))
+        line.sendall(b"x" * (length % 10))
+        assert line.recv(1) == b""
+    assert int(answer.split()[1]) == status
+
+
 def test_many_streams_at_once_are_not_too_many(tmp_path: Path) -> None:
     server = start(tmp_path / "state")
     path = "/" + server.base.split("/", 3)[3]
