@@ -55,13 +55,14 @@ def parse_request(body: bytes) -> Table:
     return table
 
 
-def check_values(value: object, role: str, longest: int, depth: int = 0) -> int:
+def check_values(value: object, role: str, longest: int, most: int = _MOST_VALUES, depth: int = 0) -> int:
     """Return the number of values in plain data, and refuse data that exceed the bounds.
 
     Args:
         value: a table, a list, or what they hold.
         role: what the data are, for the message.
         longest: number of characters that a text in them may have.
+        most: number of values, and of keys, that they may have.
         depth: of `value` in the whole.
 
     Raises:
@@ -78,9 +79,9 @@ def check_values(value: object, role: str, longest: int, depth: int = 0) -> int:
     parts = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
     count = 1
     for part in parts:
-        count += check_values(part, role, longest, depth + 1)
-        if count > _MOST_VALUES:
-            raise UsageError(f"{role} has more than {_MOST_VALUES} values")
+        count += check_values(part, role, longest, most, depth + 1)
+        if count > most:
+            raise UsageError(f"{role} has more than {most} values")
     return count
 
 
