@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -86,25 +85,6 @@ def random_order(generator: random.Random, pictures: list[str]) -> Any:
     return table
 
 
-@dataclass
-class Usage:
-    """What the process of a server has used so far."""
-
-    process: psutil.Process
-
-    def seconds(self) -> float:
-        """Return the processor time of all threads."""
-        times = self.process.cpu_times()
-        return float(times.user + times.system)
-
-    def peak(self) -> int:
-        """Return the most memory that it has had, bytes; where the system does not tell, what it has now."""
-        if sys.platform == "linux":
-            status = Path(f"/proc/{self.process.pid}/status").read_text()
-            return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]
-        return int(self.process.memory_info().rss)
-
-
 def paint_all(client: httpx.Client) -> None:
     """Wait until nothing is left to paint, and cancel what goes well for two steps."""
 
@@ -124,7 +104,6 @@ def test_no_request_ends_the_server_or_takes_its_time(count: int, tmp_path: Path
     """Every answer has a status below 500 and takes less than a second of processor time; memory stays bounded."""
     generator = random.Random(count)
     server = start(tmp_path / "state")
-    usage = Usage(psutil.Process(server.process.pid))
     with server.client() as client:
         pictures = [upload(client, name) for name in ("chelsea.jpg", "woodcut.jpg")]
         # The first orders import modules and load the network.
@@ -136,7 +115,7 @@ def test_no_request_ends_the_server_or_takes_its_time(count: int, tmp_path: Path
         client.post(f"api/jobs/{paused}/pause")
         until(lambda: list((tmp_path / "state" / "jobs" / paused / "checkpoint-0").glob("*.json")))
         pool = [finished, order(client, QUICK), *pictures, "0" * 16, "..", "%00", "é", *VERBS, "9" * 30, "9" * 5000]
-        before = usage.peak()
+        before = server.peak_memory()
         # Jobs are deleted last.
         for method, template in sorted(routes(tmp_path), key=lambda route: route[0] == "DELETE"):
             # Fewer streams than may be open at a time: the server needs a moment to see that one was left.
@@ -145,18 +124,18 @@ def test_no_request_ends_the_server_or_takes_its_time(count: int, tmp_path: Path
                 path = re.sub(r"{(\w+)(:int)?}", lambda found: generator.choice(pool), template)
                 body = json.dumps(random_order(generator, pictures)) if method == "POST" else None
                 query = {"bits": generator.choice(["8", "x", "99"]), "quality": generator.choice(["0", "9" * 400])}
-                started = usage.seconds()
+                started = server.processor_seconds()
                 with client.stream(method, path, content=body, params=query, timeout=20) as answer:
                     # A stream of events never ends.
                     text = next(answer.iter_text(), "")
                 assert answer.status_code < 500, (method, path, body, text)
-                assert usage.seconds() - started < 1, (method, path, body)
-                assert usage.peak() < before + 10**9, (method, path, body)
+                assert server.processor_seconds() - started < 1, (method, path, body)
+                assert server.peak_memory() < before + 10**9, (method, path, body)
         client.post(f"api/jobs/{paused}/cancel")
         paint_all(client)
-        assert usage.peak() < before + 10**9
+        assert server.peak_memory() < before + 10**9
         assert client.get("api/jobs").status_code == 200
-    assert "Traceback" not in server.state.with_name(f"{server.state.name}-said").read_text()
+    assert "Traceback" not in server.messages
     server.stop(signal.SIGTERM)
 
 
@@ -354,8 +333,7 @@ def test_a_client_that_leaves_in_the_midst_of_a_body(served: Served, client: htt
         with socket.create_connection(("127.0.0.1", served.port)) as line:
             line.sendall(f"{head}Authorization: Bearer {served.token}\r\n\r\n".encode() + b"x" * 100)
     assert client.get("api/jobs").status_code == 200
-    said = served.state.with_name(f"{served.state.name}-said")
-    assert "Traceback" not in said.read_text()
+    assert "Traceback" not in served.messages
 
 
 @pytest.mark.parametrize(("token", "length", "status"), [("wrong", 100_000, 403), ("", MOST_REQUEST + 100_000, 413)])
