@@ -18,6 +18,7 @@ from impasto.web.storage import Storage
 
 HUGE = int("9" * 400)
 NOT_FINITE = (float("nan"), float("inf"), float("-inf"))
+NAMES = {HUGE: "400 digits", -HUGE: "minus 400 digits"}
 DEEP: Any = []
 for _ in range(500):
     DEEP = [DEEP]
@@ -57,7 +58,7 @@ def test_a_sound_record_is_read(record: Path) -> None:
     assert (job["left"], job["present"], job["stages"], notes) == (5, [24, 32, 2], 2, [])
 
 
-@pytest.mark.parametrize("number", [HUGE, -HUGE, *NOT_FINITE])
+@pytest.mark.parametrize("number", [HUGE, -HUGE, *NOT_FINITE], ids=lambda number: NAMES.get(number, str(number)))
 @pytest.mark.parametrize("name", ["created", "progress", "seconds", "scale", "step", "cells", "preview", "stretch"])
 def test_a_number_of_a_record_is_finite_and_of_bounded_length(record: Path, name: str, number: float) -> None:
     table = json.loads(record.read_text())
@@ -93,7 +94,7 @@ def test_a_damaged_value_of_a_record_sets_it_aside(record: Path, change: dict[st
     assert len(notes) == 1
 
 
-@pytest.mark.parametrize("number", [HUGE, *NOT_FINITE])
+@pytest.mark.parametrize("number", [HUGE, *NOT_FINITE], ids=lambda number: NAMES.get(number, str(number)))
 def test_a_number_of_an_order_is_bounded_in_its_record_too(record: Path, number: float) -> None:
     table = json.loads(record.read_text())
     table["order"]["styles"][0]["weight"] = number
@@ -103,7 +104,7 @@ def test_a_number_of_an_order_is_bounded_in_its_record_too(record: Path, number:
     assert len(notes) == 1
 
 
-@pytest.mark.parametrize("side", [HUGE, *NOT_FINITE, 0, 1e5, "9", 10**9])
+@pytest.mark.parametrize("side", [HUGE, *NOT_FINITE, 0, 1e5, "9", 10**9], ids=lambda side: NAMES.get(side, repr(side)))
 def test_a_stored_picture_has_a_size_that_can_be(record: Path, side: float) -> None:
     (file,) = (record.parents[2] / "pictures").glob("*.json")
     file.write_text(json.dumps(json.loads(file.read_text()) | {"width": side}))
