@@ -1,12 +1,13 @@
 """`impasto serve` as a process, and requests to it by a client that has the token."""
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,17 @@ def start(state: Path, *options: str, python_path: str = str(ROOT / "src")) -> S
     if process.poll() is not None:
         raise AssertionError(said.read_text())
     return Served(process, file.read_text().strip(), state, file)
+
+
+@contextlib.contextmanager
+def running(state: Path) -> Iterator[Served]:
+    """Start a server that is ended with the block, also when a test fails in it."""
+    server = start(state)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.stop(signal.SIGTERM)
 
 
 def until(found: Callable[[], Any], seconds: float = 60) -> Any:

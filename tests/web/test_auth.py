@@ -1,4 +1,4 @@
-"""Who gets in, what they may send, and what they get: each sentence of docs/page.md, "Closed to everyone else"."""
+"""Authentication, limits of requests, headers of answers: each sentence of docs/page.md, "Closed to everyone else"."""
 
 import io
 import socket
@@ -17,14 +17,14 @@ REFUSED = 403
 
 
 def ask(served: Served, path: str = "", method: str = "GET", **headers: str) -> httpx.Response:
-    """A request with these headers and no others that matter."""
+    """Send a request with these headers; the token is not sent unless one of them has it."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     with httpx.Client(trust_env=False) as client:
         return client.request(method, served.base + path, headers=named)
 
 
 def raw(served: Served, text: bytes, seconds: float = 5) -> bytes:
-    """What the server says to these very bytes."""
+    """Return the answer to a request of exactly these bytes, up to the end of its headers."""
     with socket.create_connection(("127.0.0.1", served.port), timeout=seconds) as line:
         line.sendall(text)
         answer = b""

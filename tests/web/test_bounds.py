@@ -1,4 +1,4 @@
-"""What a page or an attacker may order: bounded before anything is computed, and never the end of the server."""
+"""What a client may send: it is bounded before anything is computed, and nothing that it sends ends the server."""
 
 import asyncio
 import itertools
@@ -40,7 +40,7 @@ from impasto.web.routes import Routes
 from impasto.web.storage import Storage, StoredPicture
 from impasto.web.worker import QueueWorker
 from tests.picture.samples import pillow_file
-from tests.web.served import QUICK, SLOW, Served, order, start, state_of, until, upload
+from tests.web.served import QUICK, SLOW, Served, order, running, start, state_of, until, upload
 
 DEEP: Any = []
 for _ in range(50):
@@ -65,7 +65,7 @@ def routes(tmp_path: Path) -> list[tuple[str, str]]:
 
 
 def random_order(generator: random.Random, pictures: list[str]) -> Any:
-    """Return an order with one to four things wrong with it, or something that is none."""
+    """Return an order with one to four wrong values, or a value that is no order at all."""
     if generator.random() < 0.1:
         return generator.choice(VALUES)
     settings = {"size": 32, "start_size": 32, "steps": [1]}
@@ -103,8 +103,7 @@ def paint_all(client: httpx.Client) -> None:
 def test_no_request_ends_the_server_or_takes_its_time(count: int, tmp_path: Path) -> None:
     """Every answer has a status below 500 and takes less than a second of processor time; memory stays bounded."""
     generator = random.Random(count)
-    server = start(tmp_path / "state")
-    with server.client() as client:
+    with running(tmp_path / "state") as server, server.client() as client:
         pictures = [upload(client, name) for name in ("chelsea.jpg", "woodcut.jpg")]
         # The first orders import modules and load the network.
         finished = order(client, QUICK, vary=[{"name": "seed", "values": [1, 2]}])
@@ -135,8 +134,7 @@ def test_no_request_ends_the_server_or_takes_its_time(count: int, tmp_path: Path
         paint_all(client)
         assert server.peak_memory() < before + 10**9
         assert client.get("api/jobs").status_code == 200
-    assert "Traceback" not in server.messages
-    server.stop(signal.SIGTERM)
+        assert "Traceback" not in server.messages
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the server does with orders, whether a page is open or not."""
+"""Jobs of a running server: painting, the queue, and how the server ends; no page need be open."""
 
 import contextlib
 import io
@@ -221,7 +221,7 @@ class TestEnding:
             finished(client, whole)
             first, second = order(client, settings), order(client, QUICK)
             until(lambda: client.get(f"api/jobs/{first}").json()["step"] > 5)
-            # It rests with a checkpoint, so that even kill -9 loses nothing.
+            # A paused job has a checkpoint, so that even kill -9 loses nothing.
             client.post(f"api/jobs/{first}/pause")
             until(lambda: list((tmp_path / "state" / "jobs" / first / "checkpoint-0").glob("*.json")))
             before = client.get(f"api/jobs/{first}").json()
@@ -265,7 +265,7 @@ class TestEnding:
             until(lambda: now()["order"]["settings"].get("content_weight") == 3.0)
             before = now()
             if rested:
-                # From the checkpoint of the run that goes on from there; else from the picture it was to go on from.
+                # The steered run is resumed from its own checkpoint; otherwise it begins again from its start picture.
                 client.post(f"api/jobs/{id}/resume")
                 until(lambda: now()["progress"] > before["progress"])
                 client.post(f"api/jobs/{id}/pause")
