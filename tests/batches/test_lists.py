@@ -1,10 +1,12 @@
 """The parts of a batch before anything is painted: lists, folders, names, shards and the log."""
 
 import json
+import math
 import ntpath
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -225,6 +227,31 @@ def test_the_log_is_a_cache_that_may_be_damaged_moved_or_gone(tmp_path: Path) ->
     assert BatchLog(tmp_path / "b[1]*" / "log.jsonl").entry(str(tmp_path / "b[1]*" / "one.png")) == again
     with pytest.raises(OutputError, match="the log cannot be written"):
         BatchLog(tmp_path / "none" / "log.jsonl").add("one.png", again, {"time": 3.0})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [*({"time": time} for time in (int("9" * 400), -int("9" * 400), math.nan, math.inf, -math.inf, "x", None, [[1]])),
+     {"time": 3, "styles": 5}, {"time": 3, "styles": True}, {"time": 3, "output": 5}, {"time": [[]] * 1_000_000}],
+    ids=lambda change: repr(list(change.items())[-1])[:30],
+)  # fmt: skip
+def test_a_line_of_the_log_that_is_none_of_ours_is_passed_over(tmp_path: Path, change: dict[str, Any]) -> None:
+    line = {"output": "one.png", "status": "failed", "reason": "", **change}
+    sound = {"output": "one.png", "styles": [], "reason": ""}
+    lines = [{**sound, "time": 2, "status": "painted"}, line, {**sound, "time": 1, "status": "failed"}]
+    (tmp_path / "log.jsonl").write_text("".join(f"{json.dumps(entry)}\n" for entry in lines))
+    entry = BatchLog(tmp_path / "log.jsonl").entry(str(tmp_path / "one.png"))
+    assert entry is not None
+    assert entry.status == "painted"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000, '{"time": %s}' % ("9" * 5000), "1", '"x"'])
+def test_a_line_of_the_log_that_is_no_table_is_passed_over(tmp_path: Path, text: str) -> None:
+    log = BatchLog(tmp_path / "log.jsonl")
+    log.add(str(tmp_path / "one.png"), LogEntry("painted"), {"time": 1.0})
+    with log.path.open("a") as file:
+        file.write(f"{text}\n")
+    assert BatchLog(tmp_path / "log.jsonl").entry(str(tmp_path / "one.png")) == LogEntry("painted")
 
 
 @pytest.mark.parametrize("name", SAME)

@@ -6,7 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -112,45 +112,59 @@ def test_wrong_requests(arguments: list[str], message: str, folder: Path) -> Non
     assert not list(folder.glob("*.impasto"))
 
 
-def start(*arguments: str) -> "subprocess.Popen[str]":
-    line = [sys.executable, "-m", "impasto", "video", "clip.mp4", "painting.png", *SMALL, *arguments]
+# `impasto`, in a process that sends itself a signal once it has stored some frames: at the same frame every time.
+SIGNALLED = """
+import os, sys
+number, count = int(sys.argv.pop(1)), int(sys.argv.pop(1))
+from impasto.cli import main
+from impasto.video.frames import FrameStore
+keep = FrameStore.keep
+def keep_and_signal(self, index, pixels):
+    keep(self, index, pixels)
+    if index + 1 == count:
+        os.kill(os.getpid(), number)
+FrameStore.keep = keep_and_signal
+main()
+"""
+
+
+def start(*arguments: str, program: Sequence[str] = ("-m", "impasto")) -> "subprocess.Popen[str]":
+    line = [sys.executable, *program, "video", "clip.mp4", "painting.png", *SMALL, *arguments]
     return subprocess.Popen(
         line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
 
 
-def after_frame(process: "subprocess.Popen[str]", number: int) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if json.loads(line).get("frame") == number:
-            return
-    raise AssertionError("it ended before")
+def start_signalled(number: signal.Signals, count: int, *arguments: str) -> "subprocess.Popen[str]":
+    """Start the command, which gets a signal when `count` frames are stored."""
+    return start(*arguments, program=("-c", SIGNALLED, str(int(number)), str(count)))
 
 
 def test_killed_it_goes_on_to_the_same_frames(folder: Path) -> None:
     whole = start("-o", "whole.mp4", "--preview", "9", "--json")
     said = whole.communicate(timeout=200)
     assert whole.returncode == 0, said
-    killed = start("-o", "out.mp4", "--preview", "9", "--json")
-    after_frame(killed, 2)
-    killed.kill()
-    killed.communicate()
+    killed = start_signalled(signal.SIGKILL, 2, "-o", "out.mp4", "--preview", "9", "--json")
+    said = killed.communicate(timeout=200)
+    assert killed.returncode == -signal.SIGKILL, said
     kept = sorted(path.name for path in Path("out.mp4.impasto").glob("frame-*.png"))
-    assert 2 <= len(kept) < 6
+    assert kept == ["frame-000001.png", "frame-000002.png"]
     again = start("-o", "out.mp4", "--preview", "9", "--json")
-    events = [json.loads(line) for line in again.communicate(timeout=200)[0].splitlines()]
-    assert [event["kept"] for event in events[1:3]] == [True, True]
-    for path in sorted(Path("whole.mp4.impasto").glob("frame-*.png")):
+    said = again.communicate(timeout=200)
+    assert again.returncode == 0, said
+    events = [json.loads(line) for line in said[0].splitlines()]
+    assert [event["kept"] for event in events if event["event"] == "frame_painted"] == [True] * 2 + [False] * 4
+    frames = sorted(Path("whole.mp4.impasto").glob("frame-*.png"))
+    assert len(frames) == 6
+    for path in frames:
         assert path.read_bytes() == (Path("out.mp4.impasto") / path.name).read_bytes()
     assert Path("whole.preview.mp4").read_bytes() == Path("out.preview.mp4").read_bytes()
 
 
 def test_stopped_it_writes_what_there_is(folder: Path) -> None:
-    process = start("-o", "out.mp4", "--json")
-    after_frame(process, 2)
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=100)
-    assert process.returncode == 143
+    process = start_signalled(signal.SIGTERM, 3, "-o", "out.mp4", "--json")
+    _, said = process.communicate(timeout=200)
+    assert process.returncode == 143, said
     assert "saved what there is" in said
     assert "the same command with --force goes on" in said
     assert 2 <= len(list(Clip("out.mp4").shots())) < 6

@@ -22,7 +22,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def client(served: Served) -> Iterator[httpx.Client]:
-    """Somebody who has the token."""
+    """A client that has the token."""
     with served.client() as client:
         yield client
 
@@ -36,7 +36,7 @@ def chromium() -> str:
 
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Any]:
-    """A browser that asks nobody for anything by itself."""
+    """A browser that sends no requests of its own."""
     api = pytest.importorskip("playwright.sync_api")
     options = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
     with api.sync_playwright() as playwright:

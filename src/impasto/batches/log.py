@@ -7,6 +7,7 @@ import dataclasses
 import fnmatch
 import glob
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -132,8 +133,9 @@ def _lines(path: Path) -> Iterator[Table]:
     for text in data.split(b"\n"):
         try:
             line = json.loads(text)
-            _ = float(line["time"]), str(line["status"])
+            # NaN has no place in an order, and would mix up the lines around it.
+            is_sound = math.isfinite(float(line["time"])) and isinstance(line["status"], str)
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
-        if isinstance(line.get("output"), str):
+        if is_sound and isinstance(line.get("output"), str) and isinstance(line.get("styles") or [], list):
             yield line

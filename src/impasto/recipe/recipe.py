@@ -311,12 +311,7 @@ class Recipe:
             RecipeError: it is not TOML, or not a recipe.
 
         """
-        try:
-            table = tomllib.loads(text)
-        except (ValueError, RecursionError) as error:
-            # tomllib raises other errors too: for numbers of thousands of digits, or endless brackets.
-            raise RecipeError(f"not TOML: {reason(error)}") from error
-        return cls.from_table(table)
+        return cls.from_table(parse_toml(text))
 
     @property
     def digest(self) -> str:
@@ -327,6 +322,20 @@ class Recipe:
             # Earlier versions had a line search, and hashed its setting; keep the digests of recipes without one.
             table["optimizer"]["line_search"] = "none"
         return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
+
+
+def parse_toml(text: str) -> Table:
+    """Return the table of plain values in a TOML text.
+
+    Raises:
+        RecipeError: it is not TOML.
+
+    """
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        # tomllib raises other errors too: for numbers of thousands of digits, or endless brackets.
+        raise RecipeError(f"not TOML: {reason(error)}") from error
 
 
 def _optimizer(table: object) -> LBFGS | Adam:

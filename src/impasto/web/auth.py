@@ -11,6 +11,7 @@ of processes, has a ticket in place of the token, which is good for one use.
 """
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,10 @@ MOST_REQUEST: Final = 256 * 1024
 _SILENCE: Final = 15.0  # seconds
 _GRACE: Final = 20.0  # seconds
 _SLOWEST: Final = 8_000  # bytes a second
+# Ours: bytes that are read and dropped of a body that is refused: some of the longest orders. The rest of a longer one,
+# which can only be a picture, is cut off, and its sender may see a reset connection in place of the answer.
+_MOST_DROPPED: Final = 4 * MOST_REQUEST
+_LONGEST_DROP: Final = 5.0  # seconds
 
 HEADERS: Final = (
     (
@@ -69,22 +74,12 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that is refused; pass on any other."""
-
-        async def sealed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                names = {name for name, _ in message["headers"]}
-                extra = [(b"cache-control", b"no-store")] if b"cache-control" not in names else []
-                message = {**message, "headers": [*message["headers"], *HEADERS, *extra]}
-            await send(message)
-
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            response = self._answer(scope)
-            if response is None:
-                await self._app(scope, _bounded_receive(scope, receive), sealed)
-            else:
-                await response(scope, receive, sealed)
+            body = _Body(scope, receive)
+            application = self._answer(scope) or self._app
+            await application(scope, body.receive, _sealed(body, send))
 
     def _answer(self, scope: Scope) -> Response | None:
         """Return the refusal of a request, or the first page; None for a request that is admitted."""
@@ -164,29 +159,72 @@ def _exceeds_limit(headers: Headers, limit: int) -> Response | None:
     return _refusal(f"more than {limit:,} bytes were announced", 413) if int(declared) > limit else None
 
 
-def _bounded_receive(scope: Scope, receive: Receive) -> Receive:
-    """Return a `receive` that counts the body's bytes as they arrive, whatever length was declared."""
-    limit, count, started, ended = _body_limit(scope), 0, time.monotonic(), False
+class _Body:
+    """The body of a request, whose bytes and pace are limited as it arrives, whatever length was declared."""
 
-    async def counted() -> Message:
-        nonlocal count, ended
-        if ended:
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._receive = receive
+        self._limit = _body_limit(scope)
+        self._count = 0
+        self._started = time.monotonic()
+        self._ended = False
+
+    async def receive(self) -> Message:
+        """Return the next message.
+
+        Raises:
+            HTTPException: the body is too long, too slow, or stopped arriving.
+
+        """
+        if self._ended:
             # After the body the next message is the end of the connection, which a stream of events may wait for.
-            return await receive()
+            return await self._receive()
         try:
-            message = await asyncio.wait_for(receive(), _SILENCE)
+            message = await asyncio.wait_for(self._receive(), _SILENCE)
         except TimeoutError:
             raise _http_error("the body stopped arriving", 408) from None
-        count += len(message.get("body", b""))
-        ended = not message.get("more_body", False)
-        if count > limit:
-            raise _http_error(f"more than {limit:,} bytes arrived", 413)
-        elapsed = time.monotonic() - started
-        if not ended and elapsed > _GRACE and count / elapsed < _SLOWEST:
+        self._count += len(message.get("body", b""))
+        self._ended = not message.get("more_body", False)
+        if self._count > self._limit:
+            raise _http_error(f"more than {self._limit:,} bytes arrived", 413)
+        elapsed = time.monotonic() - self._started
+        if not self._ended and elapsed > _GRACE and self._count / elapsed < _SLOWEST:
             raise _http_error("the body arrived too slowly", 408)
         return message
 
-    return counted
+    async def drop(self) -> None:
+        """Read and forget the rest of the body, up to a limit in bytes and seconds."""
+        count = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LONGEST_DROP):
+                while not self._ended and count < _MOST_DROPPED:
+                    message = await self._receive()
+                    count += len(message.get("body", b""))
+                    self._ended = not message.get("more_body", False)
+
+
+def _sealed(body: _Body, send: Send) -> Send:
+    """Return a `send` that adds our headers, and closes a connection only after the rest of the request has arrived.
+
+    A connection that is closed while its client still sends is reset, and the answer may be lost with it: RFC 9112,
+    section 9.6.
+    """
+    closes = False
+
+    async def sealed(message: Message) -> None:
+        nonlocal closes
+        if message["type"] == "http.response.start":
+            names = {name for name, _ in message["headers"]}
+            extra = [(b"cache-control", b"no-store")] if b"cache-control" not in names else []
+            closes = (b"connection", b"close") in message["headers"]
+            message = {**message, "headers": [*message["headers"], *HEADERS, *extra]}
+        elif closes and not message.get("more_body", False):
+            await send({**message, "more_body": True})
+            await body.drop()
+            message = {"type": "http.response.body"}
+        await send(message)
+
+    return sealed
 
 
 def _http_error(message: str, status: int) -> HTTPException:

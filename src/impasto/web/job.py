@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import math
 import time
+import types
 import typing
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -11,14 +13,20 @@ from impasto.recipe.schedule import Scale
 from impasto.reports.events import Adapted, Event, Finished, ScaleStarted, Started, Stepped
 from impasto.reports.progress import Work
 from impasto.system.tables import Table
+from impasto.web.bounds import LONGEST_RECIPE, check_values
 from impasto.web.requests import Order
 
 State = Literal["queued", "running", "paused", "finished", "stopped", "failed"]
 OPEN: Final[tuple[State, ...]] = ("queued", "running", "paused")
 
-_OPTIONAL: Final = ("start_size", "size")
-# Ours: no number of a record is larger.
+# Ours: no whole number, and no time, of a record is larger.
 _LARGEST: Final = 1 << 53
+# Ours: an order stores its settings twice, alone and within the recipe.
+_MOST_VALUES: Final = 10_000
+# Ours: characters of a message, in which a path may take 4,096.
+_LONGEST: Final = 20_000
+# Ours: part of the work from which on the time left can be told.
+_LEAST_PROGRESS: Final = 1e-6
 # Ours: points of the loss curve to keep; a window is about as many pixels wide.
 _MOST_POINTS: Final = 1000
 
@@ -101,7 +109,8 @@ class WebTask:
             self.step = event.step
             finished_work = Work(tuple(Scale(*scale) for scale in self.scales), self.costs).done(event)
             self.progress = self.begun_at + (self.until - self.begun_at) * finished_work
-            self.curve.append([round(self.progress, 5), event.loss])
+            # JSON has no infinite numbers, which the loss of a run that overflows may be.
+            self.curve += [[round(self.progress, 5), event.loss]] if math.isfinite(event.loss) else []
             if len(self.curve) > _MOST_POINTS:
                 del self.curve[1:-1:2]
         elif isinstance(event, Finished):
@@ -152,7 +161,7 @@ class WebTask:
             "preview",
             "size",
         )
-        seconds_left = self.seconds * (1 - self.progress) / self.progress if self.progress else None
+        seconds_left = self.seconds * (1 - self.progress) / self.progress if self.progress > _LEAST_PROGRESS else None
         scale = self.scales[self.scale] if self.scales else None
         return {name: getattr(self, name) for name in names} | {
             "recipe": self.order.base,
@@ -172,16 +181,32 @@ class WebTask:
         """Return the task from its record.
 
         Raises:
-            ValueError: a value is not of its type. Other errors come of values within the order.
+            ValueError: a value is not of its type or out of range.
+            UsageError: a value of the order exceeds the bounds. Other errors come of malformed ones.
 
         """
+        check_values(table["order"], "the order", LONGEST_RECIPE, _MOST_VALUES)
         task = cls(**{**table, "id": id, "order": Order.from_table(table["order"])})
-        plain = cls(id, task.order)
-        for entry in dataclasses.fields(cls):
-            value, kind = getattr(task, entry.name), type(getattr(plain, entry.name))
-            is_number = kind is float and type(value) is int and abs(value) < _LARGEST
-            if entry.name not in _OPTIONAL and not isinstance(value, kind) and not is_number:
-                raise ValueError(f"{entry.name} is no {kind.__name__}")
-        if task.state not in typing.get_args(State):
-            raise ValueError("its state is none")
+        for name, kind in typing.get_type_hints(cls).items():
+            if not _is_valid(getattr(task, name), kind):
+                raise ValueError(f"{name} is no {kind}")
+        if not (0 <= task.progress <= 1 and max(abs(task.created), abs(task.seconds)) < _LARGEST):
+            raise ValueError("its progress or times are out of range")
+        if not 0 <= task.scale < max(1, len(task.scales)):
+            raise ValueError("there is no such scale")
         return task
+
+
+def _is_valid(value: object, kind: object) -> bool:
+    """Whether a value of a record is of its type, with finite numbers and texts of bounded length."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is list:
+        return isinstance(value, list) and all(_is_valid(item, arguments[0]) for item in value)
+    if origin is types.UnionType:
+        return any(_is_valid(value, part) for part in arguments)
+    if origin is Literal:
+        return value in arguments
+    if kind in (int, float):
+        is_whole = type(value) is int and abs(value) < _LARGEST
+        return is_whole or (kind is float and isinstance(value, float) and math.isfinite(value))
+    return isinstance(kind, type) and isinstance(value, kind) and (kind is not str or len(str(value)) <= _LONGEST)

@@ -9,16 +9,16 @@ from typing import Final
 
 from impasto.errors import UsageError, suggest
 from impasto.recipe import Inputs, Recipe, Style, presets
+from impasto.recipe.recipe import parse_toml
 from impasto.system.tables import ReadOnlyTable, Table
 from impasto.system.text import printable, reason
+from impasto.web.bounds import LONGEST_RECIPE, check_values
 from impasto.web.storage import Storage
 
 # Ours: more would not fit on the page, and each is read into memory.
 MOST_STYLES: Final = 8
 # Ours: six by six fill a window; more is for `impasto sweep`.
 MOST_CELLS: Final = 36
-# Ours: the longest recipe of the package takes 4 kB.
-_LONGEST_RECIPE: Final = 50_000
 # A dotted key of twelve parts, where a key may begin. The time of parsing one grows with the square of its parts. This
 # pattern has one way to match, so that its own time is bounded.
 _LONG_KEY: Final = re.compile(r"(?m)(?:^|[{,])(?:[^.=#\n{},]{0,100}\.){12}")
@@ -118,13 +118,19 @@ def recipe_of(table: ReadOnlyTable) -> tuple[str, Recipe, Table]:
     base, text, settings = table.get("recipe", "default"), table.get("toml"), table.get("settings") or {}
     if not isinstance(base, str) or not isinstance(settings, dict) or not all(isinstance(key, str) for key in settings):
         raise UsageError("recipe is a name and settings is a table of values")
-    if text is not None and (not isinstance(text, str) or len(text) > _LONGEST_RECIPE):
-        raise UsageError(f"the recipe's text is over {_LONGEST_RECIPE:,} characters, or none")
+    if text is not None and (not isinstance(text, str) or len(text) > LONGEST_RECIPE):
+        raise UsageError(f"the recipe's text is over {LONGEST_RECIPE:,} characters, or none")
     if text is not None and _LONG_KEY.search(text):
         raise UsageError("the recipe's text has a dotted key of too many parts")
     # By name only, since `presets.resolve` would open a path.
-    recipe = _translate_errors(lambda: (Recipe.from_toml(text) if text else presets.get(base)).with_settings(settings))
+    recipe = _translate_errors(lambda: (_parse_recipe(text) if text else presets.get(base)).with_settings(settings))
     return ("custom" if text else base), recipe, settings
+
+
+def _parse_recipe(text: str) -> Recipe:
+    table = parse_toml(text)
+    check_values(table, "the recipe", LONGEST_RECIPE)
+    return Recipe.from_table(table)
 
 
 def _style(table: object, storage: Storage) -> Style[str]:

@@ -2,13 +2,12 @@
 
 import asyncio
 import io
-import json
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import PurePath
-from typing import Final, NoReturn
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -23,7 +22,7 @@ from impasto.errors import ImpastoError, PictureError, UsageError
 from impasto.picture import ENDINGS, write_picture
 from impasto.picture.formats.registry import WRITERS
 from impasto.system.tables import Table
-from impasto.web import preview, requests, shell_command
+from impasto.web import bounds, preview, requests, shell_command
 from impasto.web.controls import schema
 from impasto.web.job import WebTask
 from impasto.web.queue import JobQueue
@@ -36,10 +35,6 @@ _STILL_HERE: Final = 10.0
 _MOST_STREAMS: Final = 24
 # Ours: uploads in memory at a time.
 _MOST_UPLOADS: Final = 4
-# Ours: an order of eight styles, a sheet and all settings has some hundred values, four deep.
-_MOST_VALUES: Final = 2000
-_DEEPEST: Final = 8
-_LARGEST: Final = 1 << 63
 
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -88,7 +83,7 @@ class Routes:
             ("DELETE", f"{jobs}/{{id}}", self.remove),
             ("POST", f"{jobs}/{{id}}/{{verb}}", self.command),
             ("GET", f"{jobs}/{{id}}/preview", self.preview),
-            ("GET", f"{jobs}/{{id}}/stages/{{number:int}}", self.stage),
+            ("GET", f"{jobs}/{{id}}/stages/{{number}}", self.stage),
             ("GET", f"{jobs}/{{id}}/result", self.result),
             ("GET", f"/{room}/{{folder}}/{{name}}", self.file),
         ]
@@ -205,10 +200,11 @@ class Routes:
 
     async def stage(self, request: Request) -> Response:
         """Answer with a stage of a job."""
-        id, number = request.path_params["id"], request.path_params["number"]
-        if number >= len(self.queue.task(id).stages):
+        task, number = self.queue.task(request.path_params["id"]), request.path_params["number"]
+        # Compared as texts: a number of thousands of digits cannot be converted.
+        if number not in map(str, range(len(task.stages))):
             raise KeyError(number)
-        path = self.storage.job(self.queue.task(id).id) / "stages" / f"{number}.jpg"
+        path = self.storage.job(task.id) / "stages" / f"{number}.jpg"
         return Response(await run_in_threadpool(path.read_bytes), media_type="image/jpeg")
 
     async def result(self, request: Request) -> Response:
@@ -226,6 +222,9 @@ class Routes:
 
     async def events(self, request: Request) -> Response:
         """Answer with a stream of the state in brief, after every change."""
+        if request.method == "HEAD":
+            # Its client waits for the end of the answer, which a stream has not.
+            return Response(media_type="text/event-stream")
         if self._streams >= _MOST_STREAMS:
             raise HTTPException(503, "there are many pages open; this one asks from time to time")
         # Counted before anything is awaited, so that many at once are not too many.
@@ -284,34 +283,8 @@ def _parse_integer(text: str | None) -> int | None:
 
 
 async def _json(request: Request) -> Table:
-    try:
-        table = json.loads(await request.body() or b"{}", parse_constant=_refuse_constant)
-        # Half of a pair of surrogates is no text, and no file can hold it.
-        json.dumps(table, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise UsageError("the request is no JSON") from error
-    _check_bounds(table)
-    if not isinstance(table, dict):
-        raise UsageError("the request is no table")
-    return table
-
-
-def _check_bounds(value: object, depth: int = 0) -> int:
-    """Return the number of values in a request; refuse one with more, or deeper ones, than any order has.
-
-    Raises:
-        UsageError: it has.
-
-    """
-    if depth > _DEEPEST:
-        raise UsageError(f"the request is nested more than {_DEEPEST} deep")
-    if isinstance(value, int) and abs(value) > _LARGEST:
-        raise UsageError("a number in the request is too large")
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    count = 1 + sum(_check_bounds(part, depth + 1) for part in parts)
-    if count > _MOST_VALUES:
-        raise UsageError(f"the request has more than {_MOST_VALUES} values")
-    return count
+    """Return the table in a request's body, parsed outside of the event loop, in which all other requests wait."""
+    return await run_in_threadpool(bounds.parse_request, await request.body())
 
 
 class _CountedStream(StreamingResponse):
@@ -327,10 +300,6 @@ class _CountedStream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._ended()
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:

@@ -267,7 +267,11 @@ class Storage:
                 continue
             try:
                 stored = StoredPicture(**{**table, "id": path.stem, "notes": tuple(map(str, table["notes"]))})
-                if not (isinstance(stored.name, str) and int(stored.height) > 0 and int(stored.width) > 0):
+                sides = (stored.height, stored.width)
+                if not (
+                    isinstance(stored.name, str)
+                    and all(type(side) is int and 0 < side <= MOST_PIXELS for side in sides)
+                ):
                     raise ValueError("no name or no size")
             except (TypeError, KeyError, ValueError):
                 self.set_aside(path)
