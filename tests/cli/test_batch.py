@@ -291,6 +291,26 @@ def test_a_bug_of_ours_is_one_picture_s_too(folder: Path, monkeypatch: pytest.Mo
     assert sorted(times()) == ["c.png"]
 
 
+@pytest.mark.parametrize("error", [RuntimeError("broken"), OSError("gone")])
+def test_a_picture_that_fails_on_the_way_is_saved_as_far_as_it_got(
+    error: Exception, folder: Path, fault: Callable[[int, Exception], None]
+) -> None:
+    command = ["photos", "s.png", "-o", "out/{content}.png"]
+    fault(3, error)
+    result = run(*command)
+    assert result.exit_code == 1
+    assert str(error) in result.stderr
+    assert "; saved what there is, 32x24\n" in result.stderr
+    assert sorted(times()) == ["a.png", "b.png", "c.png"]
+    finished = {name: remembered(f"out/{name}.png").finished for name in "abc"}
+    assert finished == {"a": False, "b": True, "c": True}
+    # It counts as failed, and is painted anew.
+    before = times()
+    good(run(*command, "--retry-failed"))
+    assert [name for name, time in times().items() if time != before[name]] == ["a.png"]
+    assert remembered("out/a.png").finished
+
+
 def test_a_dry_run_says_what_would_be(folder: Path) -> None:
     good(run("photos/c.png", "s.png", "-o", "out/{content}.png"))
     Path("photos/b.png").write_bytes(b"no picture")

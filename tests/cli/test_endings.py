@@ -92,6 +92,41 @@ def test_streams_that_are_closed_or_not_read_cost_no_picture(redirected: str) ->
     assert Path("o.png").read_bytes().startswith(b"\x89PNG")
 
 
+FAULT = """
+from impasto.cli import main
+from impasto.engine.objective import Objective
+evaluate, calls = Objective.evaluate, iter(range(100))
+def faulty(self, image, *, gradient=True):
+    if next(calls) == {call}:
+        raise {error}
+    return evaluate(self, image, gradient=gradient)
+Objective.evaluate = faulty
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "line"),
+    [
+        (4, "RuntimeError('broken')", "unexpected RuntimeError: broken; please report this with the output of -v"),
+        (4, "OSError(5, 'gone')", "unexpected OSError: [Errno 5] gone; please report this with the output of -v"),
+        (0, "RuntimeError('broken')", "unexpected RuntimeError: broken; please report this with the output of -v"),
+    ],
+)
+def test_any_error_saves_the_picture_before_its_line(call: int, error: str, line: str) -> None:
+    program = FAULT.format(call=call, error=error)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *PAINT, "9", "-o", "o.png", "--checkpoint", "off"],
+        env=ENVIRONMENT, capture_output=True, check=False, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    saved = ["impasto: saved what there is, 32x24, to o.png"] if call else []
+    assert [text for text in done.stderr.splitlines() if text.startswith("impasto: ")] == [*saved, f"impasto: {line}"]
+    assert Path("o.png").exists() == bool(call)
+    if call:
+        assert read_picture("o.png").size == (24, 32)
+
+
 def test_a_picture_is_not_written_to_an_output_that_is_closed() -> None:
     words = " ".join([sys.executable, "-m", "impasto", *PAINT, "1", "-o", "-", ">&-"])
     refused = subprocess.run(["bash", "-c", words], env=ENVIRONMENT, stderr=subprocess.PIPE, check=False)

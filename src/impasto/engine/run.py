@@ -342,8 +342,8 @@ class Run:
                 is_finite = yield from self._take_steps(descent, progress, index, started)
                 if is_finite:
                     candidates = progress.candidates()
-            except (RuntimeError, MemoryError):
-                # When memory ran out, the next plan continues from here.
+            except Exception:
+                # When memory ran out, the next plan continues from here; after another error this is what is saved.
                 self.image = descent.best
                 raise
             self.image = descent.best

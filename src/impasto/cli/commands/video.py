@@ -12,9 +12,9 @@ from impasto.cli.display import notes as notes_display
 from impasto.cli.display import video as video_display
 from impasto.cli.options import output as output_options
 from impasto.cli.options import recipe as recipe_options
-from impasto.cli.signals import Interrupted, interrupt, signals
+from impasto.cli.signals import Cause, EarlyEnd, interrupt, signals
 from impasto.cli.values import Options, OptionValue
-from impasto.errors import ImpastoError, OutputError, UsageError, suggest
+from impasto.errors import OutputError, UsageError, suggest
 from impasto.jobs.output import STREAM
 from impasto.picture import as_picture, check_place
 from impasto.recipe import Inputs, pair_styles, presets
@@ -136,14 +136,11 @@ def _paint(film: "VideoRun", output: Path, target: Path, options: Options) -> No
             notes.line("the same command without --preview goes on from here")
 
 
-def _paint_frames(film: "VideoRun", store: "FrameStore", options: Options) -> Interrupted | ImpastoError | None:
+def _paint_frames(film: "VideoRun", store: "FrameStore", options: Options) -> Cause | None:
     """Paint the frames that are missing, and return what stopped that."""
-    with signals(interrupt):
-        try:
-            video_display.show_film(film.paint(store), film.frames, options)
-        except (Interrupted, ImpastoError) as error:
-            return error
-    return None
+    with signals(interrupt), EarlyEnd() as end:
+        video_display.show_film(film.paint(store), film.frames, options)
+    return end.cause
 
 
 def _write(film: "VideoRun", store: "FrameStore", target: Path, quality: int) -> str:
@@ -155,7 +152,7 @@ def _write(film: "VideoRun", store: "FrameStore", target: Path, quality: int) ->
     return f"{film.painted} frames of {film.width}x{film.height}, {facts.codec}{sound}, to {printable(target)}"
 
 
-def _end_early(store: "FrameStore", written: str, stopped: Interrupted | ImpastoError) -> NoReturn:
+def _end_early(store: "FrameStore", written: str, stopped: Cause) -> NoReturn:
     if not store.count:
         store.remove()
     again = f"the frames are in {printable(store.path)}; the same command with --force goes on"
