@@ -19,7 +19,8 @@ from PIL import Image
 from impasto.cli import command
 from impasto.errors import OutputError, PictureError, UsageError, WeightsError
 from impasto.jobs.output import Output, Stages
-from impasto.picture import Picture, as_picture, read_picture
+from impasto.picture import Limits, Picture, as_picture, read_picture
+from impasto.picture.files import Piped
 from impasto.system import atomic
 from impasto.system.folders import cache_folder
 from tests.picture.samples import adobe_rgb
@@ -132,6 +133,28 @@ def test_a_picture_is_not_written_to_an_output_that_is_closed() -> None:
     refused = subprocess.run(["bash", "-c", words], env=ENVIRONMENT, stderr=subprocess.PIPE, check=False)
     assert refused.returncode == 2
     assert b"standard output is closed" in refused.stderr
+
+
+def test_pipes_are_read_as_standard_input_is() -> None:
+    words = " ".join([sys.executable, "-m", "impasto", *PAINT, "1", "-q", "--checkpoint", "off", "-o"])
+    words = words.replace("a.png", "<(cat a.png)").replace("b.png", "/dev/stdin")
+    piped = subprocess.run(["bash", "-c", f"cat b.png | {words} o.png"], env=ENVIRONMENT, check=False)
+    assert piped.returncode == 0
+    plain = CliRunner().invoke(command, [*PAINT, "1", "-q", "--checkpoint", "off", "-o", "p.png"])
+    assert plain.exit_code == 0
+    np.testing.assert_array_equal(read_picture("o.png").pixels, read_picture("p.png").pixels)
+
+
+def test_a_pipe_is_read_once() -> None:
+    os.mkfifo("pipe")
+    result = CliRunner().invoke(command, ["stylize", "pipe", "pipe", "-o", "o.png"])
+    assert isinstance(result.exception, UsageError)
+    assert str(result.exception) == "pipe: a pipe holds one picture; give it once"
+
+
+def test_what_comes_out_of_a_pipe_has_a_limit() -> None:
+    with pytest.raises(PictureError, match="/dev/zero: the file is over the limit of 1,000 bytes"):
+        Piped("/dev/zero", Limits(max_file_bytes=1000))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

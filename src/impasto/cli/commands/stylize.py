@@ -18,7 +18,7 @@ from impasto.picture import as_picture
 def stylize(context: click.Context, /, content: str, styles: tuple[str, ...], **options: OptionValue) -> None:
     """Paint the photo CONTENT in the style of one picture or of several.
 
-    Either may be - for standard input. Without -o the result is CONTENT_STYLE.png in the working directory.
+    Either may be - for standard input, or a pipe. Without -o the result is CONTENT_STYLE.png in the working directory.
     """
     task_options.check_like(context, options)
     inputs = [content, *styles]
