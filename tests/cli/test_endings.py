@@ -21,7 +21,7 @@ from impasto.errors import OutputError, PictureError, UsageError, WeightsError
 from impasto.jobs.output import Output, Stages
 from impasto.picture import Limits, Picture, as_picture, read_picture
 from impasto.picture.files import Piped
-from impasto.system import atomic
+from impasto.system import atomic, cgroups
 from impasto.system.folders import cache_folder
 from tests.picture.samples import adobe_rgb
 
@@ -237,6 +237,27 @@ def test_arrays_and_numbers_of_old_kinds_are_pictures() -> None:
     assert (as_picture(matrix).pixels == as_picture(plain).pixels).all()
     dark = as_picture(Image.fromarray(np.array([[0, 255], [128, 64]], np.int32)))
     assert "nearly black" in dark.notes[0]
+
+
+THREADS = """
+from impasto.cli import paint
+from impasto.system import cgroups
+cgroups.processor_limit = lambda: {limit}
+paint.set_threads()
+import torch
+print(torch.get_num_threads(), cgroups.count_cores())
+"""
+
+
+@pytest.mark.skipif(cgroups.count_cores() < 2, reason="needs two cores")
+@pytest.mark.parametrize(("limit", "own", "threads"), [(1.5, None, 1), (0.5, None, 1), (1.5, "2", 2)])
+def test_a_run_has_the_threads_that_its_control_group_allows(limit: float, own: str | None, threads: int) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    environment |= {} if own is None else {"OMP_NUM_THREADS": own}
+    program = THREADS.format(limit=limit)
+    told = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True, text=True)
+    # Those of a batch's workers together, unless the person says otherwise.
+    assert told.stdout.split() == [str(threads), "1"]
 
 
 SHAPES = """

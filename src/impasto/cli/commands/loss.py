@@ -28,7 +28,7 @@ def loss(content: str, styles: tuple[str, ...], image: str, **options: OptionVal
     """
     output_options.check_read_once([content, *styles, image])
     recipe = recipe_options.with_options(presets.resolve(options["recipe_name"]), options)
-    paint.quiet_threads()
+    paint.set_threads()
     from impasto.jobs.functions import loss as evaluate  # imports torch: only now that the request is known to be sound
 
     evaluation = evaluate(

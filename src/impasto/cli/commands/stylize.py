@@ -25,7 +25,7 @@ def stylize(context: click.Context, /, content: str, styles: tuple[str, ...], **
     resolved = task_options.resolve_recipe(options)
     read = [*inputs, *task_options.other_inputs(resolved, options)]
     output = output_options.checked_output(options, read, output_options.default_output(inputs))
-    paint.quiet_threads()
+    paint.set_threads()
     # Read before the job does where their digests count: standard input is read once.
     pictures = {style: as_picture(output_options.source(style)) for style in styles} if resolved.memory else {}
     digests = [pictures[style].sha256 if pictures else None for style in styles]

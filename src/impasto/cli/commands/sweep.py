@@ -62,7 +62,7 @@ def sweep(context: click.Context, /, content: str, styles: tuple[str, ...], **op
     output = output_options.checked_output(options, inputs, default)
     folder = Path(options["cells"] or Path(default if output.path == STREAM else output.path).with_suffix(".cells"))
     _check_folder(folder)
-    paint.quiet_threads()
+    paint.set_threads()
     from impasto.executors.task import Task  # imports torch: only now that the request is known to be sound
     from impasto.sweeps import Variation, make_sweep
 

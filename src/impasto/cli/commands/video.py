@@ -63,7 +63,7 @@ def video(clip: str, styles: tuple[str, ...], **options: OptionValue) -> None:
         raise UsageError(f"--init of a film takes a word, not a picture such as {printable(start)}; leave it out")
     settings = FilmSettings(**{name: options[name] for name in FilmSettings().to_table() if options[name] is not None})
     _check(target, [clip, *styles], force=options["force"])
-    paint.quiet_threads()
+    paint.set_threads()
     from impasto.jobs.job import Job
     from impasto.video.clip import Clip  # imports torch: only now that the request is known to be sound
     from impasto.video.render import VideoRun
