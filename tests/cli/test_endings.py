@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -174,6 +175,28 @@ def test_previews_and_stages_that_cannot_be_written_are_a_note(picture: Callable
         stages.show(lambda: picture(8, 8, 1))
     assert len(stages.notes) == 1
     assert "pictures of some steps are missing" in stages.notes[0]
+
+
+@pytest.mark.parametrize("temporary", ["temporary", "gone"])
+def test_two_full_disks_are_one_line_and_harm_nothing(temporary: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    Path("o.png").write_bytes(b"what was there before")
+    Path("temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(Path(temporary).absolute()))
+    # The sizes of files are settled there, on many file systems not before.
+    monkeypatch.setattr(os, "fsync", full)
+    result = CliRunner().invoke(command, [*PAINT, "1", "-o", "o.png", "--force", "--checkpoint", "off"])
+    error = result.exception
+    assert isinstance(error, PictureError)
+    assert (error.exit_code, "\n" in str(error)) == (1, False)
+    assert str(error).startswith("o.png: could not be written (No space left on device)")
+    why = "temporary (No space left on device)" if temporary == "temporary" else "temporary files (No such file"
+    assert why in str(error)
+    assert str(error).endswith("), so no picture is saved")
+    assert Path("o.png").read_bytes() == b"what was there before"
+    assert sorted(path.name for path in Path().rglob("*")) == ["a.png", "b.png", "o.png", "temporary"]
 
 
 def test_a_proof_that_cannot_be_written_leaves_the_picture(
