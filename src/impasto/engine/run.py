@@ -128,8 +128,9 @@ class Run:
 
     @property
     def expected_memory(self) -> int | None:
-        """Peak of the process's main memory in bytes; None on devices where this was not measured."""
-        return max(plan.memory for plan in self.plans) if self.device.type == "cpu" else None
+        """Peak of main memory in bytes, reading the pictures included; None on devices where it was not measured."""
+        painting = max(plan.memory for plan in self.plans)
+        return max(self.scene.reading_memory, painting) if self.device.type == "cpu" else None
 
     @property
     def expected_seconds(self) -> float | None:
