@@ -277,7 +277,7 @@ def every_format() -> dict[str, bytes]:
         + with_alpha(deep).astype(">u2").tobytes(),
         "bmp bit fields": bmp_file(_packed(rgb, 5, 6, 5), (0xF800, 0x07E0, 0x001F), depth=16, header=40),
         "bmp bit fields alpha": bmp_file(
-            _packed(rgb, 8, 8, 8) | 0x80000000, (0xFF0000, 0x00FF00, 0x0000FF, 0xFF000000), header=124
+            _packed(rgb, 8, 8, 8) | np.uint32(0x80000000), (0xFF0000, 0x00FF00, 0x0000FF, 0xFF000000), header=124
         ),
         "ico png": icon_file((91, 61, pillow_file(image, "PNG"))),
         "ico bmp": icon_file((91, 61, icon_bmp(image, np.zeros((61, 91), bool)))),

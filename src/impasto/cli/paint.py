@@ -26,6 +26,7 @@ from impasto.system.signals import CHECKPOINT
 if TYPE_CHECKING:
     from impasto.engine.run import Run
     from impasto.jobs.job import Job
+    from impasto.picture import Picture
 
 
 def set_threads() -> None:
@@ -93,11 +94,7 @@ def paint(run: "Run", output: Output, listener: progress_display.Listener, say: 
     # Before the first step the image is only what the run starts from.
     has_picture = run.has_image and (stopped is None or run.steps_done > 0)
     if has_picture:
-        try:
-            picture = run.picture()
-        except Exception as error:
-            # Where memory ran out, for instance, the first error says more than the second.
-            raise stopped or error from error
+        picture = _picture(run, stopped)
         # The picture is written, however often Ctrl-C is pressed now.
         with signals(signal.SIG_IGN, stop.NUMBERS):
             try:
@@ -123,6 +120,14 @@ def paint(run: "Run", output: Output, listener: progress_display.Listener, say: 
             click.echo(f"impasto: {stopped} before the first step; nothing was written", err=True)
         # A scheduler that asked for a checkpoint with SIGUSR1 and got one sees success.
         sys.exit(0 if has_checkpoint and stopped.number == CHECKPOINT else stopped.exit_code)
+
+
+def _picture(run: "Run", stopped: Cause | None) -> "Picture":
+    try:
+        return run.picture()
+    except Exception as error:
+        # Where memory ran out, for instance, the first error says more than the second.
+        raise stopped or error from error
 
 
 def end_early(stopped: Cause, saved: str, nothing: str) -> NoReturn:
