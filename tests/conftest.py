@@ -1,5 +1,6 @@
 """Shared by the tests: small seeded networks and pictures, and run-time checks of the shapes in type hints."""
 
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,7 @@ install_import_hook(
 )
 
 from impasto.engine import networks  # noqa: E402
+from impasto.engine.objective import Evaluation, Objective  # noqa: E402
 from impasto.picture import Picture  # noqa: E402
 from impasto.recipe.vgg_layers import Convolution  # noqa: E402
 from impasto.system.cache import Cache  # noqa: E402
@@ -101,6 +103,23 @@ def picture() -> Callable[..., Picture]:
         return Picture(np.clip(pixels, 0, 1).astype(np.float32))
 
     return make
+
+
+@pytest.fixture
+def fault(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Exception], None]:
+    """What makes one evaluation of the loss raise an error; they are counted over all pictures, from 0."""
+
+    def inject(number: int, error: Exception) -> None:
+        evaluate, calls = Objective.evaluate, itertools.count()
+
+        def faulty(self: Objective, image: torch.Tensor, *, gradient: bool = True) -> Evaluation:
+            if next(calls) == number:
+                raise error
+            return evaluate(self, image, gradient=gradient)
+
+        monkeypatch.setattr(Objective, "evaluate", faulty)
+
+    return inject
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from impasto.cli import command
 from impasto.cli.commands.batch import batch
 from impasto.cli.commands.stylize import stylize
 from impasto.engine.objective import Objective
-from impasto.errors import ImpastoError
+from impasto.errors import ImpastoError, OutputError
 from impasto.executors import worker
 from impasto.picture import Picture, checks, read_picture, remembered
 from impasto.recipe import LBFGS, presets
@@ -289,6 +290,49 @@ def test_a_bug_of_ours_is_one_picture_s_too(folder: Path, monkeypatch: pytest.Mo
     assert "a.png: unexpected ZeroDivisionError: of ours; please report this" in result.stderr
     assert "b.png: the loss or its gradient was not finite" in result.stderr
     assert sorted(times()) == ["c.png"]
+
+
+@pytest.mark.parametrize(
+    ("log", "why"),
+    [
+        ("photos", "Is a directory"),
+        ("s.png/log.jsonl", "Not a directory"),
+        # No file can be made there, not even by root.
+        pytest.param(
+            "/proc/log.jsonl", "No such file", marks=pytest.mark.skipif(sys.platform != "linux", reason="no /proc")
+        ),
+    ],
+)
+def test_a_log_that_cannot_be_written_is_refused_before_the_first_picture(log: str, why: str, folder: Path) -> None:
+    result = run("photos", "s.png", "-o", "out/{content}.png", "--log", log)
+    assert isinstance(result.exception, OutputError)
+    assert f"{log}: the log cannot be written ({why}" in str(result.exception)
+    assert not times()
+
+
+def test_a_log_in_a_new_folder(folder: Path) -> None:
+    good(run("photos/c.png", "s.png", "-o", "out/{content}.png", "--log", "logs/of/today.jsonl"))
+    assert len(Path("logs/of/today.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError("broken"), OSError("gone")])
+def test_a_picture_that_fails_on_the_way_is_saved_as_far_as_it_got(
+    error: Exception, folder: Path, fault: Callable[[int, Exception], None]
+) -> None:
+    command = ["photos", "s.png", "-o", "out/{content}.png"]
+    fault(3, error)
+    result = run(*command)
+    assert result.exit_code == 1
+    assert str(error) in result.stderr
+    assert "; saved what there is, 32x24\n" in result.stderr
+    assert sorted(times()) == ["a.png", "b.png", "c.png"]
+    finished = {name: remembered(f"out/{name}.png").finished for name in "abc"}
+    assert finished == {"a": False, "b": True, "c": True}
+    # It counts as failed, and is painted anew.
+    before = times()
+    good(run(*command, "--retry-failed"))
+    assert [name for name, time in times().items() if time != before[name]] == ["a.png"]
+    assert remembered("out/a.png").finished
 
 
 def test_a_dry_run_says_what_would_be(folder: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +20,9 @@ from PIL import Image
 from impasto.cli import command
 from impasto.errors import OutputError, PictureError, UsageError, WeightsError
 from impasto.jobs.output import Output, Stages
-from impasto.picture import Picture, as_picture, read_picture
-from impasto.system import atomic
+from impasto.picture import Limits, Picture, as_picture, read_picture
+from impasto.picture.files import Piped
+from impasto.system import atomic, cgroups
 from impasto.system.folders import cache_folder
 from tests.picture.samples import adobe_rgb
 
@@ -92,11 +94,68 @@ def test_streams_that_are_closed_or_not_read_cost_no_picture(redirected: str) ->
     assert Path("o.png").read_bytes().startswith(b"\x89PNG")
 
 
+FAULT = """
+from impasto.cli import main
+from impasto.engine.objective import Objective
+evaluate, calls = Objective.evaluate, iter(range(100))
+def faulty(self, image, *, gradient=True):
+    if next(calls) == {call}:
+        raise {error}
+    return evaluate(self, image, gradient=gradient)
+Objective.evaluate = faulty
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "line"),
+    [
+        (4, "RuntimeError('broken')", "unexpected RuntimeError: broken; please report this with the output of -v"),
+        (4, "OSError(5, 'gone')", "unexpected OSError: [Errno 5] gone; please report this with the output of -v"),
+        (0, "RuntimeError('broken')", "unexpected RuntimeError: broken; please report this with the output of -v"),
+    ],
+)
+def test_any_error_saves_the_picture_before_its_line(call: int, error: str, line: str) -> None:
+    program = FAULT.format(call=call, error=error)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *PAINT, "9", "-o", "o.png", "--checkpoint", "off"],
+        env=ENVIRONMENT, capture_output=True, check=False, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    saved = ["impasto: saved what there is, 32x24, to o.png"] if call else []
+    assert [text for text in done.stderr.splitlines() if text.startswith("impasto: ")] == [*saved, f"impasto: {line}"]
+    assert Path("o.png").exists() == bool(call)
+    if call:
+        assert read_picture("o.png").size == (24, 32)
+
+
 def test_a_picture_is_not_written_to_an_output_that_is_closed() -> None:
     words = " ".join([sys.executable, "-m", "impasto", *PAINT, "1", "-o", "-", ">&-"])
     refused = subprocess.run(["bash", "-c", words], env=ENVIRONMENT, stderr=subprocess.PIPE, check=False)
     assert refused.returncode == 2
     assert b"standard output is closed" in refused.stderr
+
+
+def test_pipes_are_read_as_standard_input_is() -> None:
+    words = " ".join([sys.executable, "-m", "impasto", *PAINT, "1", "-q", "--checkpoint", "off", "-o"])
+    words = words.replace("a.png", "<(cat a.png)").replace("b.png", "/dev/stdin")
+    piped = subprocess.run(["bash", "-c", f"cat b.png | {words} o.png"], env=ENVIRONMENT, check=False)
+    assert piped.returncode == 0
+    plain = CliRunner().invoke(command, [*PAINT, "1", "-q", "--checkpoint", "off", "-o", "p.png"])
+    assert plain.exit_code == 0
+    np.testing.assert_array_equal(read_picture("o.png").pixels, read_picture("p.png").pixels)
+
+
+def test_a_pipe_is_read_once() -> None:
+    os.mkfifo("pipe")
+    result = CliRunner().invoke(command, ["stylize", "pipe", "pipe", "-o", "o.png"])
+    assert isinstance(result.exception, UsageError)
+    assert str(result.exception) == "pipe: a pipe holds one picture; give it once"
+
+
+def test_what_comes_out_of_a_pipe_has_a_limit() -> None:
+    with pytest.raises(PictureError, match="/dev/zero: the file is over the limit of 1,000 bytes"):
+        Piped("/dev/zero", Limits(max_file_bytes=1000))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
@@ -116,6 +175,28 @@ def test_previews_and_stages_that_cannot_be_written_are_a_note(picture: Callable
         stages.show(lambda: picture(8, 8, 1))
     assert len(stages.notes) == 1
     assert "pictures of some steps are missing" in stages.notes[0]
+
+
+@pytest.mark.parametrize("temporary", ["temporary", "gone"])
+def test_two_full_disks_are_one_line_and_harm_nothing(temporary: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    Path("o.png").write_bytes(b"what was there before")
+    Path("temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(Path(temporary).absolute()))
+    # The sizes of files are settled there, on many file systems not before.
+    monkeypatch.setattr(os, "fsync", full)
+    result = CliRunner().invoke(command, [*PAINT, "1", "-o", "o.png", "--force", "--checkpoint", "off"])
+    error = result.exception
+    assert isinstance(error, PictureError)
+    assert (error.exit_code, "\n" in str(error)) == (1, False)
+    assert str(error).startswith("o.png: could not be written (No space left on device)")
+    why = "temporary (No space left on device)" if temporary == "temporary" else "temporary files (No such file"
+    assert why in str(error)
+    assert str(error).endswith("), so no picture is saved")
+    assert Path("o.png").read_bytes() == b"what was there before"
+    assert sorted(path.name for path in Path().rglob("*")) == ["a.png", "b.png", "o.png", "temporary"]
 
 
 def test_a_proof_that_cannot_be_written_leaves_the_picture(
@@ -179,6 +260,27 @@ def test_arrays_and_numbers_of_old_kinds_are_pictures() -> None:
     assert (as_picture(matrix).pixels == as_picture(plain).pixels).all()
     dark = as_picture(Image.fromarray(np.array([[0, 255], [128, 64]], np.int32)))
     assert "nearly black" in dark.notes[0]
+
+
+THREADS = """
+from impasto.cli import paint
+from impasto.system import cgroups
+cgroups.processor_limit = lambda: {limit}
+paint.set_threads()
+import torch
+print(torch.get_num_threads(), cgroups.count_cores())
+"""
+
+
+@pytest.mark.skipif(cgroups.count_cores() < 2, reason="needs two cores")
+@pytest.mark.parametrize(("limit", "own", "threads"), [(1.5, None, 1), (0.5, None, 1), (1.5, "2", 2)])
+def test_a_run_has_the_threads_that_its_control_group_allows(limit: float, own: str | None, threads: int) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    environment |= {} if own is None else {"OMP_NUM_THREADS": own}
+    program = THREADS.format(limit=limit)
+    told = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True, text=True)
+    # Those of a batch's workers together, unless the person says otherwise.
+    assert told.stdout.split() == [str(threads), "1"]
 
 
 SHAPES = """

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from impasto.cli import command
 from impasto.engine.objective import Objective
@@ -64,6 +65,16 @@ def test_a_dry_run_says_how_it_makes_do() -> None:
 
     assert gigabytes(tiled) <= 1.2 < gigabytes(whole)
     assert tiled["scales"] == whole["scales"]
+
+
+def test_reading_is_a_part_of_the_plan_and_of_the_limit(folder: Path) -> None:
+    small = planned(*QUICK)["memory"]
+    Image.new("1", (5000, 4000), 1).save("photo.png")
+    # 20 million pixels at 24 bytes, and a process.
+    assert planned(*QUICK)["memory"] == "about 1.1 GB"
+    assert small == "about 0.7 GB"
+    message = refused(run(*QUICK, "--max-memory", "1GB"))
+    assert message.startswith("not enough memory: reading photo.png, 5000x4000, takes about 1.1 GB in all")
 
 
 @pytest.mark.parametrize("text", ["lots", "0", "-1GB", "GB", ""])

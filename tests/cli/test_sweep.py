@@ -211,6 +211,16 @@ def test_a_diverged_cell_stays_empty_and_the_command_fails(folder: Path, monkeyp
     assert [path.name.rpartition("-")[0] for path in Path("out.cells").iterdir()] == ["seed-2"]
 
 
+def test_any_error_leaves_the_sheet_of_the_cells_before_it(
+    folder: Path, fault: Callable[[int, Exception], None]
+) -> None:
+    fault(8, error := RuntimeError("broken"))
+    result = run("--vary", "seed=1,2,3", "-o", "sheet.png", *STEPS)
+    assert result.exception is error
+    assert "saved 1 of 3 cells" in result.stderr
+    assert Path("sheet.png").exists()
+
+
 def started(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "impasto", "sweep", "photo.png", "painting.png", "-o", "out.png", *QUICK, *arguments],

@@ -170,6 +170,19 @@ def test_stopped_it_writes_what_there_is(folder: Path) -> None:
     assert 2 <= len(list(Clip("out.mp4").shots())) < 6
 
 
+@pytest.mark.parametrize("error", [RuntimeError("broken"), OSError("gone")])
+def test_any_error_leaves_the_film_of_the_frames_before_it(
+    error: Exception, folder: Path, fault: Callable[[int, Exception], None]
+) -> None:
+    fault(9, error)
+    result = run("-o", "out.mp4")
+    assert result.exception is error
+    assert "impasto: saved what there is, " in result.stderr
+    frames = len(list(Clip("out.mp4").shots()))
+    assert 1 <= frames < 6
+    assert len(list(Path("out.mp4.impasto").glob("frame-*.png"))) == frames
+
+
 @pytest.mark.parametrize(("limit", "kept"), [(4_000, 0), (25_000, 30)])
 def test_a_full_disk_costs_a_line_and_no_frame_that_was_kept(limit: int, kept: int, folder: Path) -> None:
     making.write(folder / "clip.mp4", making.panned(30))

@@ -253,6 +253,28 @@ def test_gradients_that_are_never_numbers_end_in_an_error(
     assert np.isfinite(run.picture().pixels).all()
 
 
+@pytest.mark.parametrize("error", [RuntimeError("broken"), OSError("gone"), ZeroDivisionError()])
+def test_after_any_error_the_picture_is_the_best_there_was(
+    error: Exception, make: Callable[..., Run], fault: Callable[[int, Exception], None]
+) -> None:
+    fault(9, error)
+    # Steps so long that the loss rises and falls.
+    run = make(RECIPE.replace(start_size="final", steps=(20,), optimizer=Adam(learning_rate=0.5)))
+    losses, pictures = [], []
+
+    def paint() -> None:
+        for event in run:
+            if isinstance(event, Stepped):
+                losses.append(event.loss)
+                pictures.append(run.picture().pixels)
+
+    with pytest.raises(type(error)):
+        paint()
+    best = losses.index(min(losses))
+    assert best < len(losses) - 1
+    np.testing.assert_array_equal(run.picture().pixels, pictures[best])
+
+
 def test_a_picture_asked_for_between_two_scales_is_whole(make: Callable[..., Run]) -> None:
     run = make(RECIPE.replace(margin=0.1))
     sizes = []

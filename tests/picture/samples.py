@@ -273,9 +273,24 @@ def every_format() -> dict[str, bytes]:
         "ppm": pillow_file(image, "PPM"),
         "ppm 16": b"P6 91 61 65535\n" + deep.astype(">u2").tobytes(),
         "pam": b"P7\nWIDTH 91\nHEIGHT 61\nDEPTH 3\nMAXVAL 255\nENDHDR\n" + rgb.tobytes(),
+        "pam alpha 16": b"P7\nWIDTH 91\nHEIGHT 61\nDEPTH 4\nMAXVAL 65535\nTUPLTYPE RGB_ALPHA\nENDHDR\n"
+        + with_alpha(deep).astype(">u2").tobytes(),
+        "bmp bit fields": bmp_file(_packed(rgb, 5, 6, 5), (0xF800, 0x07E0, 0x001F), depth=16, header=40),
+        "bmp bit fields alpha": bmp_file(
+            _packed(rgb, 8, 8, 8) | np.uint32(0x80000000), (0xFF0000, 0x00FF00, 0x0000FF, 0xFF000000), header=124
+        ),
         "ico png": icon_file((91, 61, pillow_file(image, "PNG"))),
+        "ico bmp": icon_file((91, 61, icon_bmp(image, np.zeros((61, 91), bool)))),
         "pgm plain": b"P2\n3 2\n255\n0 10 20\n30 40 250\n",
     }
+
+
+def _packed(rgb: NDArray[np.uint8], *bits: int) -> NDArray[np.uint32]:
+    """Return (H, W) numbers that hold as many bits of red, green and blue, red in the highest."""
+    packed = np.zeros(rgb.shape[:2], np.uint32)
+    for channel, count in zip(np.moveaxis(rgb, -1, 0), bits, strict=True):
+        packed = packed << count | channel >> (8 - count)
+    return packed
 
 
 def let_everybody_in(folder: Path) -> None:

@@ -1,8 +1,13 @@
 """Reading: every kind of pixel a file can hold, upright, with its range and levels."""
 
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,6 +16,7 @@ from PIL import Image, ImageCms
 from impasto.errors import PictureError
 from impasto.picture import Limits, Picture, as_picture, read_picture
 from impasto.picture.formats.samples import upright
+from impasto.picture.profiles import IGNORED
 from tests.picture import samples as making
 
 
@@ -21,6 +27,86 @@ def difference(picture: Picture, expected: NDArray[np.uint8]) -> NDArray[np.int6
 def alpha_of(picture: Picture) -> NDArray[np.float32]:
     assert picture.alpha is not None
     return picture.alpha
+
+
+READ = """
+import sys
+from impasto.picture import read_picture
+def memory(key):
+    return int(next(line for line in open("/proc/self/status") if line.startswith(key)).split()[1]) * 1024
+small, large = sys.argv[1:]
+read_picture(small)
+# The peak begins anew: that of a process which was forked is its parent's at first.
+open("/proc/self/clear_refs", "w").write("5")
+before = memory("VmRSS")
+picture = read_picture(large)
+print((memory("VmHWM") - before) / (picture.height * picture.width))
+"""
+
+
+def large_file(kind: str, side: int) -> bytes:
+    rgb = np.tile(making.scene(100, 100), (side // 100, side // 100, 1))
+    deep = np.tile(making.deep_scene(100, 100), (side // 100, side // 100, 1))
+    match kind:
+        case "jpeg turned":
+            exif = Image.Exif()
+            exif[274] = 6
+            return making.pillow_file(rgb, "JPEG", exif=exif)
+        case "png alpha":
+            return making.pillow_file(making.with_alpha(rgb), "PNG")
+        case "png 16":
+            return making.written(deep, "png", bits=16)
+        case "tiff":
+            return making.tiff_file(rgb, photometric="rgb")
+        case "tiff adobe":
+            return making.tiff_file(rgb, photometric="rgb", compression="zlib", iccprofile=making.adobe_rgb())
+        case "tiff 16":
+            return making.tiff_file(deep, photometric="rgb", compression="zlib")
+        case _:
+            return making.tiff_file(np.dstack([rgb, rgb[:, :, :1] // 4]), photometric="separated")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
+@pytest.mark.parametrize(
+    ("kind", "most"),
+    [("jpeg turned", 20), ("png alpha", 24), ("png 16", 26), ("tiff", 20), ("tiff adobe", 22), ("tiff 16", 24),
+     ("tiff cmyk", 22)],
+)  # fmt: skip
+def test_reading_takes_little_more_than_the_picture(kind: str, most: float, tmp_path: Path) -> None:
+    for name, side in (("small", 100), ("large", 3000)):
+        (tmp_path / name).write_bytes(large_file(kind, side))
+    told = subprocess.run(
+        [sys.executable, "-c", READ, tmp_path / "small", tmp_path / "large"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, check=True, text=True,
+    )  # fmt: skip
+    # Of which the picture itself is 12, and 16 with transparency.
+    assert 10 < float(told.stdout) < most
+
+
+def test_a_profile_is_followed_alike_in_every_row() -> None:
+    """Rows are converted in bands, of which this picture has several."""
+    rgb = np.tile(making.scene(90, 100), (10, 9, 1))
+    large = as_picture(making.tiff_file(rgb, photometric="rgb", iccprofile=making.adobe_rgb())).pixels
+    small = as_picture(making.tiff_file(rgb[:90], photometric="rgb", iccprofile=making.adobe_rgb())).pixels
+    for top in range(0, 900, 90):
+        np.testing.assert_array_equal(large[:, top : top + 90], small)
+
+
+def test_a_profile_that_fails_for_some_rows_is_followed_in_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    convert = imagecodecs.cms_transform
+
+    def failing(values: NDArray[Any], *arguments: Any, **options: Any) -> NDArray[Any]:
+        if values[-1, -1, 0] == 7:
+            raise RuntimeError("no numbers")
+        return np.asarray(convert(values, *arguments, **options))
+
+    monkeypatch.setattr(imagecodecs, "cms_transform", failing)
+    rgb = np.tile(making.scene(90, 100), (10, 9, 1))
+    rgb[-1, -1] = 7
+    picture = as_picture(making.tiff_file(rgb, photometric="rgb", iccprofile=making.adobe_rgb()))
+    assert picture.notes == (IGNORED,)
+    np.testing.assert_array_equal(picture.to_numpy(np.uint8), rgb)
 
 
 @pytest.mark.parametrize("kind", list(making.every_format()))

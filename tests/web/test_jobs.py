@@ -6,6 +6,8 @@ import json
 import shlex
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -193,7 +195,35 @@ class TestQueue:
         assert "running" in seen
 
 
+# Loading the network takes for ever, within PyTorch: there an interpreter that ends under it aborts.
+STILL_LOADING = """
+import sys
+import torch
+from impasto.cli import main
+from impasto.engine import networks
+def load(*_):
+    square = torch.rand(1500, 1500)
+    print("loading", flush=True)
+    while True:
+        square @ square
+networks.load_network = load
+sys.argv = ["impasto", "serve", "--no-browser", "--state", sys.argv[1]]
+main()
+"""
+
+
 class TestEnding:
+    def test_while_the_network_is_still_being_loaded(self, tmp_path: Path) -> None:
+        process = subprocess.Popen(
+            [sys.executable, "-c", STILL_LOADING, tmp_path / "state"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"loading\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 128 + signal.SIGINT
+        assert b"terminate" not in errors
+
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_within_two_seconds_with_open_streams_and_a_job(self, tmp_path: Path, number: int) -> None:
         served = start(tmp_path / "state")

@@ -117,6 +117,8 @@ class Batch:
         # All folders first, for the log is in one of them.
         made = {task.number: _make_folder(task) for task in self.ahead}
         problems = {number: self.problems.get(number) or problem for number, problem in made.items()}
+        # Before hours are spent on pictures whose outcome could not be noted.
+        self._ledger.check()
         for task in self.ahead:
             if problem := problems[task.number]:
                 outcome = Outcome("failed", problem)

@@ -101,10 +101,24 @@ class BatchLog:
         """
         line = {"output": self._key(output), **dataclasses.asdict(entry), **extra}
         self._entries[self._key(output)] = entry
+        self._append(json.dumps(line).encode() + b"\n")
+
+    def check(self) -> None:
+        """Make the log, and its folder, if there is none.
+
+        Raises:
+            OutputError: it cannot be written.
+
+        """
+        self._append(b"")
+
+    def _append(self, data: bytes) -> None:
         try:
+            if not self._folder.exists():
+                self._folder.mkdir(parents=True, exist_ok=True)
             # A single write at the end of the file: the line is complete or missing, except after a power cut.
             with self.path.open("ab", buffering=0) as file:
-                file.write(json.dumps(line).encode() + b"\n")
+                file.write(data)
         except OSError as error:
             raise OutputError(
                 f"{printable(self.path)}: the log cannot be written ({reason(error)}); choose another --log"

@@ -11,7 +11,7 @@ from impasto.cli.display.notes import Notes, where
 from impasto.cli.display.sweep import SweepDisplay
 from impasto.cli.options import executor as executor_options
 from impasto.cli.paint import end_early
-from impasto.cli.signals import Answer, Interrupted, interrupt, signals
+from impasto.cli.signals import Answer, EarlyEnd, Interrupted, interrupt, signals
 from impasto.cli.values import Options
 from impasto.errors import DivergedError, ImpastoError
 from impasto.jobs.output import Output, Stages
@@ -49,15 +49,12 @@ def paint(sweep: "Sweep", output: Output, tasks: list["Task"], options: Options)
         cells = _paint_with_executor(sweep, executor, tasks, display)
     else:
         cells = _paint_here(sweep, output, display)
-    stopped: Interrupted | ImpastoError | None = None
     finished = 0
-    try:
-        with contextlib.closing(cells):
-            for index, picture in cells:
-                board.put(index, picture)
-                finished += 1
-    except (Interrupted, ImpastoError) as error:
-        stopped = error
+    with EarlyEnd() as end, contextlib.closing(cells):
+        for index, picture in cells:
+            board.put(index, picture)
+            finished += 1
+    stopped = end.cause
     if finished:
         # What was painted is written, however often Ctrl-C is pressed now.
         with signals(signal.SIG_IGN):

@@ -5,7 +5,8 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, NoReturn
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, NoReturn, Self, TypeAlias
 
 from impasto.system.signals import HANDLED, STOP, is_to_be_ignored
 
@@ -26,6 +27,33 @@ def interrupt(number: int, frame: object) -> NoReturn:
     """Raise `Interrupted`; a signal handler."""
     del frame
     raise Interrupted(number)
+
+
+# What ends a painting early: a signal, or any error, of which one that nobody expected is no exception.
+Cause: TypeAlias = Interrupted | Exception
+
+
+class EarlyEnd:
+    """A context that ends at whatever stops a painting, so that what was painted can be saved before anything else.
+
+    Who enters it saves what there is, and then raises `cause` or exits with the code of the signal.
+
+    Attributes:
+        cause: what stopped it; None if nothing did.
+
+    """
+
+    def __init__(self) -> None:
+        self.cause: Cause | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
+        del kind
+        # Not what closes a generator, exits the process, or is Python's own Ctrl-C: nobody saves a picture after these.
+        self.cause = error if isinstance(error, Interrupted | Exception) else None
+        return self.cause is not None
 
 
 @contextmanager

@@ -4,7 +4,7 @@ The constants were fitted to `scripts/bench sizes`; `docs/benchmarks.md` compare
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from impasto import losses
@@ -119,6 +119,20 @@ def memory(recipe: Recipe, canvas: ScaleSize, tile: int | None, history: int, ca
     return round(_PROCESS_BYTES + pixels * (12 * images + content) + features + extra)
 
 
+def reading_memory(pixels: Iterable[int]) -> int:
+    """Return the process's peak of main memory in bytes while pictures are read, each after those before it.
+
+    Args:
+        pixels: the number of each picture's, in the order of reading.
+
+    """
+    peak = kept = 0
+    for count in pixels:
+        peak = max(peak, kept + count * _READING_BYTES)
+        kept += count * _PICTURE_BYTES
+    return round(_PROCESS_BYTES + peak)
+
+
 def operations(recipe: Recipe) -> float:
     """Return the floating-point operations of a step per pixel: forward to the deepest layer, and back."""
     infos = [info for role in ("content", "style") for info in _layers(recipe, role)]
@@ -226,6 +240,8 @@ _TILES = (2048, 1024, 512, 256)
 _HALO = 64
 # Fitted to scripts/bench sizes.
 _PROCESS_BYTES = 650e6
+# Of a pixel while it is read, at the most, measured for every format (docs/formats.md); and afterwards, in float32.
+_READING_BYTES, _PICTURE_BYTES = 24, 12
 _IMAGES = 7
 _BANDED_BYTES_PER_PIXEL = 1000
 _PLAIN_BYTES_PER_PIXEL = 2800

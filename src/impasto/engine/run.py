@@ -128,8 +128,9 @@ class Run:
 
     @property
     def expected_memory(self) -> int | None:
-        """Peak of the process's main memory in bytes; None on devices where this was not measured."""
-        return max(plan.memory for plan in self.plans) if self.device.type == "cpu" else None
+        """Peak of main memory in bytes, reading the pictures included; None on devices where it was not measured."""
+        painting = max(plan.memory for plan in self.plans)
+        return max(self.scene.reading_memory, painting) if self.device.type == "cpu" else None
 
     @property
     def expected_seconds(self) -> float | None:
@@ -342,8 +343,8 @@ class Run:
                 is_finite = yield from self._take_steps(descent, progress, index, started)
                 if is_finite:
                     candidates = progress.candidates()
-            except (RuntimeError, MemoryError):
-                # When memory ran out, the next plan continues from here.
+            except Exception:
+                # When memory ran out, the next plan continues from here; after another error this is what is saved.
                 self.image = descent.best
                 raise
             self.image = descent.best

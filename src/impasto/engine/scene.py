@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from impasto import __version__
-from impasto.engine import color_modes
+from impasto.engine import color_modes, planning
 from impasto.engine.masks import Area, Masks, Plane
 from impasto.losses.temporal import Temporal
 from impasto.ops import resample
@@ -66,6 +66,13 @@ class Scene:
         """What a person should know about the input pictures."""
         pictures = [self.inputs.photo, *(style.picture for style in self.inputs.styles)]
         return tuple(f"{picture.source}: {note}" for picture in pictures for note in picture.notes)
+
+    @property
+    def reading_memory(self) -> int:
+        """The process's peak of main memory in bytes while the pictures are read."""
+        pixels: list[int] = []
+        self.inputs.map(lambda picture: pixels.append(picture.height * picture.width))
+        return planning.reading_memory(pixels)
 
     def remembered(self, width: int, height: int, *, finished: bool) -> Remembered:
         """Return the provenance of a result of that size in pixels, painted from these pictures.

@@ -10,11 +10,11 @@ from impasto.engine.masks import Area, Masks
 from impasto.engine.run import Run
 from impasto.engine.scene import Scene
 from impasto.errors import DeviceError
-from impasto.executors.processes import count_cores
 from impasto.executors.task import Task
 from impasto.picture import Measure, Picture
 from impasto.recipe import Inputs, pair_styles, schedule
 from impasto.recipe.schedule import Scale
+from impasto.system.cgroups import count_cores
 
 # Ours: a reserve for the system, and for what the planner does not see of several processes.
 _USABLE = 0.9

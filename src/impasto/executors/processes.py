@@ -14,7 +14,6 @@ from typing import Final
 from impasto.errors import DeviceLostError
 from impasto.executors.pool import LostError, Worker, WorkerFactory
 from impasto.executors.task import Task
-from impasto.system import cgroups
 from impasto.system.signals import HANDLED, KILL
 from impasto.system.tables import Table
 
@@ -25,13 +24,6 @@ else:
 
 # Windows waits for 64 things at once; the pool looks at all of them every time.
 _MOST_WAITED_FOR: Final = 60
-
-
-def count_cores() -> int:
-    """Return how many cores this process may use; a container's limit counts, in whole cores."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = cgroups.processor_limit()
-    return count if limit is None else min(count, max(1, int(limit)))
 
 
 class ProcessFactory(WorkerFactory):

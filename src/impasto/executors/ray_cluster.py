@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from impasto.errors import DeviceError, UsageError
 from impasto.executors.pool import LostError, Pool, Worker, WorkerFactory
-from impasto.executors.processes import count_cores
 from impasto.executors.task import Task
+from impasto.system.cgroups import count_cores
 from impasto.system.tables import Table
 from impasto.system.text import printable, reason
 

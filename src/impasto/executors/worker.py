@@ -18,7 +18,6 @@ from impasto.jobs import checkpoint_paths
 from impasto.jobs.output import Stages
 from impasto.jobs.resume import ComputeChanges, ReplacedPictures, options_of, resume_run
 from impasto.reports import events
-from impasto.reports.advice import Advice
 from impasto.reports.events import Checkpointed, Event, Finished, Stepped
 from impasto.system import ownership
 from impasto.system.digests import file_digest
@@ -58,14 +57,18 @@ def paint(task: Task, should_stop: Callable[[], bool]) -> Painting:
     except DeviceLostError:
         # The next pictures would fail too.
         raise
-    except (ImpastoError, OSError) as error:
-        text = str(error) if isinstance(error, ImpastoError) else reason(error)
     except Exception as error:
-        if devices.is_out_of_memory(error):
-            text = "not enough memory; choose a smaller size, or fewer workers"
-        else:
-            text = f"unexpected {type(error).__name__}: {reason(error)}; please report this"
-    return Outcome("failed", " ".join(text.split()), time.perf_counter() - started)
+        return Outcome("failed", _describe(error), time.perf_counter() - started)
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, ImpastoError | OSError):
+        text = str(error) if isinstance(error, ImpastoError) else reason(error)
+    elif devices.is_out_of_memory(error):
+        text = "not enough memory; choose a smaller size, or fewer workers"
+    else:
+        text = f"unexpected {type(error).__name__}: {reason(error)}; please report this"
+    return " ".join(text.split())
 
 
 def _send(task: Task, url: str) -> str:
@@ -100,21 +103,18 @@ def _paint(task: Task, should_stop: Callable[[], bool], started: float) -> Paint
         Path(task.output.path).parent.mkdir(parents=True, exist_ok=True)
     run = _start_or_resume(task)
     before, stages = run.steps_done, Stages(task.output, run.steps_done)
-    notes, loss, due = [*run.notes], 0.0, 0.0
-    advice: tuple[Advice, ...] = ()
     try:
-        for event in run:
-            if not isinstance(event, Stepped) or time.perf_counter() >= due or event.step == event.steps:
-                due = time.perf_counter() + _INTERVAL
-                yield events.table(event)
-            if isinstance(event, Stepped):
-                stages.show(run.picture)
-            elif isinstance(event, Finished):
-                advice, loss = event.advice, event.loss
-            if should_stop() and not isinstance(event, Finished):
-                return _stop(task, run, event, time.perf_counter() - started)
+        try:
+            last = yield from _go_through(run, stages, should_stop)
+        except DeviceLostError:
+            # The image is lost with the device.
+            raise
+        except Exception as error:
+            return Outcome("failed", _describe(error) + _save_unfinished(task, run), time.perf_counter() - started)
+        if not isinstance(last, Finished):
+            return _stop(task, run, last, time.perf_counter() - started)
         picture = run.picture()
-        notes += [*stages.notes, *task.output.write(picture)]
+        notes = [*run.notes, *stages.notes, *task.output.write(picture)]
         digest = file_digest(task.output.path)
         mark = "" if task.url is None else _send(task, task.url)
         if run.checkpoint_writer is not None and not run.checkpoint_writer.keep:
@@ -125,16 +125,45 @@ def _paint(task: Task, should_stop: Callable[[], bool], started: float) -> Paint
             steps=run.steps_done - before,
             before=before,
             size=picture.size,
-            loss=loss,
+            loss=last.loss,
             sha256=digest,
             mark=mark,
             notes=tuple(notes),
-            advice=advice,
+            advice=last.advice,
         )
     finally:
         run.close()
         if run.checkpoint_writer is not None:
             run.checkpoint_writer.folder.close()
+
+
+def _go_through(run: Run, stages: Stages, should_stop: Callable[[], bool]) -> Generator[Table, None, Event]:
+    """Yield the events of a run as plain values; return the last, or that at which it was to stop."""
+    due = 0.0
+    for event in run:
+        if not isinstance(event, Stepped) or time.perf_counter() >= due or event.step == event.steps:
+            due = time.perf_counter() + _INTERVAL
+            yield events.table(event)
+        if isinstance(event, Stepped):
+            stages.show(run.picture)
+        if should_stop() and not isinstance(event, Finished):
+            break
+    return event
+
+
+def _save_unfinished(task: Task, run: Run) -> str:
+    """Write the best picture of a run that failed; return what to add to the reason why it did."""
+    if not run.has_image or not run.steps_done:
+        # Before the first step the image is only what the run starts from.
+        return ""
+    try:
+        picture = run.picture()
+        task.output.write(picture)
+        if task.url is not None:
+            _send(task, task.url)
+    except Exception as error:
+        return f"; what there is could not be saved ({_describe(error)})"
+    return f"; saved what there is, {picture.width}x{picture.height}"
 
 
 def _start_or_resume(task: Task) -> Run:

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from impasto.engine import devices
+from impasto.engine import devices, planning
 from impasto.engine.checkpoints import Checkpoints
 from impasto.engine.masks import assign
 from impasto.engine.own_settings import own_settings
 from impasto.engine.run import Run
 from impasto.engine.scene import PreviousFrame, Scene
-from impasto.errors import UsageError
-from impasto.picture import Picture, PictureSource, as_picture
+from impasto.errors import DeviceError, UsageError
+from impasto.picture import Picture, PictureSource, as_picture, measure
 from impasto.recipe import AUTOMATIC, MOST_SCALE, Compute, Inputs, Recipe, Style, normalize_weights, presets
+from impasto.system.text import printable
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,10 @@ class Job:
                 f"init {recipe.init!r} takes colours from a style picture; name one, or choose another start"
             )
         device, *_ = devices.devices(self.compute.device)
-        inputs = dataclasses.replace(self.inputs, styles=styles).map(as_picture)
+        sources = dataclasses.replace(self.inputs, styles=styles)
+        if self.compute.memory_limit is not None and device.type == "cpu":
+            _check_reading(sources, self.compute.memory_limit)
+        inputs = sources.map(as_picture)
         masks = assign(inputs)
         if not all(0 < style.scale * recipe.style_scale <= MOST_SCALE for style in styles):
             raise UsageError(
@@ -102,6 +106,35 @@ class Job:
                 f"{', '.join(kinds)}: knows no masks or parts of single styles; leave them out, or take another recipe"
             )
         return Scene(inputs, recipe, device, masks, self.previous_frame)
+
+
+def _check_reading(inputs: Inputs[PictureSource], limit: int) -> None:
+    """Refuse files that cannot be read within a limit of memory in bytes, by the sizes that they declare.
+
+    Raises:
+        DeviceError: one cannot.
+        PictureError: the size of one cannot be told.
+
+    """
+    if limit <= planning.reading_memory([]):
+        # No size fits, which the planner says.
+        return
+    pixels: list[int] = []
+
+    def check(source: PictureSource) -> None:
+        if isinstance(source, str | os.PathLike):
+            size = measure(source)
+            pixels.append(size.height * size.width)
+            needed = planning.reading_memory(pixels)
+            if needed > limit:
+                name = printable(os.fspath(source))
+                raise DeviceError(
+                    f"not enough memory: reading {name}, {size.width}x{size.height}, takes about "
+                    f"{needed / 1e9:.1f} GB in all, and there are {limit / 1e9:.1f} GB; make the picture smaller, "
+                    "or say otherwise with --max-memory"
+                )
+
+    inputs.map(check)
 
 
 def texture_job(

@@ -1,5 +1,6 @@
 """Where a painted picture goes, in what form, and what is written of it on the way."""
 
+import contextlib
 import glob
 import sys
 import tempfile
@@ -11,7 +12,8 @@ from typing import BinaryIO, Final
 
 from impasto.errors import OutputError, PictureError
 from impasto.picture import Picture, check_output, output_profile
-from impasto.system.text import printable
+from impasto.system import ownership
+from impasto.system.text import printable, reason
 
 # In place of a path: standard input or output.
 STREAM: Final = "-"
@@ -57,7 +59,8 @@ class Output:
         """Write the result; return notes for the person.
 
         Raises:
-            PictureError: it could not be written; the message names the temporary file that holds it instead.
+            PictureError: it could not be written; the message names the temporary file that holds it instead, or says
+                why there is none.
 
         """
         target: str | BinaryIO = sys.stdout.buffer if self.path == STREAM else self.path
@@ -65,9 +68,7 @@ class Output:
             notes = self._save(picture, target)
         except PictureError as error:
             # Minutes of work must not be lost to a full disk or a deleted folder.
-            rescue = Path(tempfile.mkdtemp(prefix="impasto-")) / "picture.png"
-            picture.save(rescue, bits=self.bits, metadata=self.metadata)
-            raise PictureError(f"{error}; the picture is in {rescue}") from error
+            raise PictureError(f"{error}; {self._save_elsewhere(picture)}") from error
         if self.proof is None:
             return notes
         path = self.proof_path
@@ -86,6 +87,20 @@ class Output:
             compression=self.compression,
             profile=self.profile,
         )
+
+    def _save_elsewhere(self, picture: Picture) -> str:
+        """Write the picture into a folder for temporary files, and say where it is, or why it is not there."""
+        folder = None
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="impasto-"))
+            picture.save(folder / "picture.png", bits=self.bits, metadata=self.metadata)
+        except (OSError, PictureError) as error:
+            if folder is not None:
+                with contextlib.suppress(OSError):
+                    ownership.remove_empty_folder(folder)
+            place = "the folder for temporary files" if folder is None else printable(folder.parent)
+            return f"nor could it be written to {place} ({reason(error.__cause__ or error)}), so no picture is saved"
+        return f"the picture is in {folder / 'picture.png'}"
 
     def save_stage(self, picture: Picture, number: int) -> None:
         """Write the picture there is after `number` steps."""

@@ -1,5 +1,6 @@
 """Bytes from a path or an open file."""
 
+import io
 import os
 import stat
 from pathlib import Path
@@ -31,8 +32,43 @@ def stream_name(stream: object) -> str:
     return name if isinstance(name, str) and name else "memory"
 
 
-def read_path(path: str | os.PathLike[str], limits: Limits) -> bytes:
+def is_pipe(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is a pipe or a device such as `/dev/stdin`, which can be read once only."""
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+class Piped:
+    """All that came out of a pipe or a device, as an open file of its name.
+
+    Args:
+        path: of the pipe or the device; reading waits for who writes to it.
+        limits: the most bytes that are read.
+
+    Raises:
+        PictureError: as `read_path`.
+
+    """
+
+    def __init__(self, path: str | os.PathLike[str], limits: Limits) -> None:
+        self.name = path_name(path)
+        self._data = io.BytesIO(read_path(path, limits, pipes=True))
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes."""
+        return self._data.read(size)
+
+
+def read_path(path: str | os.PathLike[str], limits: Limits, *, pipes: bool = False) -> bytes:
     """Return the bytes of a regular file.
+
+    Args:
+        path: of the file.
+        limits: the most bytes that are read.
+        pipes: whether a pipe or a device is read too, which may wait for ever, and a second time gives nothing.
 
     Raises:
         PictureError: It is missing, a folder, a pipe or a device, unreadable, empty or over the limit.
@@ -43,7 +79,7 @@ def read_path(path: str | os.PathLike[str], limits: Limits) -> bytes:
         # Opening a pipe would wait for a writer for ever, so the kind is looked at first.
         if stat.S_ISDIR(info.st_mode):
             raise PictureError(f"{printable(name)}: is a folder, not a picture; name a file in it")
-        if not stat.S_ISREG(info.st_mode):
+        if not stat.S_ISREG(info.st_mode) and not (pipes and is_pipe(name)):
             raise PictureError(
                 f"{printable(name)}: is a pipe or a device, not a file; give - for standard input, or pass an open file"
             )

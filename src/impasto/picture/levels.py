@@ -1,6 +1,7 @@
 """Integers of the full range, and floats in [0, 1]."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,16 @@ from impasto.system.text import printable
 # Numbers as a file stores them: uint8 and uint16 of the full range, float32, or what a decoder returns.
 Stored = NDArray[Any]
 Floats = NDArray[np.float32]
+
+
+# Ours: converting colours takes up to 40 bytes for each pixel of a band, and as long as 50,000 pixels to set up.
+_BAND: Final = 1 << 19  # pixels
+
+
+def bands(height: int, width: int) -> Iterator[slice]:
+    """Yield the rows of a picture in bands, so that what is computed of one band takes little memory."""
+    rows = max(1, _BAND // width)
+    return (slice(top, top + rows) for top in range(0, height, rows))
 
 
 def to_unit_range(values: Stored) -> Floats:

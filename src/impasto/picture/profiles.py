@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from PIL import ImageCms
 
-from impasto.picture.levels import Floats, Stored, to_unit_range
+from impasto.picture.levels import Floats, Stored, bands, to_unit_range
 
 Space = Literal["gray", "rgb", "cmyk", "lab"]
 
@@ -73,6 +73,27 @@ def gamma_profile(space: Space, gamma: float, chromaticity: tuple[float, ...] | 
         return bytes(imagecodecs.cms_profile("rgb", whitepoint=[*points[:2], 1.0], primaries=primaries, gamma=gamma))
     except (RuntimeError, ValueError):
         return None
+
+
+def srgb_planes(values: Stored, space: Space, profile: bytes | None) -> tuple[Floats, str | None]:
+    """Return what `to_srgb` does as planes (3, H, W), with little memory beside them: rows are converted in bands.
+
+    Args:
+        values: (H, W, C), as in `Samples.values`.
+        space: What the channels mean.
+        profile: ICC profile, or None for sRGB, grey with sRGB's curve, or bare inks.
+    """
+    height, width, _ = values.shape
+    planes = np.empty((3, height, width), np.float32)
+    notes: list[str | None] = []
+    for rows in bands(height, width):
+        colours, note = to_srgb(values[rows], space, profile)
+        planes[:, rows] = np.moveaxis(colours, -1, 0)
+        notes.append(note)
+    if IGNORED in notes and notes.count(IGNORED) < len(notes):
+        # A profile that gives no numbers for some colours is followed nowhere.
+        return srgb_planes(values, space, None)[0], IGNORED
+    return planes, notes[0]
 
 
 def to_srgb(values: Stored, space: Space, profile: bytes | None) -> tuple[Floats, str | None]:

@@ -15,10 +15,10 @@ from impasto.picture.formats.bounds import decoding
 from impasto.picture.formats.pillow import pillow_samples
 from impasto.picture.formats.registry import recognize
 from impasto.picture.formats.samples import Samples, upright
-from impasto.picture.levels import Stored, to_unit_range
+from impasto.picture.levels import Stored, bands, to_unit_range
 from impasto.picture.limits import DEFAULT_LIMITS, Limits
 from impasto.picture.picture import Picture
-from impasto.picture.profiles import to_srgb
+from impasto.picture.profiles import srgb_planes
 from impasto.system.text import printable
 
 PictureSource: TypeAlias = Picture | str | os.PathLike[str] | bytes | BinaryReader | Image.Image | Stored | TensorLike
@@ -90,7 +90,10 @@ def _read(data: bytes, name: str, limits: Limits) -> Picture:
     format = recognize(data, name)
     with decoding(name):
         samples = format.decode(data, name, limits)
-    return _develop(samples, name, hashlib.sha256(data).hexdigest())
+    sha256 = hashlib.sha256(data).hexdigest()
+    # Free the file, which may be as large as the picture, before its pixels are converted.
+    del data
+    return _develop(samples, name, sha256)
 
 
 def _develop(samples: Samples, name: str, sha256: str | None = None) -> Picture:
@@ -115,8 +118,9 @@ def develop(samples: Samples, source: str, sha256: str | None = None) -> Picture
         sha256: of the file; None without one.
 
     """
-    colour, note = to_srgb(samples.values, samples.space, samples.icc_profile or samples.assumed_profile)
-    pixels = np.ascontiguousarray(np.moveaxis(upright(colour, samples.orientation), -1, 0))
+    # Turned first: as a view, where turned planes would be a copy.
+    values = upright(samples.values, samples.orientation)
+    pixels, note = srgb_planes(values, samples.space, samples.icc_profile or samples.assumed_profile)
     alpha = None
     if samples.alpha is not None:
         alpha = np.ascontiguousarray(upright(to_unit_range(samples.alpha), samples.orientation))
@@ -145,5 +149,6 @@ def _replace_hidden(pixels: NDArray[np.float32], alpha: NDArray[np.float32]) -> 
     total_alpha = float(alpha.sum(dtype=np.float64))
     for channel in pixels:
         # A product, not an average of products, so that one visible pixel of alpha 1/65535 still counts.
-        mean = float(np.vdot(channel.astype(np.float64), alpha)) / total_alpha if total_alpha > 0 else 0.5
+        sums = (np.vdot(channel[rows].astype(np.float64), alpha[rows]) for rows in bands(*alpha.shape))
+        mean = float(sum(sums)) / total_alpha if total_alpha > 0 else 0.5
         channel[hidden] = np.clip(mean, 0, 1)

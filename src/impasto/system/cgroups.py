@@ -3,6 +3,7 @@
 https://docs.kernel.org/admin-guide/cgroup-v2.html and https://docs.kernel.org/admin-guide/cgroup-v1/
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -45,6 +46,13 @@ def processor_limit(root: Path = _ROOT, own: Path = _OWN) -> float | None:
     # Microseconds of a period, both; "max", or -1, for no limit.
     numbers = [[int(text) for text in pair if text.isdecimal()] for pair in pairs]
     return min((pair[0] / pair[1] for pair in numbers if len(pair) == 2 and all(pair)), default=None)
+
+
+def count_cores() -> int:
+    """Return how many cores this process may use; a container's limit counts, in whole cores."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = processor_limit()
+    return count if limit is None else min(count, max(1, int(limit)))
 
 
 def _folders(root: Path, own: Path, controller: str) -> Iterator[Path]:

@@ -75,7 +75,7 @@ def batch(context: click.Context, /, photos: str, styles: tuple[str, ...], **opt
     problems = [problem for each in found for problem in each.problems]
     for problem in problems:
         click.echo(f"impasto: {problem}; what is in there is left out", err=True)
-    paint.quiet_threads()
+    paint.set_threads()
     from impasto.batches.batch import Batch, measure_inputs, shard_of, with_digests  # imports torch
 
     measures = measure_inputs(tasks)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from impasto import __version__
+from impasto.cli import paint
 from impasto.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _FINDING = "PROBLEM: "
 @click.command()
 def doctor() -> None:
     """Report versions, devices, threads, weights, codecs and disk space, and paint a little on each device."""
+    paint.set_threads()
     click.echo(f"impasto {__version__}, Python {platform.python_version()}, {platform.platform()}")
     click.echo(", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES))
     healthy = True

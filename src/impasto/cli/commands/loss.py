@@ -8,8 +8,6 @@ from impasto.cli import paint
 from impasto.cli.options import output as output_options
 from impasto.cli.options import recipe as recipe_options
 from impasto.cli.values import OptionValue
-from impasto.errors import UsageError
-from impasto.jobs.output import STREAM
 from impasto.recipe import pair_styles, presets
 
 
@@ -28,10 +26,9 @@ def loss(content: str, styles: tuple[str, ...], image: str, **options: OptionVal
 
     At the recipe's size, to which IMAGE is resized; one of the three may be - for standard input.
     """
-    if [content, *styles, image].count(STREAM) > 1:
-        raise UsageError("standard input holds one picture; give - once")
+    output_options.check_read_once([content, *styles, image])
     recipe = recipe_options.with_options(presets.resolve(options["recipe_name"]), options)
-    paint.quiet_threads()
+    paint.set_threads()
     from impasto.jobs.functions import loss as evaluate  # imports torch: only now that the request is known to be sound
 
     evaluation = evaluate(

@@ -37,7 +37,7 @@ def reconstruct(image: str, layers: tuple[str, ...], **options: OptionValue) -> 
     )
     stem = Path(output_options.default_output([image])).stem
     output = output_options.checked_output(options, [image], f"{stem}_{'_'.join(layers)}.png")
-    paint.quiet_threads()
+    paint.set_threads()
     from impasto.jobs.job import Job  # imports torch: only now that the request is known to be sound
 
     paint.finish(Job(Inputs(output_options.source(image)), recipe), output, options)

@@ -45,7 +45,7 @@ def resume(folder: str, styles: tuple[str, ...], style_masks: tuple[str, ...], *
     make the run longer; a change of another value of the recipe changes what it goes towards from here. Its pictures
     must be the same ones; the options above say where they are, if not where they were.
     """
-    paint.quiet_threads()
+    paint.set_threads()
     from impasto.engine.checkpoints import Folder
     from impasto.engine.checkpoints.writer import INTERVAL
     from impasto.jobs.resume import ComputeChanges, ReplacedPictures, options_of, resume_run

@@ -50,7 +50,7 @@ def serve(**options: OptionValue) -> None:
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"the page needs {' and '.join(missing)}; pip install 'impasto[web]'")
-    paint.quiet_threads()
+    paint.set_threads()
     from impasto.web.server import ServerSettings, serve
 
     def ready(address: str, ticket_address: str, notes: list[str]) -> None:

@@ -18,14 +18,14 @@ from impasto.picture import as_picture
 def stylize(context: click.Context, /, content: str, styles: tuple[str, ...], **options: OptionValue) -> None:
     """Paint the photo CONTENT in the style of one picture or of several.
 
-    Either may be - for standard input. Without -o the result is CONTENT_STYLE.png in the working directory.
+    Either may be - for standard input, or a pipe. Without -o the result is CONTENT_STYLE.png in the working directory.
     """
     task_options.check_like(context, options)
     inputs = [content, *styles]
     resolved = task_options.resolve_recipe(options)
     read = [*inputs, *task_options.other_inputs(resolved, options)]
     output = output_options.checked_output(options, read, output_options.default_output(inputs))
-    paint.quiet_threads()
+    paint.set_threads()
     # Read before the job does where their digests count: standard input is read once.
     pictures = {style: as_picture(output_options.source(style)) for style in styles} if resolved.memory else {}
     digests = [pictures[style].sha256 if pictures else None for style in styles]

@@ -55,14 +55,14 @@ def sweep(context: click.Context, /, content: str, styles: tuple[str, ...], **op
         recipe_options.with_options(presets.resolve(options["recipe_name"]), options), options["init"]
     )
     inputs = [content, *styles, *([start] if start else []), *recipe_options.mask_paths(options)]
-    if options["on"] is not None and STREAM in inputs:
-        raise UsageError("--on reads files, not standard input; give the pictures as files")
+    if options["on"] is not None and any(map(output_options.is_stream, inputs)):
+        raise UsageError("--on reads files, not standard input or pipes; give the pictures as files")
     lists = vary_options.parse_vary(options["varied"], context, options)
     default = f"{Path(output_options.default_output([content, *styles])).stem}_sweep.png"
     output = output_options.checked_output(options, inputs, default)
     folder = Path(options["cells"] or Path(default if output.path == STREAM else output.path).with_suffix(".cells"))
     _check_folder(folder)
-    paint.quiet_threads()
+    paint.set_threads()
     from impasto.executors.task import Task  # imports torch: only now that the request is known to be sound
     from impasto.sweeps import Variation, make_sweep
 

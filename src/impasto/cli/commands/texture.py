@@ -46,7 +46,7 @@ def texture(styles: tuple[str, ...], size: tuple[int, int], layers: str | None, 
     output = output_options.checked_output(
         options, inputs, f"{Path(output_options.default_output(inputs)).stem}_texture.png"
     )
-    paint.quiet_threads()
+    paint.set_threads()
     from impasto.jobs.job import texture_job  # imports torch: only now that the request is known to be sound
 
     pictures = [output_options.source(style) for style in styles]

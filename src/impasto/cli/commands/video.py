@@ -12,9 +12,9 @@ from impasto.cli.display import notes as notes_display
 from impasto.cli.display import video as video_display
 from impasto.cli.options import output as output_options
 from impasto.cli.options import recipe as recipe_options
-from impasto.cli.signals import Interrupted, interrupt, signals
+from impasto.cli.signals import Cause, EarlyEnd, interrupt, signals
 from impasto.cli.values import Options, OptionValue
-from impasto.errors import ImpastoError, OutputError, UsageError, suggest
+from impasto.errors import OutputError, UsageError, suggest
 from impasto.jobs.output import STREAM
 from impasto.picture import as_picture, check_place
 from impasto.recipe import Inputs, pair_styles, presets
@@ -63,7 +63,7 @@ def video(clip: str, styles: tuple[str, ...], **options: OptionValue) -> None:
         raise UsageError(f"--init of a film takes a word, not a picture such as {printable(start)}; leave it out")
     settings = FilmSettings(**{name: options[name] for name in FilmSettings().to_table() if options[name] is not None})
     _check(target, [clip, *styles], force=options["force"])
-    paint.quiet_threads()
+    paint.set_threads()
     from impasto.jobs.job import Job
     from impasto.video.clip import Clip  # imports torch: only now that the request is known to be sound
     from impasto.video.render import VideoRun
@@ -136,14 +136,11 @@ def _paint(film: "VideoRun", output: Path, target: Path, options: Options) -> No
             notes.line("the same command without --preview goes on from here")
 
 
-def _paint_frames(film: "VideoRun", store: "FrameStore", options: Options) -> Interrupted | ImpastoError | None:
+def _paint_frames(film: "VideoRun", store: "FrameStore", options: Options) -> Cause | None:
     """Paint the frames that are missing, and return what stopped that."""
-    with signals(interrupt):
-        try:
-            video_display.show_film(film.paint(store), film.frames, options)
-        except (Interrupted, ImpastoError) as error:
-            return error
-    return None
+    with signals(interrupt), EarlyEnd() as end:
+        video_display.show_film(film.paint(store), film.frames, options)
+    return end.cause
 
 
 def _write(film: "VideoRun", store: "FrameStore", target: Path, quality: int) -> str:
@@ -155,7 +152,7 @@ def _write(film: "VideoRun", store: "FrameStore", target: Path, quality: int) ->
     return f"{film.painted} frames of {film.width}x{film.height}, {facts.codec}{sound}, to {printable(target)}"
 
 
-def _end_early(store: "FrameStore", written: str, stopped: Interrupted | ImpastoError) -> NoReturn:
+def _end_early(store: "FrameStore", written: str, stopped: Cause) -> NoReturn:
     if not store.count:
         store.remove()
     again = f"the frames are in {printable(store.path)}; the same command with --force goes on"

@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 
@@ -10,10 +9,12 @@ from impasto.cli.streams import is_output_closed
 from impasto.cli.values import Command, Options
 from impasto.errors import UsageError
 from impasto.jobs.output import STREAM, Output
-from impasto.picture import PictureSource
+from impasto.picture import DEFAULT_LIMITS, PictureSource
 from impasto.picture.checks import COMPRESSIONS
+from impasto.picture.files import BinaryReader, Piped, is_pipe
 from impasto.recipe import Compute
 from impasto.system import units
+from impasto.system.text import printable
 
 
 def output_options(function: Command) -> Command:
@@ -172,8 +173,7 @@ def check_streams(inputs: list[str], output: Output, *, as_json: bool = False) -
         raise UsageError("standard output is closed, so that the picture would be lost; give -o FILE")
     if output.path == STREAM and sys.stdout.isatty():
         raise UsageError("a picture would garble the terminal; redirect standard output, or give -o FILE")
-    if inputs.count(STREAM) > 1:
-        raise UsageError("standard input holds one picture; give - once")
+    check_read_once(inputs)
     if output.path == STREAM and as_json:
         raise UsageError("--json and -o - both write to standard output; leave one out")
     if output.path == STREAM and output.proof:
@@ -184,11 +184,32 @@ def check_streams(inputs: list[str], output: Output, *, as_json: bool = False) -
         raise UsageError("--save-every needs an output file to name its pictures after; give -o FILE")
 
 
+def is_stream(path: str) -> bool:
+    """Whether a path is read once only: `-`, or a pipe such as `<(...)` of a shell."""
+    return path == STREAM or is_pipe(path)
+
+
+def check_read_once(inputs: list[str]) -> None:
+    """Refuse standard input, or a pipe, that is named twice."""
+    if inputs.count(STREAM) > 1:
+        raise UsageError("standard input holds one picture; give - once")
+    twice = next((path for path in inputs if inputs.count(path) > 1 and is_pipe(path)), None)
+    if twice is not None:
+        raise UsageError(f"{printable(twice)}: a pipe holds one picture; give it once")
+
+
 def source(path: str) -> PictureSource:
-    """Return the source of a picture: standard input for `-`, else the path."""
+    """Return the source of a picture: standard input for `-`, what is in a pipe, else the path."""
     return open_source(path)
 
 
-def open_source(path: str) -> str | BinaryIO:
-    """Return the same for functions that read files: an open file, or a path."""
-    return sys.stdin.buffer if path == STREAM else path
+def open_source(path: str) -> str | BinaryReader:
+    """Return the same for functions that read files: an open file, or a path.
+
+    Raises:
+        PictureError: a pipe cannot be read.
+
+    """
+    if path == STREAM:
+        return sys.stdin.buffer
+    return Piped(path, DEFAULT_LIMITS) if is_pipe(path) else path

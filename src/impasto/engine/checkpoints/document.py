@@ -10,6 +10,7 @@ import numpy as np
 from impasto.engine.scene import Scene
 from impasto.errors import CheckpointError, PictureError
 from impasto.picture import Picture, PictureSource, as_picture
+from impasto.picture.files import is_pipe
 from impasto.recipe.provenance import plain_name
 from impasto.system.paths import relative_path
 from impasto.system.tables import ReadOnlyTable, Table
@@ -98,7 +99,8 @@ def _describe_optional(picture: Picture | None, folder: Path) -> Table | None:
 
 
 def _describe(picture: Picture, folder: Path) -> Table:
-    has_file = picture.sha256 is not None and (picture.source not in _NAMELESS or Path(picture.source).is_file())
+    is_nameless = picture.source in _NAMELESS and not Path(picture.source).is_file()
+    has_file = picture.sha256 is not None and not is_nameless and not is_pipe(picture.source)
     return {
         "name": plain_name(picture.source),
         "file": portable_path(picture.source, folder) if has_file else None,

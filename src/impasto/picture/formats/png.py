@@ -13,7 +13,7 @@ from impasto.picture.formats.damage import DamagedError
 from impasto.picture.formats.encode import to_levels
 from impasto.picture.formats.format import Format, Options, Writer, begins_with
 from impasto.picture.formats.pillow import ANIMATED, PillowReader
-from impasto.picture.formats.png_chunks import CHANNELS, GRAY, RGB, SIGNATURE, chunk_of, parts_of, plain
+from impasto.picture.formats.png_chunks import CHANNELS, GRAY, RGB, SIGNATURE, chunk_of, parts_of, pieces_of, plain
 from impasto.picture.formats.samples import Samples, with_code_points
 from impasto.picture.levels import Stored
 from impasto.picture.limits import Limits
@@ -51,13 +51,15 @@ def decode_pixels(data: bytes) -> tuple[Stored, Space, Stored | None, int]:
     # A stream that holds more than the header declares is not taken further.
     size = sum(size for _, size in parts)
     scanlines = memoryview(zlib.decompressobj().decompress(stream, size))
+    del stream
     if len(scanlines) < size:
         raise DamagedError("the pixels are incomplete")
     for (left, top, across, down), size in parts:
         part = pixels[top::down, left::across]
         plain_part = _plain(part.shape[1], len(part), depth, colour_type, scanlines[:size])
+        # What is left of none is freed before the last part is decoded.
+        scanlines = scanlines[size:] or memoryview(b"")
         part[:] = imagecodecs.png_decode(plain_part).reshape(part.shape)
-        scanlines = scanlines[size:]
     alpha = pixels[:, :, -1] if channels in (2, 4) else None
     if colour_type in (GRAY, RGB) and len(transparent) == 2 * channels:
         alpha = _alpha_of_key(pixels, struct.unpack(f">{channels}H", transparent), depth)
@@ -109,7 +111,7 @@ def _plain(width: int, height: int, depth: int, colour_type: int, scanlines: mem
     header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
     # Stored, not compressed: it is taken apart again at once.
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(scanlines, 0)), (b"IEND", b""))
-    return SIGNATURE + b"".join(chunk_of(kind, content) for kind, content in chunks)
+    return b"".join([SIGNATURE, *(piece for kind, content in chunks for piece in pieces_of(kind, content))])
 
 
 def _alpha_of_key(pixels: Stored, key: tuple[int, ...], depth: int) -> NDArray[np.uint8]:

@@ -146,7 +146,13 @@ def _header(data: bytes, chunk: Chunk | None, name: str, limits: Limits) -> byte
 
 def chunk_of(kind: bytes, content: bytes) -> bytes:
     """Return a chunk with length and checksum."""
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return b"".join(pieces_of(kind, content))
+
+
+def pieces_of(kind: bytes, content: bytes) -> tuple[bytes, ...]:
+    """Return what `chunk_of` joins, without a copy of the content."""
+    checksum = zlib.crc32(content, zlib.crc32(kind))
+    return struct.pack(">I", len(content)), kind, content, struct.pack(">I", checksum)
 
 
 def parts_of(header: bytes) -> list[tuple[tuple[int, int, int, int], int]]:

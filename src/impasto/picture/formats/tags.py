@@ -173,7 +173,9 @@ class Directories:
         # Directories begin at even places (TIFF 6.0, section 2).
         gap = bytes(len(self._data) % 2)
         start = struct.pack(order + self._offset, len(self._data) + len(gap))
-        return b"".join([self._data[: self._at], start, self._data[self._at + len(start) :], gap, body])
+        # A view, so that there is one copy of the file, not two.
+        view = memoryview(self._data)
+        return b"".join([view[: self._at], start, view[self._at + len(start) :], gap, body])
 
     def _unpacked(self, form: str, at: int) -> tuple[Any, ...]:
         if at + struct.calcsize(self._order + form) > len(self._data):

@@ -85,7 +85,8 @@ def decode(data: bytes, name: str, limits: Limits) -> Samples:
         profile = directories.bytes_of(tags[_ICC_PROFILE], limits.max_profile_bytes + 1)
         if profile is not None and len(profile) > limits.max_profile_bytes:
             profile, notes = None, [*notes, TOO_LONG]
-    with tifffile.TiffFile(BytesIO(directories.plain(tags, name, limits))) as file:
+    # Closed, it lets go of its copy of the file; pages and the file refer to each other, and live on for a while.
+    with BytesIO(directories.plain(tags, name, limits)) as stream, tifffile.TiffFile(stream) as file:
         page = file.pages.first
         _check(page, data, name, limits)
         raster: Stored = ycbcr.unpack(page, data, name) if _needs_unpacking(page) else _raster(page)
