@@ -227,7 +227,7 @@ def test_a_photo_is_recoloured_where_the_styles_keep_their_colours(
     # The same holds for its detail: if the photo keeps its colours, the detail is the photo's.
     coarse = resample.resize(start, 12, 16)
     height, width = seen.shape[2:]
-    detail = initial.next_image(of, coarse, seen, styles) - resample.resize(coarse, height, width)
+    detail = initial.next_image(of, last, coarse, seen, styles) - resample.resize(coarse, height, width)
     fine = start - resample.resize(resample.resize(start, 12, 16), height, width)
     assert float(torch.corrcoef(torch.stack([detail.flatten(), fine.flatten()]))[0, 1]) > 0.95
 

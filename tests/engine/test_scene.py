@@ -96,7 +96,7 @@ def scene(**changes: Any) -> Scene:
 
 
 def enlarged(of: Scene, image: torch.Tensor) -> torch.Tensor:
-    return initial.next_image(of, image, of.photo(of.scales[-1]), of.style_images(of.scales[-1]))
+    return initial.next_image(of, of.scales[-1], image, of.photo(of.scales[-1]), of.style_images(of.scales[-1]))
 
 
 def test_without_detail_an_image_is_enlarged_and_nothing_else() -> None:

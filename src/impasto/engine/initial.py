@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import torch
 
-from impasto.engine import color_modes
+from impasto.engine import color_modes, palettes
 from impasto.engine.scene import Scene
-from impasto.ops import color_transfer, guidance
+from impasto.ops import color_transfer
 from impasto.ops.color_transfer import Palette
-from impasto.ops.guidance import Region, Source
+from impasto.ops.guidance import Region
 from impasto.ops.shapes import AnyImage, Image, Mask
 from impasto.recipe import ColorMatch
 from impasto.recipe.schedule import Scale
@@ -77,25 +77,31 @@ def first_image(
 
     """
     if scene.inputs.start is not None:
-        return scene.padded(scene.inputs.start, scale)
-    height, width = photo.shape[2:]
-    match scene.recipe.init:
-        case "content":
-            return photo
-        case "noise":
-            image = noise(height, width, scene.recipe.seed)
-        case "grey":
-            image = grey(height, width, scene.recipe.seed)
-        case "matched":
-            return _recolored_photo(scene, photo, styles, regions)
-        case "style":
-            colors = _target_palette(scene, photo, styles)
-            image = style_noise(colors, height, width, scene.recipe.seed, scene.recipe.color_match)
-    return color_modes.to_network_colors(image.to(scene.device), scene.recipe)
+        image = scene.padded(scene.inputs.start, scale)
+    elif scene.recipe.init == "content":
+        image = photo
+    elif scene.recipe.init == "matched":
+        image = _recolored_photo(scene, photo, styles, regions)
+    else:
+        image = color_modes.to_network_colors(_noise_of(scene, photo, styles).to(scene.device), scene.recipe)
+    return palettes.transported(scene, scale, image, photo, styles, regions)
+
+
+def _noise_of(scene: Scene, photo: Image, styles: Sequence[tuple[AnyImage, float]]) -> Image:
+    """Return the noise that `recipe.init` asks for, of the photo's size, on the CPU."""
+    recipe, (height, width) = scene.recipe, photo.shape[2:]
+    if recipe.init == "grey":
+        return grey(height, width, recipe.seed)
+    if recipe.init == "style":
+        return style_noise(
+            palettes.target_palette(scene, photo, styles), height, width, recipe.seed, recipe.color_match
+        )
+    return noise(height, width, recipe.seed)
 
 
 def next_image(
     scene: Scene,
+    scale: Scale,
     image: AnyImage,
     photo: Image,
     styles: Sequence[tuple[AnyImage, float]],
@@ -107,6 +113,7 @@ def next_image(
 
     Args:
         scene: the pictures and the recipe.
+        scale: the next scale.
         image: the result of the scale before, with its margin.
         photo: (1, 3, H, W) the photo at the next scale, with its margin.
         styles: the style pictures at the next scale and their weights.
@@ -118,38 +125,21 @@ def next_image(
         # The image is still the photo. Enlarging it would only blur it.
         return photo
     larger = scene.resized(image, height, width)
-    if scene.recipe.detail == 0 or image.shape == photo.shape:
-        return larger
-    matched = _recolored_photo(scene, photo, styles, regions) if styles else photo
-    coarse = scene.resized(scene.resized(matched, *image.shape[2:]), height, width)
-    larger += scene.recipe.detail * (matched - coarse)
-    return larger.clamp_(0, 1) if scene.recipe.bounds == "projected" else larger
+    if scene.recipe.detail > 0 and image.shape != photo.shape:
+        matched = _recolored_photo(scene, photo, styles, regions) if styles else photo
+        coarse = scene.resized(scene.resized(matched, *image.shape[2:]), height, width)
+        larger += scene.recipe.detail * (matched - coarse)
+        if scene.recipe.bounds == "projected":
+            larger.clamp_(0, 1)
+    return palettes.transported(scene, scale, larger, photo, styles, regions)
 
 
 def _recolored_photo(
     scene: Scene, photo: Image, styles: Sequence[tuple[AnyImage, float]], regions: Sequence[Region]
 ) -> Image:
     """Return `photo` recoloured with the palette of the styles, each region with that of its own styles."""
-    if not any(region.mask is not None for region in regions):
-        return color_modes.recolor_photo(_target_palette(scene, photo, styles, *regions), photo, scene.recipe)
-    matched = photo.clone()
-    for region in regions:
-        assert region.mask is not None
-        colors = _target_palette(scene, photo, styles, region)
-        matched += region.mask * (color_modes.recolor_photo(colors, photo, scene.recipe, region.mask) - photo)
-    return matched.clamp_(0, 1)
 
+    def recolor(colors: Palette, image: Image, mask: Mask | None) -> Image:
+        return color_modes.recolor_photo(colors, image, scene.recipe, mask)
 
-def _target_palette(
-    scene: Scene, photo: Image, styles: Sequence[tuple[AnyImage, float]], region: Region | None = None
-) -> Palette:
-    """Return the palette that a region, or the whole picture, is to have."""
-    sources = region.sources if region else tuple(Source(index) for index in range(len(styles)))
-    weights = guidance.normalize_weights([styles[source.style][1] for source in sources])
-    parts: list[tuple[AnyImage, float, Mask | None]] = [
-        (styles[source.style][0], scene.recipe.strength * weight, source.mask)
-        for source, weight in zip(sources, weights, strict=True)
-    ]
-    if scene.recipe.strength < 1:
-        parts.append((photo, 1 - scene.recipe.strength, region.mask if region else None))
-    return color_transfer.palette(parts)
+    return palettes.in_palettes(scene, photo, styles, regions, recolor)(photo)

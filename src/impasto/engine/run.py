@@ -5,11 +5,11 @@ import dataclasses
 import functools
 import gc
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import torch
 
-from impasto.engine import devices, optimizers, planning
+from impasto.engine import devices, observe, optimizers, palettes, planning
 from impasto.engine.budget import Budget
 from impasto.engine.checkpoints import CheckpointWriter, Folder, Snapshot, document
 from impasto.engine.descent import CAPTURED_STEPS, Candidates, Descent, ScaleProgress, best_clipped
@@ -18,10 +18,10 @@ from impasto.engine.networks import load_network
 from impasto.engine.objective import Evaluation, Objective
 from impasto.engine.optimizers import Optimizer
 from impasto.engine.own_settings import own_settings, with_own_settings
+from impasto.engine.palettes import Recolor
 from impasto.engine.planning import Plan
 from impasto.engine.scene import Scene
 from impasto.errors import DeviceError, DeviceLostError, DivergedError, UsageError
-from impasto.ops import resample
 from impasto.ops.shapes import Image
 from impasto.picture import Picture
 from impasto.recipe import LBFGS, Precision
@@ -87,7 +87,7 @@ class Run:
         self._image_scale: Scale = scene.scales[0]  # the scale of `image`
         self._scale_index = 0
         self._steps_of_scale = 0  # taken at the present scale
-        self._finisher: tuple[Scale, Callable[[Image], Image]] | None = None  # for the scale last asked for
+        self._finisher: tuple[Scale, Recolor, Recolor | None] | None = None  # for the scale last asked for
         self._seconds = 0.0  # spent before the run was interrupted
         self._started = 0.0
         self._progress: ScaleProgress | None = None
@@ -123,8 +123,7 @@ class Run:
     @functools.cached_property
     def early_advice(self) -> tuple[Advice, ...]:
         """Problems that the input pictures show before painting begins; the event `Started` carries them too."""
-        styles = [style.picture.pixels for style in self.scene.inputs.styles]
-        return advice.foresee(self.scene.inputs.photo.pixels, styles, self.recipe)
+        return observe.inputs(self.scene)
 
     @property
     def expected_memory(self) -> int | None:
@@ -154,8 +153,12 @@ class Run:
             raise UsageError("nothing has been painted yet; ask for the picture after the first Stepped event")
         if self._finisher is None or self._finisher[0] != self._image_scale:
             # Cached, since some callers ask for a picture after every step.
-            self._finisher = self._image_scale, self.scene.finish(self._image_scale)
-        return self.scene.to_picture(self._finisher[1](self.image), finished=self._is_finished)
+            scale = self._image_scale
+            self._finisher = scale, self.scene.finish(scale), palettes.transport_at(self.scene, scale)
+        _, finish, transport = self._finisher
+        # The finished image has its palette; before, it is shown in the one that it will have.
+        image = self.image if transport is None or self._is_finished else transport(self.image)
+        return self.scene.to_picture(finish(image), finished=self._is_finished)
 
     @property
     def steps_done(self) -> int:
@@ -245,22 +248,8 @@ class Run:
         self._optimizer = None  # frees most of the memory, which writing the result and the advice need
         steps = sum(scale.steps for scale in self.scales)
         seconds = time.perf_counter() - started
-        yield Finished(final.loss, final.terms, steps, seconds, self._final_advice(final.loss))
-
-    def _final_advice(self, final: float) -> tuple[Advice, ...]:
-        """Return the advice on the result, after the advice on the input pictures."""
-        scale = self.scales[-1]
-        try:
-            photo = resample.without_margin(self.scene.photo(scale), self.scene.margin(scale))[0].cpu().numpy()
-            styles = [style[0].cpu().numpy() for style, _ in self.scene.style_images(scale)]
-            losses = [*self._losses, final]
-            remarks = advice.advise(self.picture().pixels, photo, styles, self.recipe, losses)
-        except (RuntimeError, MemoryError) as error:
-            # The picture is finished; without memory for more, only the advice on it is left out.
-            if not devices.is_out_of_memory(error):
-                raise
-            remarks = ()
-        return (*self.early_advice, *remarks)[: advice.MOST]
+        remarks = observe.result(self.scene, self.picture, [*self._losses, final.loss])
+        yield Finished(final.loss, final.terms, steps, seconds, (*self.early_advice, *remarks)[: advice.MOST])
 
     def _prepare_optimizer(self, plan: Plan) -> None:
         """Make the optimizer for a plan, unless the present one has the same settings; that one keeps its state."""
@@ -310,7 +299,7 @@ class Run:
         if self.image is None:
             image = first_image(self.scene, scale, photo, styles, regions)
         elif self._steps_of_scale == 0:
-            image = next_image(self.scene, self.image, photo, styles, regions)
+            image = next_image(self.scene, scale, self.image, photo, styles, regions)
             self._optimizer.restart(*photo.shape[2:])
         else:
             image = self.image
@@ -319,7 +308,12 @@ class Run:
         # Both at once, so that a picture asked for between two events is not cut with the margin of the other scale.
         self.image, self._image_scale = image, scale
         del image
-        return (yield from self._descend(objective, index, started))
+        final = yield from self._descend(objective, index, started)
+        if index == len(self.scales) - 1 and (transport := palettes.transport_at(self.scene, scale)) is not None:
+            # The loss reported is that of the picture saved.
+            self.image = transport(self.image)
+            final = objective.evaluate(self.image, gradient=False)
+        return final
 
     def _descend(self, objective: Objective, index: int, started: float) -> Generator[Event, None, Evaluation]:
         """Minimise the objective from `self.image` on, leave the best image there, and return its evaluation."""

@@ -56,12 +56,12 @@ def recolor(
         image: (1, 3, H, W) sRGB in [0, 1].
         colors: the palette.
         method: how the colours are matched.
-        mask: (1, 1, H, W) weights of the pixels that are to match; `histogram` ignores it.
+        mask: (1, 1, H, W) weights of the pixels that are to match; None for all of them.
         shoulder: see `clip_or_compress`.
 
     """
     if method == "histogram":
-        return clip_or_compress(_histogram(image, colors), shoulder).to(image)
+        return clip_or_compress(Transport(image, colors, mask)(image), shoulder).to(image)
     source = None if mask is None else moments(image.cpu().double(), mask.cpu().double().clamp(min=_LEAST))
     return clip_or_compress(match(image.cpu().double(), colors.moments, method, source), shoulder).to(image)
 
@@ -146,39 +146,87 @@ def _with_ridge(covariance: Matrix) -> Matrix:
     return covariance + _RIDGE * torch.eye(3, dtype=covariance.dtype, device=covariance.device)
 
 
-def _histogram(image: Image, colors: Palette) -> Image:
-    """Return `image` with the distribution of its colours changed to a palette's.
+class Transport:
+    """A map of colours from one distribution to another, fitted to samples and applied to any number of pixels.
 
     Iterated one-dimensional optimal transport along rotated axes: Pitie, Kokaram and Dahyot 2007, "Automated colour
     grading using colour distribution transfer".
+
+    Args:
+        image: (1, 3, H, W) sRGB in [0, 1], whose colours are mapped.
+        colors: the palette that they are mapped to.
+        mask: (1, 1, H, W) weights of the pixels whose colours are to match; None for 1 everywhere.
+
     """
-    pixels = image.cpu().double()
-    sample = _sample(pixels)
-    # The transport is computed for a sample and applied to the whole picture.
-    moving = torch.cat([sample, pixels.flatten(2)[0].T]).T
-    count = len(sample)
-    even = sample.new_full((count,), 1 / count)
-    for rotation in rotations():
-        source, target = rotation.T @ moving, rotation.T @ colors.pixels.T
-        for values, aims in zip(source, target, strict=True):
-            values.copy_(_transport(values, _quantiles(values[:count], even), _quantiles(aims, colors.weights)))
-        moving = rotation @ source
-    return moving[:, count:].reshape(pixels.shape)
+
+    def __init__(self, image: Image, colors: Palette, mask: Mask | None = None) -> None:
+        # On the CPU in float64, for a sample only.
+        sample = _sample(image).cpu().double().T
+        weights = torch.ones_like(sample[0]) if mask is None else _sample(mask).cpu().double()[:, 0].clamp(min=_LEAST)
+        weights = weights / weights.sum()
+        self._steps: list[tuple[Tensor, tuple[_Table, ...]]] = []
+        for rotation in rotations():
+            source, target = rotation.T @ sample, rotation.T @ colors.pixels.T
+            tables = tuple(
+                _Table.between(_quantiles(values, weights), _quantiles(aims, colors.weights))
+                for values, aims in zip(source, target, strict=True)
+            )
+            sample = rotation @ torch.stack(
+                [table.look_up(values) for table, values in zip(tables, source, strict=True)]
+            )
+            self._steps.append((rotation, tables))
+
+    def __call__(self, image: Image) -> Image:
+        """Return `image`, (1, 3, H, W), with its colours mapped, in float32 and not clipped."""
+        result = torch.empty_like(image, dtype=torch.float32, memory_format=torch.contiguous_format)
+        mapped, pixels = result.view(3, -1), image.flatten(2)[0]
+        steps = [
+            (rotation.float().to(image.device), [table.to(image.device) for table in tables])
+            for rotation, tables in self._steps
+        ]
+        for start in range(0, pixels.shape[1], _BLOCK):
+            block = pixels[:, start : start + _BLOCK].float()
+            for rotation, tables in steps:
+                axes = _rotate(rotation.T, block)
+                moved = [table.look_up(values) for table, values in zip(tables, axes, strict=True)]
+                block = _rotate(rotation, torch.stack(moved))
+            mapped[:, start : start + _BLOCK] = block
+        return result
 
 
-def _transport(values: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    """Return values mapped from the quantiles of `source` to the same quantiles of `target`."""
-    # A value that fills several quantiles, as in even pictures, maps to the mean of theirs.
-    levels, where, counts = torch.unique(source, return_inverse=True, return_counts=True)
-    moved = torch.zeros_like(levels).index_add(0, where, target) / counts
-    # Looking a value up in an even table is several times as fast as searching for it.
-    steps = torch.linspace(float(levels[0]), float(levels[-1]), _STEPS, dtype=levels.dtype)
-    table = _interpolate(steps, levels, moved)
-    width = float(levels[-1] - levels[0]) / (_STEPS - 1)
-    position = ((values - levels[0]) / max(width, 1e-12)).clamp_(0, _STEPS - 1)
-    lower = position.long().clamp_(max=_STEPS - 2)
-    result: Tensor = torch.lerp(table[lower], table[lower + 1], position - lower)
-    return result
+def _rotate(rotation: Tensor, pixels: Tensor) -> Tensor:
+    """Return the product of a (3, 3) matrix with (3, N), never in the fewer digits that GPUs use for products."""
+    return rotation[:, :1] * pixels[0] + rotation[:, 1:2] * pixels[1] + rotation[:, 2:] * pixels[2]
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """A monotonic function as its values at even steps, since that is several times as fast as searching."""
+
+    start: float
+    step: float
+    values: Tensor
+
+    @classmethod
+    def between(cls, source: Tensor, target: Tensor) -> "_Table":
+        """Return the function that maps the quantiles of `source` to those of `target`, both ascending."""
+        # A value that fills several quantiles, as in even pictures, maps to the mean of theirs.
+        levels, where, counts = torch.unique(source, return_inverse=True, return_counts=True)
+        moved = torch.zeros_like(levels).index_add(0, where, target) / counts
+        start, end = float(levels[0]), float(levels[-1])
+        even = torch.linspace(start, end, _STEPS, dtype=levels.dtype)
+        return cls(start, max((end - start) / (_STEPS - 1), 1e-12), _interpolate(even, levels, moved))
+
+    def to(self, device: torch.device) -> "_Table":
+        """Return the table in float32 on a device."""
+        return _Table(self.start, self.step, self.values.float().to(device))
+
+    def look_up(self, values: Tensor) -> Tensor:
+        """Return the function's values at `values`, linearly interpolated, and constant beyond the table's ends."""
+        position = ((values - self.start) / self.step).clamp_(0, _STEPS - 1)
+        lower = position.long().clamp_(max=_STEPS - 2)
+        result: Tensor = torch.lerp(self.values[lower], self.values[lower + 1], position - lower)
+        return result
 
 
 def _interpolate(values: Tensor, knots: Tensor, moved: Tensor) -> Tensor:
@@ -228,5 +276,7 @@ _ROTATIONS = 12
 _SAMPLE = 16384
 # Ours: a sixteenth of an 8-bit level if the picture uses the full range.
 _STEPS = 4096
+# Ours: pixels mapped at once, some 40 MB of memory.
+_BLOCK = 1 << 20
 # Ours, relative to the largest weight: a mask without pixels still needs a positive sum to divide by.
 _LEAST = 1e-6

@@ -77,6 +77,7 @@ Init = Literal["content", "matched", "noise", "style", "grey"]
 INITS: Final = typing.get_args(Init)
 Colors = Literal["style", "content", "luminance", "match"]
 ColorMatch = Literal["monge-kantorovich", "cholesky", "pca", "symmetric", "histogram"]
+Palette = Literal["free", "transported"]
 
 # Ours: a style seen sixteen times as large as the result is a few strokes.
 MOST_SCALE: Final = 16
@@ -138,6 +139,11 @@ class Recipe:
     )
     color_match: ColorMatch = setting(
         "monge-kantorovich", help="how colours are matched, wherever they are: a linear map, or the whole histogram"
+    )
+    palette: Palette = setting(
+        "free",
+        help="whether the result may have colours beside the style's (free), or its colours are moved to exactly the "
+        "style's where a scale begins and at the end (transported)",
     )
     seed: int = setting(0, help="seed of everything random", minimum=0, maximum=2**63 - 1)
     steps: tuple[int, ...] = setting(
@@ -318,6 +324,9 @@ class Recipe:
         """SHA-256 of all values in hexadecimal, except for name and description."""
         table = self.to_table()
         del table["name"], table["description"]
+        if self.palette == "free":
+            # Earlier versions knew no palette; keep the digests of their recipes.
+            del table["palette"]
         if isinstance(self.optimizer, LBFGS):
             # Earlier versions had a line search, and hashed its setting; keep the digests of recipes without one.
             table["optimizer"]["line_search"] = "none"
