@@ -31,7 +31,7 @@ def test_two_devices_that_work_are_found_to() -> None:
     assert first.losses[-1] < 0.6 * first.losses[0]
     # Bit for bit the same on both, and nearly the same on every machine, because the pictures are drawn from a seed.
     assert [painted.losses for painted in others] == [first.losses] * 2
-    assert first.losses[0] == pytest.approx(0.369335, rel=1e-3)
+    assert first.losses[0] == pytest.approx(0.323839, rel=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -110,11 +110,11 @@ class BatchLog:
             OutputError: it cannot be written.
 
         """
-        self._append(b"")
+        self._append(b"", make_folder=True)
 
-    def _append(self, data: bytes) -> None:
+    def _append(self, data: bytes, *, make_folder: bool = False) -> None:
         try:
-            if not self._folder.exists():
+            if make_folder:
                 self._folder.mkdir(parents=True, exist_ok=True)
             # A single write at the end of the file: the line is complete or missing, except after a power cut.
             with self.path.open("ab", buffering=0) as file:
