@@ -68,7 +68,8 @@ Made by `scripts/bench --report` from `benchmarks/results/`. The seconds are tho
 saved file. Peak memory is the largest resident set of the process, or on a GPU the largest amount that PyTorch held
 there. The style and content distances are computed by `benchmarks/quality.py`; no recipe optimises them. A style
 distance of 0 is the painting, 1 the unchanged photo; a content distance of 0 is the photo. Compare them only between
-results of the same pair at the same size."""
+results of the same pair at the same size. These rows were measured before the recipes transported the palette; what
+that changes is in [recipes](recipes.md#how-it-was-tuned)."""
 
 
 def main(given: Sequence[str] | None = None) -> None:

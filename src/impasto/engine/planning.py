@@ -1,6 +1,6 @@
 """How a scale is computed: the memory and time of each possible plan.
 
-The constants were fitted to `scripts/bench sizes`; `docs/benchmarks.md` compares predictions and measurements.
+The constants were fitted to `scripts/bench sizes`.
 """
 
 import math

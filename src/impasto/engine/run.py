@@ -154,9 +154,10 @@ class Run:
         if self._finisher is None or self._finisher[0] != self._image_scale:
             # Cached, since some callers ask for a picture after every step.
             scale = self._image_scale
-            self._finisher = scale, self.scene.finish(scale), palettes.transport_at(self.scene, scale)
+            # The finished image has its palette; before, it is shown in the one that it will have.
+            transport = None if self._is_finished else palettes.transport_at(self.scene, scale)
+            self._finisher = scale, self.scene.finish(scale), transport
         _, finish, transport = self._finisher
-        # The finished image has its palette; before, it is shown in the one that it will have.
         image = self.image if transport is None or self._is_finished else transport(self.image)
         return self.scene.to_picture(finish(image), finished=self._is_finished)
 
