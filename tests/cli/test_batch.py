@@ -218,7 +218,7 @@ def test_only_what_is_missing_or_changed_is_painted(folder: Path, picture: Calla
     earlier = times()
     assert "3 of 3 are there" in good(run(*command)).stderr
     assert times() == earlier
-    # Elsewhere, without the log: the pictures remember.
+    # In another folder and without the log, the provenance in the pictures says how they were painted.
     Path("out/impasto-batch.jsonl").unlink()
     good(run(*command))
     assert times() == earlier
@@ -230,7 +230,7 @@ def test_only_what_is_missing_or_changed_is_painted(folder: Path, picture: Calla
     earlier = times()
     good(run(*command, "--seed", "4", "--init", "noise"))
     assert all(time != earlier[name] for name, time in times().items())
-    # What the file does not remember, the log does.
+    # Values that the picture does not store are in the log.
     earlier = times()
     good(run(*command, "--seed", "4", "--init", "noise", "--bits", "16"))
     assert all(time != earlier[name] for name, time in times().items())
@@ -297,7 +297,7 @@ def test_a_bug_of_ours_is_one_picture_s_too(folder: Path, monkeypatch: pytest.Mo
     [
         ("photos", "Is a directory"),
         ("s.png/log.jsonl", "Not a directory"),
-        # No file can be made there, not even by root.
+        # Not even root can make a file there.
         pytest.param(
             "/proc/log.jsonl", "No such file", marks=pytest.mark.skipif(sys.platform != "linux", reason="no /proc")
         ),
@@ -328,7 +328,7 @@ def test_a_picture_that_fails_on_the_way_is_saved_as_far_as_it_got(
     assert sorted(times()) == ["a.png", "b.png", "c.png"]
     finished = {name: remembered(f"out/{name}.png").finished for name in "abc"}
     assert finished == {"a": False, "b": True, "c": True}
-    # It counts as failed, and is painted anew.
+    # It counts as failed and is painted again.
     before = times()
     good(run(*command, "--retry-failed"))
     assert [name for name, time in times().items() if time != before[name]] == ["a.png"]
@@ -405,7 +405,7 @@ def test_an_interrupted_picture_goes_on_from_its_checkpoint(folder: Path, monkey
     assert (painted[0]["before"], painted[0]["steps"]) == (2, 2)
     assert np.array_equal(read_picture("out/a.png").pixels, read_picture("whole.png").pixels)
     assert not Path("out/a.png.impasto").exists()
-    # Asked for in another way.
+    # The same pictures under other paths.
     Path("out/a.png").unlink()
     shutil.copytree(saved, "out/a.png.impasto")
     painted = [event for event in events(good(run(*command, "--seed", "7"))) if event["event"] == "picture_painted"]

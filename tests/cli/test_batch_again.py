@@ -1,4 +1,4 @@
-"""A batch that is started again among its own outputs, and one among files that are none of its business."""
+"""A batch that is started again among its own outputs, and one among files that do not belong to it."""
 
 import os
 import shutil
@@ -65,7 +65,7 @@ def pictures(folder: Path) -> set[str]:
 def test_its_own_outputs_are_no_inputs(
     arguments: list[str], metadata: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After Ctrl-C in the second picture, and after the end; and what was left out is said."""
+    """After Ctrl-C in the second picture and after the end; the files left out are named."""
     arguments = [argument.replace("{here}", str(Path.cwd())) for argument in arguments] + metadata
     Path("kept").mkdir()
     paint, begun = worker.paint, []
@@ -125,7 +125,7 @@ def test_checkpoints_that_were_kept_are_said(folder: Path) -> None:
     ],
 )
 def test_no_file_of_a_batch_is_another(more: list[str], expected: str, folder: Path) -> None:
-    # In a folder, in which what the batch could write is no photo, and in a list, in which every photo is one.
+    # In a folder, where files that the batch could write are no photos, and in a list, where every entry is one.
     shutil.copy("a.png", "b-00002.png")
     Path("list.csv").write_text("content,output\nb-00002.png,../out/x.png\na.png,b.png\n")
     before = {path: path.read_bytes() for path in folder.rglob("*.png")}
@@ -140,7 +140,7 @@ def test_styles_that_the_shell_found(folder: Path) -> None:
     found = sorted(path for path in Path("../styles").iterdir() if path.suffix != ".jsonl")
     assert len(found) == 6
     assert "4 of 4 are there" in said(run(".", *map(str, found), *arguments))
-    # By itself one of them is a style like any other.
+    # Given alone, one of them is a style like any other.
     said(run("a.png", "../styles/a_s.jpg", *arguments))
     assert Path("../styles/a_a_s.jpg").exists()
 
@@ -231,7 +231,7 @@ def test_links_in_a_loop_and_to_nothing_are_named(folder: Path) -> None:
 
 
 def test_a_glob_goes_round_no_loop_of_links(folder: Path) -> None:
-    """Two links to the folder itself would be a thousand million ways into it."""
+    """Two links to the folder itself give exponentially many paths into it."""
     Path("deep").mkdir()
     shutil.move("b.png", "deep/b.png")
     for name in ("one", "two", "deep/three"):

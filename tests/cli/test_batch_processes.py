@@ -1,4 +1,4 @@
-"""`impasto batch` with real workers, real signals and real kills: nothing is lost, and nothing is done twice."""
+"""`impasto batch` with real workers, real signals and SIGKILL: no picture is lost, and none is painted twice."""
 
 import functools
 import json
@@ -20,7 +20,7 @@ import pytest
 from impasto.picture import Picture, read_picture, remembered
 from impasto.recipe import presets
 
-# The command with checkpoints as often as can be, whatever a run is expected to take.
+# The command with checkpoints as often as possible, however short the run is expected to be.
 EAGER = """
 import sys
 from impasto.jobs import checkpoint_paths as keeping
@@ -67,7 +67,7 @@ class Running:
         return [json.loads(line) for line in self.file.read_text().splitlines() if line.endswith("}")]
 
     def until(self, condition: Callable[[list[dict[str, Any]]], object]) -> list[dict[str, Any]]:
-        """Wait until the events are such, or the process has ended."""
+        """Wait until the events satisfy the condition or the process has ended."""
         deadline = time.monotonic() + 120
         while not condition(self.events()) and self.process.poll() is None:
             assert time.monotonic() < deadline, Path("errors.txt").read_text()
@@ -101,7 +101,7 @@ def workers(parent: int) -> list[int]:
 
 
 def actors(marker: str) -> list[int]:
-    """The actors of a batch on Ray that was begun with `marker` in its environment."""
+    """The actors of a batch on Ray that was started with `marker` in its environment."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
@@ -113,7 +113,7 @@ def actors(marker: str) -> list[int]:
 
 
 def check_outputs(count: int, steps: int, reference: dict[str, np.ndarray] | None = None) -> None:
-    """Every picture is there, whole, painted of its own photo, and nothing else is left."""
+    """Check that every picture is complete and painted from its own photo, and that no other file is left."""
     names = sorted(path.name for path in Path("out").iterdir() if path.suffix != ".jsonl")
     assert names == [f"p{number:03}.png" for number in range(count)]
     for name in names:
@@ -121,7 +121,7 @@ def check_outputs(count: int, steps: int, reference: dict[str, np.ndarray] | Non
         assert memory.content is not None
         assert (memory.content.name, memory.finished, memory.recipe.steps) == (name, True, (steps,))
         if reference is not None:
-            # Of the CPU's two ways to convolve, a process takes the faster: the last digits may differ.
+            # A process takes the faster of two convolution methods, which differ in the last digits.
             assert np.abs(read_picture(f"out/{name}").pixels - reference[name]).max() < 0.1
 
 
@@ -151,11 +151,11 @@ def test_a_dead_worker_is_replaced_and_its_picture_goes_on(folder: Path) -> None
 )
 def test_a_signal_stops_cleanly_and_the_same_command_goes_on(number: signal.Signals, code: int, folder: Path) -> None:
     arguments = command(*TWO, "--checkpoint", "auto", photos="photos/p00[0-1].png", steps=60)
-    # Not eager: what is too short for checkpoints has one when it is stopped.
+    # With the usual intervals: a run too short for checkpoints writes one when it is stopped.
     arguments[1:2] = ["-m", "impasto"]
     running = Running(arguments)
     running.until(lambda events: len({event["picture"] for event in named(events, "stepped")}) == 2)
-    # As terminals and schedulers do: to all of them.
+    # Terminals and schedulers send the signal to all processes of the group.
     for each in (*workers(running.process.pid), running.process.pid):
         os.kill(each, number)
     events = running.end(code)
@@ -177,7 +177,7 @@ def test_on_ray_a_killed_worker_loses_nothing_and_nothing_is_done_twice(
     running = Running(command("--on", "ray", "--workers", "2", photos="photos/p00[0-2].png", steps=40))
     running.until(lambda _: list(Path("out").glob("*.impasto/checkpoint-*.json")))
     assert len(actors(str(folder))) == 2
-    # One of the two; whichever it is, what it paints goes on elsewhere.
+    # Either of the two; another worker continues with its picture.
     os.kill(actors(str(folder))[0], signal.SIGKILL)
     events = running.end(0)
     (lost,) = named(events, "worker_lost")
@@ -210,7 +210,7 @@ def test_on_a_cluster_that_is_there(folder: Path, monkeypatch: pytest.MonkeyPatc
         arguments = command("--on", f"127.0.0.1:{port}", photos="photos/p00[0-2].png", steps=5)
         Running(arguments).end(0)
         check_outputs(3, 5)
-        # Who does not know the token gets no further.
+        # A client without the token is refused.
         monkeypatch.setenv("RAY_AUTH_TOKEN", "f" * 64)
         refused = Running([*arguments, "--force"], "refused.jsonl")
         assert refused.process.wait(120) != 0
@@ -221,13 +221,13 @@ def test_on_a_cluster_that_is_there(folder: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def killed_again_and_again(folder: Path, count: int, kills: int, steps: int, seed: int, on: list[str]) -> None:
-    """Kill a batch at random moments, begin it again, and see that each picture was begun once but for the kills."""
+    """Kill a batch at random moments, restart it, and check that each kill repeats one picture a worker at most."""
     generator = random.Random(seed)
     arguments = command(*on, steps=steps)
     landed, before = 0, 0
     while landed < kills:
         running = Running(arguments)
-        # After so many more pictures, somewhere in the next one.
+        # After this many further pictures, at some moment within the next one.
         aim = before + generator.randint(1, max(1, count // (kills + 2)))
         running.until(functools.partial(has_painted, aim))
         time.sleep(generator.uniform(0, 0.3))
@@ -238,7 +238,7 @@ def killed_again_and_again(folder: Path, count: int, kills: int, steps: int, see
     events = Running(arguments).end(0)
     starts = Counter(event["output"] for event in named(events, "picture_started"))
     assert len(starts) == count
-    # Each kill interrupts what is under way: one picture a worker at the most.
+    # Each kill interrupts at most one picture of each worker.
     places = 2 if on == TWO else 1
     assert sum(starts.values()) <= count + kills * places
     assert max(Counter(event["output"] for event in named(events, "picture_painted")).values()) == 1
@@ -257,7 +257,7 @@ def test_two_hundred_pictures_killed_five_times(on: list[str], folder: Path, pic
     for seed in range(200):
         picture(48, 64, seed).save(folder / "photos" / f"p{seed:03}.png")
     killed_again_and_again(folder, 200, 5, 20, 7, on)
-    # As one process that nobody kills paints them.
+    # The same pictures from one process that is not killed.
     Path("out").rename("killed")
     Running(command("--on", "inline", steps=20), "whole.jsonl").end(0)
     whole = {path.name: read_picture(path).pixels for path in Path("out").glob("*.png")}

@@ -1,4 +1,4 @@
-"""`impasto batch -o ftp://...`: pictures that go to another machine, a real server on this one."""
+"""`impasto batch -o ftp://...`: pictures written to a real FTP server, which runs on this machine."""
 
 import dataclasses
 import io
@@ -83,17 +83,17 @@ def test_pictures_go_there_and_are_found_there(far: tuple[str, Path], folder: Pa
     assert said[-1].startswith("painted 2")
     there = root / "out" / "deep"
     assert sorted(path.name for path in there.iterdir()) == ["a.png", "b.png"]
-    # The same bytes as of a path, and nothing left on the way.
+    # The same bytes as written to a path, and no temporary file is left.
     good(run("near/{content}.png"))
     assert all((there / name).read_bytes() == (folder / "near" / name).read_bytes() for name in ("a.png", "b.png"))
     assert list((tmp_path / "cache" / "impasto" / "outgoing").iterdir()) == []
-    # Neither the log nor what is said gives the password away.
+    # The password is neither in the log nor in the output.
     log = folder / "impasto-batch.jsonl"
     assert "secret" not in log.read_text() + "\n".join(said)
     assert "ftp://127.0.0.1" in said[0]
     before = {path.name: path.stat().st_mtime_ns for path in there.iterdir()}
     assert good(run(f"{url}/out/deep/{{content}}.png"))[0] == "2 of 2 are there"
-    # Without the log the pictures tell.
+    # Without the log, the pictures' provenance is read.
     log.unlink()
     assert good(run(f"{url}/out/deep/{{content}}.png"))[0] == "2 of 2 are there"
     assert before == {path.name: path.stat().st_mtime_ns for path in there.iterdir()}
@@ -277,7 +277,7 @@ def test_one_file_under_two_addresses_is_refused(folder: Path) -> None:
         result = CliRunner().invoke(command, ["batch", "list.jsonl", "s.png", "-r", "mine.toml", *QUICK])
         assert isinstance(result.exception, OutputError), (first, second, result.output)
         assert "would be the output of both" in str(result.exception)
-    # Two containers of Azure are two places.
+    # Two containers of Azure are two different stores.
     first, second = "abfss://one@account.net/x.png", "abfss://two@account.net/x.png"
     assert storage.file_identity(first) != storage.file_identity(second)
     assert storage.staging_path(first) != storage.staging_path(second)

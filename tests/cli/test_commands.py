@@ -1,4 +1,4 @@
-"""The small commands, `import impasto`, and what they cost."""
+"""The small commands and `import impasto`, and the modules that they import."""
 
 import dataclasses
 import re

@@ -1,4 +1,4 @@
-"""However a run ends, and whoever stops listening, the picture is saved: real processes, real signals."""
+"""However a run ends and whichever stream is closed, the picture is saved: real processes, real signals."""
 
 import errno
 import os
@@ -58,7 +58,7 @@ def test_a_dropped_connection_saves_the_picture() -> None:
     signal.signal(signal.SIGHUP, before)
     wait_for("now.png")
     assert running.stderr is not None
-    # The terminal goes away with the connection.
+    # The terminal is closed with the connection.
     running.stderr.close()
     running.send_signal(signal.SIGHUP)
     assert running.wait(60) == 128 + signal.SIGHUP
@@ -90,7 +90,7 @@ def test_streams_that_are_closed_or_not_read_cost_no_picture(redirected: str) ->
     words = " ".join([sys.executable, "-m", "impasto", *PAINT, "2", "-o", "o.png"])
     assert subprocess.run(["bash", "-c", f"{words} {redirected}"], env=ENVIRONMENT, check=False).returncode == 0
     assert read_picture("o.png").size == (24, 32)
-    # Nothing that was printed went into a file that got the number of a closed stream.
+    # No printed text was written into a file that got the descriptor of a closed stream.
     assert Path("o.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -185,7 +185,7 @@ def test_two_full_disks_are_one_line_and_harm_nothing(temporary: str, monkeypatc
     Path("o.png").write_bytes(b"what was there before")
     Path("temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(Path(temporary).absolute()))
-    # The sizes of files are settled there, on many file systems not before.
+    # Some file systems report a full disk only here.
     monkeypatch.setattr(os, "fsync", full)
     result = CliRunner().invoke(command, [*PAINT, "1", "-o", "o.png", "--force", "--checkpoint", "off"])
     error = result.exception

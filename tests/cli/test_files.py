@@ -1,4 +1,4 @@
-"""Files as the real command leaves them: links, odd names, folders that take nothing, full disks, two at once."""
+"""Files as the real command leaves them: links, odd names, read-only folders, full disks, two processes at once."""
 
 import os
 import signal
@@ -42,10 +42,10 @@ def let_everybody_in(folder: Path) -> None:
 
 def start(*arguments: str, before: str = "") -> subprocess.Popen[bytes]:
     """Start `impasto compare`, after `before` has been run in its process."""
-    # All is imported before rights or space are given up: the way to the packages may be closed after that.
+    # Everything is imported before rights or space are given up, as the packages may not be readable after that.
     code = "import imagecodecs, impasto.cli, impasto.picture, impasto.sheets.contact; " if before else ""
     command = [sys.executable, "-c", code + before + COMPARE, "compare", *arguments]
-    # Without rights or space, a measurement of coverage in that process could not write what it counted.
+    # Without rights or space, that process could not write its coverage data.
     environment = {name: value for name, value in os.environ.items() if not (before and name.startswith("COVERAGE_"))}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
 
@@ -116,7 +116,7 @@ def test_a_link_to_an_input_is_that_input() -> None:
 
 
 def test_the_other_name_of_a_file_keeps_what_it_had() -> None:
-    # The file is replaced, not written over: what has another name (a hard link) stays as it is.
+    # The file is replaced, not overwritten: a hard link to it keeps the old content.
     Path("out.png").write_bytes(b"the old file")
     os.link("out.png", "other.png")
     assert run("a.png", "-o", "out.png", "--force")[0] == 0
@@ -158,7 +158,7 @@ def test_killed_while_it_writes_nothing_old_is_lost() -> None:
     code, _ = run("a.png", "-o", "out.png", "--force", before=stop)
     assert code == -signal.SIGKILL
     assert Path("out.png").read_bytes() == b"the old file"
-    # What is left behind cannot be taken for a picture, and is in nobody's way.
+    # The file left behind is not mistaken for a picture and blocks no later run.
     left = [name for name in names() if name not in ("a.png", "b.png", "out.png")]
     assert len(left) == 1
     assert left[0].startswith(".impasto-")

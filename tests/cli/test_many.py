@@ -1,4 +1,4 @@
-"""What is shown of many items: the bar, lines, JSON, and how long the rest takes."""
+"""The progress of many items: bar, lines, JSON, and the estimate of the time left."""
 
 import json
 import sys
@@ -130,7 +130,7 @@ def test_a_bar_has_lines_above_it(capsys: pytest.CaptureFixture[str], monkeypatc
         shown.move_bar("1 of 2")
         shown.write_line("a [bold] line")
         shown.write_progress("no line")
-    # The bar is gone: nothing is cut or wrapped any more.
+    # There is no bar now, so no text is cut or wrapped.
     shown.write_line("the end " + 60 * "-")
     printed = capsys.readouterr()
     assert printed.out == ""

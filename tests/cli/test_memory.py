@@ -46,7 +46,7 @@ def refused(result: Result) -> str:
 
 
 def planned(*arguments: str) -> dict[str, str]:
-    """What --dry-run says, by its first word."""
+    """Return the lines of --dry-run by their first word."""
     result = run("--device", "cpu", "--dry-run", *arguments)
     assert result.exit_code == 0, result.output
     assert not Path("out.png").exists()
@@ -70,7 +70,7 @@ def test_a_dry_run_says_how_it_makes_do() -> None:
 def test_reading_is_a_part_of_the_plan_and_of_the_limit(folder: Path) -> None:
     small = planned(*QUICK)["memory"]
     Image.new("1", (5000, 4000), 1).save("photo.png")
-    # 20 million pixels at 24 bytes, and a process.
+    # 20 million pixels at 24 bytes each, and the process itself.
     assert planned(*QUICK)["memory"] == "about 1.1 GB"
     assert small == "about 0.7 GB"
     message = refused(run(*QUICK, "--max-memory", "1GB"))
@@ -127,7 +127,7 @@ def test_bfloat16_paints_nearly_the_same() -> None:
 
 
 def test_two_devices_paint_the_picture_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Of few layers: tiles of 256 px are the smallest.
+    # With few layers, 256 px is the smallest tile.
     few = ["--size", "512", "--start-size", "final", "--steps", "1", "-q", "-r", "few.toml"]
     few += ["--max-memory", "900MB"]
     terms = Content("relu1_1") + MeanCovariance(["relu1_1", "relu2_1"])

@@ -1,4 +1,4 @@
-"""What a printer wants, from the command line: profiles, proofs, compressions, HEIC."""
+"""Options for printing on the command line: profiles, proofs, compressions, HEIC."""
 
 from collections.abc import Callable
 from pathlib import Path

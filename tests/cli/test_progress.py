@@ -1,4 +1,4 @@
-"""What is shown of a run: the bar, plain lines, JSON lines, and lengths of time in words."""
+"""The progress of a run: bar, plain lines, JSON lines, and durations in words."""
 
 import json
 from collections.abc import Callable
@@ -121,7 +121,7 @@ def test_tiles_in_words() -> None:
 def test_the_part_that_is_done_is_that_of_the_work() -> None:
     coarse, fine = Stepped(0, 2, 2, 1.0, {}, 1.0), Stepped(1, 1, 1, 1.0, {}, 1.0)
     assert [Work(SCALES).done(event) for event in (coarse, fine)] == [2 * 192 / (2 * 192 + 768), 1]
-    # A step in tiles is more work than its pixels say.
+    # A step in tiles costs more than the number of pixels alone.
     assert [Work(SCALES, (1, 8)).done(event) for event in (coarse, fine)] == [0.2, 1]
     tiled, whole = planning.Plan(256, 1, 1), planning.Plan(None, 1, 1)
     assert planning.step_cost(64, 32, whole) == 2048

@@ -34,7 +34,7 @@ PAINT = [
     "32",
 ]
 
-# The command with checkpoints as often as can be: whatever they cost, and whatever a run is expected to take.
+# The command with checkpoints as often as possible, whatever they cost and however short the run is.
 EAGER = """
 import sys
 from impasto.engine.checkpoints import writer as keeper
@@ -68,7 +68,7 @@ def begin(*arguments: str, eager: bool = True) -> "subprocess.Popen[bytes]":
 
 
 def done(*arguments: str) -> str:
-    """Run a command to its end, in a process of its own, and return what it said."""
+    """Run a command to its end in a process of its own, and return its output."""
     running = begin(*arguments)
     out, err = running.communicate(timeout=120)
     assert running.returncode == 0, err
@@ -139,11 +139,11 @@ def checkpoints() -> list[Path]:
 
 
 def killed(arguments: list[str], seconds: float) -> bool:
-    """Begin a run, kill it so long after its first checkpoint; return whether it had not ended by then."""
+    """Start a run and kill it this long after its first checkpoint; return whether it was still running then."""
     before = checkpoints()
     running = begin(*arguments)
     until(lambda: checkpoints() not in ([], before) or running.poll() is not None)
-    # Writing is most of what it does then: many of these moments are in the middle of it.
+    # Most of the time it writes checkpoints, so many of these moments are in the middle of one.
     time.sleep(seconds)
     running.kill()
     running.communicate()
@@ -151,7 +151,7 @@ def killed(arguments: list[str], seconds: float) -> bool:
 
 
 def killed_again_and_again(kills: int, seed: int) -> None:
-    """Kill a run at random moments, go on each time, and compare with one that was left alone."""
+    """Kill a run at random moments, resume it each time, and compare with an uninterrupted run."""
     generator = random.Random(seed)
     paint = [*PAINT, "--steps", "30,20"]
     done(*paint, "--checkpoint", "off")
@@ -160,7 +160,7 @@ def killed_again_and_again(kills: int, seed: int) -> None:
     arguments = paint
     landed = 0
     while landed < kills:
-        # A kill that comes while the process ends finds the picture finished.
+        # If the kill comes while the process ends, the picture is already finished.
         if killed(arguments, generator.uniform(0, 0.3)) and checkpoints():
             landed += 1
             arguments = ["resume", "out.png.impasto"]
@@ -242,7 +242,7 @@ def test_two_processes_cannot_resume_one_run(folder: Path) -> None:
     ]
     running.kill()
     running.communicate()
-    # A lock holds as long as its process.
+    # A lock is held as long as its process lives.
     assert run("resume", "out.png.impasto", "--dry-run").exit_code == 0
 
 

@@ -1,4 +1,4 @@
-"""`impasto show` and `stylize --like`, with the real network at small sizes: what was painted can be painted again."""
+"""`impasto show` and `stylize --like`, with the real network: a picture is painted again from its provenance."""
 
 import hashlib
 import json

@@ -306,7 +306,7 @@ def test_a_folder_that_vanishes_on_the_way_does_not_take_the_picture_along(
     assert read_picture(rescued).size == (24, 32)
 
 
-# Over what a process with torch in it has anyway, which differs by build: enough for 362 px, too little for 2048.
+# Above what a process with torch takes, which differs by build: enough for 362 px, too little for 2048.
 LIMITED = """
 import resource, sys, torch
 pages = int(open("/proc/self/statm").read().split()[0])

@@ -201,7 +201,7 @@ def test_a_diverged_cell_stays_empty_and_the_command_fails(folder: Path, monkeyp
         found = evaluate(self, image, gradient=gradient)
         return dataclasses.replace(found, numbers=found.numbers * math.nan) if next(poison) else found
 
-    # The first cell's evaluations: its start, and every try again.
+    # The evaluations of the first cell: of its start and of every retry.
     poison = iter([True] * 6 + [False] * 1000)
     monkeypatch.setattr(Objective, "evaluate", poisoned)
     result = run("--vary", "seed=1,2", "-o", "out.png", *STEPS)
@@ -238,7 +238,7 @@ def wait_for(found: Callable[[], object]) -> None:
 def test_an_interrupted_sweep_keeps_what_is_finished_and_goes_on(number: signal.Signals, folder: Path) -> None:
     running = started(folder, "--vary", "steps=1,100000", "--preview", "now.png")
     wait_for(lambda: list(folder.glob("out.cells/steps-1-*.png")))
-    # Until the second cell is being painted.
+    # Wait until the second cell is being painted.
     Path("now.png").unlink(missing_ok=True)
     wait_for(Path("now.png").exists)
     running.send_signal(number)
@@ -282,7 +282,7 @@ def test_on_workers_the_cells_are_those_painted_here(folder: Path) -> None:
     here.communicate(timeout=120)
     assert {path.name for path in folder.glob("out.cells/*.png")} == set(cells)
     for path in folder.glob("out.cells/*.png"):
-        # Of the CPU's two ways to convolve, a process takes the faster: the last digits may differ.
+        # A process takes the faster of two convolution methods, which differ in the last digits.
         assert np.abs(read_picture(path).pixels - cells[path.name]).max() < 0.1
         assert np.abs(cells[path.name] - read_picture("photo.png").pixels)[:, :, :8].max() < 1 / 255
     assert np.abs(read_picture("out.png").pixels - sheet).max() < 0.1

@@ -28,7 +28,7 @@ def run(*arguments: str) -> Result:
 
 
 def refused(*arguments: str) -> str:
-    """What a wrong request is told; nothing may have been written."""
+    """Return the message of a wrong request, and check that no file was written."""
     before = set(Path().iterdir())
     result = run(*arguments)
     assert result.exit_code != 0

@@ -258,5 +258,5 @@ def test_memory_is_the_same_for_any_length(folder: Path) -> None:
         frames, peak = map(int, found.stdout.split())
         assert frames == count
         peaks.append(peak / 1024)
-    # 36 frames more, held as floats, would take as much at any of a dozen places.
+    # Holding 36 more frames as floats in any one place would exceed this.
     assert peaks[1] - peaks[0] < 4, peaks

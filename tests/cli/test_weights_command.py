@@ -1,4 +1,4 @@
-"""`impasto weights`, as a person at a terminal or in a pipe meets it."""
+"""`impasto weights` at a terminal and in a pipe."""
 
 import dataclasses
 import hashlib

@@ -36,14 +36,14 @@ class WriteOptions(TypedDict, total=False):
 
 
 class TiffLayout(TypedDict, total=False):
-    """How tifffile writes numbers."""
+    """The data types that tifffile writes."""
 
     bigtiff: bool
     byteorder: Literal["<", ">"]
 
 
 class TiffOptions(TiffLayout, total=False):
-    """What of tifffile's options the tests use."""
+    """The options of tifffile that the tests use."""
 
     photometric: str
     planarconfig: str
@@ -179,7 +179,7 @@ def exif(orientation: int) -> bytes:
     return data.tobytes()
 
 
-@functools.cache  # it holds the time it was made
+@functools.cache  # the time of creation
 def adobe_rgb() -> bytes:
     profile: bytes = imagecodecs.cms_profile("adobergb")
     return profile
@@ -315,6 +315,6 @@ def run(code: str, *arguments: Any) -> tuple[str, str]:
 
 def as_nobody(code: str, *arguments: Any) -> str:
     """Run code as somebody whom permissions apply to, as they do not to root, and return what it prints."""
-    # By then everything is imported: with root's rights the way to the packages may be gone.
+    # Everything is imported before, since without root's rights the packages may not be readable.
     drop = "if os.getuid() == 0:\n    os.setgroups([])\n    os.setgid(65534)\n    os.setuid(65534)\n"
     return run(drop + textwrap.dedent(code), *arguments)[0]

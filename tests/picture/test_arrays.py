@@ -20,7 +20,7 @@ shapes = st.tuples(sides, sides, st.just(3))
 
 
 class Tensor:
-    """What as_picture knows of a torch tensor."""
+    """The attributes of a torch tensor that as_picture uses."""
 
     def __init__(self, array: NDArray[np.generic] | None) -> None:
         self.array = array
@@ -65,7 +65,7 @@ def test_alpha_survives_and_hides_nothing(array: NDArray[np.uint8]) -> None:
     seen = array[:, :, 3] > 0
     assert np.array_equal(result[:, :, 3], array[:, :, 3])
     assert np.array_equal(result[seen], array[seen])
-    # What is hidden depends on what is visible only.
+    # The colours under transparency depend only on the visible ones.
     changed = array.copy()
     changed[~seen, :3] = 77
     assert np.array_equal(as_picture(changed).pixels, picture.pixels)
@@ -149,7 +149,7 @@ def test_files_paths_and_bytes_agree(tmp_path: Path) -> None:
     assert by_path.source == str(path)
     for other in (str(path), path.read_bytes(), io.BytesIO(path.read_bytes())):
         assert np.array_equal(as_picture(other).pixels, by_path.pixels)
-    # More than as_picture says it takes.
+    # More types than the annotation of as_picture allows.
     changeable = bytearray(path.read_bytes())
     assert np.array_equal(as_picture(changeable).pixels, by_path.pixels)  # type: ignore[arg-type]
     with path.open("rb") as file:

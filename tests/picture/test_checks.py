@@ -1,4 +1,4 @@
-"""Output paths: checked before the work, and never harmed by it."""
+"""Output paths are checked before the work, and the check changes no file."""
 
 import os
 from collections.abc import Iterable

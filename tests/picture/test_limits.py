@@ -1,4 +1,4 @@
-"""What is counted before a decoder is let loose, on files that are what they should be and on files that are not."""
+"""Sizes are counted before a decoder runs, on valid and on damaged files."""
 
 import dataclasses
 import io
@@ -20,7 +20,7 @@ WHOLE = making.pillow_file(making.scene(), "JPEG")
 
 
 def test_every_limit_is_checked_somewhere() -> None:
-    # A field that nothing reads would be a promise that nobody keeps.
+    # Every field of the limits is used somewhere.
     files = making.every_format()
     names = [field.name for field in dataclasses.fields(Limits)]
     files["jpeg exif"] = making.pillow_file(making.scene(), "JPEG", exif=making.exif(6))
@@ -77,7 +77,7 @@ def test_overlapping_values_are_told_from_real_ones() -> None:
     bomb = b"II*\0\x08\0\0\0" + struct.pack("<H", 30) + entries + bytes(600)
     assert tags.overlapping(bomb)
     assert tags.overlapping(b"Exif\0\0" + bomb)
-    # One that lies in the inner directory, and one that is cut off behind its entries.
+    # A picture in the inner directory, and a file cut off after its entries.
     outer = b"II*\0\x08\0\0\0" + struct.pack("<HHHII", 1, 0x8769, 4, 1, 26) + bytes(4)
     assert tags.overlapping(outer + bomb[8:])
     assert tags.overlapping(b"II*\0\x08\0\0\0" + struct.pack("<H", 60000) + entries + bytes(600))
@@ -124,7 +124,7 @@ def test_credits_of_a_nested_directory() -> None:
     taken = b"2024:01:02 03:04:05\0"
     nested = struct.pack("<HHHII", 1, 0x9003, 2, len(taken), at + 18) + bytes(4) + taken
     assert as_picture(data + nested).credits.taken == "2024:01:02 03:04:05"
-    # Where it is cut short, or leads nowhere, the pixels are fine.
+    # If it is cut short or its offset is invalid, the pixels are still complete.
     for broken in (data + nested[:10], data, data.replace(struct.pack("<I", at), b"\xff\xff\xff\x7f")):
         found = as_picture(broken)
         assert found.credits.taken is None

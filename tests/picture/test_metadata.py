@@ -1,4 +1,4 @@
-"""What goes with a picture into every format and comes back: its memory, the photo's credits; and what does not."""
+"""Metadata in every format: provenance and the photo's credits are kept, everything else is not."""
 
 import dataclasses
 import io
@@ -250,7 +250,7 @@ def test_a_huge_comment(kind: str) -> None:
 
 
 def outcome(data: bytes) -> str:
-    """What is said of a file, whether or not it can be read."""
+    """Return the notes or the error of a file."""
     try:
         return " ".join(recalled(data).to_toml().split("\n"))
     except PictureError as error:

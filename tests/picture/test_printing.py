@@ -78,7 +78,7 @@ def test_paper_white_under_a_transparent_jpeg_is_white() -> None:
 def test_inks(kind: str, bits: int) -> None:
     colours = np.array([[255, 255, 255], [0, 255, 255], [255, 0, 255], [255, 255, 0]], np.uint8)
     picture = as_picture(np.repeat(np.repeat(colours[np.newaxis], 16, axis=0), 16, axis=1))
-    # The printer is a coarse one, of nine steps a side: enough to tell the inks apart, and inks from light.
+    # The printer's profile has nine steps a side, enough to distinguish the inks from each other and from RGB.
     profile = printer()
     data = making.written(picture, kind, bits=bits, profile=profile)
     if kind == "tiff":

@@ -31,7 +31,7 @@ def test_8_bit_adobe_rgb(kind: str) -> None:
     picture = as_picture(data)
     assert picture.icc_profile == making.adobe_rgb()
     error = np.abs(picture.to_numpy(np.float32) - making.adobe_to_srgb(grid(np.uint8) / 255))
-    # What the lossy formats lose in coding is not the conversion's.
+    # The tolerance for lossy formats is that of their coding, not of the conversion.
     if kind in ("JPEG", "AVIF"):
         assert error.mean() < 0.03
     else:
@@ -55,7 +55,7 @@ def test_16_bit_adobe_rgb(kind: str) -> None:
 def test_16_bit_levels_survive_a_profile() -> None:
     ramp = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     data = making.tiff_file(np.dstack([ramp] * 3), photometric="rgb", iccprofile=making.adobe_rgb())
-    # Adobe RGB's curve is flatter than sRGB's in places, so that neighbouring levels may meet, but not by the hundred.
+    # Adobe RGB's curve is flatter than sRGB's in places, so a few neighbouring levels may become equal.
     assert np.unique(as_picture(data).pixels[1]).size > 60_000
 
 

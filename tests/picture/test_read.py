@@ -80,7 +80,7 @@ def test_reading_takes_little_more_than_the_picture(kind: str, most: float, tmp_
         [sys.executable, "-c", READ, tmp_path / "small", tmp_path / "large"],
         env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, check=True, text=True,
     )  # fmt: skip
-    # Of which the picture itself is 12, and 16 with transparency.
+    # The picture itself takes 12 bytes a pixel, and 16 with transparency.
     assert 10 < float(told.stdout) < most
 
 

@@ -1,4 +1,4 @@
-"""Whole or not at all."""
+"""Files are written completely or not at all."""
 
 import errno
 import os
@@ -70,7 +70,7 @@ def python(code: str, *arguments: Any) -> "subprocess.Popen[bytes]":
 
 
 def test_a_really_full_disk(old: Path) -> None:
-    # A limit on the size of files is, to a program, a disk as full as any.
+    # To a program, a limit on the size of files looks like a full disk.
     code = """
         import resource, signal
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -147,7 +147,7 @@ CONTENTS = [bytes([letter]) * 300_000 for letter in range(8)]
 
 
 def watch(path: Path, busy: Callable[[], bool]) -> None:
-    """Read the file as long as somebody is busy writing it, and count what is not one writer's whole work."""
+    """Read the file while it is being written, and count contents that are not complete and from one writer."""
     torn = reads = 0
     while busy():
         torn += path.read_bytes() not in CONTENTS
@@ -207,7 +207,7 @@ class TestFilesThatOthersHaveOpen:
 
     @pytest.fixture
     def refusals(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-        """How often a file will be refused to be replaced."""
+        """The number of times that replacing the file fails."""
         left, replace = [3], Path.replace
 
         def refuse(source: Path, target: Path) -> Path:

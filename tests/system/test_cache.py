@@ -1,4 +1,4 @@
-"""What a process keeps for its next picture."""
+"""The values that a process keeps for its next picture."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_what_is_known_is_not_made_again() -> None:
 
 def test_the_least_used_goes_first() -> None:
     cache, maker = Cache[str](2), Maker()
-    for name in "abac":  # b has waited longest
+    for name in "abac":  # b was used least recently
         maker.of(cache, name)
     maker.made.clear()
     for name in "ac":
@@ -76,6 +76,6 @@ def test_the_weight_of_all_values_is_bounded() -> None:
         cache.put(name, weight)
     assert cache.take("a") is None
     assert len(cache) == 2
-    # A value that is too heavy by itself is not kept, nor is anything beside it.
+    # A value larger than the limit removes all others and is not kept itself.
     cache.put("d", 2.0)
     assert len(cache) == 0

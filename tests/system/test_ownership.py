@@ -1,4 +1,4 @@
-"""What is removed, and that nothing else is: in one place, by name and content."""
+"""Files are removed in one place, by name and content, and no others are."""
 
 import ast
 import os
@@ -149,7 +149,7 @@ def test_a_lock_that_is_a_link_leads_nowhere(
 
 
 def interrupted(picture: Callable[..., Picture], *options: str) -> None:
-    """Leave a checkpoint of a run of `stylize` to o.png, and what it had painted by then."""
+    """Write a checkpoint of a run of `stylize` to o.png, and the picture so far."""
     picture(24, 32, 1).save("a.png")
     picture(24, 32, 2).save("b.png")
     arguments = ["stylize", "a.png", "b.png", "-o", "o.png", *QUICK, "--checkpoint", "o.png.impasto", *options]
@@ -163,7 +163,7 @@ def test_a_resumed_run_replaces_only_its_own_pictures(
     monkeypatch.chdir(tmp_path)
     interrupted(picture, "--preview", "now.png", "--save-every", "1")
     go_on = ["resume", "o.png.impasto", "--steps", "4"]
-    # What is there was painted by it.
+    # The existing picture was painted by this run.
     assert CliRunner().invoke(command, go_on).exit_code == 0
     for victim in ("o.png", "now.png", "o-00003.png"):
         kept = Path(victim).read_bytes()
@@ -173,7 +173,7 @@ def test_a_resumed_run_replaces_only_its_own_pictures(
         assert "does not say that this run painted it; add --force" in str(result.exception)
         assert Path(victim).read_bytes() == precious
         Path(victim).write_bytes(kept)
-    # Moved elsewhere, it makes no file where nobody expects one.
+    # In another folder, it makes no file in an unexpected place.
     shutil.copytree("o.png.impasto", "far/o.png.impasto")
     monkeypatch.chdir(tmp_path / "far")
     Path("../o.png").unlink()

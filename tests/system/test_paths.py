@@ -1,4 +1,4 @@
-"""Paths as other systems have them: Windows is played by `ntpath`."""
+"""Paths of other systems; `ntpath` stands in for Windows."""
 
 import ntpath
 from types import SimpleNamespace

@@ -110,13 +110,13 @@ def test_a_command_that_only_prints(folder: Path, arguments: list[str]) -> None:
 
 
 def test_a_painting_with_checkpoints_leaves_nothing_but_itself(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The way to convolve is chosen by this machine, and kept.
+    # The convolution method is chosen on this machine and stored.
     monkeypatch.delenv("IMPASTO_CONVOLUTIONS")
     monkeypatch.setenv("IMPASTO_CACHE", str(folder / "cache"))
     run("eager.py", "stylize", "photos/a.png", "s.png", *SMALL, "-o", "out.png", "--preview", "now.png")
     assert read_picture("out.png").size == (24, 32)
     assert sorted(path.name for path in folder.glob("*out*")) == ["out.png"]
-    # Once more, in place of what is there; the photo's name is not in the encoding of the console.
+    # Again, replacing the picture; the photo's name cannot be written in the encoding of the console.
     photo = Path("photos/b.png").rename("photos/\u65e5\u672c.png")
     run("eager.py", "stylize", str(photo), "s.png", *SMALL, "-o", "out.png", "--force")
     assert rb"\u65e5\u672c.png" in run("-m", "impasto", "show", "out.png").stdout

@@ -17,9 +17,9 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "examples" / "pictures"
-# Small and quick, and still with two scales.
+# Small and fast, but with two scales.
 QUICK = {"size": 64, "start_size": 32, "steps": [3, 3]}
-# Long enough to be looked at, paused and stopped.
+# Long enough to be watched, paused and stopped.
 SLOW = {"size": 96, "start_size": 96, "steps": [400]}
 
 
@@ -46,7 +46,7 @@ class Served:
 
     @property
     def messages(self) -> str:
-        """What it has printed so far."""
+        """The text that it has printed so far."""
         return self.state.with_name(f"{self.state.name}-said").read_text()
 
     def processor_seconds(self) -> float:
@@ -55,7 +55,7 @@ class Served:
         return float(times.user + times.system)
 
     def peak_memory(self) -> int:
-        """Return the most memory that it has had, in bytes; where the system does not tell, what it has now."""
+        """Return the most memory that it has had, in bytes; its present memory where the system reports no peak."""
         if sys.platform == "linux":
             status = Path(f"/proc/{self.process.pid}/status").read_text()
             (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", status)

@@ -1,4 +1,4 @@
-"""Authentication, limits of requests, headers of answers: each sentence of docs/page.md, "Closed to everyone else"."""
+"""Authentication, limits, headers: a test for each sentence of docs/page.md, "Closed to everyone else"."""
 
 import io
 import socket

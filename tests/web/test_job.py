@@ -1,4 +1,4 @@
-"""The record of a job: what a damaged or forged one holds never reaches the page."""
+"""The record of a job: values of a damaged or forged record never reach the page."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Jobs of a running server: painting, the queue, and how the server ends; no page need be open."""
+"""Jobs of a running server: painting, the queue, and the end of the server, without an open page."""
 
 import contextlib
 import io
@@ -195,7 +195,7 @@ class TestQueue:
         assert "running" in seen
 
 
-# Loading the network takes for ever, within PyTorch: there an interpreter that ends under it aborts.
+# Loading the network never returns from PyTorch; an interpreter that ends then aborts.
 STILL_LOADING = """
 import sys
 import torch

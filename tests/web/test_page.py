@@ -230,7 +230,7 @@ def test_a_mask_is_painted_with_a_finger(browser: Any, served: Served) -> None:
     for step in range(1, 11):
         touch("touchMove", (0.2, 0.2 + 0.06 * step))
     touch("touchEnd")
-    # Painted all along the way, and nothing scrolled.
+    # The stroke is painted along the whole path, and the page did not scroll.
     opaque = """([x, y]) => { const canvas = document.querySelector('#masks-canvas');
         return canvas.getContext('2d').getImageData(x * canvas.width, y * canvas.height, 1, 1).data[3] }"""
     assert [page.evaluate(opaque, [0.2, y]) > 200 for y in (0.2, 0.5, 0.8)] == [True] * 3
@@ -269,7 +269,7 @@ def test_each_painting_and_the_start_are_set(page: Any, client: httpx.Client) ->
     page.wait_for_selector("#start-cards figure")
     assert card.nth(1).locator("output").all_text_contents() == ["0.5", "0.5"]
     assert card.nth(0).locator("select").input_value() == "fine"
-    # More like this: from the stage that is looked at, and from another photo's no more.
+    # More like this starts from the stage shown, and no longer from that of another photo.
     page.wait_for_selector("#takeaway:not([hidden])")
     page.click("#again")
     wait(page, "(id) => location.hash.length === 17 && location.hash !== `#${id}`", id)
@@ -289,7 +289,7 @@ def test_keyboard_alone(page: Any, client: httpx.Client) -> None:
         for _ in range(80):
             page.keyboard.press("Tab")
             focused = page.evaluate("(document.activeElement.textContent || document.activeElement.id).trim()")
-            # Between the last control and the first it is the whole page, which has every name.
+            # Between the last control and the first, the focus is on the page itself, whose text contains every name.
             if name in focused and not page.evaluate("document.activeElement === document.body"):
                 outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
                 assert outline != "none"
@@ -313,7 +313,7 @@ def test_keyboard_alone(page: Any, client: httpx.Client) -> None:
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "easel"
     assert job(page) == id
-    # Other pictures on the table: nothing is said or marked of the old one any more.
+    # With other pictures chosen, no message or mark of the old one is left.
     assert page.locator("#gallery-list [aria-current]").count() == 1
     page.click("#content-cards button:has-text('Remove')")
     wait(page, "document.querySelector('#status').textContent === ''")
@@ -329,7 +329,7 @@ def test_seven_pages_at_once(browser: Any, served: Served) -> None:
     with served.client() as client:
         id = order(client, {"size": 32, "start_size": 32, "steps": [1]})
     for each in pages:
-        # One that is hidden asks for nothing until it is looked at.
+        # A hidden page sends no requests until it is shown.
         each.bring_to_front()
         each.wait_for_selector(f"#gallery-list a[href='#{id}']", state="attached", timeout=WAIT)
     context.close()
@@ -337,7 +337,7 @@ def test_seven_pages_at_once(browser: Any, served: Served) -> None:
 
 @pytest.fixture(scope="session")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The source of axe-core, which is not ours to carry: MPL-2.0, from npm."""
+    """The source of axe-core, from npm; its licence, MPL-2.0, is why it is not in the repository."""
     if named := os.environ.get("IMPASTO_AXE"):
         return Path(named).read_text(encoding="utf-8")
     npm = shutil.which("npm") or pytest.skip("no npm here to fetch axe-core with; or name axe.min.js in IMPASTO_AXE")

@@ -169,7 +169,7 @@ def test_what_rested_rests_on(tmp_path: Path, picture: Callable[..., Picture]) -
     queue.pause(ids[0])
     until(lambda: list((tmp_path / "state" / "jobs" / ids[0]).glob("checkpoint-0/*.json")))
     assert worker.close(10)
-    for rest in (True, True, False):  # as often as one likes
+    for rest in (True, True, False):  # however often the queue is opened
         queue = JobQueue(storage, 10**9)
         worker = started(queue)
         assert until(partial(queue.present)) == ids[0]

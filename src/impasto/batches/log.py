@@ -114,7 +114,7 @@ class BatchLog:
 
     def _append(self, data: bytes, *, make_folder: bool = False) -> None:
         try:
-            if make_folder:
+            if make_folder and not self._folder.exists():
                 self._folder.mkdir(parents=True, exist_ok=True)
             # A single write at the end of the file: the line is complete or missing, except after a power cut.
             with self.path.open("ab", buffering=0) as file:

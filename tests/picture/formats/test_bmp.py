@@ -54,7 +54,7 @@ def test_bit_fields_of_any_width(depth: int, masks: tuple[int, ...]) -> None:
 
 
 def test_alpha_without_bit_fields() -> None:
-    # Windows takes the alpha mask of the newer headers for what it says; without one the fourth byte says nothing.
+    # Windows follows the alpha mask of the newer headers; without a mask the fourth byte has no meaning.
     pixels = np.full((HEIGHT, WIDTH), 0x80102030, np.uint32)
     masks = (0, 0, 0, 0xFF000000)
     picture = as_picture(making.bmp_file(pixels, masks, compression=0))

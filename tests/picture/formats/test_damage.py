@@ -48,7 +48,7 @@ def test_cut_at_every_5_percent(kind: str, capfd: pytest.CaptureFixture[str]) ->
     data = FILES[kind]
     messages = [refused(data[: len(data) * percent // 100]) for percent in range(0, 100, 5)]
     assert refused(data) is None
-    # Half a file is half a picture at best; only a format without an end could pass that off as whole.
+    # Half a file holds half a picture at most; only a format without an end mark could seem complete.
     assert all(messages[:6])
     assert capfd.readouterr() == ("", "")
 
@@ -77,7 +77,7 @@ def test_flipped_bytes(kind: str, capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_program_that_has_set_up_nothing_prints_nothing(tmp_path: Path) -> None:
-    # Not under pytest, which takes over warnings and logging: both print where nobody has.
+    # In a process of its own, because pytest takes over warnings and logging, which otherwise print.
     random = np.random.default_rng(8)
     for number in range(400):
         kind = list(FILES)[number % len(FILES)]

@@ -200,7 +200,7 @@ def test_a_picture_larger_than_the_format_is_refused(kind: str, side: int) -> No
 @pytest.mark.parametrize("kind", WRITTEN)
 def test_tiny_and_long_pictures(kind: str, size: tuple[int, int]) -> None:
     rgb = making.scene(*size)
-    # WebP halves the chroma, which three rows of different colours cannot bear; 100 is lossless.
+    # WebP halves the resolution of chroma, which mixes rows of different colours; quality 100 is lossless.
     back = as_picture(making.written(rgb, kind, quality=100 if kind == "webp" else None))
     assert back.size == size
     assert making.psnr(back.to_numpy(), rgb) > 30

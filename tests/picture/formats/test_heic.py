@@ -73,7 +73,7 @@ def test_orientation_is_applied_once_and_credits_are_kept() -> None:
     heif = pillow_heif.from_pillow(image)
     heif.save(stream, quality=-1, chroma=444, exif=exif.tobytes())
     picture = as_picture(stream.getvalue())
-    # Whatever the writer made of the tag, another reader of HEIC has to see the same picture.
+    # However the tag was written, another reader of HEIC must see the same picture.
     other = pillow_heif.open_heif(io.BytesIO(stream.getvalue()))
     assert picture.size == other.size[::-1]
     assert making.psnr(picture.to_numpy(), np.asarray(other)) > 45

@@ -1,4 +1,4 @@
-"""Kinds of files that few programs write: read where their pixels can be, else called by their name, never damaged."""
+"""Kinds of files that few programs write: read if possible, else refused by their name, never called damaged."""
 
 import tempfile
 from typing import Any

@@ -1,4 +1,4 @@
-"""Damage that leaves the pixels whole costs what is damaged, and a note says so; where pixels are missing, refused."""
+"""Files with damage beside their pixels are read, with a note; files with missing pixels are refused."""
 
 import os
 import struct
@@ -29,7 +29,7 @@ def read(data: bytes) -> Picture:
 
 
 def painted(data: bytes, words: str) -> Picture:
-    """The picture of a file that is damaged beside its pixels: as if it were whole, with one note."""
+    """Return the picture of a file that is damaged beside its pixels, after checking that it has one note."""
     picture = read(data)
     assert [words in note for note in picture.notes] == [True], picture.notes
     return picture
