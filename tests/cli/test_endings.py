@@ -1,6 +1,7 @@
 """However a run ends and whichever stream is closed, the picture is saved: real processes, real signals."""
 
 import errno
+import hashlib
 import os
 import signal
 import subprocess
@@ -17,11 +18,12 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+import impasto
 from impasto.cli import command
 from impasto.errors import OutputError, PictureError, UsageError, WeightsError
 from impasto.jobs.output import Output, Stages
 from impasto.picture import Limits, Picture, as_picture, read_picture
-from impasto.picture.files import Piped
+from impasto.picture.files import PipeContent
 from impasto.system import atomic, cgroups
 from impasto.system.folders import cache_folder
 from tests.picture.samples import adobe_rgb
@@ -141,9 +143,12 @@ def test_pipes_are_read_as_standard_input_is() -> None:
     words = words.replace("a.png", "<(cat a.png)").replace("b.png", "/dev/stdin")
     piped = subprocess.run(["bash", "-c", f"cat b.png | {words} o.png"], env=ENVIRONMENT, check=False)
     assert piped.returncode == 0
-    plain = CliRunner().invoke(command, [*PAINT, "1", "-q", "--checkpoint", "off", "-o", "p.png"])
-    assert plain.exit_code == 0
-    np.testing.assert_array_equal(read_picture("o.png").pixels, read_picture("p.png").pixels)
+    # The bytes that were read are compared, not the results: a process takes the faster of two convolution methods,
+    # which differ in the last digits.
+    painted = impasto.remembered("o.png")
+    assert painted.content is not None
+    found = [painted.content.sha256, *(style.sha256 for style in painted.styles)]
+    assert found == [hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in ("a.png", "b.png")]
 
 
 def test_a_pipe_is_read_once() -> None:
@@ -155,7 +160,7 @@ def test_a_pipe_is_read_once() -> None:
 
 def test_what_comes_out_of_a_pipe_has_a_limit() -> None:
     with pytest.raises(PictureError, match="/dev/zero: the file is over the limit of 1,000 bytes"):
-        Piped("/dev/zero", Limits(max_file_bytes=1000))
+        PipeContent("/dev/zero", Limits(max_file_bytes=1000))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

@@ -83,11 +83,11 @@ def first_image(
     elif scene.recipe.init == "matched":
         image = _recolored_photo(scene, photo, styles, regions)
     else:
-        image = color_modes.to_network_colors(_noise_of(scene, photo, styles).to(scene.device), scene.recipe)
-    return palettes.transported(scene, scale, image, photo, styles, regions)
+        image = color_modes.to_network_colors(_initial_noise(scene, photo, styles).to(scene.device), scene.recipe)
+    return palettes.transport_colors(scene, scale, image, photo, styles, regions)
 
 
-def _noise_of(scene: Scene, photo: Image, styles: Sequence[tuple[AnyImage, float]]) -> Image:
+def _initial_noise(scene: Scene, photo: Image, styles: Sequence[tuple[AnyImage, float]]) -> Image:
     """Return the noise that `recipe.init` asks for, of the photo's size, on the CPU."""
     recipe, (height, width) = scene.recipe, photo.shape[2:]
     if recipe.init == "grey":
@@ -131,7 +131,7 @@ def next_image(
         larger += scene.recipe.detail * (matched - coarse)
         if scene.recipe.bounds == "projected":
             larger.clamp_(0, 1)
-    return palettes.transported(scene, scale, larger, photo, styles, regions)
+    return palettes.transport_colors(scene, scale, larger, photo, styles, regions)
 
 
 def _recolored_photo(
@@ -142,4 +142,4 @@ def _recolored_photo(
     def recolor(colors: Palette, image: Image, mask: Mask | None) -> Image:
         return color_modes.recolor_photo(colors, image, scene.recipe, mask)
 
-    return palettes.in_palettes(scene, photo, styles, regions, recolor)(photo)
+    return palettes.make_recolor(scene, photo, styles, regions, recolor)(photo)

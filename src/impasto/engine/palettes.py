@@ -1,4 +1,4 @@
-"""The palettes of the styles, in which the painting begins and to which its colours are transported."""
+"""The palettes of the styles: the photo is recoloured with them, and the image's colours are transported to them."""
 
 from collections.abc import Callable, Sequence
 
@@ -41,7 +41,7 @@ def target_palette(
     return color_transfer.palette(parts)
 
 
-def in_palettes(
+def make_recolor(
     scene: Scene,
     photo: Image,
     styles: Sequence[tuple[AnyImage, float]],
@@ -63,17 +63,17 @@ def in_palettes(
         return lambda image: recolor(everywhere, image, None)
     parts = [(region.mask, target_palette(scene, photo, styles, region)) for region in regions]
 
-    def recolored(image: Image) -> Image:
+    def recolor_regions(image: Image) -> Image:
         result = image.clone()
         for mask, colors in parts:
             assert mask is not None
             result += mask * (recolor(colors, image, mask) - image)
         return result.clamp_(0, 1)
 
-    return recolored
+    return recolor_regions
 
 
-def transported(
+def transport_colors(
     scene: Scene,
     scale: Scale,
     image: Image,
@@ -92,10 +92,12 @@ def transported(
         regions: of the photo's size; none for all styles everywhere.
 
     """
-    return _transport(scene, scale, photo, styles, regions)(image) if styles and _transports(scene.recipe) else image
+    return (
+        _make_transport(scene, scale, photo, styles, regions)(image) if styles and _transports(scene.recipe) else image
+    )
 
 
-def transport_at(scene: Scene, scale: Scale) -> Recolor | None:
+def make_transport_at(scene: Scene, scale: Scale) -> Recolor | None:
     """Return the function that transports images of a scale to the styles' palette; None if the recipe asks for none.
 
     Args:
@@ -105,7 +107,7 @@ def transport_at(scene: Scene, scale: Scale) -> Recolor | None:
     """
     if not (scene.inputs.styles and _transports(scene.recipe)):
         return None
-    return _transport(scene, scale, scene.photo(scale), scene.style_images(scale), scene.regions(scale))
+    return _make_transport(scene, scale, scene.photo(scale), scene.style_images(scale), scene.regions(scale))
 
 
 def _transports(recipe: Recipe) -> bool:
@@ -113,7 +115,7 @@ def _transports(recipe: Recipe) -> bool:
     return recipe.palette == "transported" and recipe.strength > 0 and recipe.colors != "content"
 
 
-def _transport(
+def _make_transport(
     scene: Scene, scale: Scale, photo: Image, styles: Sequence[tuple[AnyImage, float]], regions: Sequence[Region]
 ) -> Recolor:
     # The margin is cut off, so its colours do not count.
@@ -124,4 +126,4 @@ def _transport(
         moved = color_transfer.recolor(image, colors, "histogram", inside if mask is None else inside * mask)
         return color_modes.to_network_colors(moved, scene.recipe)
 
-    return in_palettes(scene, photo, styles, regions, recolor)
+    return make_recolor(scene, photo, styles, regions, recolor)

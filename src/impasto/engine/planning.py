@@ -126,10 +126,10 @@ def reading_memory(pixels: Iterable[int]) -> int:
         pixels: the number of each picture's, in the order of reading.
 
     """
-    peak = kept = 0
+    peak = held = 0  # bytes, without those of the process
     for count in pixels:
-        peak = max(peak, kept + count * _READING_BYTES)
-        kept += count * _PICTURE_BYTES
+        peak = max(peak, held + count * _READING_BYTES)
+        held += count * _PICTURE_BYTES
     return round(_PROCESS_BYTES + peak)
 
 

@@ -155,7 +155,7 @@ class Run:
             # Cached, since some callers ask for a picture after every step.
             scale = self._image_scale
             # The finished image has its palette; before, it is shown in the one that it will have.
-            transport = None if self._is_finished else palettes.transport_at(self.scene, scale)
+            transport = None if self._is_finished else palettes.make_transport_at(self.scene, scale)
             self._finisher = scale, self.scene.finish(scale), transport
         _, finish, transport = self._finisher
         image = self.image if transport is None or self._is_finished else transport(self.image)
@@ -310,7 +310,7 @@ class Run:
         self.image, self._image_scale = image, scale
         del image
         final = yield from self._descend(objective, index, started)
-        if index == len(self.scales) - 1 and (transport := palettes.transport_at(self.scene, scale)) is not None:
+        if index == len(self.scales) - 1 and (transport := palettes.make_transport_at(self.scene, scale)) is not None:
             # The loss reported is that of the picture saved.
             self.image = transport(self.image)
             final = objective.evaluate(self.image, gradient=False)

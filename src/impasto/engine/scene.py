@@ -71,6 +71,7 @@ class Scene:
     def reading_memory(self) -> int:
         """The process's peak of main memory in bytes while the pictures are read."""
         pixels: list[int] = []
+        # `map` visits every picture in the order in which they are read.
         self.inputs.map(lambda picture: pixels.append(picture.height * picture.width))
         return planning.reading_memory(pixels)
 

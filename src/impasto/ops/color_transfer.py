@@ -195,7 +195,7 @@ class Transport:
 
 
 def _rotate(rotation: Tensor, pixels: Tensor) -> Tensor:
-    """Return the product of a (3, 3) matrix with (3, N), never in the fewer digits that GPUs use for products."""
+    """Return the product of a (3, 3) matrix with (3, N), without the reduced precision of GPUs."""
     return rotation[:, :1] * pixels[0] + rotation[:, 1:2] * pixels[1] + rotation[:, 2:] * pixels[2]
 
 
@@ -276,7 +276,7 @@ _ROTATIONS = 12
 _SAMPLE = 16384
 # Ours: a sixteenth of an 8-bit level if the picture uses the full range.
 _STEPS = 4096
-# Ours: pixels mapped at once, some 40 MB of memory.
+# Ours: pixels mapped at once, which bounds the memory beside the image.
 _BLOCK = 1 << 20
 # Ours, relative to the largest weight: a mask without pixels still needs a positive sum to divide by.
 _LEAST = 1e-6

@@ -41,7 +41,7 @@ def is_pipe(path: str | os.PathLike[str]) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
-class Piped:
+class PipeContent:
     """All that came out of a pipe or a device, as an open file of its name.
 
     Args:

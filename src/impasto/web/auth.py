@@ -79,7 +79,7 @@ class Guard:
         elif scope["type"] == "http":
             body = _Body(scope, receive)
             application = self._answer(scope) or self._app
-            await application(scope, body.receive, _sealed(body, send))
+            await application(scope, body.receive, _wrap_send(body, send))
 
     def _answer(self, scope: Scope) -> Response | None:
         """Return the refusal of a request, or the first page; None for a request that is admitted."""
@@ -203,7 +203,7 @@ class _Body:
                     self._ended = not message.get("more_body", False)
 
 
-def _sealed(body: _Body, send: Send) -> Send:
+def _wrap_send(body: _Body, send: Send) -> Send:
     """Return a `send` that adds our headers, and closes a connection only after the rest of the request has arrived.
 
     A connection that is closed while its client still sends is reset, and the answer may be lost with it: RFC 9112,
@@ -211,7 +211,7 @@ def _sealed(body: _Body, send: Send) -> Send:
     """
     closes = False
 
-    async def sealed(message: Message) -> None:
+    async def send_wrapped(message: Message) -> None:
         nonlocal closes
         if message["type"] == "http.response.start":
             names = {name for name, _ in message["headers"]}
@@ -224,7 +224,7 @@ def _sealed(body: _Body, send: Send) -> Send:
             message = {"type": "http.response.body"}
         await send(message)
 
-    return sealed
+    return send_wrapped
 
 
 def _http_error(message: str, status: int) -> HTTPException:

@@ -11,7 +11,7 @@ from impasto.errors import UsageError
 from impasto.jobs.output import STREAM, Output
 from impasto.picture import DEFAULT_LIMITS, PictureSource
 from impasto.picture.checks import COMPRESSIONS
-from impasto.picture.files import BinaryReader, Piped, is_pipe
+from impasto.picture.files import BinaryReader, PipeContent, is_pipe
 from impasto.recipe import Compute
 from impasto.system import units
 from impasto.system.text import printable
@@ -212,4 +212,4 @@ def open_source(path: str) -> str | BinaryReader:
     """
     if path == STREAM:
         return sys.stdin.buffer
-    return Piped(path, DEFAULT_LIMITS) if is_pipe(path) else path
+    return PipeContent(path, DEFAULT_LIMITS) if is_pipe(path) else path
